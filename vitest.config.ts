@@ -122,22 +122,12 @@ export default defineConfig({
         extends: true,
         test: { name: "night", include: ["test/night/**/*.test.ts"], testTimeout: 300_000, fileParallelism: false },
       },
-      // The packed package, on machines that have nothing but Node: one at a time, for it is measured.
-      {
-        extends: true,
-        test: { name: "install", include: ["test/install/**/*.test.ts"], fileParallelism: false },
-      },
+      // The packed package, on machines that have nothing but Node.
+      { extends: true, test: { name: "install", include: ["test/install/**/*.test.ts"] } },
       // Needs Debian's prometheus and prometheus-alertmanager.
       { extends: true, test: { name: "ops", include: ["test/ops/**/*.test.ts"] } },
-      // A real browser: one at a time, for it is measured.
-      {
-        extends: true,
-        test: {
-          name: "web",
-          include: ["test/web/**/*.test.ts"],
-          fileParallelism: false,
-        },
-      },
+      // A real browser.
+      { extends: true, test: { name: "web", include: ["test/web/**/*.test.ts"] } },
       {
         extends: true,
         test: {

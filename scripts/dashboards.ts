@@ -80,7 +80,6 @@ const plans: Readonly<Record<string, DashboardPlan>> = {
       "shim_experiments",
       "shim_experiment_sessions",
       "shim_experiment_stops_total",
-      "shim_experiment_rollbacks_total",
       "shim_opportunities",
       "shim_routed_attempts_total",
     ],

@@ -4,6 +4,7 @@ import type { Settings } from "../../src/contract/workspaces.ts";
 import * as liveness from "../../src/coordination/chats/liveness.ts";
 import * as due from "../../src/coordination/due.ts";
 import { EngineHost, runFirst, type EngineOperation } from "../../src/coordination/engine.ts";
+import type { ListHandlers } from "../../src/coordination/kernel/handlers.ts";
 import { chats } from "../../src/coordination/kernel/kernel-tables.ts";
 import { messageTables } from "../../src/coordination/messages/inboxes.ts";
 import * as dispatch from "../../src/coordination/scheduling/dispatch.ts";
@@ -69,7 +70,7 @@ class Workspace {
   }
 
   /** Requests of one operation in a frame, which the engine does together. @throws {Error} for a refusal */
-  parts<Name extends EngineOperation>(name: Name, inputs: readonly InputOf<Name>[]): void {
+  parts<Name extends keyof ListHandlers>(name: Name, inputs: readonly InputOf<Name>[]): void {
     const checked = inputs.map((input) => {
       const result = checkInput(name, JSON.parse(JSON.stringify(input)));
       if (!result.ok) throw new Error(result.error.message);

@@ -16,7 +16,7 @@ const configMeanings: Record<string, string> = {
   recovery:
     "what the start of a chat does with a session that died: only ask, hand over the brief, or instruct the chat to continue at once",
   offerMaxAgeMs: "older incomplete sessions are listed, not offered",
-  risk: "weights, thresholds and levels: [signals](../guide/signals.md)",
+  risk: "thresholds of the [risk](../guide/signals.md)",
   "checkpoint.everyToolCalls": "a checkpoint is due after this number of tool calls",
   "checkpoint.everyMs": "a checkpoint is due after this time, while something happens",
   "checkpoint.beforeTools": "tool names, `*` as wildcard; a checkpoint with files is taken before they run",

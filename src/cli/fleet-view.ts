@@ -1,9 +1,10 @@
 import { localTime } from "../contract/age.ts";
 import {
+  type ChatGroup,
+  type ChatGroups,
   type ChatRank,
   type ChatState,
-  compareChats,
-  needsUser,
+  groupChats,
   type ShownState,
   stateText,
 } from "../contract/chat-state.ts";
@@ -37,37 +38,25 @@ export interface Block {
   readonly chat: string | null;
 }
 
-export interface FleetGroups {
-  /** Chats that wait for the user, have died or are stuck; none of them is listed in a project. */
-  readonly needs: readonly SessionView[];
-  readonly projects: readonly { readonly title: string; readonly sessions: readonly SessionView[] }[];
-}
-
 function rankOf({ id, state, waitingSince, risk, lastSeenAt }: SessionView): ChatRank {
   const waited = -(waitingSince ?? Number.MAX_SAFE_INTEGER);
   return { id, state, waited, riskScore: risk?.score ?? 0, silence: -lastSeenAt };
 }
 
-/** In the order of the live page. @param home the user's folder */
-export function groupsOf({ sessions, team }: Pick<Overview, "sessions" | "team">, home: string): FleetGroups {
-  const all = [...sessions, ...team.elsewhere].toSorted((a, b) => compareChats(rankOf(a), rankOf(b)));
-  const open = all.filter((one) => !needsUser(one) && one.state !== "ended");
-  const projects = [...Map.groupBy(open, (one) => titleOf(one, home))];
-  return {
-    needs: all.filter(needsUser),
-    projects: projects.map(([title, some]) => ({ title, sessions: some })),
-  };
+function groupsOf({ sessions, team }: Pick<Overview, "sessions" | "team">): ChatGroups<SessionView> {
+  return groupChats([...sessions, ...team.elsewhere], rankOf);
 }
 
-function titleOf({ project, machine }: SessionView, home: string): string {
+/** @param home the user's folder */
+function titleOf({ project, machine }: ChatGroup<SessionView>, home: string): string {
   if (project !== null) return shortPath(project, home);
   return machine === null ? "Without a project" : `On ${machine}`;
 }
 
 /** Chats that can be selected, in the order in which they are shown. */
 export function chatsOf(overview: Pick<Overview, "sessions" | "team">): readonly SessionView[] {
-  const { needs, projects } = groupsOf(overview, "");
-  return [...needs, ...projects.flatMap(({ sessions }) => sessions)];
+  const { needs, projects } = groupsOf(overview);
+  return [...needs, ...projects.flatMap(({ rows }) => rows)];
 }
 
 export function canResume({ isAlive, state }: SessionView): boolean {
@@ -78,7 +67,7 @@ export function canResume({ isAlive, state }: SessionView): boolean {
 export function overviewBlocks(overview: Overview, style: OverviewStyle, selected: string | null): Block[] {
   const { at, ended, notices, pauses, store, team } = overview;
   const { paint, home, command } = style;
-  const { needs, projects } = groupsOf(overview, home);
+  const { needs, projects } = groupsOf(overview);
   const toBlock = (one: SessionView, isNeed: boolean): Block => {
     const mark = one.id === selected ? paint("cyan", "> ") : "  ";
     const [first = "", ...more] = sessionLines(one, isNeed, at, style);
@@ -106,7 +95,7 @@ export function overviewBlocks(overview: Overview, style: OverviewStyle, selecte
       "",
     ),
     ...section("Needs you", needs, true),
-    ...projects.flatMap(({ title, sessions }) => section(title, sessions)),
+    ...projects.flatMap((group) => section(titleOf(group, home), group.rows)),
     ...(ended > 0 ? [textBlock(paint("dim", `${ended} ended in the last day: ${command()} sessions`), "")] : []),
     textBlock(...teamLines(team, style)),
     textBlock(...nextStepLines(overview, command)),

@@ -6,15 +6,14 @@ import type { Driver } from "../store/driver.ts";
 import { details } from "./details.ts";
 import { readTranscript } from "./read-transcript.ts";
 import {
-  type Branch,
   type LineFormat,
   type LineOrigin,
   type TranscriptContent,
   type TranscriptDraft,
   type TranscriptToolCall,
   type TranscriptToolEnd,
-  withdrawnBranches,
 } from "./transcript/transcript-draft.ts";
+import { withdrawnBranches, type Branch } from "./transcript/branches.ts";
 import { inClaudeWords } from "./adapter/claude-compatible.ts";
 import {
   type CallResult,

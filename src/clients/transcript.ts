@@ -59,7 +59,8 @@ export function readAppended(path: string, offset: number, limits: ReadLimits = 
   let file: TranscriptFile | null = null;
   try {
     file = open(path);
-    return readPart(file, offset, limits);
+    const part = readPart(file, offset, limits);
+    return { ...part, withdrawn: withdrawnUntil(file, offset, limits, part) };
   } catch (error) {
     const unreadable = codeOf(error);
     if (unreadable === null) throw error;
@@ -67,6 +68,26 @@ export function readAppended(path: string, offset: number, limits: ReadLimits = 
   } finally {
     file?.close();
   }
+}
+
+/** In bytes: most turns begin within the first, and nearly all sessions within the last. */
+const widerParts = [65_536, megabyte, 32 * megabyte];
+
+/** A part may take back what stands before it. */
+function withdrawnUntil(
+  file: TranscriptFile,
+  offset: number,
+  limits: ReadLimits,
+  part: TranscriptPart,
+): TranscriptContent["withdrawn"] {
+  const { unplaced, offset: end } = part;
+  let known: TranscriptContent = part;
+  for (const bytes of widerParts) {
+    if (offset === 0 || !known.unplaced.some((row) => unplaced.includes(row))) break;
+    const from = Math.max(0, offset - bytes);
+    known = readPart(file, from, { ...limits, maxBytes: Infinity, stepBytes: end - from });
+  }
+  return known.withdrawn;
 }
 
 function readPart(

@@ -18,8 +18,7 @@ export const stateWords: Readonly<Record<ChatState, string>> = {
   ended: "ended",
 };
 
-/** Whether a chat in this state needs its user. */
-export function needsUser({ state }: { readonly state: ChatState }): boolean {
+function needsUser({ state }: { readonly state: ChatState }): boolean {
   return needRank(state) >= 0;
 }
 
@@ -37,8 +36,37 @@ export interface ChatRank {
   readonly silence: number;
 }
 
+export interface ChatGroup<Row> {
+  /** Path of their project; null: not known here. */
+  readonly project: string | null;
+  /** The other machine that has these chats, where their project is not known. */
+  readonly machine: string | null;
+  readonly rows: readonly Row[];
+}
+
+/** Each chat once, and in each group in the order in which a user has to act. */
+export interface ChatGroups<Row> {
+  /** Chats that wait for the user, have died or are stuck. */
+  readonly needs: readonly Row[];
+  readonly projects: readonly ChatGroup<Row>[];
+  readonly ended: readonly Row[];
+}
+
+export function groupChats<Row extends ShownState & Pick<ChatGroup<Row>, "project" | "machine">>(
+  rows: readonly Row[],
+  rankOf: (row: Row) => ChatRank,
+): ChatGroups<Row> {
+  const sorted = rows.toSorted((a, b) => compareChats(rankOf(a), rankOf(b)));
+  const open = sorted.filter((row) => !needsUser(row) && row.state !== "ended");
+  const projects = [...Map.groupBy(open, ({ project, machine }) => project ?? machine).values()].map((some) => {
+    const { project = null, machine = null } = some[0] ?? {};
+    return { project, machine: project === null ? machine : null, rows: some };
+  });
+  return { needs: sorted.filter(needsUser), projects, ended: sorted.filter(({ state }) => state === "ended") };
+}
+
 /** Longest waiting first; among the others, the highest risk, then the last that was active. */
-export function compareChats(a: ChatRank, b: ChatRank): number {
+function compareChats(a: ChatRank, b: ChatRank): number {
   const differences = [
     needRank(a.state) - needRank(b.state),
     b.waited - a.waited,

@@ -99,30 +99,7 @@ const settings = {
   recovery: choice("brief", "ask", "resume"),
   /** Older incomplete sessions are listed, not offered. */
   offerMaxAgeMs: count(7 * dayMs),
-  risk: {
-    weights: {
-      contextFill: share(0.3),
-      sinceCheckpoint: share(0.4),
-      memory: share(0.3),
-      rateLimit: share(0.2),
-      toolErrors: share(0.1),
-      latencyTrend: share(0.1),
-      apiErrors: share(0.2),
-      transcriptSize: share(0.1),
-    },
-    thresholds: {
-      contextFill: share(0.75),
-      contextTokens: count(150_000),
-      sinceCheckpointMs: count(480_000),
-      memory: share(0.8),
-      rateLimit: share(0.9),
-      toolErrors: share(0.3),
-      latencyTrend: setting(3, () => z.number().check(z.positive())),
-      apiErrors: count(2),
-      transcriptBytes: count(50_000_000),
-    },
-    levels: { warning: share(0.3), danger: share(0.6), critical: share(0.8) },
-  },
+  risk: { thresholds: { contextFill: share(0.75), sinceCheckpointMs: count(480_000), memory: share(0.8) } },
   checkpoint: {
     everyToolCalls: count(10),
     everyMs: count(300_000),

@@ -38,6 +38,11 @@ export const JournalEntry = z.discriminatedUnion("kind", [
   }),
   /** The whole text of a prompt of which less was known; `said`: its time. */
   entry("prompt_text", { said: z.number(), text }),
+  /**
+   * The user took back a prompt, with all that followed it until another one (epoch ms): by a
+   * rewind, a rollback or an edit. `said`: its time.
+   */
+  entry("taken_back", { said: z.number(), until: z.number() }),
   entry("assistant", { text }),
   entry("tool_start", {
     ...call,

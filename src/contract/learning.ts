@@ -1,7 +1,10 @@
 import * as z from "zod";
 
-/** `proposed` -> `canary` -> `deployed` -> `kept`; from each of them to one of the others. */
-export const trialStates = ["proposed", "canary", "deployed", "kept", "decided", "stopped", "rolled_back"] as const;
+/**
+ * `proposed` -> `canary` -> one of the others, which end it. `deployed`: its value is in
+ * config.json.
+ */
+export const trialStates = ["proposed", "canary", "deployed", "decided", "stopped"] as const;
 export type TrialState = (typeof trialStates)[number];
 
 export const Verdict = z.enum(["better", "equivalent", "worse", "undecided"]);
@@ -36,16 +39,15 @@ export interface MachineTrial {
   /** Finding, or the words of the person, that led to it. */
   readonly reason: string;
   readonly state: TrialState;
+  /** The replay's, the one measure of a benefit; null: none was made. */
   readonly verdict: Verdict | null;
   /** Oldest first. */
   readonly steps: readonly Step[];
-  /** False: `from` was the default, and the file had no value. */
-  readonly isSet: boolean;
   /** Splits sessions between the arms. */
   readonly salt: string;
   /** Share of the new sessions that are in its canary. */
   readonly share: number;
-  /** Sessions of the present state that its guardrails have read. */
+  /** Sessions that its guardrails have read. */
   readonly read: number;
   /** Guardrail that has stopped it. */
   readonly violated?: string;

@@ -158,10 +158,7 @@ const metricsOfMachine = {
     shim_experiment_sessions: gauge("Sessions in experiments that are running, by arm.", {
       arm: ["control", "treatment"],
     }),
-    shim_experiment_stops_total: counter("Experiments that a guardrail stopped, by the phase that they were in.", {
-      phase: ["canary", "deployed"],
-    }),
-    shim_experiment_rollbacks_total: counter("Values that experiments had deployed and that were taken back."),
+    shim_experiment_stops_total: counter("Experiments that a guardrail stopped."),
   }),
 };
 

@@ -11,8 +11,9 @@ export const Tier = z.strictObject({ name: Name, model: z.string().min(1).max(20
 export type Tier = z.infer<typeof Tier>;
 
 /**
- * unknown: nothing in the task says how hard it is; weak: one sign of it; complex: many files,
- * steps or kinds of work; usual: the rest. Tiers are compared within one band.
+ * By the form of a task. unknown: nothing says how hard it is; weak: only its text names files;
+ * complex: many files, steps or kinds of work, or a long text; usual: the rest. Tiers are compared
+ * within one band.
  */
 export const Band = z.enum(["unknown", "weak", "usual", "complex"]);
 export type Band = z.infer<typeof Band>;

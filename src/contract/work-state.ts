@@ -174,6 +174,8 @@ export const Predecessor = stored({
   prompts: z.array(UserPrompt).readonly(),
   /** Effects of it and of the sessions before it. */
   effects,
+  /** Newest notes that these chats saved with SHIM's tools; absent: none. */
+  notes: z.exactOptional(stored({ goal: maybeText, nextStep: maybeText, decisions: texts, openQuestions: texts })),
 });
 export type Predecessor = Readonly<z.infer<typeof Predecessor>>;
 
@@ -209,6 +211,8 @@ export const WorkState = stored({
   prompts: z.array(UserPrompt).readonly(),
   /** Prompts that made room for newer ones. */
   droppedPrompts: number,
+  /** Newest prompts that the user took back, shortened. */
+  takenBack: z.exactOptional(z.array(UserPrompt).readonly()),
   /** Newest texts of the chat, in the order of their time. */
   words: remarks,
   /** The chat's last words before each of the newest prompts, oldest first. */

@@ -29,7 +29,6 @@ import * as taskQueries from "./tasks/task-queries.ts";
 import { statsHandlers } from "./tasks/task-queries.ts";
 import * as transfer from "./transfer.ts";
 import * as freeze from "./workspace/freeze.ts";
-import { unlessFrozen } from "./workspace/freeze.ts";
 import * as metrics from "./workspace/metrics.ts";
 import * as settings from "./workspace/settings.ts";
 
@@ -79,19 +78,19 @@ export function run<Name extends EngineOperation>(
   name: Name,
   input: CheckedInputOf<Name>,
 ): Result<OutputOf<Name>> {
-  return firstOf(runFirst(tx, actor, name, [input]));
+  const withActor = { ...tx, actor };
+  if (isListOperation(name)) return firstOf<Result<OutputOf<Name>>>(lists[name](withActor, [input], actor));
+  return handlers[name as Exclude<Name, keyof ListHandlers>](withActor, input, actor);
 }
 
 /** Runs the first of several requests of one operation, at least one: see `ListHandler`. */
-export function runFirst<Name extends EngineOperation>(
+export function runFirst<Name extends keyof ListHandlers>(
   tx: Tx,
   actor: Actor,
   name: Name,
   inputs: List<CheckedInputOf<Name>>,
 ): readonly Result<OutputOf<Name>>[] {
-  const withActor = { ...tx, actor };
-  if (isListOperation(name)) return lists[name](withActor, inputs, actor);
-  return [handlers[name as Exclude<Name, keyof ListHandlers>](withActor, inputs[0], actor)];
+  return lists[name]({ ...tx, actor }, inputs, actor);
 }
 
 /** {@link run}, refused where the workspace is frozen. */
@@ -101,8 +100,11 @@ export function runUnlessFrozen<Name extends EngineOperation>(
   name: Name,
   input: CheckedInputOf<Name>,
 ): Result<OutputOf<Name>> {
-  const once = (part: Tx): Result<OutputOf<Name>> => run(part, actor, name, input);
-  return changesFrozen.has(name) ? once(tx) : unlessFrozen(tx, once);
+  return unlessFrozen(tx, (part) => run(part, actor, name, input), changesFrozen.has(name));
+}
+
+function unlessFrozen<T>(tx: Tx, work: (tx: Tx) => Result<T>, isForced: boolean): Result<T> {
+  return isForced || !meta.isFrozen(tx) ? work(tx) : freeze.withoutChange(tx, work);
 }
 
 /** Runs after the operation's rollback, in a transaction of its own; null: nothing to do. */
@@ -192,7 +194,7 @@ export class EngineHost {
     after: (tx: Tx, result: Result<OutputOf<Name>>) => void = () => undefined,
   ): Result<OutputOf<Name>> {
     const result = this.run((tx) => {
-      const done = firstOf(runFirst(tx, actor, name, [input]));
+      const done = run(tx, actor, name, input);
       after(tx, done);
       return done;
     }, changesFrozen.has(name));
@@ -210,7 +212,7 @@ export class EngineHost {
     let refused: Result<never> | null = null;
     return this.#runOrRollBack<Result<T>>(
       () => {
-        const result = isForced ? work(this.tx()) : unlessFrozen(this.tx(), work);
+        const result = unlessFrozen(this.tx(), work, isForced);
         if (result.ok) return result;
         refused = err(result.error);
         throw rollbackSignal;
@@ -243,7 +245,7 @@ export class EngineHost {
   #runPart<T>(work: (tx: Tx) => Result<T>, isForced: boolean): Result<T> {
     let result: Result<T>;
     try {
-      result = isForced ? work(this.tx()) : unlessFrozen(this.tx(), work);
+      result = unlessFrozen(this.tx(), work, isForced);
     } catch {
       // Rethrown (and logged) when the request is retried on its own.
       throw rollbackSignal;

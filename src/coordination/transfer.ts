@@ -172,7 +172,7 @@ function countMoved(sql: Sql): number {
 export const handlers = {
   "workspace.export"(tx, { freeze: number, after }) {
     const message = "the workspace is not frozen any more, or for another export: begin the export again";
-    const isValid = freeze.isFrozen(tx) && freeze.numberOf(tx) === number && !readImport(tx);
+    const isValid = meta.isFrozen(tx) && freeze.numberOf(tx) === number && !readImport(tx);
     return isValid ? exportPage(tx, after) : err({ code: "not_frozen", message });
   },
   "workspace.import": (tx, input, { machine }) => importPart(tx, input, machine),

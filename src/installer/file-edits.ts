@@ -239,7 +239,7 @@ export function editConfig(path: string, key: string, value: unknown): Result<Co
 }
 
 /** Returns whether the file itself has the setting; false for a file that is not valid. */
-export function isConfigured(path: string, key: string): boolean {
+function isConfigured(path: string, key: string): boolean {
   return settingAt(parse(withoutBom(textOf(path))), key) !== undefined;
 }
 

@@ -1,5 +1,5 @@
-import { isMarkerAt, matchAt, matchEnd, type Finding } from "./findings.ts";
-import { keyNameAt, tellingWordFrom, type KeyName, type Strength, type TellingWord } from "./key-names.ts";
+import { isMarkerAt, matchAt, matchEnd, type Finding, type Rule } from "./findings.ts";
+import { keyNameAt, rareParts, tellingWordFrom, type KeyName, type Strength, type TellingWord } from "./key-names.ts";
 import { literalAt, stringsIn } from "./literals.ts";
 import { valueStart, type TellingName, type ValueStart } from "./notations.ts";
 import { isGibberish, isHexOrUuid, isRandom } from "./randomness.ts";
@@ -13,8 +13,7 @@ const nextItem = /\\{0,8}["'`]\s{0,4},\s{0,40}(?=\\{0,8}["'`])/y;
 const continued = /\s{0,40}(?:[?:|&=!]|(?:if|unless|or|and|else)\b)/y;
 
 /** Searched as given, and as code was before it became a JSON string. */
-export function assignments(text: string): Finding[] {
-  if (!tellingWordFrom(text, 0)) return [];
+function findAssignments(text: string): Finding[] {
   const findings = assignmentsIn(text);
   const plain = unescape(text);
   if (!plain) return findings;
@@ -27,6 +26,8 @@ export function assignments(text: string): Finding[] {
   }
   return findings;
 }
+
+export const assignments: Rule = { marks: [rareParts], find: findAssignments };
 
 function assignmentsIn(text: string, isSearched: (word: TellingWord) => boolean = () => true): Finding[] {
   const findings: Finding[] = [];

@@ -1,7 +1,7 @@
 import { besideMark, cutMark, wholeLength, withoutMark } from "../shared/shorten.ts";
 import type { RedactResult } from "./findings.ts";
 import { textAt, type JsonObject } from "../shared/json-fields.ts";
-import { redact, stripPrivate } from "./redact.ts";
+import { maxDepth, redact, stripPrivate } from "./redact.ts";
 
 const maxClean = { texts: 256, chars: 512 };
 /** Short texts without a secret, the newest last: ids, folders and names come with each event. */
@@ -32,9 +32,6 @@ export function redactAndClip(text: string, max: number): string {
   const kept = safe.slice(0, besideMark(safe, max, "before"));
   return `${kept} ${cutMark(wholeLength(open.slice(kept.length) + text.slice(window.length)))}`;
 }
-
-/** No tool writes deeper values. */
-const maxDepth = 64;
 
 /** Redacts a text before it is cut, so that no secret is cut in two and missed. */
 export function boundTexts(value: unknown, maxText: number, depth = 0): unknown {

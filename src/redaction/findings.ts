@@ -4,6 +4,13 @@ export interface Finding {
   readonly kind: string;
 }
 
+/** Finds one kind of secret, in a text that has one of its marks. */
+export interface Rule {
+  /** Short texts, and expressions with `g`: a clean text is searched for nothing else. */
+  readonly marks: readonly (string | RegExp)[];
+  readonly find: (text: string) => Finding[];
+}
+
 export interface RedactResult {
   readonly text: string;
   readonly count: number;

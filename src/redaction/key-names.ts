@@ -13,7 +13,7 @@ export type Strength =
   | "cookie";
 
 /** Rare parts of telling words: searching for these, in few alternatives, halves V8's time. */
-const rareParts =
+export const rareParts =
   /p(?:ass|wd?|sk|at(?<=[-_]pat)|i(?<=art-api))|c(?:ret(?<=secret)|redential|ookie|ontraseña)|k(?:en(?<=token)|ey)|uth(?<=auth)|b(?:earer|y(?<=identified (?:with \w{1,40} )?by))|mnemonic|s(?:e(?:ss(?=(?:ion)?[-_ .]?id)|ed)|ignature)|пароль|密码|パスワード/gi;
 const beforePart: Readonly<Record<string, string>> = {
   cret: "se",

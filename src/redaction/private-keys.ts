@@ -1,4 +1,4 @@
-import { matchEnd, type Finding } from "./findings.ts";
+import { matchEnd, type Finding, type Rule } from "./findings.ts";
 
 const begin = /-----BEGIN (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----/y;
 const ending = /-----END (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY(?: BLOCK)?-----/y;
@@ -20,18 +20,20 @@ const material = /[A-Za-z0-9+/]{40}/;
  * Finds PEM (escaped, numbered or cut off), its base64, PuTTY, JSON web and XML keys. Public
  * keys, certificates and armour around a placeholder stay.
  */
-export function privateKeys(text: string): Finding[] {
-  const findings: Finding[] = [];
-  if (text.includes("-----")) {
-    findings.push(...findArmoured(text));
-    findings.push(...findWithoutBeginning(text, findings));
-  }
-  if (text.includes(encodedBegin)) findings.push(...findEncoded(text));
-  if (text.includes("-Lines")) findings.push(...puttyKeys(text));
-  if (text.includes("kty")) findings.push(...webKeys(text));
-  if (text.includes("<RSAKe")) findings.push(...xmlKeys(text));
-  return findings;
-}
+export const privateKeys: readonly Rule[] = [
+  {
+    marks: ["-----"],
+    find(text) {
+      const armoured = findArmoured(text);
+      return [...armoured, ...findWithoutBeginning(text, armoured)];
+    },
+  },
+  // Base64 of `----`.
+  { marks: ["LS0tLS"], find: findEncoded },
+  { marks: ["-Lines"], find: puttyKeys },
+  { marks: ["kty"], find: webKeys },
+  { marks: ["<RSAKe"], find: xmlKeys },
+];
 
 function findArmoured(text: string): Finding[] {
   const findings: Finding[] = [];
@@ -118,15 +120,13 @@ function beforeEscape(text: string, at: number, from: number): number {
   return start;
 }
 
-/** Base64 of `----`: short, since every text is searched for it. */
-const encodedBegin = "LS0tLS";
 const encodedRun =
   /[A-Za-z0-9+/]{14,}={0,2}(?:(?:\r?\n|\\{1,4}n)[ \t]{0,20}[A-Za-z0-9+/]{60,76}={0,2}(?![A-Za-z0-9+/]))*(?:(?:\r?\n|\\{1,4}n)[ \t]{0,20}[A-Za-z0-9+/]{2,76}={1,2})?/y;
 
 /** Base64 of PEM, as in a kubeconfig; a certificate's starts alike, and stays. */
 function findEncoded(text: string): Finding[] {
   const findings: Finding[] = [];
-  for (let at = text.indexOf(encodedBegin); at !== -1; at = text.indexOf(encodedBegin, encodedRun.lastIndex)) {
+  for (let at = text.indexOf("LS0tLS"); at !== -1; at = text.indexOf("LS0tLS", encodedRun.lastIndex)) {
     const end = matchEnd(encodedRun, text, at);
     if (end === null) break;
     if (/PRIVATE KEY/.test(decode(text.slice(at, at + 80)))) findings.push({ start: at, end, kind: "private-key" });

@@ -1,10 +1,10 @@
 import type { InputOf, OperationName } from "../contract/operations.ts";
 import { assignments } from "./assignments.ts";
-import { replace, type RedactResult } from "./findings.ts";
+import { replace, type Finding, type RedactResult, type Rule } from "./findings.ts";
 import { keyNameAt, tellingWordFrom, type Strength } from "./key-names.ts";
 import { privateKeys } from "./private-keys.ts";
 import { knownTokens } from "./token-formats.ts";
-import { passwordOptions, urlCredentials, webCommands } from "./user-passwords.ts";
+import { userPasswords } from "./user-passwords.ts";
 import { isSecretValue } from "./values.ts";
 
 /** Two passes are usual where something was found; more only in a hostile text. */
@@ -14,7 +14,7 @@ const maxPasses = 6;
 export function redact(text: string): RedactResult {
   let { text: current, count } = stripPrivate(text);
   for (let pass = 0; pass < maxPasses; pass++) {
-    const findings = rules.flatMap((rule) => rule(current));
+    const findings = findBy(rules, current);
     if (findings.length === 0) break;
     const replaced = replace(current, findings);
     current = replaced.text;
@@ -59,7 +59,14 @@ function isTypeArgument(text: string, { index, 0: found }: RegExpExecArray): boo
   return found.includes("Private") && /[\w$]/.test(text.charAt(index - 1));
 }
 
-const rules = [privateKeys, knownTokens, urlCredentials, webCommands, passwordOptions, assignments];
+/** Secrets by these rules; each looks further only where it finds one of its marks. */
+export function findBy(rules: readonly Rule[], text: string): Finding[] {
+  const isIn = (mark: string | RegExp): boolean =>
+    typeof mark === "string" ? text.includes(mark) : text.search(mark) >= 0;
+  return rules.flatMap(({ marks, find }) => (marks.some(isIn) ? find(text) : []));
+}
+
+const rules = [...privateKeys, ...knownTokens, ...userPasswords, assignments];
 
 export interface RedactedJson {
   readonly value: unknown;

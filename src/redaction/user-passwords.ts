@@ -1,5 +1,5 @@
 import { checkValue } from "./assignments.ts";
-import { isMarkerAt, matchAt, type Finding, matchEnd } from "./findings.ts";
+import { isMarkerAt, matchAt, type Finding, matchEnd, type Rule } from "./findings.ts";
 import type { Strength } from "./key-names.ts";
 import { isPlaceholder, isSecretValue, ValueReader } from "./values.ts";
 import { hasRandomWord, isRandom } from "./randomness.ts";
@@ -14,7 +14,7 @@ const host = /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}(?::\d{1,5})?(?=[/?#,;)&|]|$)
 const clearHost =
   /^(?:[\w-]{1,63}(?:\.[\w-]{1,63}){0,7}\.[a-z][\w-]{0,62}|\d{1,3}(?:\.\d{1,3}){3}|localhost|[\w-]{1,63}(?=:\d))(?::\d{1,5})?(?=[/?#,;)&|]|$)/i;
 
-export function urlCredentials(text: string): Finding[] {
+function urlCredentials(text: string): Finding[] {
   const findings: Finding[] = [];
   for (let at = text.indexOf("://"); at !== -1; at = text.indexOf("://", at + 3)) {
     const token = matchAt(userOnly, text, at + 3)?.[1];
@@ -67,7 +67,6 @@ function endBefore(pattern: RegExp, text: string): number | null {
   return null;
 }
 
-const commands = ["curl", "wget", "http ", "https "];
 /** A backslash or an open list continues the line. The bound keeps it cheap. */
 const command = /(?<![\w.-])(?:curl|wget|https?)(?=\\{0,8}["' \t])(?:\\\r?\n|[,([][ \t]{0,8}\r?\n|[^\r\n|]){1,2000}/y;
 /** Reads at most 2,001 characters: a command. */
@@ -75,16 +74,17 @@ const user =
   /(?:[\s"'`]|\\n)(?:-[a-zA-Z]{0,8}[uU]|--(?:proxy-)?user|-a|--auth)(?:\\{0,8}["'],\s{0,8}\\{0,8}["']|[ \t]*=?[ \t]*\\{0,4}["']?)([^\s:"'@\\-][^\s:"'@\\]{0,63})?:(?!\/\/)["']?([^\s"'\\]{3,256})/g;
 
 /** `curl -u user:password` */
-export function webCommands(text: string): Finding[] {
-  const findings: Finding[] = [];
-  for (const name of commands) {
+const webCommands = ["curl", "wget", "http ", "https "].map((name): Rule => ({
+  marks: [name],
+  find(text) {
+    const findings: Finding[] = [];
     for (let at = text.indexOf(name); at !== -1; at = text.indexOf(name, Math.max(command.lastIndex, at + 1))) {
       const line = matchAt(command, text, at)?.[0];
       if (line !== undefined) findings.push(...passwordsIn(line, at));
     }
-  }
-  return findings;
-}
+    return findings;
+  },
+}));
 
 function passwordsIn(line: string, at: number): Finding[] {
   return [...line.matchAll(user)].flatMap(({ 0: option, 1: name = "", 2: given = "", index }) => {
@@ -139,7 +139,7 @@ const commandEnd = /(?<!\\\r?)\n|[|;&]|(?<!\\)\\n/;
 const maxCommandChars = 300;
 
 /** `mysql -pvalue`, `echo value | docker login --password-stdin`, `sqlplus user/value@host` */
-export function passwordOptions(text: string): Finding[] {
+function passwordOptions(text: string): Finding[] {
   const findings: Finding[] = [];
   const reader = new ValueReader(text);
   for (const { 0: mark, index } of text.matchAll(beginning)) {
@@ -222,3 +222,9 @@ function argumentOf(text: string, at: number): Finding[] {
   const before = at - (text.startsWith("@tcp", at - 4) ? 4 : 5);
   return [{ start: before - password.length, end: before, kind: "url-password" }];
 }
+
+export const userPasswords: readonly Rule[] = [
+  { marks: ["://"], find: urlCredentials },
+  ...webCommands,
+  { marks: [beginning], find: passwordOptions },
+];

@@ -59,12 +59,7 @@ const restOfLine = /[^\r\n"'`\\[\]]{8,}/y;
 /** Measures a run once even if many names point into it, which keeps hostile text linear. */
 export class ValueReader {
   readonly #text: string;
-  readonly #ends = {
-    bare: { from: 0, to: 0 },
-    literal: { from: 0, to: 0 },
-    element: { from: 0, to: 0 },
-    spaced: { from: 0, to: 0 },
-  };
+  readonly #runs = new Map<Unquoted, { readonly from: number; readonly to: number }>();
   #lineEnd = 0;
 
   constructor(text: string) {
@@ -88,12 +83,10 @@ export class ValueReader {
   }
 
   bare(start: number, shape: Unquoted): Value | null {
-    const cachedEnd = this.#ends[shape];
-    if (start < cachedEnd.from || start >= cachedEnd.to) {
-      cachedEnd.from = start;
-      cachedEnd.to = matchEnd(runs[shape], this.#text, start) ?? start;
-    }
-    return cachedEnd.to > start ? { start, end: cachedEnd.to, shape } : null;
+    let run = this.#runs.get(shape);
+    if (!run || start < run.from || start >= run.to)
+      this.#runs.set(shape, (run = { from: start, to: matchEnd(runs[shape], this.#text, start) ?? start }));
+    return run.to > start ? { start, end: run.to, shape } : null;
   }
 }
 

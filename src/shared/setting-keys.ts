@@ -1,4 +1,4 @@
-/** Lists the keys of all settings, such as `risk.levels.danger`. An array is one setting. */
+/** Lists the keys of all settings, such as `risk.thresholds.memory`. An array is one setting. */
 export function listKeys(settings: unknown, before = ""): string[] {
   if (typeof settings !== "object" || settings === null || Array.isArray(settings)) return [before];
   return Object.entries(settings).flatMap(([name, inner]) =>

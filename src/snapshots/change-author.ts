@@ -16,7 +16,7 @@ export type Author =
   /** `doubtful`: it may be the chat's. */
   | { readonly is: "doubtful" | "other"; readonly reason: string };
 
-const own: Author = { is: "own" };
+export const own: Author = { is: "own" };
 /** The clock of the file system stands still for so long, in ms. */
 export const tickMs = 20;
 

@@ -126,18 +126,11 @@ function parseFile(record: string): ChangedFile {
   return { path: displayPath(path.join("\t")), added: addedLines ?? null, removed: removedLines ?? null };
 }
 
-export interface Author {
-  readonly name: string;
-  readonly email: string;
-}
-
 interface MergeDeps {
   readonly env: NodeJS.ProcessEnv;
   /** Output of `git rev-parse --git-common-dir`. */
   readonly repository: string;
   readonly now: number;
-  /** Default: SHIM. */
-  readonly author?: Author;
 }
 
 export interface Conflict<Work> {
@@ -204,7 +197,7 @@ async function openScratchGit({ env, repository }: MergeDeps, scratch: string, s
 /** `files`: those in conflict; null: none. */
 async function mergeOne(
   git: Git,
-  { now, author }: MergeDeps,
+  { now }: MergeDeps,
   commit: string,
   work: TaskCommit,
 ): Promise<{ readonly commit: string; readonly files: string[] | null }> {
@@ -221,7 +214,7 @@ async function mergeOne(
   const [tree = "", ...files] = splitRaw(stdout);
   const message = `shim: merge ${name}${code === 1 ? ", with conflicts" : ""}`;
   const merge = [tree, "-p", commit, "-p", work.commit, "-m", message];
-  const mergeCommit = await text(withAuthor(git, now, author), ["commit-tree", ...merge]);
+  const mergeCommit = await text(withAuthor(git, now), ["commit-tree", ...merge]);
   return { commit: mergeCommit, files: code === 1 ? files.map(displayPath) : null };
 }
 

@@ -30,18 +30,34 @@ export type Exclusions = Readonly<Record<string, readonly RawPath[]>>;
 
 export const sparseReason = "it is outside of the sparse checkout";
 
-/** Facts of paths that one reading knows, beside its tree. */
+/** Paths as one reading of the project knows them: by its tree, and the facts beside that. */
 export class Reading {
+  /** Modes and objects, as its tree has them. */
+  readonly entries: ReadonlyMap<RawPath, string>;
   readonly #reasons: ReadonlyMap<RawPath, string>;
-  readonly modes: KnownModes;
+  readonly #modes: KnownModes;
   readonly #times: ReadonlyMap<RawPath, number>;
 
   /** @param excluded null: the reading has no list of them */
-  constructor(excluded: Exclusions | null, modes: KnownModes, times: ChangeTimes = []) {
-    this.modes = modes;
+  constructor(
+    entries: ReadonlyMap<RawPath, string>,
+    excluded: Exclusions | null,
+    modes: KnownModes,
+    times: ChangeTimes = [],
+  ) {
+    this.entries = entries;
+    this.#modes = modes;
     this.#times = new Map(times);
     const lists = Object.entries(excluded ?? { "it is not known what its reading had left out": ["/"] });
     this.#reasons = new Map(lists.flatMap(([reason, paths]) => paths.map((path): [RawPath, string] => [path, reason])));
+  }
+
+  /** Paths that may be in another state than in an earlier reading. */
+  differing(earlier: Reading): Set<RawPath> {
+    const rights = this.#modes.differing(earlier.#modes);
+    const all = [...this.entries.keys(), ...earlier.entries.keys()];
+    if (rights === null) return new Set(all);
+    return new Set([...all.filter((path) => this.entries.get(path) !== earlier.entries.get(path)), ...rights]);
   }
 
   /** @returns time of its last change, of a file that had just been changed; else null */
@@ -49,8 +65,8 @@ export class Reading {
     return this.#times.get(path) ?? null;
   }
 
-  /** @param entry of the path in the tree of the reading; null: the tree lacks it */
-  stateOf(path: RawPath, entry: FileEntry): PathState {
+  stateOf(path: RawPath): PathState {
+    const entry = this.entries.get(path) ?? null;
     if (leavesTree(path)) return { is: "unknown", reason: "it is not in the project" };
     if (entry?.startsWith(submoduleMode)) return { is: "unknown", reason: submoduleReason };
     const folderReason = this.#folderReason(path);
@@ -58,7 +74,7 @@ export class Reading {
     const reason =
       this.#reasons.get(path) ?? (entry === null || folderReason === sparseReason ? folderReason : undefined);
     if (reason !== undefined) return { is: "unknown", reason };
-    return entry === null ? { is: "absent" } : { is: "held", entry: this.modes.fullEntry(path, entry) };
+    return entry === null ? { is: "absent" } : { is: "held", entry: this.#modes.fullEntry(path, entry) };
   }
 
   #folderReason(path: RawPath): string | undefined {
@@ -85,6 +101,11 @@ export function isSame(one: PathState, other: PathState): boolean {
 
 export function stateOf(entry: FileEntry): PathState {
   return entry === null ? { is: "absent" } : { is: "held", entry };
+}
+
+/** @returns null: nothing is there */
+export function entryOf(state: PathState): FileEntry {
+  return state.is === "held" ? state.entry : null;
 }
 
 export function isEntry(state: PathState, entry: FileEntry): boolean {

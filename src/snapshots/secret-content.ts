@@ -1,6 +1,6 @@
 import { accessSync, closeSync, constants, openSync, readSync } from "node:fs";
 import { privateKeys } from "../redaction/private-keys.ts";
-import { redact } from "../redaction/redact.ts";
+import { findBy, redact } from "../redaction/redact.ts";
 import { knownTokens } from "../redaction/token-formats.ts";
 import { hasNpmToken, isNpmSettings, mayHoldSecrets } from "./secret-names.ts";
 
@@ -59,8 +59,8 @@ export function secretIn(content: Buffer, path: string): string | null {
 
 function findReason(text: string, path: string): string | null {
   if (isNpmSettings(path)) return hasNpmToken(text) ? "it holds an npm token" : null;
-  if (privateKeys(text).length > 0) return "it holds a private key";
-  const token = knownTokens(text).find(({ kind }) => !weakKinds.has(kind));
+  if (findBy(privateKeys, text).length > 0) return "it holds a private key";
+  const token = findBy(knownTokens, text).find(({ kind }) => !weakKinds.has(kind));
   if (token) return `it holds a secret (${token.kind})`;
   if (credentialFiles.some((pattern) => pattern.test(text))) return "it holds credentials";
   return mayHoldSecrets(path) && redact(text).count > 0 ? "it holds a secret" : null;

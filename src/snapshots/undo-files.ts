@@ -5,7 +5,7 @@ import { deflateSync } from "node:zlib";
 import { messageOf } from "../shared/error.ts";
 import { ok, type Result } from "../shared/result.ts";
 import { blobHeader, entryOnDisk } from "./file-entry.ts";
-import { stateOf, type PathState } from "./path-state.ts";
+import { isEntry, stateOf, type PathState } from "./path-state.ts";
 import { realPath } from "../platform/paths.ts";
 import { tickMs } from "./change-author.ts";
 import { touchedFiles } from "./touched-files.ts";
@@ -18,8 +18,6 @@ import { type ExcludedFile, goneOf, movedFrom, toRaw, type UnsavedFile } from ".
 import { adopt, readAbout, readPresent, withProject, type PresentFiles } from "./take-snapshot.ts";
 import {
   History,
-  isAt,
-  presentEnd,
   presentReading,
   type EditOfOther,
   type Found,
@@ -27,22 +25,30 @@ import {
   type UndoStep,
 } from "./undo-history.ts";
 import { entriesAt, pathsLackedBy } from "./tree-entries.ts";
-import { isContentSetting, type WorkTree } from "./work-tree.ts";
+import { isContentSetting } from "./work-tree.ts";
 
 /** Contents, as base64, by their objects: those that images hold. */
 type Contents = readonly (readonly [object: string, content: string])[];
 
-export interface UndoInput extends SnapshotInput {
-  readonly contents: Contents;
-  /** Oldest first; or the undo that is taken back. `isBegun`: a redo has done a part of it. */
-  readonly what:
-    | { readonly steps: readonly UndoStep[] }
-    | { readonly redo: readonly UndoneFile[]; readonly isBegun: boolean };
+/** Facts of the turns that are taken back. */
+export interface UndoneTurns {
+  /** Oldest first. */
+  readonly steps: readonly UndoStep[];
+  readonly others: readonly EditOfOther[];
   /** False: an edit of the chat has a time that is not that of its call. */
   readonly isClockRight: boolean;
-  readonly others: readonly EditOfOther[];
-  /** Files that undos of other chats have written: the time of a file is that of the undo. */
-  readonly restored: readonly UndoneFile[];
+}
+
+interface Redo {
+  readonly redo: readonly UndoneFile[];
+  /** Whether a redo has done a part of it. */
+  readonly isBegun: boolean;
+}
+
+export interface UndoInput extends SnapshotInput {
+  readonly contents: Contents;
+  /** Turns, or the undo that is taken back. */
+  readonly what: UndoneTurns | Redo;
   /** Paths of files and folders, relative to the project; empty: all. */
   readonly chosen: readonly string[];
   /** save: saves the files of now, too. */
@@ -71,7 +77,7 @@ export async function undoFiles(input: UndoInput): Promise<Result<PlannedUndo>> 
     const read = await readPresent(opened, tree, input, paths);
     if (!read.ok) return read;
     const present = read.value;
-    const found = await findChanges(input, { opened, tree, present });
+    const found = await findChanges(input, opened.scratch, tree.top, present);
     const wanted = found.changes.filter(({ path }) => isChosen(input.chosen, path));
     // "*": of all files.
     const left = found.left.filter(({ path }) => path === "*" || isChosen(input.chosen, path));
@@ -98,12 +104,7 @@ async function isReadingLost(opened: OpenRepository, { what }: UndoInput): Promi
 }
 
 /** Paths that the turns had, and that the files of now may hide by their ignore rules. */
-async function heldBefore(
-  git: Git,
-  root: string,
-  { what, project }: Pick<UndoInput, "what" | "project">,
-  top: string,
-): Promise<RawPath[]> {
+async function heldBefore(git: Git, root: string, { what, project }: UndoInput, top: string): Promise<RawPath[]> {
   if ("redo" in what) {
     const seen = await entriesAt(git, root);
     return what.redo.map(({ path }) => path).filter((path) => !seen.has(path));
@@ -116,8 +117,9 @@ async function heldBefore(
 
 /** Readings of the steps, but for the files of now. */
 function commitsOf(steps: readonly UndoStep[]): string[] {
-  const commits = steps.flatMap((step) => [step.start ?? [], "end" in step ? (step.end?.commit ?? []) : []].flat());
-  return [...new Set(commits)].filter((commit) => commit !== presentEnd);
+  return [
+    ...new Set(steps.flatMap((step) => [step.start ?? [], "end" in step ? (step.end?.commit ?? []) : []].flat())),
+  ];
 }
 
 export interface WriteInput extends SnapshotInput {
@@ -159,16 +161,10 @@ function isClockOf(now: number, scratch: string): boolean {
   return ctimeMs > now - tickMs && ctimeMs < now + maxWaitMs;
 }
 
-interface Opened {
-  readonly opened: OpenRepository;
-  readonly tree: WorkTree;
-  readonly present: PresentFiles;
-}
-
-async function findChanges(input: UndoInput, { opened: { scratch }, tree: { top }, present }: Opened): Promise<Found> {
+async function findChanges(input: UndoInput, scratch: string, top: string, present: PresentFiles): Promise<Found> {
   const { what } = input;
   if ("redo" in what) return findRedo(what, present, top);
-  const times = input.isClockRight && isClockOf(input.now, scratch) ? new FileTimes(top) : null;
+  const times = what.isClockRight && isClockOf(input.now, scratch) ? new FileTimes(top) : null;
   const start = what.steps[0]?.start ?? null;
   const about = start === null ? {} : await readAbout(present.reader, start);
   const before = (about.unsaved ?? []) as readonly UnsavedFile[];
@@ -176,12 +172,11 @@ async function findChanges(input: UndoInput, { opened: { scratch }, tree: { top 
     times,
     stateNow: (path: RawPath) => stateNow(top, path),
     movedFrom: movedFrom(top, before),
-    restored: input.restored,
   };
   const history = new History(present, (path) => rawIn(input.project, top, path), now);
   for (const [at, step] of what.steps.entries()) await history.add(step, what.steps.slice(at + 1));
   await history.close();
-  for (const edit of input.others) history.leaveEdited(edit);
+  for (const edit of what.others) history.leaveEdited(edit);
   const calls = what.steps.flatMap((step) => ("edited" in step && !step.isOnlyEdited ? step.calls : []));
   const touched = times === null ? [] : touchedFiles(top, present.excluded, calls);
   const lost = calls.length > 0 ? [...goneOf(top, before), ...touched] : [];
@@ -190,23 +185,16 @@ async function findChanges(input: UndoInput, { opened: { scratch }, tree: { top 
 }
 
 /** A file that is neither as the undo left it nor as it was before is later work. */
-async function findRedo(
-  { redo, isBegun }: Extract<UndoInput["what"], { readonly redo: unknown }>,
-  present: PresentFiles,
-  top: string,
-): Promise<Found> {
+async function findRedo({ redo, isBegun }: Redo, present: PresentFiles, top: string): Promise<Found> {
   const back = redo.map(({ path, before, after }) => ({ path, before: after, after: before }));
-  const reading = presentReading(present);
-  const entries = await entriesAt(present.reader, present.root);
-  const now = new Map(
-    back.map(({ path }) => {
-      const state = reading.stateOf(path, entries.get(path) ?? null);
-      return [path, state.is === "unknown" ? stateNow(top, path) : state];
-    }),
-  );
-  const ready = back.filter((one) => isAt(now, one, "before"));
-  const done = back.filter((one) => isAt(now, one, "after"));
-  const later = back.filter((one) => !isAt(now, one, "before") && !isAt(now, one, "after"));
+  const reading = await presentReading(present);
+  const now = (path: RawPath): PathState => {
+    const state = reading.stateOf(path);
+    return state.is === "unknown" ? stateNow(top, path) : state;
+  };
+  const ready = back.filter(({ path, before }) => isEntry(now(path), before));
+  const done = back.filter(({ path, after }) => isEntry(now(path), after));
+  const later = back.filter((one) => !ready.includes(one) && !done.includes(one));
   const reason = "it was changed after the undo";
   const left = later.map(({ path }) => ({ path: displayPath(path), reason }));
   return { changes: ready, begun: isBegun ? done : [], left };

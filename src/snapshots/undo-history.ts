@@ -1,9 +1,27 @@
 import { lstatSync } from "node:fs";
 import { displayPath, type RawPath } from "./git.ts";
 import { foldersOf } from "./large-folders.ts";
-import { differences, entriesAt } from "./tree-entries.ts";
-import { isEntry, isSame, Reading, stateOf, type Exclusions, type FileImage, type PathState } from "./path-state.ts";
-import { authorOf, authorOfGone, authorWithin, doubtful, tickMs, type Author, type CallTime } from "./change-author.ts";
+import { entriesAt } from "./tree-entries.ts";
+import {
+  entryOf,
+  isEntry,
+  isSame,
+  Reading,
+  stateOf,
+  type Exclusions,
+  type FileImage,
+  type PathState,
+} from "./path-state.ts";
+import {
+  authorOf,
+  authorOfGone,
+  authorWithin,
+  doubtful,
+  own,
+  tickMs,
+  type Author,
+  type CallTime,
+} from "./change-author.ts";
 import { objectIn, type FileEntry } from "./file-entry.ts";
 import { listAt } from "../shared/json-fields.ts";
 import { KnownModes, type ChangeTimes } from "./file-modes.ts";
@@ -11,12 +29,10 @@ import type { FileTimes } from "./file-times.ts";
 import type { ExcludedFile, MovedFile } from "./selection.ts";
 import { readAbout, type PresentFiles } from "./take-snapshot.ts";
 
-/** Instead of a commit: the files of now. */
-export const presentEnd = "present";
-
 /** The files after a turn, as far as a reading knows them. */
 export interface TurnEnd {
-  readonly commit: string;
+  /** null: the files of now. */
+  readonly commit: string | null;
   /** Epoch ms. */
   readonly readAt: number;
   /** Whether it was read as the turn ended: its files are as the turn left them. */
@@ -34,7 +50,7 @@ export interface UndoneFile {
 /** A file as it was before other chats' first edit of it; `reason`: why it stays. */
 export type EditOfOther = Omit<FileImage, "after"> & { readonly reason: string };
 
-/** A turn of the chat, or an earlier undo; in the order of their time. */
+/** A turn of the chat, or an earlier undo of any chat; in the order of their time. */
 export type UndoStep =
   | {
       /** Files before it; null: those that the step before it left. */
@@ -57,11 +73,16 @@ export type UndoStep =
   | {
       readonly start: string;
       readonly undone: readonly UndoneFile[];
+      /** Whether it took back changes of the chat, and not those of another chat. */
+      readonly isOwn: boolean;
+      /** Whether it took an undo back. */
+      readonly isRedo: boolean;
       /** True: of its files it has changed those that are as it would have left them. */
       readonly isUnfinished: boolean;
     };
 
 export type Turn = Extract<UndoStep, { readonly edited: unknown }>;
+type Undo = Extract<UndoStep, { readonly undone: unknown }>;
 
 export interface Found {
   readonly changes: readonly UndoneFile[];
@@ -70,22 +91,21 @@ export interface Found {
   readonly left: readonly ExcludedFile[];
 }
 
-/** Whether a file is as it was before the undo, or after it. @param now has its path */
-export function isAt(now: ReadonlyMap<RawPath, PathState>, one: UndoneFile, side: "before" | "after"): boolean {
-  const state = now.get(one.path);
-  return state !== undefined && isEntry(state, one[side]);
-}
-
-/** Facts of a file that the chat has changed. */
-interface Known {
-  /** Before the first change. */
-  readonly base: PathState;
-  /** State in which the chat, or an undo, left it. */
-  readonly last: PathState;
-  /** Why it stays as it is. */
+/** A change of a file. */
+interface Change {
+  readonly from: PathState;
+  readonly to: PathState;
+  /** Why it keeps the file as it is; null: it is the chat's. */
   readonly reason: string | null;
   /** True: it may be the chat's, and who names the path takes it. */
-  readonly isDoubtful?: boolean;
+  readonly isDoubtful: boolean;
+}
+
+/** Changes of a file since the first that is, or may be, the chat's. */
+interface Known {
+  readonly changes: readonly Change[];
+  /** So many of the changes stand; an undo has taken the later ones back. */
+  readonly standing: number;
 }
 
 /** A file before a turn, as its last reading saw it, and now. */
@@ -104,8 +124,6 @@ interface FilesNow {
   /** null: their clock is not that of the calls. */
   readonly times: FileTimes | null;
   readonly stateNow: (path: RawPath) => PathState;
-  /** Files that undos of other chats have written. */
-  readonly restored: readonly UndoneFile[];
   /** The file at a path that no reading has by its earlier name; null: none. */
   readonly movedFrom: (path: RawPath) => MovedFile | null;
 }
@@ -117,12 +135,14 @@ interface Edits extends Omit<FileImage, "path"> {
 }
 
 const notByChat = "it was changed since, not by this chat";
+const betweenTurns = "it was changed between two turns, not by this chat";
 const betweenCalls = "it was changed between two edits of the chat, not by them";
 const notSaved = "the files at the end of that turn were not saved";
 
 /**
  * Follows each file through the turns of a chat. A file counts as the chat's only while no
- * other change stands between two of the chat's, or after the last.
+ * other change stands between two of the chat's, or after the last. What an undo of any chat
+ * took back does not stand.
  */
 export class History {
   readonly #present: PresentFiles;
@@ -136,8 +156,8 @@ export class History {
   /** Newest files that are known, and those that an undo has put back since. */
   #at: string | null = null;
   #undone = new Map<RawPath, FileEntry>();
-  /** Files as they were before their newest undo. */
-  readonly #replaced = new Map<RawPath, FileEntry>();
+  /** Files that undos of other chats have written. */
+  readonly #undoneByOthers: UndoneFile[] = [];
   /** Why it is not known whose changes since then are; null: they are not the chat's. */
   #doubt: string | null = null;
   readonly #now: FilesNow;
@@ -146,7 +166,6 @@ export class History {
 
   constructor(present: PresentFiles, toRawPath: (path: string) => RawPath | null, now: FilesNow) {
     this.#present = present;
-    this.#readings.set(present.root, presentReading(present));
     this.#toRaw = toRawPath;
     this.#now = now;
   }
@@ -155,8 +174,9 @@ export class History {
   async add(step: UndoStep, later: readonly UndoStep[]): Promise<void> {
     if (step.start !== null) await this.#pass(step.start);
     if ("undone" in step) {
-      const undone = step.isUnfinished ? await this.#begunOf(step.undone, later) : step.undone;
-      for (const one of undone) this.#addUndone(one);
+      const undone = step.isUnfinished ? await this.#begunOf(step, later) : step.undone;
+      for (const one of undone) this.#addUndone(one, step);
+      if (!step.isOwn) this.#undoneByOthers.push(...undone);
       this.#undone = new Map(undone.map(({ path, after }) => [path, after]));
       return;
     }
@@ -169,26 +189,27 @@ export class History {
     this.#doubt = step.unsaved ?? (step.end === null ? notSaved : null);
   }
 
-  /** An undo of what was before is no change of the chat. */
-  #addUndone({ path, before, after }: UndoneFile): void {
-    const known = this.#files.get(path);
+  /** Takes back the changes since the file was as the undo left it; a redo brings them back. */
+  #addUndone({ path, after }: UndoneFile, { isOwn, isRedo }: Undo): void {
+    const [known, last] = [this.#files.get(path), this.#lastOf(path)];
     // One that was killed has done it already.
-    if (known && isEntry(known.last, after)) return;
-    // A redo takes back the undo before it.
-    const isRedo = this.#replaced.get(path) === after;
-    this.#replaced.set(path, before);
-    if (known && isEntry(known.base, before) && known.reason === null && !isRedo) this.#files.delete(path);
-    else if (known) this.#change(path, stateOf(before), stateOf(after));
+    if (known === undefined || (last !== null && isEntry(last, after))) return;
+    const { changes, standing } = known;
+    const earlier = changes.findLastIndex(({ from }, at) => at < standing && isEntry(from, after));
+    const later = changes.findIndex(({ to }, at) => at >= standing && isEntry(to, after)) + 1;
+    if (isRedo && later > 0) this.#files.set(path, { changes, standing: later });
+    else if (!isRedo && earlier >= 0) this.#files.set(path, { changes, standing: earlier });
+    // An undo of earlier turns, too, took all of these back.
+    else if (!isRedo && isOwn) this.#files.set(path, { changes, standing: 0 });
+    else this.#changeByOther(path, stateOf(after), betweenTurns);
   }
 
   /** Files of a killed undo that were as it leaves them when the next files were saved. */
-  async #begunOf(undone: readonly UndoneFile[], later: readonly UndoStep[]): Promise<readonly UndoneFile[]> {
-    const saved = later.map(({ start }) => start);
-    const next = saved.find((commit) => commit !== null);
-    const paths = undone.map(({ path }) => path);
-    const entries = await this.#statesAt(next ?? this.#present.root, paths);
-    const begun = undone.filter((one) => isAt(entries, one, "after"));
-    if (later.length === 0) this.#begun.push(...begun);
+  async #begunOf({ undone, isOwn }: Undo, later: readonly UndoStep[]): Promise<readonly UndoneFile[]> {
+    const next = later.find(({ start }) => start !== null);
+    const reading = await this.#readingAt(next?.start ?? this.#present.root);
+    const begun = undone.filter(({ path, after }) => isEntry(reading.stateOf(path), after));
+    if (isOwn && later.every((step) => "undone" in step && !step.isOwn)) this.#begun.push(...begun);
     return begun;
   }
 
@@ -205,39 +226,37 @@ export class History {
 
   /** A path that no reading of the turn knows, such as an ignored one. */
   #changeByImages(path: RawPath, { before, after, isWhole }: Edits): void {
-    const known = this.#files.get(path);
-    const isNext = known === undefined || isSame(known.last, before);
+    const last = this.#lastOf(path);
+    const isNext = last === null || isSame(last, before);
     this.#byImages.add(path);
-    this.#change(path, before, after);
-    if (!isNext || !isWhole) this.leaveRaw(path, betweenCalls);
+    this.#change(path, before, after, isNext && isWhole ? own : { is: "other", reason: betweenCalls });
   }
 
   /** @param edits those of which the readings know how the turn changed them are taken out */
   async #follow(step: Turn, end: TurnEnd, later: readonly UndoStep[], edits: Map<RawPath, Edits>): Promise<void> {
-    const commit = end.commit === presentEnd ? this.#present.root : end.commit;
-    const own = new Set(step.edited.flatMap((path) => this.#toRaw(path) ?? []));
-    const undone = later.flatMap((one) => ("undone" in one ? one.undone : []));
+    const commit = end.commit ?? this.#present.root;
+    const edited = new Set(step.edited.flatMap((path) => this.#toRaw(path) ?? []));
+    const undos = later.flatMap((one) => ("undone" in one ? one : []));
     const turn = { ...step, calls: [step, ...later].flatMap((one) => ("calls" in one ? one.calls : [])) };
     const changed = await this.#differences(commit);
-    const now = await this.#statesAt(this.#present.root, [...changed.keys()]);
-    const reading = await this.#readingAt(commit);
-    const states = [...(await this.#statesAt(this.#at ?? commit, [...edits.keys()]))];
-    states.push(...(await this.#statesAt(commit, [...edits.keys()])));
-    const unknown = new Set(states.filter(([, { is }]) => is === "unknown").map(([path]) => path));
+    const present = await this.#readingAt(this.#present.root);
+    const [start, reading] = [await this.#readingAt(this.#at ?? commit), await this.#readingAt(commit)];
+    const isUnknown = (path: RawPath): boolean => [start, reading].some((one) => one.stateOf(path).is === "unknown");
+    const unknown = new Set([...edits.keys()].filter(isUnknown));
     for (const path of edits.keys()) if (!unknown.has(path) && !changed.has(path)) edits.delete(path);
     for (const [path, { old, now: left }] of changed) {
       const edit = edits.get(path);
       if (edit && unknown.has(path)) continue;
       edits.delete(path);
-      const ofPath = undone.filter((one) => one.path === path);
-      const isUndone = ofPath.some(({ before }) => isEntry(left, before));
-      const others = this.#now.restored.filter((one) => one.path === path);
-      const isRestored = [...ofPath, ...others].some(({ after }) => isEntry(left, after));
-      if (!own.has(path) && step.isOnlyEdited)
-        this.leaveRaw(path, "it was changed while the chat worked, by none of its tools");
-      else if (isUndone || (edit && isWhole(edit, old, left))) this.#change(path, old, left);
+      const isIn = (undo: Undo, side: "before" | "after"): boolean =>
+        undo.undone.some((one) => one.path === path && isEntry(left, one[side]));
+      const isUndone = undos.some((undo) => undo.isOwn && isIn(undo, "before"));
+      const isRestored = undos.some((undo) => isIn(undo, "after"));
+      if (!edited.has(path) && step.isOnlyEdited)
+        this.#changeByOther(path, left, "it was changed while the chat worked, by none of its tools");
+      else if (isUndone || (edit && isWhole(edit, old, left))) this.#change(path, old, left, own);
       else {
-        const seen = { old, left, present: now.get(path) ?? left, isRestored, seenMs: reading.changedMs(path) };
+        const seen = { old, left, present: present.stateOf(path), isRestored, seenMs: reading.changedMs(path) };
         await this.#judge(path, seen, turn, end);
       }
     }
@@ -252,18 +271,14 @@ export class History {
     const { old, left, present, isRestored, seenMs } = states;
     const isUntouched = left.is === "unknown" || isSame(left, present);
     const changedMs = isUntouched && !isRestored ? this.#timeOf(path, present, end) : null;
-    this.#change(path, old, changedMs !== null ? present : left);
-    if (present.is === "unknown") return this.leaveRaw(path, present.reason);
     const isSeen = seenMs !== null && this.#now.times !== null;
-    let author =
-      changedMs !== null
-        ? await this.#authorOf(path, states, changedMs, step)
-        : isSeen
-          ? authorOf(seenMs, step.calls)
-          : this.#authorAtEnd(step.calls, step.beganAt, end);
+    let author = end.isInTime ? authorWithin(step.beganAt, end.readAt, step.calls) : doubtful(notSaved);
+    if (changedMs !== null) author = await this.#authorOf(path, states, changedMs, step);
+    else if (isSeen) author = authorOf(seenMs, step.calls);
     const isRewritten = isSeen && changedMs !== null && changedMs !== seenMs;
     if (isRewritten && author.is === "own") author = await this.#authorOf(path, states, seenMs, step);
-    if (author.is !== "own") this.leaveRaw(path, author.reason, author.is === "doubtful");
+    if (present.is === "unknown") author = { is: "other", reason: present.reason };
+    this.#change(path, old, changedMs !== null ? present : left, author);
   }
 
   /**
@@ -289,44 +304,34 @@ export class History {
 
   /** Contents of the newest known files, and their folders. */
   async #held(): Promise<{ readonly ids: ReadonlySet<string>; readonly folders: ReadonlySet<RawPath> }> {
-    const entries = this.#at === null ? new Map<RawPath, string>() : await entriesAt(this.#present.reader, this.#at);
+    const entries = this.#at === null ? new Map<RawPath, string>() : (await this.#readingAt(this.#at)).entries;
     const folders = [...entries.keys()].flatMap(foldersOf).map((folder) => folder.slice(0, -1));
     return { ids: new Set([...entries.values()].map(objectIn)), folders: new Set(folders) };
   }
 
-  #authorAtEnd(calls: readonly CallTime[], from: number, { readAt, isInTime }: TurnEnd): Author {
-    return isInTime ? authorWithin(from, readAt, calls) : doubtful(notSaved);
-  }
-
   async close(): Promise<void> {
-    for (const [path, { old, now }] of await this.#differences(this.#present.root)) {
-      const known = this.#files.get(path);
-      if (known && isSame(known.last, now)) continue;
-      if (this.#doubt !== null) this.#leaveNew(path, old, now, this.#doubt);
-      else if (known) this.#files.set(path, { ...known, reason: notByChat, isDoubtful: false });
-    }
+    for (const [path, { old, now }] of await this.#differences(this.#present.root))
+      this.#changeSince(path, old, now, notByChat);
     for (const path of this.#byImages) this.#compareWithNow(path);
     await this.#leaveUnseen();
   }
 
   #compareWithNow(path: RawPath): void {
-    const known = this.#files.get(path);
+    const [first, last] = [this.#files.get(path)?.changes[0], this.#lastOf(path)];
     const now = this.#now.stateNow(path);
-    if (known && isSame(now, known.base)) this.#files.delete(path);
-    else if (known && known.last.is !== "unknown" && !isSame(now, known.last))
-      this.#files.set(path, { ...known, reason: known.reason ?? notByChat, isDoubtful: false });
+    if (first && isSame(now, first.from)) this.#files.delete(path);
+    else if (last !== null && last.is !== "unknown" && !isSame(now, last)) this.#changeByOther(path, now, notByChat);
   }
 
   /** Edits that no snapshot shows, such as those of ignored files. */
   async #leaveUnseen(): Promise<void> {
     const unseen = [...this.#edited].flatMap((path) => {
       const raw = this.#toRaw(path);
-      return raw !== null && (this.#files.has(raw) || this.#byImages.has(raw)) ? [] : [{ path, raw }];
+      return raw !== null && (this.#lastOf(raw) !== null || this.#byImages.has(raw)) ? [] : [{ path, raw }];
     });
-    const paths = unseen.flatMap(({ raw }) => raw ?? []);
-    const states = await this.#statesAt(this.#present.root, paths);
+    const present = await this.#readingAt(this.#present.root);
     for (const { path, raw } of unseen) {
-      const state = raw === null ? null : states.get(raw);
+      const state = raw === null ? null : present.stateOf(raw);
       const isThere = lstatSync(path, { throwIfNoEntry: false }) !== undefined;
       if (raw === null) this.#unseen.push({ path, reason: "it is not in the project" });
       else if (state?.is === "unknown" && isThere) this.#unseen.push({ path: displayPath(raw), reason: state.reason });
@@ -337,19 +342,9 @@ export class History {
   leaveEdited({ path, before, reason }: EditOfOther): void {
     const raw = this.#toRaw(path);
     if (raw === null) return;
-    const isUndone = this.#now.restored.some((one) => one.path === raw && isEntry(before, one.after));
-    if (!isUndone || !isSame(this.#now.stateNow(raw), before)) this.leaveRaw(raw, reason);
-  }
-
-  /** The first reason stays; a file that the chat has not changed needs none. */
-  leaveRaw(path: RawPath, reason: string, isDoubtful = false): void {
-    const known = this.#files.get(path);
-    if (known)
-      this.#files.set(path, {
-        ...known,
-        reason: known.reason ?? reason,
-        isDoubtful: known.isDoubtful !== false && isDoubtful,
-      });
+    const isUndone = this.#undoneByOthers.some((one) => one.path === raw && isEntry(before, one.after));
+    const now = this.#now.stateNow(raw);
+    if (!isUndone || !isSame(now, before)) this.#changeByOther(raw, now, reason);
   }
 
   /**
@@ -360,8 +355,7 @@ export class History {
     const changes: UndoneFile[] = [];
     const named: ExcludedFile[] = [...this.#unseen];
     for (const [path, known] of this.#files) {
-      const isTaken = known.isDoubtful === true && isNamed(path);
-      const found = decide(path, isTaken ? { ...known, reason: null } : known);
+      const found = decide(path, known.changes.slice(0, known.standing), isNamed(path));
       if (found === null) continue;
       const moved = "reason" in found || found.after !== null ? null : this.#now.movedFrom(path);
       if ("reason" in found) named.push({ path: displayPath(path), reason: found.reason });
@@ -379,24 +373,37 @@ export class History {
   /** Someone else's changes until the start of the next step. */
   async #pass(start: string): Promise<void> {
     if (this.#at === null) return this.#moveTo(start);
-    for (const [path, { old, now }] of await this.#differences(start)) {
-      const known = this.#files.get(path);
-      if (known && isSame(known.last, now)) continue;
-      if (this.#doubt === null) this.leaveRaw(path, "it was changed between two turns, not by this chat");
-      else this.#leaveNew(path, old, now, this.#doubt);
-    }
+    for (const [path, { old, now }] of await this.#differences(start)) this.#changeSince(path, old, now, betweenTurns);
     this.#doubt = null;
     this.#moveTo(start);
   }
 
-  #change(path: RawPath, old: PathState, now: PathState): void {
-    const known = this.#files.get(path);
-    this.#files.set(path, known ? { ...known, last: now } : { base: old, last: now, reason: null });
+  /** A change after a turn, of which it is not always known that it is not the chat's. */
+  #changeSince(path: RawPath, old: PathState, now: PathState, reason: string): void {
+    const last = this.#lastOf(path);
+    if (last !== null && isSame(last, now)) return;
+    if (this.#doubt === null) this.#changeByOther(path, now, reason);
+    else this.#change(path, old, now, { is: "other", reason: this.#doubt });
   }
 
-  #leaveNew(path: RawPath, old: PathState, now: PathState, reason: string): void {
-    this.#change(path, old, now);
-    this.leaveRaw(path, reason);
+  #changeByOther(path: RawPath, now: PathState, reason: string): void {
+    const last = this.#lastOf(path);
+    // A file that the chat has not changed needs no reason.
+    if (last !== null) this.#change(path, last, now, { is: "other", reason });
+  }
+
+  #change(path: RawPath, from: PathState, to: PathState, author: Author): void {
+    const known = this.#files.get(path);
+    const reason = author.is === "own" ? null : author.reason;
+    const change = { from, to, reason, isDoubtful: author.is === "doubtful" };
+    const changes = [...(known?.changes.slice(0, known.standing) ?? []), change];
+    this.#files.set(path, { changes, standing: changes.length });
+  }
+
+  /** @returns null: no change of the chat stands */
+  #lastOf(path: RawPath): PathState | null {
+    const known = this.#files.get(path);
+    return known?.changes[known.standing - 1]?.to ?? null;
   }
 
   #moveTo(commit: string): void {
@@ -407,45 +414,42 @@ export class History {
   /** Files in which the newest known ones differ from those of a commit. */
   async #differences(commit: string): Promise<Map<RawPath, { old: PathState; now: PathState }>> {
     if (this.#at === null) return new Map();
+    if (this.#at === commit && this.#undone.size === 0) return new Map();
     const [before, after] = [await this.#readingAt(this.#at), await this.#readingAt(commit)];
-    const found = await differences(this.#present.reader, this.#at, commit);
-    const otherRights = after.modes.differing(before.modes);
-    const unchanged = await entriesAt(this.#present.reader, commit);
-    const same = [...this.#undone.keys(), ...(otherRights ?? unchanged.keys())].filter((path) => !found.has(path));
     const states = new Map<RawPath, { old: PathState; now: PathState }>();
-    for (const path of same) found.set(path, { old: unchanged.get(path) ?? null, now: unchanged.get(path) ?? null });
-    for (const [path, { old, now }] of found) {
-      const known = this.#undone.get(path);
-      const state = {
-        old: known === undefined ? before.stateOf(path, old) : stateOf(known),
-        now: after.stateOf(path, now),
-      };
-      const isOfImages = state.now.is === "unknown" && this.#byImages.has(path);
-      if (!isSame(state.old, state.now) && !isOfImages) states.set(path, state);
+    for (const path of new Set([...after.differing(before), ...this.#undone.keys()])) {
+      const [undone, now] = [this.#undone.get(path), after.stateOf(path)];
+      const old = undone === undefined ? before.stateOf(path) : stateOf(undone);
+      const isOfImages = now.is === "unknown" && this.#byImages.has(path);
+      if (!isSame(old, now) && !isOfImages) states.set(path, { old, now });
     }
     return states;
   }
 
-  async #statesAt(commit: string, paths: readonly RawPath[]): Promise<Map<RawPath, PathState>> {
-    const entries = await entriesAt(this.#present.reader, commit);
-    const reading = await this.#readingAt(commit);
-    return new Map(paths.map((path) => [path, reading.stateOf(path, entries.get(path) ?? null)]));
-  }
-
   async #readingAt(commit: string): Promise<Reading> {
+    const isNow = commit === this.#present.root;
     const known = this.#readings.get(commit);
-    if (known !== undefined) return known;
-    const about = await readAbout(this.#present.reader, commit);
-    const { excluded, modes = this.#present.modes } = about;
-    const times = listAt(about, "times") as ChangeTimes;
-    const read = new Reading((excluded as Exclusions | undefined) ?? null, new KnownModes(modes), times);
+    const read = known ?? (await (isNow ? presentReading(this.#present) : savedReading(this.#present, commit)));
+    this.#readings.delete(commit);
+    const [oldest] = this.#readings.keys();
+    if (oldest !== undefined && this.#readings.size >= maxReadings) this.#readings.delete(oldest);
     this.#readings.set(commit, read);
     return read;
   }
 }
 
-export function presentReading({ excluded, modes }: PresentFiles): Reading {
-  return new Reading(excluded, new KnownModes(modes));
+/** Readings in memory: one of 200,000 files takes tens of megabytes. */
+const maxReadings = 4;
+
+async function savedReading({ reader, modes }: PresentFiles, commit: string): Promise<Reading> {
+  const about = await readAbout(reader, commit);
+  const excluded = (about.excluded as Exclusions | undefined) ?? null;
+  const times = listAt(about, "times") as ChangeTimes;
+  return new Reading(await entriesAt(reader, commit), excluded, new KnownModes(about.modes ?? modes), times);
+}
+
+export async function presentReading({ reader, root, excluded, modes }: PresentFiles): Promise<Reading> {
+  return new Reading(await entriesAt(reader, root), excluded, new KnownModes(modes));
 }
 
 /** Whether the edits alone are what changed the file from one state to the other. */
@@ -453,12 +457,21 @@ function isWhole(edits: Edits, old: PathState, left: PathState): boolean {
   return edits.isWhole && isSame(edits.before, old) && isSame(edits.after, left);
 }
 
+/** The newest reason counts; who names the path takes what may be the chat's. */
+function reasonOf(changes: readonly Change[], isNamed: boolean): string | null {
+  const others = changes.filter(({ reason }) => reason !== null);
+  return isNamed && others.every(({ isDoubtful }) => isDoubtful) ? null : (others.at(-1)?.reason ?? null);
+}
+
+type Decision = UndoneFile | { readonly reason: string } | null;
+
 /** An undo changes a file only where both sides are known. @returns null: nothing is to be done */
-function decide(path: RawPath, { base, last, reason }: Known): UndoneFile | { readonly reason: string } | null {
-  const entries = [base, last].map((state) => (state.is === "held" ? state.entry : null));
-  const [after = null, before = null] = entries;
+function decide(path: RawPath, changes: readonly Change[], isNamed: boolean): Decision {
+  const [base, last] = [changes[0]?.from, changes.at(-1)?.to];
+  if (base === undefined || last === undefined) return null;
+  const reason = reasonOf(changes, isNamed);
   if (base.is === "unknown") return { reason: reason ?? `it is not known how it was before: ${base.reason}` };
   if (last.is === "unknown") return { reason: reason ?? `it is not known how the turn left it: ${last.reason}` };
   if (reason !== null) return { reason };
-  return after === before ? null : { path, before, after };
+  return isSame(base, last) ? null : { path, before: entryOf(last), after: entryOf(base) };
 }

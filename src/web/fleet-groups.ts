@@ -1,9 +1,9 @@
 import {
-  compareChats,
-  needsUser,
+  groupChats,
   stateOfRegistered,
   stateText,
   workProgress,
+  type ChatGroups,
   type ChatRank,
 } from "../contract/chat-state.ts";
 import type { Chat } from "../contract/chats.ts";
@@ -13,21 +13,6 @@ import { shortIds } from "../contract/short-id.ts";
 import { matches } from "./format.ts";
 
 /** Pure. */
-
-export interface FleetGroup {
-  /** Its path; null: not known here. */
-  readonly project: string | null;
-  /** The other machine that has these chats, where their project is not known. */
-  readonly machine: string | null;
-  readonly rows: readonly FleetRow[];
-}
-
-export interface FleetGroups {
-  /** Chats that wait for the user, have died or are stuck; none of them is listed in a project. */
-  readonly needs: readonly FleetRow[];
-  readonly projects: readonly FleetGroup[];
-  readonly ended: readonly FleetRow[];
-}
 
 function rankOf({ id, state, waitingMs, risk, seenAgeMs }: FleetRow): ChatRank {
   return { id, state, waited: waitingMs ?? 0, riskScore: risk?.score ?? 0, silence: seenAgeMs };
@@ -65,17 +50,9 @@ export function requestsOf({ requests = [] }: Fleet, query: string): readonly Op
   return requests.filter(({ session, title, tool, text }) => matches(query, [session, title, tool, text]));
 }
 
-export function toGroups(fleet: Pick<Fleet, "rows" | "chats">, query: string): FleetGroups {
-  const fitting = rowsOf(fleet)
-    .filter((row) =>
-      matches(query, [row.id, row.title, row.project, row.machine, row.model, row.client, stateText(row)]),
-    )
-    .toSorted((a, b) => compareChats(rankOf(a), rankOf(b)));
-  const open = fitting.filter((row) => !needsUser(row) && row.state !== "ended");
-  const byProject = Map.groupBy(open, ({ project, machine }) => project ?? machine);
-  const projects = [...byProject.values()].map((rows) => {
-    const { project = null, machine = null } = rows[0] ?? {};
-    return { project, machine: project === null ? machine : null, rows };
-  });
-  return { needs: fitting.filter(needsUser), projects, ended: fitting.filter(({ state }) => state === "ended") };
+export function toGroups(fleet: Pick<Fleet, "rows" | "chats">, query: string): ChatGroups<FleetRow> {
+  const fitting = rowsOf(fleet).filter((row) =>
+    matches(query, [row.id, row.title, row.project, row.machine, row.model, row.client, stateText(row)]),
+  );
+  return groupChats(fitting, rankOf);
 }

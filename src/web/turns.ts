@@ -13,7 +13,9 @@ export interface Turn {
 }
 
 const shownKinds: ReadonlySet<string> = new Set(
-  "failure interrupted compacted given_back plan answers recap continues end detached unread damaged".split(" "),
+  "failure interrupted taken_back compacted given_back plan answers recap continues end detached unread damaged".split(
+    " ",
+  ),
 );
 const shownSources: ReadonlySet<string> = new Set(["effect", "crash", "recovery"]);
 

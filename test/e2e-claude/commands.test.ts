@@ -19,25 +19,21 @@ const instructions = {
 
 it("each slash command of the plugin instructs the model, with the user's words", async () => {
   const rig = new ClaudeRig();
-  for (const [command, text] of Object.entries(instructions))
-    expect(received((await rig.printed(`/shim:${command}`, { steps: [{ text: "Done." }] })).model)).toContain(text);
+  const chat = await rig.terminal({ steps: () => ({ text: "Done." }) });
+  for (const [at, [command, text]] of Object.entries(instructions).entries()) {
+    await chat.process.send(`/shim:${command}`);
+    await rig.turns((await rig.begun()).id, at + 1);
+    expect(received(chat.model, -1)).toContain(text);
+  }
 });
 
-function work(rig: ClaudeRig) {
+it("the edits and commands of a real turn are taken back, and that is taken back; /shim:undo shows the user what would change, and the plugin's program takes them back", async () => {
+  const rig = new ClaudeRig();
   const path = { file_path: rig.path("one.ts") };
-  return [call("Read", path), call("Write", { ...path, content: written }), bash(shellWork), { text: "Done." }];
-}
-
-it("the edits and commands of a real turn are taken back, and that is taken back", async () => {
-  const rig = new ClaudeRig();
-  await rig.printed("Rewrite the files", { steps: work(rig) });
-  undoesTheTurn(rig);
-});
-
-it("/shim:undo shows the user what would change, and the plugin's program takes the chat's work back", async () => {
-  const rig = new ClaudeRig();
-  const chat = await rig.typed("Rewrite the files", { steps: [...work(rig), ...undoSteps()] });
+  const edits = [call("Read", path), call("Write", { ...path, content: written }), bash(shellWork)];
+  const chat = await rig.typed("Rewrite the files", { steps: [...edits, { text: "Done." }, ...undoSteps()] });
   await rig.last(chat.id, "turn_end");
+  undoesTheTurn(rig);
   await chat.process.send("/shim:undo");
   await rig.turns(chat.id, 2);
   const asked = chat.model.requests.findIndex((_, at) =>

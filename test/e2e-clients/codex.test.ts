@@ -6,6 +6,7 @@ import { cleanEnv, untilFound } from "#harness/claude/claude-code.ts";
 import { bash, briefs, call, received, WorkerProcess } from "#harness/claude/claude-rig.ts";
 import type { ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
 import { aModel, ClientRig, endlessTool, kill, longTool, mcpOf } from "#harness/clients/chat-rig.ts";
+import { shellWork, undoesTheTurn, written } from "#harness/clients/chat-rig.ts";
 import { codex, codexFlags, codexWith, noModel } from "#harness/clients/real-clients.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { claudeBinary } from "../../scripts/install-claude.ts";
@@ -111,6 +112,14 @@ it("a resumed chat of Codex stays the same session, and is given what its death 
   expect(rig.sessions().map((session) => session.id)).toEqual([id]);
   expect(sessionIn(resumed.model)).toBe(id);
   expect(briefs(resumed.model).join()).toContain(`in mid-turn, running Bash exec ${longTool}`);
+});
+
+it("Codex: the edits and commands of a real turn are taken back, and that is taken back", async () => {
+  const rig = new ClientRig(editing);
+  const edit = `*** Begin Patch\n*** Update File: one.ts\n@@\n-export {};\n+${written.trimEnd()}\n*** End Patch`;
+  const steps = [{ tools: [{ name: "apply_patch", input: { input: edit } }] }, shell(shellWork), { text: "Done." }];
+  await rig.run("Rewrite the files", steps);
+  undoesTheTurn(rig);
 });
 
 async function nextBriefs(rig: ClientRig): Promise<string[]> {

@@ -144,17 +144,13 @@ class WrittenSession {
     return this.#name !== "gemini" || at < 3 || !/^\{"(?:\$set":\{"(?:messages|sessionId)|sessionId)"/.test(row);
   }
 
-  /** Claude Code takes rows that are near in time, and parts of one message, for each other. */
+  /** Claude Code takes rows that are near in time for each other. */
   #apart(row: string, at: number): string {
     if (this.#name !== "claude-code") return row;
-    const turn = turns.findLastIndex(([prompt]) => row.includes(prompt));
-    if (turn >= 0) this.#turn = turn;
-    const read = parseObject(row.replaceAll('"msg_', `"msg_${this.#turn}_`)) ?? fail(row);
-    if (!("timestamp" in read)) return JSON.stringify(read);
+    const read = parseObject(row) ?? fail(row);
+    if (!("timestamp" in read)) return row;
     return JSON.stringify({ ...read, timestamp: new Date(Date.now() - 7_200_000 + at * 60_000).toISOString() });
   }
-
-  #turn = 0;
 
   /** Goes on with a copy, as rescue makes it. @returns the first request; null: there was none */
   async saysInCopy(): Promise<string | null> {

@@ -10,6 +10,7 @@ import { prompt, prompts } from "#harness/machine/prompt-hook.ts";
 import { hostsOf, killEvery, killHosts, servingHost, readOrNull } from "#harness/machine/process-tree.ts";
 import { remount, smallDisk } from "#harness/store/small-disk.ts";
 import { column, tempHome } from "#harness/store/store-test.ts";
+import { HostStatus } from "#src/contract/machine/installation.ts";
 import { hostLock } from "#src/platform/host-socket.ts";
 import type { McpConnection, Message } from "#harness/machine/mcp-connection.ts";
 import { type Paths, pathsIn } from "#src/platform/paths.ts";
@@ -60,7 +61,8 @@ it("twenty clients that start at once share one host @night", async () => {
     servers.map((server, n) => answered(server, "shim_force_checkpoint", { goal: `chat ${n}`, nextStep: `step ${n}` })),
   );
   // A second host that a slow start caused may still be about to find that the first one has the lock.
-  expect((await machine.shim("host", "status")).out).toContain(": 20 chats connected.");
+  const { host } = await machine.ask("call", "host.status");
+  expect(HostStatus.parse(host).chats.filter(({ isConnected }) => isConnected)).toHaveLength(20);
   const store = storeOf(paths);
   saved.forEach(({ checkpoint }, n) => expect(nextStepOf(store, String(checkpoint))).toBe(`step ${n}`));
 });

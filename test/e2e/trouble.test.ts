@@ -112,7 +112,7 @@ it("a host is found as long as it lives: its socket removed, or its home deleted
   expect(prompt(paths, 1)).toMatchObject(saved);
   expect(prompts(paths)).toHaveLength(1);
   removeSockets();
-  expect((await machine.shim("host", "status")).out).toContain(`process ${first.pid},`);
+  expect(await machine.ask("call", "host.status")).toMatchObject({ host: { pid: first.pid } });
   removeSockets();
   await startServer(paths);
   expect(hostsOf(paths.home)).toEqual([first]);
@@ -125,7 +125,7 @@ it("a host is found as long as it lives: its socket removed, or its home deleted
   expect(servingHost(paths.home)).toEqual(next);
   await vi.waitUntil(() => prompts(paths).length === 2, patience);
   removeSockets();
-  expect((await machine.shim("host", "stop")).code).toBe(0);
+  expect((await machine.shim("call", "host.stop")).code).toBe(0);
   await vi.waitFor(() => expect(isAlive(systemProcesses, next)).toBe(false), patience);
 });
 
@@ -136,12 +136,12 @@ it("the host of a home with a long path is found by processes with another TMPDI
   const server = await startServer(paths, { env: { TMPDIR: here } });
   await answered(server, "shim_force_checkpoint", { goal: "found" });
   Object.assign(machine.env, { TMPDIR: there });
-  expect((await machine.shim("host", "status")).out).toContain("1 chat connected");
+  expect(await machine.ask("call", "host.status")).toMatchObject({ host: { chats: [{ isConnected: true }] } });
   await startServer(paths, { env: { TMPDIR: there } });
   expect(hostsOf(paths.home)).toHaveLength(1);
   await killHosts(paths.home);
   expect(prompt(paths, 1, { TMPDIR: there })).toMatchObject(saved);
-  expect((await machine.shim("host", "status")).code).toBe(0);
+  expect((await machine.shim("call", "host.status")).code).toBe(0);
   expect((await server.callTool("shim_session_status", {})).isError).toBe(false);
 });
 
@@ -158,7 +158,7 @@ it("in a home of another user, as after sudo, prompts and commands say so with t
       shown(`belongs to another user, as after a command with sudo; make it yours: sudo chown -R`),
     );
     const { err } = await outputOf(
-      spawn(process.execPath, [built.launcher, "host", "status"], { env: envOf(paths), ...nobody }),
+      spawn(process.execPath, [built.launcher, "call", "host.status"], { env: envOf(paths), ...nobody }),
     );
     expect(err).toContain("belongs to another user");
   }
@@ -182,7 +182,7 @@ for (const what of ["locks", "sockets"] as const)
     expect(await machine.shim("pause")).toMatchObject({ code: 1, err: expect.stringContaining(lackings[what]) });
     const doctor = await machine.shim("doctor");
     expect([doctor.code, doctor.out]).toEqual([1, expect.stringMatching(new RegExp(`fail .*${lackings[what]}`))]);
-    for (const command of [["host", "status"], ["statusline"]])
+    for (const command of [["call", "host.status"], ["statusline"]])
       expect((await machine.shim(...command)).out, command.join(" ")).toContain(lackings[what]);
     expect(readFileSync(join(paths.home, "host.log"), "utf8")).toContain(lackings[what]);
   });

@@ -302,9 +302,9 @@ export const mutants: readonly Mutant[] = [
     'prefix: "gh[pousr]_"',
     'prefix: "gh[pous]_"',
   ]),
-  defect(100, "src/redaction/redact.ts", "passwords in addresses are stored", [
-    "const rules = [privateKeys, knownTokens, urlCredentials, webCommands,",
-    "const rules = [privateKeys, knownTokens, webCommands,",
+  defect(100, "src/redaction/user-passwords.ts", "passwords in addresses are stored", [
+    '  { marks: ["://"], find: urlCredentials },\n',
+    "",
   ]),
   defect(102, "src/redaction/bounded-text.ts", "half a secret is left at the edge of what was read", [
     "const safe = isWhole ? open : open.slice(0, Math.max(0, open.length - windowMarginChars));",

@@ -65,8 +65,8 @@ export const undoMutants: readonly Mutant[] = [
     ],
   ),
   defect(19, "src/snapshots/undo-files.ts", "a redo overwrites what was changed after the undo", [
-    'const ready = back.filter((one) => isAt(now, one, "before"));',
-    "const ready = back.map((one) => ({ ...one, before: entries.get(one.path) ?? null }));",
+    "const ready = back.filter(({ path, before }) => isEntry(now(path), before));",
+    "const ready = back.map((one) => ({ ...one, before: reading.entries.get(one.path) ?? null }));",
   ]),
   defect(31, "src/snapshots/path-state.ts", "what the first reading had left out counts as absent", [
     'if (reason !== undefined) return { is: "unknown", reason };',

@@ -46,7 +46,7 @@ it(
       console.log(`${message}${ended === null ? "" : ", when it had ended"}`);
       const second = await machine.shim("code", "evolve", "--trust");
       expect(second.code, `${message}: ${second.err}`).toBe(0);
-      expectClean(machine, 3);
+      expectClean(machine, 2);
       expect(existsSync(join(machine.project, ".git", "index.lock")), message).toBe(false);
     }
   },

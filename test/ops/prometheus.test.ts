@@ -8,7 +8,7 @@ import type { Route } from "#src/contract/model-routes.ts";
 import type { Self } from "#src/contract/values.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import { EdgeRuntime, freePort } from "#harness/edge/edge-runtime.ts";
-import { endByHand, seedExperiments } from "#harness/experiments/histories.ts";
+import { seedExperiments } from "#harness/experiments/histories.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { MachineHome, patience } from "#harness/machine/programs.ts";
@@ -136,7 +136,7 @@ function workAndDie(paths: Paths): void {
 /** On one machine: a trial is running, a kept value was taken back, and two opportunities were found. */
 function experiment(paths: Paths): void {
   const runtime = tempRuntime({ paths, now: Date.now() });
-  endByHand(runtime, seedExperiments(runtime).kept, true);
+  seedExperiments(runtime);
   runtime.store.close();
 }
 
@@ -257,8 +257,7 @@ it("a real Prometheus scrapes a machine and a workspace, finds them by the dashb
     'shim_deaths_total{cause="killed", client="claude-code"}': 1,
     'shim_recoveries_total{action="offered"}': 1,
     'shim_experiments{state="canary"}': 1,
-    'shim_experiments{state="rolled_back"}': 1,
-    shim_experiment_rollbacks_total: 1,
+    'shim_experiments{state="deployed"}': 1,
     shim_opportunities: 2,
     'shim_routed_attempts_total{model="haiku"}': 2,
   };

@@ -3,7 +3,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { type Command, Option } from "commander";
 import * as z from "zod";
 import { toolNames, Baseline, toBaseline } from "../../code/analysis/finding.ts";
-import { toMarkdown, toSarif, toText, type Report } from "../../code/analysis/report.ts";
+import { toText, type Report } from "../../code/analysis/report.ts";
 import { Duration, File, Folder, flag } from "../../contract/machine/operation.ts";
 import { isFolder } from "../../platform/paths.ts";
 import { writeAtomically } from "../../platform/private-files.ts";
@@ -25,7 +25,6 @@ const AnalyzeInput = z.strictObject({
   since: z.string().optional().describe("only what this commit does not have is new"),
   baseline: File.optional().describe("only what this file does not have is new"),
   writeBaseline: flag(`write all findings to the baseline (default: ${defaultBaseline} in the folder)`),
-  format: z.enum(["text", "json", "sarif", "markdown"]).default("text").describe("of the report"),
   only: z
     .string()
     .transform((text) => text.split(",").map((name) => name.trim()))
@@ -48,7 +47,7 @@ export function addCommand(program: Command, cli: Cli): void {
   define(cli, code, "transform", {
     input: TransformInput,
     summary:
-      "Change code by a rule of ast-grep, a codemod or `lint-fix`, in a worktree: shows the diff, or leaves a branch.",
+      "Change code by a rule of ast-grep, a codemod, `lint-fix` or `unused-fix`, in a worktree: shows the diff, or leaves a branch.",
     example: { what: "lint-fix", paths: ["src"] },
     args: ["what"],
     rest: "paths",
@@ -91,7 +90,7 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
     writeBaseline(path, report.value);
     cli.progress(`The baseline is in ${relative(cli.io.cwd, path)}.`);
   }
-  const text = formats[isJson ? "json" : input.format](report.value);
+  const text = isJson ? `${JSON.stringify(report.value, null, 2)}\n` : toText(report.value);
   return ok({ data: report.value, text, isVerbatim: true, exit: analysisExit(report.value, isWritten) });
 }
 
@@ -115,13 +114,6 @@ function checkInput(
   if (!existsSync(dirname(path))) return wrongUsage(`there is no folder ${dirname(path)}.`);
   return ok({ root: realpathSync(folder), path, baseline: baseline.value });
 }
-
-const formats: Readonly<Record<AnalyzeInput["format"], (report: Report) => string>> = {
-  text: toText,
-  markdown: toMarkdown,
-  json: (report) => `${JSON.stringify(report, null, 2)}\n`,
-  sarif: (report) => `${JSON.stringify(toSarif(report), null, 2)}\n`,
-};
 
 function analysisExit({ findings, tools, notCovered }: Report, isWritten: boolean): number {
   const hasFailed = tools.some(({ status }) => status === "failed") || !tools.some(({ status }) => status === "ran");

@@ -1,20 +1,15 @@
 import type { Command } from "commander";
-import * as z from "zod";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
-import type { PricedTokens, UsageLine } from "../../contract/machine/usage.ts";
-import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { ok } from "../../shared/result.ts";
-import { wrongUsage } from "../answer.ts";
+import type { UsageLine } from "../../contract/machine/usage.ts";
 import { tableView } from "../view.ts";
-import type { Cli, CommandResult } from "../cli.ts";
+import type { Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
-import { readTextFile } from "../option-values.ts";
 
 type Usage = MachineOutput<"usage.list">;
 type Line = Usage["lines"][number];
 
 export function addCommand(program: Command, cli: Cli): void {
-  addTokens(define(cli, program, "cost", { operation: "usage.list", view: costView }), cli);
+  define(cli, program, "cost", { operation: "usage.list", view: costView });
 }
 
 const costView = tableView<Usage, Line>({
@@ -50,47 +45,6 @@ function costText({ clientCostUsd, estimatedCostUsd, unpricedTokens }: UsageLine
   const cost = `$${costUsd.toFixed(2)}`;
   if (unpricedTokens > 0) return costUsd === 0 ? "not known" : `at least ${cost}`;
   return estimatedCostUsd > 0 ? `about ${cost}` : cost;
-}
-
-const TokensInput = z.strictObject({
-  files: z.array(z.string()).min(1),
-  model: z.string().optional().describe("the model that reads them; without one the estimate is on the high side"),
-});
-
-const maxFileBytes = 256_000_000;
-
-function addTokens(cost: Command, cli: Cli): void {
-  define(cli, cost, "tokens", {
-    input: TokensInput,
-    summary: "Estimated tokens of texts (-: stdin), and their price as input.",
-    example: { files: ["README.md"] },
-    rest: "files",
-    run: (input) => showTokens(cli, input),
-  });
-}
-
-async function showTokens(cli: Cli, { files, model }: z.infer<typeof TokensInput>): Promise<CommandResult> {
-  if (files.filter((file) => file === "-").length > 1) return wrongUsage("stdin (-) can be read once.");
-  const texts: string[] = [];
-  for (const file of files) {
-    const text = file === "-" ? ok(await cli.io.readInput()) : readTextFile(cli, file, "text", maxFileBytes);
-    if (!text.ok) return text;
-    texts.push(text.value);
-  }
-  const estimates: (PricedTokens & { readonly file: string })[] = [];
-  for (const [at, text] of texts.entries()) {
-    const estimate = await cli.call("tokens.estimate", { text, ...omitUndefined({ model }) });
-    if (!estimate.ok) return estimate;
-    estimates.push({ file: files[at] ?? "-", ...estimate.value });
-  }
-  const [first] = estimates;
-  const text = cli.table(estimates, {
-    FILE: ({ file }) => (file === "-" ? "stdin" : file),
-    TOKENS: ({ tokens }) => `about ${count(tokens)}`,
-    RANGE: ({ low, high }) => `${count(low)} to ${count(high)}`,
-    PRICE: ({ dollars }) => (dollars === null ? "-" : `about $${dollars.toFixed(4)}`),
-  });
-  return ok({ data: { model: model ?? null, files: estimates }, text: [text, first?.priceNote ?? ""] });
 }
 
 export function count(tokens: number): string {

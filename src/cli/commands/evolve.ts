@@ -1,6 +1,5 @@
 import type { Command } from "commander";
-import { type RunLimits, EvolveInput, describe, methodText } from "../../code/evolution/candidate.ts";
-import { EvolveSettings } from "../../code/evolution/plan.ts";
+import { type RunLimits, EvolveInput, EvolveSettings, describe, methodText } from "../../code/evolution/candidate.ts";
 import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts";
 import type { Evolved, Planned } from "../../code/evolution/run-evolve.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
@@ -41,7 +40,8 @@ function answer(done: Evolved): CommandResult {
     const exit = done.isInterrupted ? exitCodes.interrupted : exitCodes.ok;
     return ok({ data: done.report, text: reportLines(done.report), isVerbatim: true, exit });
   }
-  return ok({ data: done.plan, text: planLines(done), isVerbatim: true });
+  const { candidates, facts } = done.plan;
+  return ok({ data: { candidates, facts }, text: planLines(done), isVerbatim: true });
 }
 
 function planLines({ plan: { candidates, facts }, limits, folder }: Planned): Lines {
@@ -79,7 +79,7 @@ function reportLines({ tried, stopped, findings, used, ageMs, facts }: EvolveRep
     `Findings: ${findings.before}, ${findings.afterAllKept} once all that was kept is merged.`,
     `Cost: ${dollars(used.costMicros)}, ${used.tokens} tokens. Work: ${age(used.wallMs)}, in ${age(ageMs)}.`,
     kept > 0 &&
-      "`git diff HEAD...<branch>` shows a change, `git merge <branch>` takes it. While its branch stands it is not proposed again.",
+      "Each branch begins with those above it: `git show <branch>` shows a change, `git cherry-pick <branch>` takes it alone, `git merge <branch>` with those above. While its branch stands it is not proposed again.",
     ...factLines(facts),
   ];
 }

@@ -10,10 +10,9 @@ import { tableView } from "../view.ts";
 export function addCommand(program: Command, cli: Cli): void {
   const group = addGroup(program, "experiment", "trials of settings on this machine's sessions");
   const args = ["experiment"] as const;
-  const view = lastLine;
   define(cli, group, "list", { operation: "experiments.list", view: listView });
   define(cli, group, "show", { operation: "experiments.show", args, view: allLines });
-  define(cli, group, "start", { operation: "experiments.start", args: ["key", "value"], view });
+  define(cli, group, "start", { operation: "experiments.start", args: ["key", "value"], view: lastLine });
   define(cli, group, "stop", {
     operation: "experiments.stop",
     args,
@@ -23,7 +22,6 @@ export function addCommand(program: Command, cli: Cli): void {
         `${pluralize(stopped.length, "experiment")} stopped; none starts until \`shim experiment allow\`.`,
     ],
   });
-  define(cli, group, "revert", { operation: "experiments.revert", args, view });
   define(cli, group, "allow", {
     operation: "experiments.allow",
     view: () => "Experiments may start again.\n",

@@ -66,7 +66,7 @@ function listLines(cli: Cli, { session, title, moments }: MachineOutput<"forks.l
     PROMPT: "number",
     SENT: ({ at }) => cli.ago(at),
     FILES: filesText,
-    WORDS: "text",
+    WORDS: ({ text, isTakenBack }) => `${isTakenBack ? "(taken back) " : ""}${text}`,
   });
   return [cli.wrap(`${quotedTitle(title)} (${session})`), ...rows.trimEnd().split("\n")];
 }

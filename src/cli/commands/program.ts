@@ -45,7 +45,7 @@ const groups: Readonly<Record<string, Commands>> = {
     cost: { line: "tokens and cost of the chats of this machine", load: () => import("./cost.ts") },
   },
   "Work as a team": {
-    team: { line: "chats, messages, reserved files, locks, shared state", load: () => import("./team.ts") },
+    team: { line: "chats, messages, reserved files, budgets, settings", load: () => import("./team.ts") },
     task: { line: "submit tasks, and see how far they are", load: () => import("./tasks.ts") },
     worker: { line: "do tasks with a program or with Claude Code", load: () => import("./worker.ts") },
     workspace: { line: "share all this between machines: create, join, leave", load: () => import("./workspace.ts") },
@@ -57,7 +57,6 @@ const groups: Readonly<Record<string, Commands>> = {
   },
   "Everything else": {
     call: { load: () => import("./call.ts") },
-    host: { load: () => import("./host.ts") },
     phones: { load: () => import("./phones.ts") },
     demo: ofLauncher("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
   },

@@ -33,7 +33,7 @@ function fileOf({ paths }: Cli): string {
   return join(paths.home, "supervisor.json");
 }
 
-/** Leaves programs and folders unchecked: the caller's PATH may be another. */
+/** Leaves programs and folders unchecked: the PATH of who asks may be another. */
 export function parseSupervisorSettings(cli: Cli): Result<SupervisorSettings> {
   const file = fileOf(cli);
   if (!existsSync(file)) return notFound(`there is no ${file}. It names what to watch, for example:\n${example}`);
@@ -55,7 +55,7 @@ export async function runSupervisor(cli: Cli, { json: isJson = false }: CommonOp
 }
 
 export async function showStatus(cli: Cli): Promise<CommandResult> {
-  const settings = readSupervisorSettings(cli);
+  const settings = parseSupervisorSettings(cli);
   if (!settings.ok) return settings;
   const state = SupervisorState.open(cli.paths.home);
   if (!state.ok) return state;
@@ -80,7 +80,7 @@ export async function stopRunning(cli: Cli): Promise<CommandResult> {
 }
 
 export async function retryOne(cli: Cli, name: string): Promise<CommandResult> {
-  const settings = readSupervisorSettings(cli);
+  const settings = parseSupervisorSettings(cli);
   if (!settings.ok) return settings;
   const retried = await retryProgram(cli.context, settings.value, name);
   if (!retried.ok) return retried;
@@ -119,7 +119,7 @@ function describeEvent(event: Exclude<SupervisorEvent, { type: "output" }>): str
 }
 
 function retryHint({ phase, name, isProgram }: Extract<SupervisorEvent, { type: "ended" }>): string {
-  const isOver = phase === "looping" || phase === "stopped";
+  const isOver = ["looping", "stopped", "failed"].includes(phase);
   return isProgram && isOver ? `. \`shim worker supervise retry ${name}\` starts it` : "";
 }
 

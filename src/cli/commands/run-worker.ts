@@ -1,11 +1,9 @@
 import { dirname } from "node:path";
 import * as z from "zod";
-import { AnalyzeSettings, createAnalysis } from "../../code/tool-runner/analyze.ts";
-import { TransformSettings, createTransform } from "../../code/transform/transform-executor.ts";
 import { TaskType } from "../../contract/tasks.ts";
 import { Label } from "../../contract/values.ts";
 import type { WorkerEvent } from "../../runner/worker/attempt.ts";
-import { runTasks, type MakeExecutor, TypeSettings } from "../../runner/worker/tasks/task-type.ts";
+import { runTasks, TypeSettings } from "../../runner/worker/tasks/task-type.ts";
 import type { EndCounts } from "../../runner/worker/worker-automation.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
@@ -80,7 +78,6 @@ export async function runWorker(cli: Cli, input: WorkerInput, isJson: boolean): 
       isOnce,
       maxTasks,
       folder: file === undefined ? cli.io.cwd : dirname(file),
-      makeExecutor,
       emit: (event) => cli.io.stdout(eventText(cli, isJson, event, (one) => [formatEvent(one)])),
     }),
   );
@@ -124,34 +121,13 @@ function toAnswer(ends: EndCounts, isBounded: boolean): Answer {
   };
 }
 
-const ways = ["command", "claude", "analyze", "transform"] as const;
-const worktreeFields = ["transform", "repository", "base", "remote"] as const;
-
-const TypeConfig = TypeSettings.extend({
-  analyze: AnalyzeSettings.optional(),
-  transform: TransformSettings.optional(),
-})
-  .refine(
-    (type) => ways.filter((way) => type[way] !== undefined).length === 1,
-    "say how it is done: by a command, or by claude, or by analyze, or by transform",
-  )
-  .refine(({ analyze, folder }) => analyze === undefined || folder !== undefined, {
-    message: "analyze works where the tools are installed: name the folder",
-    path: ["analyze"],
-  })
-  .refine((type) => type.folder === undefined || worktreeFields.every((field) => type[field] === undefined), {
-    message: "a folder is worked in as it is: it takes neither repository nor base, remote or transform",
-    path: ["folder"],
-  });
-type TypeConfig = z.infer<typeof TypeConfig>;
-
 /** Settings of a worker: what it does with the tasks of each type. */
 const WorkerConfig = z.strictObject({
   concurrency: z.int().min(1).max(100).default(1),
   capabilities: z.array(Label).max(50).default([]),
   drainMs: z.int().min(0).max(86_400_000).default(60_000),
   types: z
-    .record(z.string(), TypeConfig)
+    .record(z.string(), TypeSettings)
     .refine((types) => Object.keys(types).every((type) => TaskType.safeParse(type).success), {
       message: "a type of tasks has 1 to 64 letters, digits and . : _ -",
     })
@@ -159,8 +135,3 @@ const WorkerConfig = z.strictObject({
     .refine((types) => Object.keys(types).length <= 50, "at most 50 types of tasks"),
 });
 type WorkerConfig = z.infer<typeof WorkerConfig>;
-
-const makeExecutor: MakeExecutor<TypeConfig> = async (deps, type, root) =>
-  type.transform
-    ? createTransform(deps, type.transform, root)
-    : ok(createAnalysis(deps, type.analyze ?? AnalyzeSettings.parse({})));

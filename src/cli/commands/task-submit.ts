@@ -5,10 +5,10 @@ import type { PricedTokens } from "../../contract/machine/usage.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { Job, planOperations } from "../../contract/plans.ts";
 import { defaultMaxBodyBytes } from "../../contract/protocol.ts";
-import type { TypeRoutes } from "../../contract/model-routes.ts";
+import type { Band, TypeRoutes } from "../../contract/model-routes.ts";
 import { NewTask, TaskType, taskOperations } from "../../contract/tasks.ts";
 import { counter } from "../../contract/values.ts";
-import { analyzeTask } from "../../learning/routing/model-router.ts";
+import { bandOf } from "../../learning/routing/model-router.ts";
 import { pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
@@ -223,19 +223,21 @@ async function estimate(cli: Cli, { model, ...given }: Given): Promise<CommandRe
   const text = typeof value === "string" ? value : JSON.stringify(value);
   const priced = await cli.call("tokens.estimate", { text, ...omitUndefined({ model: model as string | undefined }) });
   if (!priced.ok) return priced;
-  const analysis = analyzeTask(value);
+  const band = bandOf(value);
   // Without an answer of the coordinator the rest is still of use.
   const asked = await cli.withWorkspace((link) => link.call("tasks.routes", { type }));
   const routes = asked.ok ? asked.value.routes : null;
-  const lines = [
-    tokensText(priced.value),
-    priced.value.priceNote,
-    `Kind ${analysis.kind ?? "unknown"}, complexity ${analysis.complexity} of 10, evidence ${analysis.evidence}.`,
-    pastText(type, routes),
-  ];
-  const data = { type, model: model ?? null, estimate: priced.value, analysis, routes };
-  return ok({ data, text: lines.map((line) => `${line}\n`).join("") });
+  const lines = [tokensText(priced.value), priced.value.priceNote, bandTexts[band], pastText(type, routes)];
+  return ok({ data: { type, model: model ?? null, estimate: priced.value, band, routes }, text: lines });
 }
+
+/** How a route takes a task of that form. */
+const bandTexts: Readonly<Record<Band, string>> = {
+  unknown: "Its form does not say how hard it is: a route takes its default tier.",
+  weak: "Its text names a few files: a route takes its default tier, or the next one below.",
+  usual: "It states a few files or a kind of work: a route takes the cheapest tier that is proven.",
+  complex: "It has many files, steps or kinds of work, or a long text: a route takes its default tier.",
+};
 
 function tokensText(estimated: PricedTokens): string {
   const { tokens, low, high, dollars } = estimated;

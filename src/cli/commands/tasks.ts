@@ -1,11 +1,10 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import * as z from "zod";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { type TaskLine, taskViewOperations } from "../../contract/task-views.ts";
-import { TaskState } from "../../contract/tasks.ts";
+import { TaskState, WorkResult } from "../../contract/tasks.ts";
 import { age, pluralize, progressText } from "../../shared/format.ts";
-import { ok, type Result, fail } from "../../shared/result.ts";
-import type { Checkout, MergedTask } from "../../runner/worker/task-branches.ts";
+import { ok, fail } from "../../shared/result.ts";
 import { recordLines, textOf, type Shown, type Columns, wrongWords } from "../answer.ts";
 import { tableView } from "../view.ts";
 import { addGroup, type Cli } from "../cli.ts";
@@ -36,7 +35,6 @@ export function addCommand(program: Command, cli: Cli): void {
       `Task ${input.task} is ${state === "running" ? "running; its chat is asked to stop" : state}.`,
     ],
   });
-  addBranches(task, cli);
   addWatch(task, cli);
   addDead(task, cli);
 }
@@ -121,10 +119,14 @@ function nextCommand({ task, state, reason, result, parts }: Explained): string[
   if (state === "dead" && reason !== "discarded")
     return [`\`shim task replay ${task}\` replays it, \`shim task discard ${task} --reason <text>\` discards it.`];
   if (state !== "done") return [];
-  const isBranch = typeof result === "object" && result !== null && "branch" in result && result["branch"] !== null;
-  if (isBranch) return [`\`shim task diff ${task}\` shows its work, \`shim task merge ${task}\` merges it.`];
+  const { branch, base } = WorkResult.safeParse(result).data ?? {};
+  // A worker names it: what a shell would read is no part of a command.
+  if (branch && /^[\w./-]+$/.test(branch)) {
+    const own = base === undefined ? `HEAD...${branch}` : `${base.slice(0, 12)} ${branch}`;
+    return [`\`git diff ${own}\` shows its work, \`git merge ${branch}\` takes it.`];
+  }
   return parts.some(({ branch }) => branch !== null)
-    ? [`It has no branch of its own; \`shim task merge ${task}\` merges those of its parts.`]
+    ? ["It has no branch of its own; `git merge <branch>` takes that of a part."]
     : [];
 }
 
@@ -235,54 +237,4 @@ function addReplay(task: Command, cli: Cli): void {
 function whyNot({ state, reason }: { readonly state: string; readonly reason: string | null }): string {
   if (state !== "dead") return `it is ${state}, not dead`;
   return reason === "discarded" ? "it was discarded" : "a task that it depends on is dead; replay that one first";
-}
-
-const remoteOption = new Option("--remote <name>", "fetch missing commits from this remote");
-
-/** The git branches of tasks, in the repository of the working folder. */
-function addBranches(task: Command, cli: Cli): void {
-  const shared = { operation: "tasks.get", args: ["task"] } as const;
-  define(cli, task, "diff", {
-    ...shared,
-    own: [remoteOption],
-    isVerbatim: true,
-    summary: "What a task has changed, as a patch.",
-    run: (work) => withTask(work, work.input.task, (branches, found) => branches.diffTask(checkoutOf(work), found)),
-    view: ({ task: number, diff }) => diff || `Task ${number} changed nothing itself.\n`,
-  });
-  define(cli, task, "merge", {
-    ...shared,
-    summary: "Merges a task, or the parts of a job, into the branch you are on.",
-    own: [remoteOption],
-    run: (work) =>
-      withTask(work, work.input.task, (branches, found) =>
-        branches.mergeTask(checkoutOf(work), (input) => work.link.call("tasks.get", input), found, cli.io.now()),
-      ),
-    view: (merged) => mergedText(merged),
-  });
-}
-
-type Branches = typeof import("../../runner/worker/task-branches.ts");
-type Task = OutputOf<"tasks.get">;
-type Context = Pick<Work<"tasks.get">, "cli" | "link" | "options">;
-
-async function withTask<T>(
-  { link }: Context,
-  task: number,
-  body: (branches: Branches, found: Task) => Promise<Result<T>>,
-): Promise<Result<T>> {
-  const found = await link.call("tasks.get", { task });
-  if (!found.ok) return found;
-  // Few commands need git.
-  return body(await import("../../runner/worker/task-branches.ts"), found.value);
-}
-
-function checkoutOf({ cli: { io }, options: { remote } }: Context): Checkout {
-  return { env: io.env, folder: io.cwd, remote: typeof remote === "string" ? remote : undefined };
-}
-
-function mergedText({ works, into, before, commit }: MergedTask): string {
-  const what = works.map(({ task, branch }) => `task ${task} (${branch})`).join(", ");
-  if (commit === before) return `${into} already has all of ${what}.\n`;
-  return `${what} ${works.length === 1 ? "is" : "are"} merged into ${into}, now at ${commit.slice(0, 12)}; it was at ${before.slice(0, 12)}.\n`;
 }

@@ -5,55 +5,24 @@ import type { Json } from "../../contract/values.ts";
 import type { ForeseenConflict, ListedChat } from "../../contract/machine/team.ts";
 import { Priority, type Target, targetText } from "../../contract/messages.ts";
 import type { OutputOf } from "../../contract/operations.ts";
-import type { AuditEntry } from "../../contract/workspaces.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
-import { isRecord, jsonOrText } from "../../shared/json-fields.ts";
+import { jsonOrText } from "../../shared/json-fields.ts";
 import { ok, type Result } from "../../shared/result.ts";
-import { notFound, type Columns } from "../answer.ts";
+import type { Columns } from "../answer.ts";
 import { tableView } from "../view.ts";
 import { addGroup, type Cli } from "../cli.ts";
 import { define, findChat, type Work } from "../operation-command.ts";
-import { addBudget, addSettings, addState } from "./team-state.ts";
+import { addBudget, addSettings } from "./team-settings.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
-  const team = addGroup(
-    program,
-    "team",
-    "chats of the workspace: messages, files, locks, shared state, budgets and settings",
-  );
+  const team = addGroup(program, "team", "chats of the workspace: messages, files, budgets and settings");
   addChats(team, cli);
   addSend(team, cli);
   addInbox(team, cli);
   addFiles(team, cli);
   addConflicts(team, cli);
-  addLocks(team, cli);
-  addState(team, cli);
   addBudget(team, cli);
   addSettings(team, cli);
-  define(cli, team, "audit", {
-    operation: "audit.list",
-    usualLimit: 50,
-    view: tableView({
-      rows: ({ entries }) => entries,
-      columns: {
-        NUMBER: "seq",
-        WHEN: "ageMs",
-        KIND: "kind",
-        SUBJECT: ({ subject }) => subject,
-        ACTOR: "actor",
-        DETAIL: ({ detail }) => detailText(detail),
-      },
-      empty: "No entries.",
-    }),
-  });
-}
-
-function detailText(detail: AuditEntry["detail"]): string {
-  if (!isRecord(detail)) return "-";
-  const pairs = Object.entries(detail).map(
-    ([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`,
-  );
-  return pairs.join(", ") || "-";
 }
 
 function addChats(team: Command, cli: Cli): void {
@@ -220,34 +189,5 @@ function addFiles(program: Command, cli: Cli): void {
     rest: "paths",
     fixed,
     view: ({ released }) => [`Released: ${released.join(", ")}.`],
-  });
-}
-
-function addLocks(program: Command, cli: Cli): void {
-  const command = addGroup(program, "locks", "exclusive rights to resources, and their holders");
-  define(cli, command, "list", {
-    operation: "leases.list",
-    args: ["prefix"],
-    hidden: ["holder"],
-    isLabelled: true,
-    view: tableView({
-      rows: ({ leases }) => leases,
-      columns: (_output, _cli, { label }) => ({
-        RESOURCE: ({ resource }) => resource,
-        HOLDER: ({ holder }) => label(holder),
-        TOKEN: "token",
-        UNTIL: ({ isBound, remainingMs }) => (isBound ? "while it lives" : `${age(remainingMs)} left`),
-        "HELD FOR": "heldForMs",
-      }),
-      empty: "No leases are held.",
-    }),
-  });
-  define(cli, command, "force-release", {
-    operation: "leases.force-release",
-    args: ["resource"],
-    refuse: ({ isReleased }, { resource }) => (isReleased ? null : notFound(`${resource} is not held.`)),
-    view: (_output, _cli, { input: { resource } }) => [
-      `${resource} is free. Its former holder may still be working, but its token is no longer valid.`,
-    ],
   });
 }

@@ -66,7 +66,7 @@ const beginnings = [
 export function userWords(text: string): string {
   let rest = requestIn(text.trim());
   for (let name = elementOf(rest); name !== undefined; name = elementOf(rest)) rest = withoutElement(rest, name);
-  rest = withoutReminderAtEnd(rest).replace(noteOfPlan, "");
+  rest = withoutContextsAtEnd(rest).replace(noteOfPlan, "");
   rest = skillCommand(rest) ?? promptCommand(rest) ?? rest;
   return beginnings.some((beginning) => rest.startsWith(beginning)) ? "" : rest;
 }
@@ -113,16 +113,16 @@ function promptCommand(text: string): string | null {
 /** Claude Code's own words after a plan that a new chat is to carry out. */
 const noteOfPlan = /\n\nIf you need specific details from before exiting plan mode \([^\n]{1,2000}$/;
 
-const reminder = "system-reminder";
+/** Elements behind the user's words; in Gemini CLI and Qwen Code what a hook added to a prompt. */
+const contextsAtEnd = ["system-reminder", "hook_context", "qwen:user-prompt-submit-context"];
 
-function withoutReminderAtEnd(text: string): string {
-  let rest = text;
-  while (rest.endsWith(`</${reminder}>`)) {
-    const at = rest.lastIndexOf(`<${reminder}>`);
+function withoutContextsAtEnd(text: string): string {
+  for (let rest = text; ;) {
+    const name = contextsAtEnd.find((one) => rest.endsWith(`</${one}>`));
+    const at = name === undefined ? -1 : rest.lastIndexOf(`<${name}>`);
     if (at < 0) return rest;
     rest = rest.slice(0, at).trimEnd();
   }
-  return rest;
 }
 
 /** Codex's desktop app and its editors put what the user has open, or gives, before the request. */

@@ -12,13 +12,13 @@ import {
   blocksOf,
   rowState,
   textOf,
-  type Branch,
   type LineFormat,
   type LineOrigin,
   type TranscriptDraft,
   type TranscriptText,
   type Usage,
 } from "../transcript/transcript-draft.ts";
+import { followBranch, goOn, startBranch } from "../transcript/linked-rows.ts";
 
 const stateOf = rowState(() => ({
   /** Time at which the prompt was typed that has its row next; 0: not known. */
@@ -27,10 +27,6 @@ const stateOf = rowState(() => ({
   unanswered: new Map<string, string>(),
   /** Taken from the queue into a running turn. */
   dequeued: new Set<string>(),
-  /** Branch of each row, by its id. */
-  branches: new Map<string, Branch | null>(),
-  /** Newest prompt after a row, by the row's id. */
-  promptAfter: new Map<string, { readonly branch: Branch; readonly isParentBefore: boolean }>(),
 }));
 
 /** Rows of Claude Code 2.0.64 to 2.1.328; others say nothing of the work. */
@@ -54,6 +50,7 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
     },
   ],
   ["system/away_summary", (draft, line, { at }) => addNote(draft, "recap", textAt(line, "content"), at)],
+  ["custom-title", (draft, line) => void (draft.name = wordAt(line, "customTitle", 200) ?? draft.name)],
   ["pr-link", (draft, line, { at }) => addNote(draft, "named", textAt(line, "prUrl", 300), at)],
   // A failed try that is repeated; the last one is an answer of the client.
   ["system/api_error", (draft, _line, { at }) => void draft.outcomes.push({ at, isFailed: true })],
@@ -82,30 +79,19 @@ export function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin:
   readSubagentLine(draft, line, origin);
 }
 
-/** A row stands in its parent's branch; one that is not linked, in that of the row before it. */
-function followBranch(draft: TranscriptDraft, line: JsonObject): void {
+/** Rows of the client between a prompt and the repeat of its request lead to the prompt. */
+function followUnanswered(draft: TranscriptDraft, line: JsonObject): void {
   const [id, parent] = [textAt(line, "uuid", 100), textAt(line, "parentUuid", 100)];
-  const { branches, unanswered } = stateOf(draft);
-  const known = parent === null ? undefined : branches.get(parent);
-  if (known !== undefined) draft.branch = known;
-  if (id === null) return;
-  branches.set(id, draft.branch);
-  const words = parent === null ? undefined : unanswered.get(parent);
-  if (words !== undefined && (line["type"] === "progress" || line["type"] === "system")) unanswered.set(id, words);
-}
-
-/** An answer to a prompt that seemed withdrawn: two chats write the file. */
-function goOn(draft: TranscriptDraft): void {
-  for (let branch = draft.branch; branch !== null; branch = branch.parent) {
-    if (!branch.isWithdrawn) continue;
-    branch.isWithdrawn = false;
-    draft.isBranched = true;
-  }
+  const { unanswered } = stateOf(draft);
+  const words = id === null || parent === null ? undefined : unanswered.get(parent);
+  if (id !== null && words !== undefined && (line["type"] === "progress" || line["type"] === "system"))
+    unanswered.set(id, words);
 }
 
 /** A line of the transcript that a sub-agent has of its own: there it is the main chat. */
 export function readSubagentLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   followBranch(draft, line);
+  followUnanswered(draft, line);
   const type = textAt(line, "type") ?? "";
   const kind = textAt(line, "subtype") ?? textAt(line, "operation") ?? "";
   (rows.get(type) ?? rows.get(`${type}/${kind}`))?.(draft, line, origin);
@@ -132,23 +118,6 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   startBranch(draft, parent, origin);
   addPrompt(draft, words, commandIn(text)?.isLocal === true ? "local" : undefined, origin, state.submitted);
   state.submitted = null;
-}
-
-/**
- * A second prompt after one row: the user edited the first, or went back to before it.
- * Where the row came after that first prompt the file's links are damaged, and prove nothing.
- */
-function startBranch(draft: TranscriptDraft, parent: string | null, { uuid }: LineOrigin): void {
-  goOn(draft);
-  const { branches, promptAfter } = stateOf(draft);
-  const isParentBefore = parent !== null && branches.has(parent);
-  const branch: Branch = { parent: isParentBefore ? draft.branch : null, isWithdrawn: false };
-  branches.set(uuid, branch);
-  draft.branch = branch;
-  if (parent === null) return;
-  const other = promptAfter.get(parent);
-  promptAfter.set(parent, { branch, isParentBefore });
-  if (other?.isParentBefore === isParentBefore) other.branch.isWithdrawn = true;
 }
 
 function addNote(draft: TranscriptDraft, kind: "recap" | "named", text: string | null, at: number | null): void {

@@ -377,11 +377,13 @@ function compacts(draft: TranscriptDraft, summary: string | null, at: number | n
   addCompaction(draft, { summary: summary ?? (isSame ? last.summary : null), trigger: "unknown", at });
 }
 
-function readRollback(draft: TranscriptDraft, payload: JsonObject): void {
-  for (let count = numberAt(payload, "num_turns", 1_000) ?? 0; count > 0 && draft.branch; count -= 1) {
+function readRollback(draft: TranscriptDraft, payload: JsonObject, { uuid }: LineOrigin): void {
+  let count = numberAt(payload, "num_turns", 1_000) ?? 0;
+  for (; count > 0 && draft.branch; count -= 1) {
     draft.branch.isWithdrawn = true;
     draft.branch = draft.branch.parent;
   }
+  if (count > 0) draft.unplaced.push(uuid);
 }
 
 /** A turn that an error of the API ends has no other trace. */

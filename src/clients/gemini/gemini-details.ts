@@ -10,6 +10,7 @@ import { readObject, type SessionFiles, type CleanUp, type StoreHabits } from ".
 import { beginEvents, endEvent, runOutput, toolEvent } from "../adapter/run-output.ts";
 import { failedText, shellAnswer } from "../adapter/tools.ts";
 import type { ReadContents } from "../conversation/conversation.ts";
+import type { Branch } from "../transcript/branches.ts";
 import {
   addCall,
   addCounts,
@@ -21,6 +22,8 @@ import {
   type LineFormat,
   formatOf,
   type LineFormats,
+  rowState,
+  type TranscriptDraft,
 } from "../transcript/transcript-draft.ts";
 import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-file.ts";
 import type { ContentRow } from "../transcript/transcript-rows.ts";
@@ -49,7 +52,12 @@ const isUnhooked = true;
  * fields of the file.
  */
 const geminiMessages: LineFormats = {
-  user: (draft, line, origin) => addText(draft, "user", userWords(textOf(line)), origin),
+  user: (draft, line, origin) => {
+    const words = userWords(textOf(line));
+    if (words.trim() !== "") draft.branch = { parent: draft.branch, isWithdrawn: false };
+    branchesOf(draft).set(origin.uuid, draft.branch);
+    addText(draft, "user", words, origin);
+  },
   gemini: (draft, line, origin) => {
     const text = textOf(line);
     addText(draft, "assistant", text, origin);
@@ -66,8 +74,22 @@ const geminiMessages: LineFormats = {
   },
 };
 
-const readGeminiLine: LineFormat = (draft, line, { at, uuid }) =>
+/** Branch of each message of the user, by its id. */
+const branchesOf = rowState(() => new Map<string, Branch | null>());
+
+const readGeminiLine: LineFormat = (draft, line, { at, uuid }) => {
+  const rewoundTo = textAt(line, "$rewindTo", 100);
+  if (rewoundTo !== null) return readRewind(draft, rewoundTo, uuid);
   formatOf(geminiMessages, textAt(line, "type"))?.(draft, line, { at, uuid: textAt(line, "id", 100) ?? uuid });
+};
+
+/** The user goes back to before a message. */
+function readRewind(draft: TranscriptDraft, to: string, uuid: string): void {
+  const branch = branchesOf(draft).get(to);
+  if (!branch) return void draft.unplaced.push(uuid);
+  branch.isWithdrawn = true;
+  draft.branch = branch.parent;
+}
 
 const geminiEnds: ReadonlySet<unknown> = new Set(["success", "error", "cancelled"]);
 
@@ -202,7 +224,7 @@ export const geminiDetails: ClientDetails = {
 
 /**
  * Messages of Gemini CLI as they stand at the end of its file: each is written again when
- * it grows, batches of them replace what has the same id, and the user may go back to before one.
+ * it grows, and batches of them replace what has the same id.
  * Gemini CLI itself forgets what a batch leaves out; the user has said it all the same.
  */
 function* foldGemini(rows: Iterable<ContentRow>): Generator<ContentRow> {
@@ -210,7 +232,6 @@ function* foldGemini(rows: Iterable<ContentRow>): Generator<ContentRow> {
   for (const one of rows) {
     const { row, damage, position, bytes } = one;
     const batch = objectAt(row, "$set")?.["messages"] ?? row?.["messages"];
-    const rewoundTo = textAt(row, "$rewindTo", 200);
     if (Array.isArray(batch)) {
       for (const message of batch.map(asObject))
         messages.set(textAt(message, "id", 200) ?? `@${position}.${messages.size}`, {
@@ -219,10 +240,6 @@ function* foldGemini(rows: Iterable<ContentRow>): Generator<ContentRow> {
           position,
           bytes,
         });
-    } else if (rewoundTo !== null) {
-      const ids = [...messages.keys()];
-      const from = ids.indexOf(rewoundTo);
-      for (const id of from < 0 ? [] : ids.slice(from)) messages.delete(id);
     } else messages.set((row && textAt(row, "id", 200)) ?? `@${position}`, one);
   }
   yield* messages.values();

@@ -22,6 +22,7 @@ import {
   formatOf,
   type LineFormats,
 } from "../transcript/transcript-draft.ts";
+import { followBranch, goBackTo, startBranch } from "../transcript/linked-rows.ts";
 import { headOf } from "../transcript/transcript-file.ts";
 import { qwen, qwenTools } from "./qwen.ts";
 
@@ -43,7 +44,11 @@ const qwenContents: ReadContents = (row) => {
 
 /** Records of Qwen Code: Gemini's messages, with its own frame. */
 const qwenRecords: LineFormats = {
-  user: (draft, line, origin) => addText(draft, "user", userWords(qwenText(line)), origin),
+  user: (draft, line, origin) => {
+    const words = userWords(qwenText(line));
+    if (words.trim() !== "") startBranch(draft, textAt(line, "parentUuid", 100), origin);
+    addText(draft, "user", words, origin);
+  },
   assistant: (draft, line, origin) => {
     const text = qwenText(line);
     addText(draft, "assistant", text, origin);
@@ -76,6 +81,8 @@ const qwenRecords: LineFormats = {
   system: (draft, line, origin) => {
     const compaction = { summary: null, trigger: "unknown", at: origin.at };
     if (line["subtype"] === "chat_compression") addCompaction(draft, compaction);
+    // Its parent is the row before the first prompt that the user took back.
+    if (line["subtype"] === "rewind") goBackTo(draft, textAt(line, "parentUuid", 100), origin);
     // Each try that failed has one: only a limit is known to be the last.
     const error = objectAt(objectAt(line, "systemPayload"), "uiEvent");
     const limit = error && qwen.limitIn?.(error);
@@ -85,6 +92,7 @@ const qwenRecords: LineFormats = {
 
 const readQwenLine: LineFormat = (draft, line, origin) => {
   draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
+  followBranch(draft, line);
   formatOf(qwenRecords, textAt(line, "type"))?.(draft, line, origin);
 };
 

@@ -2,6 +2,7 @@ import type { UsageLimit } from "../../contract/config.ts";
 import type { GitPosition } from "../../contract/work-state.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { label } from "../../redaction/bounded-text.ts";
+import { withdrawnBranches, type Branch } from "./branches.ts";
 import type { ByteDamage } from "./transcript-rows.ts";
 
 /** Pure. The format is the client's own and changes; what is unknown is skipped. */
@@ -129,6 +130,8 @@ export interface TranscriptContent {
   readonly limitWindows: readonly LimitWindow[];
   /** Model of the newest line that names one by itself. */
   readonly model: string | null;
+  /** Name that its user gave the session in the client; null: none in these lines. */
+  readonly name: string | null;
   /** Version in the newest line that has one. */
   readonly clientVersion: string | null;
   /** Where git was: at the start with a commit, or at the end without one; null: not known. */
@@ -139,23 +142,22 @@ export interface TranscriptContent {
   readonly isEndDamaged: boolean;
   /** A prompt was followed by another one after the same row, and both went on. */
   readonly isBranched: boolean;
+  /** Prompts that the user took back. `texts` has neither them nor the texts that followed them. */
+  readonly withdrawn: readonly TranscriptText[];
+  /** Rows (`uuid`) that name one before the part: what they take back may stand there, too. */
+  readonly unplaced: readonly string[];
 }
 
 type Growing<T> = {
   -readonly [Key in keyof T]: T[Key] extends readonly (infer One)[] ? One[] : T[Key];
 };
 
-/** A prompt and the rows that follow it, which the user may take back. */
-export interface Branch {
-  /** Branch that it continues. */
-  readonly parent: Branch | null;
-  isWithdrawn: boolean;
-}
-
 type DraftText = TranscriptText & { readonly branch: Branch | null };
 
 /** Content that grows line by line. */
-export interface TranscriptDraft extends Growing<Omit<TranscriptContent, "usage" | "subagentUsage" | "texts">> {
+export interface TranscriptDraft extends Growing<
+  Omit<TranscriptContent, "usage" | "subagentUsage" | "texts" | "withdrawn">
+> {
   texts: DraftText[];
   usage: Map<string, Usage>;
   subagentUsage: Map<string, Usage>;
@@ -199,11 +201,13 @@ export function emptyDraft(): TranscriptDraft {
     contextWindow: null,
     limitWindows: [],
     model: null,
+    name: null,
     clientVersion: null,
     git: null,
     damages: [],
     isEndDamaged: false,
     isBranched: false,
+    unplaced: [],
     calls: new Map(),
     ended: new Set(),
     queue: [],
@@ -328,10 +332,12 @@ export function endWithout(calls: readonly unknown[], text: string, { at }: Line
 export function finished(draft: TranscriptDraft): TranscriptContent {
   const { calls: _calls, ended: _ended, queue, branch: _branch, ...content } = draft;
   const isWithdrawn = withdrawnBranches();
-  const texts = draft.texts.flatMap(({ branch, ...text }) => (isWithdrawn(branch) ? [] : [text]));
+  const said = draft.texts.map(({ branch, ...text }) => ({ text, isGone: isWithdrawn(branch) }));
+  const texts = said.flatMap(({ text, isGone }) => (isGone ? [] : [text]));
   return {
     ...content,
     texts: saidOnce([...texts, ...queue.flatMap(waiting)]),
+    withdrawn: said.flatMap(({ text, isGone }) => (isGone && text.role === "user" ? [text] : [])),
     apiErrors: saidOnce(draft.apiErrors),
     usage: [...draft.usage.values()],
     subagentUsage: [...draft.subagentUsage.values()],
@@ -341,22 +347,6 @@ export function finished(draft: TranscriptDraft): TranscriptContent {
 /** The file ends before the model got it. */
 function waiting({ words: text, at, uuid }: TranscriptDraft["queue"][number]): TranscriptText[] {
   return text === "" ? [] : [{ role: "user", text, at, uuid, startsNoTurn: "waits" }];
-}
-
-/**
- * The work of tools in a branch that was taken back stays done.
- * @returns whether a branch, or one that it continues, was taken back
- */
-export function withdrawnBranches(): (branch: Branch | null) => boolean {
-  const known = new Map<Branch | null, boolean>([[null, false]]);
-  return (branch) => {
-    const path: Branch[] = [];
-    let at = branch;
-    for (; at !== null && !known.has(at); at = at.parent) path.push(at);
-    let isGone = known.get(at) === true;
-    for (const one of path.toReversed()) known.set(one, (isGone ||= one.isWithdrawn));
-    return isGone;
-  };
 }
 
 interface Said {

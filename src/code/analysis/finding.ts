@@ -6,7 +6,7 @@ export const toolNames = ["tsc", "eslint", "oxlint", "biome", "complexity", "kni
 
 export type ToolName = (typeof toolNames)[number];
 
-/** Levels of SARIF. Note: information, which is no problem by itself. */
+/** Note: information, which is no problem by itself. */
 export const Level = z.enum(["error", "warning", "note"]);
 export type Level = z.infer<typeof Level>;
 

@@ -1,9 +1,8 @@
 import * as z from "zod";
 import { compare } from "../../shared/compare.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
-import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { kinds, type FileComplexity, type Kind } from "./adapter.ts";
-import { toolNames, Finding, conceptOf, type Position } from "./finding.ts";
+import { toolNames, Finding } from "./finding.ts";
 
 export const ToolRun = z.object({
   name: z.enum(toolNames),
@@ -145,66 +144,4 @@ export function toText(report: Report): string {
     .filter((lines) => lines.length > 0)
     .map((lines) => lines.map((line) => `${line}\n`).join(""))
     .join("\n");
-}
-
-/** Comments of code hosts have limits. */
-const maxFindings = 300;
-
-/** The text in a fence: messages and names of files are data, without markup, links or mentions. */
-export function toMarkdown(report: Report): string {
-  const shown = shownFindings(report);
-  const text = toText({ ...report, findings: shown.slice(0, maxFindings) }).replaceAll("````", "'''");
-  const rest = shown.length - maxFindings;
-  const more = rest > 0 ? `\n${rest} more are in the report as JSON or SARIF.\n` : "";
-  return `# Analysis\n\n${totalsLine(report)}.\n\n\`\`\`\`text\n${text}\`\`\`\`\n${more}`;
-}
-
-const schema = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
-/** A report as SARIF 2.1.0: a run for each tool that ran or failed. */
-export function toSarif({ tools, findings, comparedWith }: Report): object {
-  const started = tools.filter(({ status }) => status === "ran" || status === "failed");
-  const own = ({ name }: ToolRun): Finding[] => findings.filter(({ tool }) => tool === name);
-  const runs = started.map((tool) => toRun(tool, own(tool), comparedWith !== null));
-  return { $schema: schema, version: "2.1.0", runs };
-}
-
-function toRun(tool: ToolRun, findings: readonly Finding[], isCompared: boolean): object {
-  const rules = [...new Set(findings.map(({ rule }) => rule))];
-  const driver = {
-    name: tool.name,
-    ...omitUndefined({ version: tool.version ?? undefined }),
-    rules: rules.map((id) => ({ id, properties: { concept: conceptOf(tool.name, id) } })),
-  };
-  const failure = { level: "error", message: { text: tool.why ?? "" } };
-  const isFailed = tool.status === "failed";
-  return {
-    tool: { driver },
-    invocations: [{ executionSuccessful: !isFailed, ...(isFailed ? { toolExecutionNotifications: [failure] } : {}) }],
-    columnKind: "utf16CodeUnits",
-    results: findings.map((finding) => toResult(finding, rules.indexOf(finding.rule), isCompared)),
-  };
-}
-
-function toResult(finding: Finding, ruleIndex: number, isCompared: boolean): object {
-  const { rule, level, message, related, others, fingerprint, content, isNew } = finding;
-  return {
-    ruleId: rule,
-    ruleIndex,
-    level,
-    message: { text: message },
-    locations: [toLocation(finding)],
-    ...(related ? { relatedLocations: related.map(toLocation) } : {}),
-    partialFingerprints: { "shimFinding/v1": fingerprint, "shimContent/v1": content },
-    ...(isCompared ? { baselineState: isNew === false ? "unchanged" : "new" } : {}),
-    ...(others ? { properties: { alsoReportedBy: others } } : {}),
-  };
-}
-
-function toLocation({ file, range }: Position): object {
-  const uri = file.split("/").map(encodeURIComponent).join("/");
-  const artifactLocation = { uri, uriBaseId: "%SRCROOT%" };
-  if (range === null) return { physicalLocation: { artifactLocation } };
-  const { line: startLine, column: startColumn, endLine, endColumn } = range;
-  const region = omitUndefined({ startLine, startColumn, endLine, endColumn });
-  return { physicalLocation: { artifactLocation, region } };
 }

@@ -1,16 +1,15 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import { Duration, File, Folder } from "../../contract/machine/operation.ts";
+import { ClaudeSettings } from "../../runner/worker/client/claude-executor.ts";
 import { compare } from "../../shared/compare.ts";
 import { conceptOf, type Finding, type Level } from "../analysis/finding.ts";
+import type { FixName } from "../transform/transformers.ts";
 import type { Hotspot } from "../analysis/report.ts";
 
 /** Subjects that a run may be limited to. */
 const subjects = ["types", "lint", "complexity", "duplicates", "dead code"] as const;
 type Subject = (typeof subjects)[number];
-
-/** Ways to change code without a model. */
-export type Fixer = "lint-fix" | "unused";
 
 /** One change that is worth trying. Paths are relative to the project, with `/`. */
 export interface Candidate {
@@ -19,7 +18,7 @@ export interface Candidate {
   readonly subject: Subject;
   /** fix: a mechanical change; worker: a model changes the code; person: neither can. */
   readonly method: "fix" | "worker" | "person";
-  readonly fixer: Fixer | null;
+  readonly fixer: FixName | null;
   readonly files: readonly string[];
   readonly findings: readonly Finding[];
   /** severity × hotspot ÷ effort */
@@ -80,6 +79,13 @@ export const EvolveInput = z.strictObject({
 });
 export type EvolveInput = z.infer<typeof EvolveInput>;
 
+/** A file of settings of runs. */
+export const EvolveSettings = z.strictObject({
+  /** Does what no tool can. */
+  claude: ClaudeSettings.optional(),
+});
+export type EvolveSettings = z.infer<typeof EvolveSettings>;
+
 const severities: Readonly<Record<Level, number>> = { error: 8, warning: 3, note: 1 };
 
 /** Work of one change, a mechanical one being 1. */
@@ -106,7 +112,7 @@ const maxFiles = 100;
 export function rank(
   findings: readonly Finding[],
   hotspots: readonly Hotspot[],
-  fixable: ReadonlyMap<string, Fixer>,
+  fixable: ReadonlyMap<string, FixName>,
 ): Candidate[] {
   const groups = Map.groupBy(findings, (one) => groupKey(one, fixable.get(one.fingerprint)));
   const highest = Math.max(1, ...hotspots.map(({ score }) => score));
@@ -118,7 +124,7 @@ export function rank(
 }
 
 /** A fixer gets all it can remove in a file; a worker one rule in it, or one complex function. */
-function groupKey(finding: Finding, fixer: Fixer | undefined): string {
+function groupKey(finding: Finding, fixer: FixName | undefined): string {
   const { file, fingerprint, tool, rule } = finding;
   if (fixer !== undefined) return JSON.stringify([fixer, file]);
   const isSingle = ["complexity", "duplicates"].includes(subjectOf(finding));
@@ -155,7 +161,7 @@ function methodOf({ tool, rule, file }: Finding): Candidate["method"] {
 function toCandidate(
   group: readonly Finding[],
   factors: ReadonlyMap<string, number>,
-  fixable: ReadonlyMap<string, Fixer>,
+  fixable: ReadonlyMap<string, FixName>,
 ): Candidate | null {
   const findings = group.slice(0, maxFindings);
   const [first] = findings;

@@ -4,21 +4,20 @@ import type { Json } from "../../contract/values.ts";
 import { redact } from "../../redaction/redact.ts";
 import { noMergedInputs, type Executor, type TaskRun } from "../../runner/worker/executor.ts";
 import { firstOf } from "../../shared/format.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
-import { commitAll, mergeWork } from "../../snapshots/commit-work.ts";
+import { commitAll } from "../../snapshots/commit-work.ts";
 import { displayPath, run as runGit, splitRaw, type Git } from "../../snapshots/git.ts";
 import type { Tests } from "../tool-runner/run-tool.ts";
-import type { Release } from "../transform/reserve-files.ts";
 import {
   createThrowaway,
   linkModulesInside,
   type RepositoryProject,
   type ThrowawayWorktree,
 } from "../transform/worktree.ts";
-import { applyFixer, loadAstGrep } from "./fix.ts";
+import { applyPatch, type Patches } from "./fixers.ts";
 import { judge, type FileDelta } from "./judge.ts";
 import { measure, type Measured, type MeasureDeps } from "./measure.ts";
 import { sumUsage, type Change, type Rejections, type Run } from "./run.ts";
+import { loadAstGrep } from "./silencers.ts";
 
 export interface ChangeOptions {
   readonly deps: MeasureDeps;
@@ -28,135 +27,69 @@ export interface ChangeOptions {
   readonly claude: Executor | null;
   /** From the user, never from what is changed; null: `npm test`. */
   readonly tests: Tests | null;
-  /** Limit of each tool and of each run of the tests. */
-  readonly limitMs: number;
-  /** Reserves files of the repository, all or none. */
-  readonly reserve: (files: readonly string[]) => Promise<Result<Release>>;
-}
-
-/** Measurements of commits, for all changes that start from them. */
-const measured = new Map<string, Measured>();
-const maxMeasured = 20;
-
-/** @param isRenewed whether what was measured before is measured again */
-export async function measureBefore(
-  { deps, project, limitMs, tests }: ChangeOptions,
-  commit: string,
-  signal: AbortSignal,
-  { isRenewed = false } = {},
-): Promise<Result<Measured, string>> {
-  const key = JSON.stringify([project, commit, tests]);
-  const known = isRenewed ? undefined : measured.get(key);
-  if (known) return { ok: true, value: known };
-  const found = await measure(deps, project, { commit, tests, runs: 2, limitMs, signal });
-  measured.delete(key);
-  // Tests that fail for want of a package may pass once it is there.
-  if (found.ok && found.value.tests.failure === null) measured.set(key, found.value);
-  for (const old of [...measured.keys()].slice(0, -maxMeasured)) measured.delete(old);
-  return found;
-}
-
-/** @returns why the tests cannot judge a change */
-export function baselineRefusal({ tests }: Measured): string | null {
-  if (tests.failure === null) return null;
-  const why = tests.isFlaky ? "the tests are flaky, and cannot judge" : "the tests fail before any change";
-  return `${why}: ${tests.failure.trim()}`;
 }
 
 /** A change of a run, and what is needed to make it. */
 export interface ChangeWork {
   readonly options: ChangeOptions;
   readonly run: Run;
-  readonly change: Pick<Change, "number" | "candidate" | "dependsOn">;
+  readonly patches: Patches;
+  readonly change: Pick<Change, "number" | "candidate">;
   readonly signal: AbortSignal;
   readonly onNote: (note: string) => void;
   readonly onUsage: (used: Usage) => void;
 }
 
-export type Made = Pick<Change, "outcome" | "why"> & Partial<Pick<Change, "commit" | "findings">>;
+export type Made = Pick<Change, "outcome" | "why"> & {
+  /** The commit of a change that is kept; it has no branch yet. */
+  readonly measured?: Measured;
+};
 
 function ended(outcome: "failed" | "stopped", why: string | null): Made {
   return { outcome, why };
 }
 
-/** Makes one change in a worktree and judges it; a change that is kept has no branch yet. */
+/** Makes one change in a worktree, on top of those that were kept, and judges it. */
 export async function makeChange(work: ChangeWork): Promise<Made> {
-  const { options, change, signal } = work;
-  const { files, findings, method } = change.candidate;
-  const start = await startOf(work);
-  if (!start.ok) return ended("failed", start.error);
-  work.onNote("measuring what was there before");
-  const before = await measureBefore(options, start.value, signal);
-  if (signal.aborted) return ended("stopped", null);
-  const refusal = before.ok ? baselineRefusal(before.value) : before.error;
-  if (!before.ok || refusal !== null) return ended("failed", refusal);
-  const present = new Set(before.value.findings.map(({ fingerprint }) => fingerprint));
+  const { deps, project } = work.options;
+  const { findings, files } = work.change.candidate;
+  const { head } = work.run;
+  const present = new Set(head.findings.map(({ fingerprint }) => fingerprint));
   // Another change has removed the findings.
   if (!findings.some(({ fingerprint }) => present.has(fingerprint))) return { outcome: "unchanged", why: null };
   work.onNote(`changing ${firstOf(files, maxNamed)}`);
-  const reserved = await options.reserve(files.map((file) => posix.join(options.project.prefix, file)));
-  if (!reserved.ok) return ended("failed", reserved.error.message);
-  const release = reserved.value;
-  try {
-    // A model is a chat of its own, which respects reservations. A second release is harmless.
-    if (method === "worker") await release();
-    return await inWorktree(work, start.value, before.value);
-  } finally {
-    await release();
-  }
-}
-
-const maxNamed = 3;
-
-/** The base of the run, with the kept changes that this one builds on. */
-async function startOf({ options, run, change }: ChangeWork): Promise<Result<string, string>> {
-  const { deps, project } = options;
-  const before = run.changes.filter(({ number }) => change.dependsOn.includes(number));
-  const works = before.flatMap(({ number: task, commit }) => (commit === null ? [] : [{ task, commit }]));
-  if (works.length === 0) return ok(run.facts.base);
-  const merge = { env: deps.env, repository: project.repository, now: deps.now() };
-  const { commit, conflicts } = await mergeWork(merge, run.facts.base, works, false);
-  return conflicts.length === 0 ? ok(commit) : err("the changes that it builds on conflict");
-}
-
-async function inWorktree(work: ChangeWork, start: string, before: Measured): Promise<Made> {
-  const { deps, project } = work.options;
   const { top, repository } = project;
-  const source = { top, repository, base: start };
+  const source = { top, repository, base: head.commit };
   const worktree = await createThrowaway(deps, source, { keepsObjects: true, hasLinks: true });
   try {
-    return await makeAndJudge(work, worktree, start, before);
+    return await makeAndJudge(work, worktree);
   } finally {
     await worktree.remove();
   }
 }
 
-async function makeAndJudge(
-  work: ChangeWork,
-  worktree: ThrowawayWorktree,
-  start: string,
-  before: Measured,
-): Promise<Made> {
+const maxNamed = 3;
+
+async function makeAndJudge(work: ChangeWork, worktree: ThrowawayWorktree): Promise<Made> {
   const { options, run, change, signal } = work;
-  const { deps, project, limitMs, tests } = options;
+  const { deps, project, tests } = options;
   const { candidate } = change;
+  const before = run.head;
   const git = worktree.git(signal);
-  const made = await applyChange(work, worktree.tree, git, start);
+  const made = await applyChange(work, worktree.tree, git);
   if (made !== null) return made;
   const message = `shim: ${candidate.subject} in ${candidate.files.join(", ")}`;
   const { commit } = await commitAll(git, { tree: worktree.tree, message, now: deps.now() });
-  const changes = await changedFiles(git, start, commit, project.prefix);
+  const changes = await changedFiles(git, before.commit, commit, project.prefix);
   if (changes.length === 0) return reject(work, ["nothing was changed"]);
   work.onNote("measuring what is there now");
-  const after = await measure(deps, project, { commit, tests, runs: 1, limitMs, signal });
+  // In a worktree of its own, which nothing has written to.
+  const after = await measure(deps, project, { commit, tests, runs: 1, signal });
   if (signal.aborted) return ended("stopped", null);
   if (!after.ok) return reject(work, [after.error]);
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
-  const judged = { before, after: after.value, candidate, allowsApi: run.allowsApi, changes, astGrep };
-  const reasons = judge(judged);
-  if (reasons.length > 0) return reject(work, reasons);
-  const findings = { before: before.findings.length, after: after.value.findings.length };
-  return { outcome: "kept", why: null, commit, findings };
+  const reasons = judge({ before, after: after.value, candidate, allowsApi: run.allowsApi, changes, astGrep });
+  return reasons.length > 0 ? reject(work, reasons) : { outcome: "kept", why: null, measured: after.value };
 }
 
 function reject({ options, change }: ChangeWork, reasons: readonly string[]): Made {
@@ -166,18 +99,18 @@ function reject({ options, change }: ChangeWork, reasons: readonly string[]): Ma
 }
 
 /** @returns how it ends without a change; null: it was made */
-async function applyChange(work: ChangeWork, tree: string, git: Git, start: string): Promise<Made | null> {
-  const { options, change, signal } = work;
-  const { deps, project, claude, limitMs } = options;
-  const { fixer, files, findings, method } = change.candidate;
+async function applyChange(work: ChangeWork, tree: string, git: Git): Promise<Made | null> {
+  const { options, change, patches, run } = work;
+  const { project, claude } = options;
+  const { fixer, files } = change.candidate;
   if (fixer !== null) {
-    const applied = await applyFixer(deps, project, { fixer, tree, git, files, findings, limitMs, signal });
-    if (applied.ok) return null;
-    return signal.aborted ? ended("stopped", null) : ended("failed", applied.error);
+    const paths = files.map((file) => posix.join(project.prefix, file));
+    const isApplied = await applyPatch(git, patches.get(fixer) ?? "", paths);
+    return isApplied ? null : ended("failed", "a change before it has left other lines there: the next run tries it");
   }
-  if (method !== "worker" || !claude) return ended("failed", "no worker is set up for it: `claude` of the settings");
+  if (!claude) return ended("failed", "no worker is set up for it: `claude` of the settings");
   await linkModulesInside(git, { top: project.top, tree });
-  const outcome = await claude.run(toTaskRun(work, tree, start));
+  const outcome = await claude.run(toTaskRun(work, tree, run.head.commit));
   switch (outcome.kind) {
     case "done":
       return null;
@@ -223,7 +156,7 @@ function toTaskRun(work: ChangeWork, folder: string, base: string): TaskRun {
 /** Rules of a change that a model makes, for the instruction of its settings. */
 export const workerRules = [
   "The payload names findings of the project's own tools: remove their cause, and nothing else.",
-  "Change only the files it lists; new tests are allowed, but no line of a test may be changed or deleted. Write new tests as those that are there.",
+  "Change only the files it lists, none of which is a test; new tests are allowed, but no line of a test may be changed or deleted. Write new tests as those that are there.",
   "Keep the public API of the package. Silence no finding: no comment, setting, `any`, cast, `!`, `void`, name with an underscore or empty catch.",
   "Run the tests before you end. A judge then analyses the code again and runs the tests: a change that adds a finding or breaks a test is thrown away.",
 ].join("\n");

@@ -1,8 +1,9 @@
 import { conceptOf, type Finding } from "../analysis/finding.ts";
 import { firstOf } from "../../shared/format.ts";
 import { isToolSettings, sourceExtension, type Candidate } from "./candidate.ts";
-import { isUnusedName, namesOf, findSilencers, needsParser, type AstGrep } from "./fix.ts";
+import { isUnusedName, namesOf } from "./fixers.ts";
 import type { Measured } from "./measure.ts";
+import { findSilencers, needsParser, type AstGrep } from "./silencers.ts";
 
 export interface FileDelta {
   /** Relative to the project, with `/`; begins with `../` for a file beside it. */
@@ -158,15 +159,12 @@ function judgeTexts({ before, after, candidate, changes, astGrep }: JudgeInput):
     const one = all.find(({ text }) => known.every((other) => other.text !== text)) ?? all[0];
     return one ? [`${kind} in ${one.file}: ${one.text}`] : [];
   });
-  return [...added, ...changes.filter(({ path }) => tests.has(path)).flatMap((one) => judgeTest(one, candidate))];
+  return [...added, ...changes.filter(({ path }) => tests.has(path)).flatMap(judgeTest)];
 }
 
-/** A test only gains lines; one with a finding of its own asserts no less often. */
-function judgeTest({ path, before, after }: FileDelta, { files }: Candidate): string[] {
+/** A test only gains lines. */
+function judgeTest({ path, before, after }: FileDelta): string[] {
   if (before === null || after === null) return [];
-  if (files.includes(path)) {
-    return countAssertions(after) < countAssertions(before) ? [`the tests in ${path} assert less often`] : [];
-  }
   const left = new Map<string, number>();
   for (const line of linesOf(after)) left.set(line, (left.get(line) ?? 0) + 1);
   const lost = linesOf(before).find((line) => {
@@ -175,10 +173,6 @@ function judgeTest({ path, before, after }: FileDelta, { files }: Candidate): st
     return count <= 0;
   });
   return lost === undefined ? [] : [`a line of a test was changed in ${path}: ${lost.slice(0, maxTextChars)}`];
-}
-
-function countAssertions(text: string): number {
-  return text.match(/\b(?:expect|assert|should)\b/g)?.length ?? 0;
 }
 
 /** Without imports, which follow what they name. */

@@ -31,14 +31,15 @@ export interface MeasureDeps extends WorkDeps {
   readonly monotonic: () => number;
 }
 
-export interface MeasureRequest {
+/** Limit of each tool that changes code, and of each run of the tests, in ms. */
+export const limitMs = 1_800_000;
+
+interface MeasureRequest {
   readonly commit: string;
   /** Command; null: `npm test`. */
   readonly tests: Tests | null;
   /** Two runs of the same code show tests that are flaky. */
   readonly runs: 1 | 2;
-  /** Limit of each run of the tests. */
-  readonly limitMs: number;
   readonly signal: AbortSignal;
 }
 
@@ -46,7 +47,7 @@ export interface MeasureRequest {
 export async function measure(
   deps: MeasureDeps,
   project: RepositoryProject,
-  { commit, tests: given, runs, limitMs: timeMs, signal }: MeasureRequest,
+  { commit, tests: given, runs, signal }: MeasureRequest,
 ): Promise<Result<Measured, string>> {
   return inCommit(deps, project, { commit, signal }, async (folder, worktree) => {
     const tests = given ?? testScript(folder);
@@ -58,7 +59,7 @@ export async function measure(
     const files = tracked.filter((path) => path.startsWith(below)).map((path) => path.slice(below.length));
     const failures: string[] = [];
     for (let round = 0; round < runs; round++) {
-      const done = await runTests(tests, { folder, env: deps.env, timeMs, signal });
+      const done = await runTests(tests, { folder, env: deps.env, timeMs: limitMs, signal });
       if (!done.ok) failures.push(done.error);
     }
     const [failure = null] = failures;

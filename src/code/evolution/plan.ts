@@ -1,26 +1,20 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import * as z from "zod";
-import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
-import { isOnPath } from "../../platform/program-path.ts";
-import { claudeExecutor, ClaudeSettings, CommandWords } from "../../runner/worker/client/claude-executor.ts";
-import type { TaskDeps } from "../../runner/worker/tasks/task-type.ts";
-import { err, fail, ok, type Result } from "../../shared/result.ts";
-import { lintTools, type Finding } from "../analysis/finding.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import { gitInFolder } from "../../snapshots/user-repository.ts";
-import { analyze } from "../tool-runner/analyze.ts";
-import type { Tests } from "../tool-runner/run-tool.ts";
-import { reserveFiles, type Release } from "../transform/reserve-files.ts";
-import { inCommit, type RepositoryProject } from "../transform/worktree.ts";
-import { isOpen, isToolSettings, rank, sourceExtension, type Candidate, type Fixer } from "./candidate.ts";
-import { baselineRefusal, measureBefore, workerRules, type ChangeOptions } from "./change.ts";
-import { applyFixer, isUnusedName, loadAstGrep, needsParser, removeUnused, type AstGrep } from "./fix.ts";
-import type { Measured } from "./measure.ts";
-import { Rejections, withBranches, type RunFacts } from "./run.ts";
+import { lintTools, type Finding } from "../analysis/finding.ts";
+import type { FixName } from "../transform/transformers.ts";
+import { isOpen, isToolSettings, rank, sourceExtension, type Candidate } from "./candidate.ts";
+import type { ChangeOptions } from "./change.ts";
+import { isUnusedName, type Patches, tryFixer } from "./fixers.ts";
+import { measure, type Measured } from "./measure.ts";
+import { withBranches, type RunFacts } from "./run.ts";
+import { loadAstGrep, needsParser } from "./silencers.ts";
 
 export interface Plan {
   readonly candidates: readonly Candidate[];
   readonly facts: RunFacts;
+  readonly patches: Patches;
+  readonly measured: Measured;
 }
 
 interface PlanInput {
@@ -39,14 +33,18 @@ const maxNoteChars = 300;
 export async function makePlan(options: ChangeOptions, input: PlanInput): Promise<Result<Plan, string>> {
   const { project, claude, deps, rejections } = options;
   const { commit, signal, only, maxTasks, isRetry } = input;
-  const measured = await measureBefore(options, commit, signal, { isRenewed: true });
-  if (!measured.ok) return measured;
-  const refusal = baselineRefusal(measured.value);
+  const found = await measure(deps, project, { commit, tests: options.tests, runs: 2, signal });
+  if (!found.ok) return found;
+  const measured = found.value;
+  const refusal = baselineRefusal(measured);
   if (refusal !== null) return err(refusal);
-  const { findings, hotspots, tools, notes } = measured.value;
-  const open = findings.filter((one) => isOpen(one, only));
+  const { findings, hotspots, tools, notes } = measured;
+  const chosen = findings.filter((one) => isOpen(one, only));
+  const tests = new Set(measured.testFiles);
+  // The judge permits no change of a test, so findings in tests are none of this run's.
+  const open = chosen.filter(({ file }) => !tests.has(file));
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
-  const trial = await findFixable(options, measured.value, open, astGrep, signal);
+  const trial = await tryFixers(options, measured, open, signal);
   if (signal.aborted) return err("stopped before it was done");
   const decided = new Set(await withBranches(gitInFolder(deps.env, project.top)));
   if (!isRetry) for (const id of rejections.all()) decided.add(id);
@@ -63,106 +61,64 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
     [left("worker"), "need a worker, which is not set up"],
     [left("person"), "are for a person"],
     [doable.length - candidates.length, "more are worth a change than this run may try"],
-    [findings.length - open.length, "findings are left out by --only"],
+    [findings.length - chosen.length, "findings are left out by --only"],
+    [chosen.length - open.length, "findings are in tests, which are not changed"],
     [ranked.length - all.length, "are left out, since a branch waits, or the judge has rejected them"],
   ] as const;
-  return ok({
-    candidates,
-    facts: {
-      base: commit,
-      findings: findings.length,
-      tools: tools.filter(({ status }) => status === "ran").map(({ name }) => name),
-      notes: [
-        ...notes,
-        ...(astGrep === null ? [`No unused code is removed, and no worker was used: ${needsParser}.`] : []),
-        ...trial.notes,
-        ...failed.map(({ name, why }) => `${name} failed: ${why ?? ""}`.slice(0, maxNoteChars)),
-        ...counts.filter(([count]) => count > 0).map(([count, why]) => `${count} ${why}.`),
-      ].slice(0, maxNotes),
-    },
-  });
+  const facts: RunFacts = {
+    base: commit,
+    findings: findings.length,
+    tools: tools.filter(({ status }) => status === "ran").map(({ name }) => name),
+    notes: [
+      ...notes,
+      ...(claude !== null && astGrep === null ? [`No worker is used: ${needsParser}.`] : []),
+      ...trial.notes,
+      ...failed.map(({ name, why }) => `${name} failed: ${why ?? ""}`.slice(0, maxNoteChars)),
+      ...counts.filter(([count]) => count > 0).map(([count, why]) => `${count} ${why}.`),
+    ].slice(0, maxNotes),
+  };
+  return ok({ candidates, facts, patches: trial.patches, measured });
 }
 
-/** A trial in a throwaway worktree shows which findings a fixer removes. */
-function findFixable(
-  { deps, project, limitMs }: ChangeOptions,
-  { commit, tools }: Measured,
+/** @returns why the tests cannot judge a change */
+function baselineRefusal({ tests }: Measured): string | null {
+  if (tests.failure === null) return null;
+  const why = tests.isFlaky ? "the tests are flaky, and cannot judge" : "the tests fail before any change";
+  return `${why}: ${tests.failure.trim()}`;
+}
+
+/** Findings that a fixer may remove. */
+const fixers: readonly (readonly [name: FixName, isFor: (finding: Finding) => boolean])[] = [
+  ["unused-fix", (finding) => finding.tool === "knip" && isUnusedName(finding)],
+  ["lint-fix", ({ tool }) => lintTools.includes(tool)],
+];
+
+interface Trial {
+  readonly fixable: ReadonlyMap<string, FixName>;
+  readonly patches: Patches;
+  readonly notes: readonly string[];
+}
+
+/** A trial shows which findings a fixer removes. */
+async function tryFixers(
+  { deps, project }: ChangeOptions,
+  { commit }: Measured,
   open: readonly Finding[],
-  astGrep: AstGrep | null,
   signal: AbortSignal,
-): Promise<{ readonly fixable: ReadonlyMap<string, Fixer>; readonly notes: readonly string[] }> {
-  return inCommit(deps, project, { commit, signal }, async (folder, worktree) => {
-    const fixable = new Map<string, Fixer>();
-    const inCode = open.filter(({ file }) => sourceExtension.test(file) && !isToolSettings(file));
-    for (const one of astGrep === null ? [] : inCode.filter(isUnusedName)) {
-      const source = readFileSync(join(folder, one.file), "utf8");
-      if (removeUnused(astGrep as AstGrep, one.file, source, [one]) !== source) fixable.set(one.fingerprint, "unused");
+): Promise<Trial> {
+  const fixable = new Map<string, FixName>();
+  const patches = new Map<FixName, string>();
+  const notes: string[] = [];
+  const inCode = open.filter(({ file }) => sourceExtension.test(file) && !isToolSettings(file));
+  for (const [name, isFor] of fixers) {
+    const findings = inCode.filter(isFor);
+    if (findings.length === 0) continue;
+    const tried = await tryFixer(deps, project, name, { commit, findings, signal });
+    if (!tried.ok) notes.push(`${name} was not tried: ${tried.error}`.slice(0, maxNoteChars));
+    else {
+      patches.set(name, tried.value.patch);
+      for (const fingerprint of tried.value.removed) fixable.set(fingerprint, name);
     }
-    const only = tools
-      .filter(({ name, status }) => status === "ran" && lintTools.includes(name))
-      .map(({ name }) => name);
-    const linted = inCode.filter(({ tool, fingerprint }) => lintTools.includes(tool) && !fixable.has(fingerprint));
-    if (linted.length === 0 || only.length === 0) return { fixable, notes: [] };
-    const { tree } = worktree;
-    const request = {
-      fixer: "lint-fix",
-      tree,
-      git: worktree.git(signal),
-      files: [],
-      findings: [],
-      limitMs,
-      signal,
-    } as const;
-    const applied = await applyFixer(deps, project, request);
-    const report = applied.ok ? await analyze({ ...deps, folder, isTrusted: true, signal, only }) : applied;
-    if (!report.ok) return { fixable, notes: [`The fixes of the linter were not tried: ${report.error}`] };
-    const left = new Set(report.value.findings.map(({ fingerprint }) => fingerprint));
-    for (const { fingerprint } of linted) if (!left.has(fingerprint)) fixable.set(fingerprint, "lint-fix");
-    return { fixable, notes: [] };
-  });
-}
-
-/** A file of settings of runs. */
-export const EvolveSettings = z.strictObject({
-  /** Has to succeed. Default: `npm test`. */
-  tests: CommandWords.optional(),
-  /** Does what no tool can. */
-  claude: ClaudeSettings.optional(),
-  /** Limit of each run of the tests. */
-  timeLimitMs: z.int().min(1_000).max(86_400_000).default(1_800_000),
-});
-export interface EvolveSettings extends Omit<z.infer<typeof EvolveSettings>, "tests"> {
-  readonly tests?: Tests | undefined;
-}
-
-/** Parts of this machine that a run needs. */
-export function evolveOptions(
-  deps: TaskDeps,
-  project: RepositoryProject,
-  { claude, tests, timeLimitMs: limitMs }: EvolveSettings,
-): Result<ChangeOptions> {
-  const { workspace, runtime, env } = deps;
-  if (claude && !isOnPath(claude.program, env)) return fail("bad_input", `there is no program ${claude.program}.`);
-  const instruction = [workerRules, claude?.instruction ?? []].flat().join("\n\n");
-  return ok({
-    deps,
-    project,
-    rejections: new Rejections(runtime.paths.home, project),
-    claude: claude ? claudeExecutor({ ...deps, settings: { ...claude, instruction } }) : null,
-    tests: tests ?? null,
-    limitMs,
-    reserve: (paths) => reserveAsCommand(workspace, project.top, paths),
-  });
-}
-
-/** A measurement takes longer than a chat may be silent, so the command registers each time. */
-async function reserveAsCommand(workspace: Workspace, top: string, paths: readonly string[]): Promise<Result<Release>> {
-  const self = await workspace.self();
-  if (!self.ok) return self;
-  const reserved = await reserveFiles(workspace, { top, paths: [], self: self.value, isOwnAllowed: true }, paths);
-  if (!reserved.ok) return reserved;
-  return ok(async () => {
-    await workspace.self();
-    await reserved.value();
-  });
+  }
+  return { fixable, patches, notes };
 }

@@ -2,8 +2,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { maxUsage, zeroUsage } from "../../contract/budgets.ts";
 import type { OperationContext } from "../../machine/context/operation-context.ts";
-import { withWorkspace } from "../../machine/sharing/operations/workspace.ts";
-import { taskDeps } from "../../runner/worker/tasks/task-type.ts";
+import { isOnPath } from "../../platform/program-path.ts";
+import { claudeExecutor } from "../../runner/worker/client/claude-executor.ts";
+import { clientDeps, workDeps } from "../../runner/worker/machine-deps.ts";
 import { pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
@@ -11,10 +12,11 @@ import { createBranch, gitInFolder } from "../../snapshots/user-repository.ts";
 import { findTarget, trustOf } from "../tool-runner/project-folder.ts";
 import { parseTests } from "../tool-runner/run-tool.ts";
 import { removeAbandoned, type RepositoryProject } from "../transform/worktree.ts";
-import { describe, RunLimits, type Candidate, type EvolveInput } from "./candidate.ts";
-import { makeChange, type ChangeOptions } from "./change.ts";
-import { evolveOptions, makePlan, type EvolveSettings, type Plan } from "./plan.ts";
-import { branchName, sharing, stopReason, toReport, type Change, type EvolveReport, type Run } from "./run.ts";
+import { describe, RunLimits, type EvolveInput, type EvolveSettings } from "./candidate.ts";
+import { makeChange, workerRules, type ChangeOptions } from "./change.ts";
+import type { Patches } from "./fixers.ts";
+import { makePlan, type Plan } from "./plan.ts";
+import { branchName, Rejections, stopReason, toReport, type Change, type EvolveReport, type Run } from "./run.ts";
 
 interface FoundProject {
   readonly project: RepositoryProject;
@@ -63,43 +65,51 @@ export async function evolve(
   const found = await findProject(context, input.folder ?? call.cwd);
   if (!found.ok) return found;
   const { project, folder } = found.value;
-  const settings = settingsOf(context, input, call, project);
-  if (!settings.ok) return settings;
-  return withWorkspace<Evolved>(context, async (workspace) => {
-    const deps = await taskDeps(context, workspace);
-    if (!deps.ok) return deps;
-    const options = evolveOptions(deps.value, project, settings.value);
-    if (!options.ok) return options;
-    const plan = await planRun(context, options.value, found.value, input, call.signal);
-    if (!plan.ok) return plan;
-    const { budgetCost, timeLimitMs: timeMs } = input;
-    const costMicros = budgetCost === undefined ? undefined : Math.round(budgetCost * 1_000_000);
-    const limits = RunLimits.parse(omitUndefined({ timeMs, costMicros }));
-    const planned = { kind: "planned", plan: plan.value, limits, folder } as const;
-    const { candidates, facts } = plan.value;
-    if (input.dryRun || candidates.length === 0) return ok(planned);
-    call.onPlan(planned);
-    const run = { startedAt: deps.value.now(), allowsApi: input.allowApi, limits, facts, changes: [] };
-    return ok(await workOn(context, options.value, candidates, run, call.signal));
-  });
+  const options = await optionsOf(context, input, call.settings, project);
+  if (!options.ok) return options;
+  const { deps } = options.value;
+  const plan = await planRun(context, options.value, found.value, input, call.signal);
+  if (!plan.ok) return plan;
+  const { budgetCost, timeLimitMs: timeMs, allowApi: allowsApi } = input;
+  const costMicros = budgetCost === undefined ? undefined : Math.round(budgetCost * 1_000_000);
+  const limits = RunLimits.parse(omitUndefined({ timeMs, costMicros }));
+  const planned = { kind: "planned", plan: plan.value, limits, folder } as const;
+  const { candidates, facts, measured: head } = plan.value;
+  if (input.dryRun || candidates.length === 0) return ok(planned);
+  call.onPlan(planned);
+  const run = { startedAt: deps.now(), allowsApi, limits, facts, changes: [], head };
+  return ok(await workOn(context, options.value, plan.value, run, call.signal));
 }
 
 /** Choices of the user for the run; the code that is changed makes none of them. */
-function settingsOf(
-  { paths }: OperationContext,
+async function optionsOf(
+  context: OperationContext,
   { trust, tests: words }: EvolveInput,
-  { settings }: EvolveCall,
-  { top }: RepositoryProject,
-): Result<EvolveSettings> {
-  const trusted = trustOf(paths.config, top, trust);
+  { claude }: EvolveSettings,
+  project: RepositoryProject,
+): Promise<Result<ChangeOptions>> {
+  const { paths, site } = context;
+  const trusted = trustOf(paths.config, project.top, trust);
   if (!trusted.ok) return trusted;
   if (!trusted.value)
     return fail(
       "not_trusted",
       "changes are judged by the project's own tools and tests, which run its code. --trust allows that this time, and the setting analysis.trusted always.",
     );
-  const tests = words === undefined ? ok(undefined) : parseTests(words);
-  return tests.ok ? ok({ ...settings, ...omitUndefined({ tests: tests.value }) }) : tests;
+  const tests = words === undefined ? ok(null) : parseTests(words);
+  if (!tests.ok) return tests;
+  if (claude && !isOnPath(claude.program, site.env)) return fail("bad_input", `there is no program ${claude.program}.`);
+  const work = await workDeps(context);
+  if (!work.ok) return work;
+  const deps = { ...work.value, ...(await clientDeps(context)) };
+  const instruction = [workerRules, claude?.instruction ?? []].flat().join("\n\n");
+  return ok({
+    deps,
+    project,
+    rejections: new Rejections(paths.home, project),
+    claude: claude ? claudeExecutor({ ...deps, settings: { ...claude, instruction } }) : null,
+    tests: tests.value,
+  });
 }
 
 async function planRun(
@@ -119,10 +129,11 @@ async function planRun(
     : fail("not_judged", `nothing was changed: ${plan.error}.`);
 }
 
+/** Each change is made and judged; one that is kept is where the next one begins. */
 async function workOn(
   context: OperationContext,
   options: ChangeOptions,
-  candidates: readonly Candidate[],
+  { candidates, patches }: Plan,
   run: Run,
   signal: AbortSignal,
 ): Promise<Evolved> {
@@ -131,9 +142,9 @@ async function workOn(
   for (const [at, candidate] of candidates.entries()) {
     stopped = signal.aborted ? "a person stopped it" : stopReason(run, deps.now());
     if (stopped !== null) break;
-    const [number, dependsOn] = [at + 1, sharing(candidates, at)];
+    const number = at + 1;
     context.progress?.(`Change ${number}: ${describe(candidate)}`);
-    const change = await tryChange(context, options, run, { number, candidate, dependsOn }, signal);
+    const change = await tryChange(context, options, run, { number, candidate }, patches, signal);
     run.changes.push(change);
     context.progress?.(`Change ${number}: ${change.outcome}`);
   }
@@ -145,30 +156,30 @@ async function tryChange(
   context: OperationContext,
   options: ChangeOptions,
   run: Run,
-  change: Pick<Change, "number" | "candidate" | "dependsOn">,
+  change: Pick<Change, "number" | "candidate">,
+  patches: Patches,
   signal: AbortSignal,
 ): Promise<Change> {
   const { deps, project } = options;
   const leftMs = run.startedAt + run.limits.timeMs - deps.now();
   let used = zeroUsage;
   const since = deps.monotonic();
-  const made = await makeChange({
+  const { measured, ...made } = await makeChange({
     options,
     run,
+    patches,
     change,
     signal: AbortSignal.any([signal, AbortSignal.timeout(leftMs)]),
     onNote: (note) => context.progress?.(`Change ${change.number}: ${note}`),
     onUsage: (usage) => (used = maxUsage(used, usage)),
   });
-  const { commit = null, findings = null, ...rest } = made;
-  const branch = commit === null ? null : branchName(change.candidate, commit);
-  if (branch !== null && commit !== null) await createBranch(gitInFolder(deps.env, project.top), branch, commit);
-  return {
-    ...change,
-    ...rest,
-    commit,
-    findings,
-    branch,
-    used: { ...used, wallMs: Math.round(deps.monotonic() - since) },
-  };
+  const spent = { ...used, wallMs: Math.round(deps.monotonic() - since) };
+  const base = { ...change, ...made, used: spent };
+  if (!measured) return { ...base, commit: null, findings: null, branch: null };
+  const { commit } = measured;
+  const branch = branchName(change.candidate, commit);
+  await createBranch(gitInFolder(deps.env, project.top), branch, commit);
+  const findings = { before: run.head.findings.length, after: measured.findings.length };
+  run.head = measured;
+  return { ...base, commit, findings, branch };
 }

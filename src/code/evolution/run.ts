@@ -6,6 +6,7 @@ import { readJsonFile } from "../../platform/data-files.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { run as runGit, type Git } from "../../snapshots/git.ts";
 import type { RepositoryProject } from "../transform/worktree.ts";
+import type { Measured } from "./measure.ts";
 import { describe, methodText, type Candidate, type RunLimits } from "./candidate.ts";
 
 /** Facts from the time of the plan. */
@@ -26,14 +27,12 @@ export interface Change {
   readonly why: string | null;
   readonly branch: string | null;
   readonly commit: string | null;
-  /** Changes of the run whose work it begins with, if they are kept. */
-  readonly dependsOn: readonly number[];
   /** Numbers of findings, of a change that was kept. */
   readonly findings: { readonly before: number; readonly after: number } | null;
   readonly used: Usage;
 }
 
-/** A run at work: what is tried next knows the changes before. */
+/** A run at work: each change begins with those that were kept before it. */
 export interface Run {
   /** Epoch ms. */
   readonly startedAt: number;
@@ -41,6 +40,8 @@ export interface Run {
   readonly limits: RunLimits;
   readonly facts: RunFacts;
   readonly changes: Change[];
+  /** The commit of the last one that was kept, else that of the plan. */
+  head: Measured;
 }
 
 const branchOf = /^refs\/heads\/shim\/evolve-([0-9a-f]{12})-/;
@@ -84,12 +85,6 @@ export class Rejections {
   }
 }
 
-/** Pure. Numbers of the candidates before one that have a file in common with it. */
-export function sharing(candidates: readonly Candidate[], at: number): number[] {
-  const files = new Set(candidates[at]?.files);
-  return candidates.slice(0, at).flatMap((one, index) => (one.files.some((file) => files.has(file)) ? index + 1 : []));
-}
-
 /** Pure. Says why a run ends before all of its changes are tried; null: it continues. */
 export function stopReason(
   {
@@ -117,8 +112,7 @@ export type EvolveReport = ReturnType<typeof toReport>;
  *
  * @param stopped why it ended before all was tried
  */
-export function toReport({ facts, changes, startedAt }: Run, stopped: string | null, now: number) {
-  const removed = changes.reduce((total, { findings }) => total + (findings ? findings.before - findings.after : 0), 0);
+export function toReport({ facts, changes, startedAt, head }: Run, stopped: string | null, now: number) {
   return {
     version: 1,
     stopped,
@@ -126,7 +120,7 @@ export function toReport({ facts, changes, startedAt }: Run, stopped: string | n
     tried: changes.map(({ number, candidate, ...rest }) => {
       return { change: number, what: describe(candidate), method: methodText(candidate), ...rest };
     }),
-    findings: { before: facts.findings, afterAllKept: facts.findings - removed },
+    findings: { before: facts.findings, afterAllKept: head.findings.length },
     used: sumUsage(changes),
     ageMs: now - startedAt,
   };

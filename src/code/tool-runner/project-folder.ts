@@ -137,7 +137,7 @@ export function trustOf(configFile: string, folder: string, isGiven: boolean): R
 }
 
 /** A folder is trusted with all folders below it. */
-export function isTrusted(folder: string, trusted: readonly string[]): boolean {
+function isTrusted(folder: string, trusted: readonly string[]): boolean {
   return trusted.some((one) => {
     const path = existsSync(one) ? realpathSync(one) : one;
     return folder === path || folder.startsWith(path.endsWith(sep) ? path : `${path}${sep}`);

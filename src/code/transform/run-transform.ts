@@ -2,7 +2,6 @@ import { existsSync, lstatSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join, posix, resolve } from "node:path";
 import type { InstalledTool, ProjectView, ToolOutput } from "../analysis/adapter.ts";
 import type { OperationContext } from "../../machine/context/operation-context.ts";
-import { withWorkspace } from "../../machine/sharing/operations/workspace.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import { firstOf } from "../../shared/format.ts";
 import { displayPath, rawList } from "../../snapshots/git.ts";
@@ -22,12 +21,13 @@ import { type WorkDeps, workDeps } from "../../runner/worker/machine-deps.ts";
 import {
   readChange,
   type Change,
+  fixNames,
+  type FixName,
   type TransformInput,
   transformersFor,
   type TransformCommand,
   type Transformer,
 } from "./transformers.ts";
-import { reserveFiles, type Release } from "./reserve-files.ts";
 import {
   createThrowaway,
   linkModulesBeside,
@@ -39,28 +39,26 @@ import {
 import { withoutLinks } from "../../snapshots/worktrees.ts";
 
 /** Limit of each run of a tool, and of the tests. */
-export const defaultTimeMs = 600_000;
+const defaultTimeMs = 600_000;
 
-export interface TransformRequest {
+interface TransformRequest {
   readonly source: WorktreeSource;
   readonly change: (tree: string) => Result<Change>;
   /** Relative to the top, with `/`; empty: everything. */
   readonly paths: readonly string[];
   /** Whether code of the project may run. */
   readonly isTrusted: boolean;
-  /** None (null): a dry run, which reserves nothing and runs no tests. */
+  /** The commit is kept for a branch; null: a dry run, which runs no tests. */
   readonly offer: {
     /** Judges of the change; null: none. */
     readonly tests: Tests | "script" | null;
-    readonly reserve: (files: readonly string[]) => Promise<Result<Release>>;
   } | null;
   /** Limit of each start of the tool, and of the tests. */
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
-  readonly onOutput: (text: string) => void;
 }
 
-export interface TransformReport {
+interface TransformReport {
   readonly tool: string;
   readonly version: string | null;
   readonly base: string;
@@ -116,24 +114,17 @@ async function transform(deps: WorkDeps, request: TransformRequest, worktree: Th
   };
   if (files.length === 0) return ok(report);
   const { offer } = request;
-  // Reserved until the commit is judged.
-  const reserved = offer ? await offer.reserve(files.map(({ path }) => path)) : ok(null);
-  if (!reserved.ok) return reserved;
-  try {
-    // Applied again.
-    const repeated = await apply();
-    if (!repeated.ok) return repeated;
-    const { changes } = await changesSince(git);
-    const skipped = new Set(leftOut.map(({ path }) => path));
-    const changed = changes.map(({ path }) => displayPath(path)).filter((path) => !skipped.has(path));
-    if (!offer) return ok({ ...report, isIdempotent: changed.length === 0 });
-    if (changed.length > 0) return fail("not_idempotent", `a second run changes ${firstOf(changed, maxNamed)} again.`);
-    await resetTo(worktree.git(request.signal), commit);
-    const tests = await testCommit(deps, request, worktree, { project: ready.project, tests: offer.tests });
-    return tests.ok ? ok({ ...report, tests: tests.value }) : tests;
-  } finally {
-    await reserved.value?.();
-  }
+  // Applied again.
+  const repeated = await apply();
+  if (!repeated.ok) return repeated;
+  const { changes } = await changesSince(git);
+  const skipped = new Set(leftOut.map(({ path }) => path));
+  const changed = changes.map(({ path }) => displayPath(path)).filter((path) => !skipped.has(path));
+  if (!offer) return ok({ ...report, isIdempotent: changed.length === 0 });
+  if (changed.length > 0) return fail("not_idempotent", `a second run changes ${firstOf(changed, maxNamed)} again.`);
+  await resetTo(worktree.git(request.signal), commit);
+  const tests = await testCommit(deps, request, worktree, { project: ready.project, tests: offer.tests });
+  return tests.ok ? ok({ ...report, tests: tests.value }) : tests;
 }
 
 const maxNamed = 5;
@@ -204,7 +195,7 @@ const maxNamedRules = 3;
 
 function subjectOf(change: Change, { name }: Transformer): string {
   if (change.kind === "codemod") return `${basename(change.path)}, by ${name}`;
-  if (change.kind === "lint-fix") return `fixes of ${name}`;
+  if (change.kind === "fixes") return `fixes of ${name}`;
   const ids = [...change.text.matchAll(/^id: *([\w-]{1,60})/gm)].map(([, id]) => id);
   return `${ids.slice(0, maxNamedRules).join(", ") || "rules"}, by ${name}`;
 }
@@ -220,7 +211,7 @@ function findProject(tree: string, paths: readonly string[]): string {
 
 async function applyTool(
   { env }: WorkDeps,
-  { paths, isTrusted, timeoutMs, signal, onOutput }: TransformRequest,
+  { paths, isTrusted, timeoutMs, signal }: TransformRequest,
   worktree: ThrowawayWorktree,
   { transformer, tool, view, project }: ReadyTool,
 ): Promise<Result<null>> {
@@ -257,10 +248,9 @@ async function applyTool(
     const options = { folder: view.root, scratch, env, timeMs: timeoutMs, signal };
     const output = await runTool({ ...options, tool: started, command: { args: words } });
     if (!output.ok) return fail("tool_failed", `${transformer.name} ${output.error}.`);
-    const { code, stdout, stderr } = output.value;
+    const { code } = output.value;
     if (!command.codes.includes(code))
       return fail("tool_failed", `${transformer.name} ended with exit code ${code}: ${lastWords(output.value)}`);
-    onOutput(`${stdout}${stderr}`);
   }
   return ok(null);
 }
@@ -284,6 +274,10 @@ const maxWords = 600;
 function lastWords({ stdout, stderr }: ToolOutput): string {
   const text = stderr.trim() || stdout.trim() || "it printed nothing";
   return text.length > maxWords ? `...${text.slice(-maxWords)}` : text;
+}
+
+function isFix(what: string): what is FixName {
+  return (fixNames as readonly string[]).includes(what);
 }
 
 /** Printed as JSON: fields are only added. */
@@ -311,30 +305,19 @@ export async function transformProject(
   if (!deps.ok) return deps;
   const request = {
     source,
-    change: () => (what === "lint-fix" ? ok({ kind: "lint-fix" } as const) : readChange(resolve(cwd, what))),
+    change: () => (isFix(what) ? ok({ kind: "fixes", name: what } as const) : readChange(resolve(cwd, what))),
     paths: source.paths,
     isTrusted: trusted.value,
     timeoutMs: timeLimitMs ?? defaultTimeMs,
     signal,
-    onOutput: () => undefined,
   };
-  if (!isBranch) {
-    const report = await runTransform(deps.value, { ...request, offer: null });
-    return report.ok ? ok({ ...report.value, commit: null, branch: null, uncommitted }) : report;
-  }
-  return withWorkspace<Transformed>(context, async (workspace) => {
-    const self = await workspace.self();
-    if (!self.ok) return self;
-    const reservation = { top: source.top, paths: source.paths, self: self.value, isOwnAllowed: true };
-    const reserve = (files: readonly string[]): ReturnType<typeof reserveFiles> =>
-      reserveFiles(workspace, reservation, files);
-    const report = await runTransform(deps.value, { ...request, offer: { tests: tests.value, reserve } });
-    if (!report.ok) return report;
-    const { commit } = report.value;
-    if (commit === null) return ok({ ...report.value, branch: null, uncommitted });
-    const branch = `shim/transform-${report.value.tool}-${commit.slice(0, 12)}`;
-    if (!(await createBranch(git, branch, commit)))
-      return fail("branch_exists", `there is a branch ${branch} with another commit than ${commit}.`);
-    return ok({ ...report.value, branch, uncommitted });
-  });
+  const offer = isBranch ? { tests: tests.value } : null;
+  const report = await runTransform(deps.value, { ...request, offer });
+  if (!report.ok) return report;
+  const { commit, tool } = report.value;
+  if (!isBranch || commit === null) return ok({ ...report.value, commit: null, branch: null, uncommitted });
+  const branch = `shim/transform-${tool}-${commit.slice(0, 12)}`;
+  if (!(await createBranch(git, branch, commit)))
+    return fail("branch_exists", `there is a branch ${branch} with another commit than ${commit}.`);
+  return ok({ ...report.value, branch, uncommitted });
 }

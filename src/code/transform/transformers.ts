@@ -11,6 +11,7 @@ import {
   type Detection,
   type ProjectView,
 } from "../analysis/adapter.ts";
+import { knip } from "../analysis/adapters/dead-code.ts";
 import { biome, eslint, oxlint } from "../analysis/adapters/linters.ts";
 import { detectLibrary } from "../tool-runner/project-folder.ts";
 
@@ -20,8 +21,15 @@ export type Change =
   | { readonly kind: "rules"; readonly text: string }
   /** Code that changes code. */
   | { readonly kind: "codemod"; readonly path: string; readonly tool: "jscodeshift" | "ts-morph" }
-  /** Fixes of the first linter that the project uses. */
-  | { readonly kind: "lint-fix" };
+  /** Fixes of a tool of the project. */
+  | { readonly kind: "fixes"; readonly name: FixName };
+
+/**
+ * lint-fix: safe fixes of the first linter that the project uses. unused-fix: knip takes the word
+ * `export` from what is used nowhere else.
+ */
+export const fixNames = ["lint-fix", "unused-fix"] as const;
+export type FixName = (typeof fixNames)[number];
 
 const ruleEndings = new Set([".yml", ".yaml"]);
 const codeEndings = new Set([".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"]);
@@ -83,32 +91,6 @@ export const TransformInput = z.strictObject({
 });
 export type TransformInput = z.infer<typeof TransformInput>;
 
-/** In the repository, with `/`; nothing leads out of it. */
-const Path = z
-  .string()
-  .max(1_000)
-  .regex(/^[^/\p{Cc}][^\p{Cc}]*$/u, "a path in the repository")
-  .refine((path) => !path.split("/").includes(".."), "a path in the repository has no ..");
-
-/**
- * Payload of a task: exactly one of `rule`, `codemod` and `lintFix`. Code comes from the
- * repository alone, since a task does not choose programs.
- */
-export const TransformTask = z
-  .strictObject({
-    /** Rules of ast-grep, in YAML, which are data. */
-    rule: z.string().min(1).max(100_000).optional(),
-    /** Path of a rule, a folder of rules or a codemod. */
-    codemod: Path.optional(),
-    lintFix: z.literal(true).optional(),
-    paths: z.array(Path).max(100).default([]),
-  })
-  .refine(
-    ({ rule, codemod, lintFix }) => [rule, codemod, lintFix].filter((one) => one !== undefined).length === 1,
-    "give one of rule, codemod and lintFix",
-  );
-export type TransformTask = z.infer<typeof TransformTask>;
-
 export interface TransformContext extends Pick<CommandContext, "project" | "isTrusted" | "writeScratch"> {
   /** Relative to the project, each beginning with `./`. */
   readonly paths: readonly string[];
@@ -140,8 +122,8 @@ export function transformersFor(change: Change): readonly Transformer[] {
       return [astGrep(change.text)];
     case "codemod":
       return [change.tool === "ts-morph" ? tsMorph(change.path) : jscodeshift(change.path)];
-    case "lint-fix":
-      return linters;
+    case "fixes":
+      return fixes[change.name];
   }
 }
 
@@ -214,7 +196,7 @@ function toLines(files: readonly string[]): string {
 const codemodRisk = "a codemod is code";
 
 /** @param args of a run on these paths */
-function linter(
+function fixer(
   { name, detect }: Adapter,
   permissions: Transformer["permissions"],
   args: (context: TransformContext) => readonly string[],
@@ -226,15 +208,17 @@ function linter(
 
 const linters: readonly Transformer[] = [
   // Configurations in folders below could name plugins, which are code.
-  linter(oxlint, null, ({ paths, isTrusted }) => [
-    "--fix",
-    ...(isTrusted ? [] : ["--disable-nested-config"]),
-    ...paths,
-  ]),
-  linter(biome, null, ({ paths }) => ["lint", "--write", ...paths]),
+  fixer(oxlint, null, ({ paths, isTrusted }) => ["--fix", ...(isTrusted ? [] : ["--disable-nested-config"]), ...paths]),
+  fixer(biome, null, ({ paths }) => ["lint", "--write", ...paths]),
   // Resolvers of its plugins are native.
-  linter(eslint, ["--allow-addons"], ({ paths }) => ["--fix", ...paths]),
+  fixer(eslint, ["--allow-addons"], ({ paths }) => ["--fix", ...paths]),
 ];
+
+const fixes: Readonly<Record<FixName, readonly Transformer[]>> = {
+  "lint-fix": linters,
+  // Without paths: what is used nowhere is known of a project as a whole.
+  "unused-fix": [fixer(knip, null, () => ["--fix", "--fix-type", "exports,types", "--no-progress"])],
+};
 
 /**
  * Runs jscodeshift's own program. Its writes ask for fsync, which Node's permissions refuse

@@ -1,12 +1,9 @@
 import * as z from "zod";
 import { effectKindNames, effectOutcomes } from "../effects.ts";
 import { declare } from "../operation.ts";
-import { Folder, IdPrefix, idErrors, flag } from "./operation.ts";
+import { Folder, IdPrefix, idErrors, Named, flag } from "./operation.ts";
 
-const ListedEffect = z.object({
-  session: z.string(),
-  shortId: z.string(),
-  title: z.string().nullable(),
+const ListedEffect = Named.extend({
   /** When its call began. */
   at: z.int(),
   kind: z.enum(effectKindNames),

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { FailureCode } from "../errors.ts";
 import { declare } from "../operation.ts";
-import { Folder, IdPrefix, idErrors, flag } from "./operation.ts";
+import { Folder, IdPrefix, idErrors, Named, flag } from "./operation.ts";
 
 const path = z.string().min(1).max(4_096);
 export const excluded = z.array(z.object({ path: z.string(), reason: z.string() })).readonly();
@@ -55,10 +55,7 @@ const undoInput = z.strictObject({
   files: z.array(z.string().min(1).max(4_096)).max(10_000).default([]).describe("only these files; none: all"),
 });
 
-const Undo = z.object({
-  session: z.string(),
-  shortId: z.string(),
-  title: z.string().nullable(),
+const Undo = Named.extend({
   project: z.string(),
   /** The prompt before whose turn the files are put back; null: an undo is taken back. */
   prompt: z.object({ number: z.int(), text: z.string(), at: z.int() }).nullable(),

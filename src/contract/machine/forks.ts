@@ -1,8 +1,8 @@
 import * as z from "zod";
 import { excluded } from "./files.ts";
 import { declare } from "../operation.ts";
-import { Folder, IdPrefix, idErrors } from "./operation.ts";
-import { Named, Start } from "./recovery.ts";
+import { Folder, IdPrefix, idErrors, Named } from "./operation.ts";
+import { Start } from "./recovery.ts";
 
 const session = IdPrefix.optional().describe("a session of this machine; absent: the newest of the folder's project");
 
@@ -19,6 +19,8 @@ const Moment = z.object({
   number: z.int(),
   at: z.int(),
   text: z.string(),
+  /** The user took it back in the client: by a rewind, a rollback or an edit. */
+  isTakenBack: z.boolean(),
   /** Saved files of the moment; null: none are certain to be. */
   files: Files.nullable(),
 });

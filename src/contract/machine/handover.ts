@@ -1,9 +1,8 @@
 import * as z from "zod";
 import { excluded } from "./files.ts";
-import { Duration, File, Folder, IdPrefix, idErrors, Secret, flag } from "./operation.ts";
+import { Duration, File, Folder, IdPrefix, idErrors, Named, Secret, flag } from "./operation.ts";
 import { Native } from "./recovery.ts";
 import { declare } from "../operation.ts";
-import { Named } from "./recovery.ts";
 
 /** Things that the chat of a session held in its workspace at its hand-over. */
 export const Held = z.object({

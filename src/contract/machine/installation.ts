@@ -31,6 +31,8 @@ export const HostStatus = z.object({
       client: z.int().nullable(),
       /** False: the front has ended, and the end of its client is waited for. */
       isConnected: z.boolean(),
+      /** A client with hooks of which no event has come since it connected; null: one has. */
+      silent: z.object({ client: z.string(), ms: z.int() }).nullable(),
     }),
   ),
 });
@@ -55,25 +57,25 @@ export const installationOperations = {
     errors: ["config_invalid"],
   }),
   "config.get": declare("caller", "read", {
-    summary: "One setting, such as risk.levels.danger.",
+    summary: "One setting, such as risk.thresholds.memory.",
     input: z.strictObject({ key }),
     output: Setting,
     errors: ["bad_input", "config_invalid"],
-    example: { key: "risk.levels.danger" },
+    example: { key: "risk.thresholds.memory" },
   }),
   "config.set": declare("caller", "write", {
     summary: "Change a setting; comments in the file stay.",
     input: z.strictObject({ key, value: Json }),
     output: Setting,
     errors: ["bad_input", "config_invalid"],
-    example: { key: "risk.levels.danger", value: 0.8 },
+    example: { key: "risk.thresholds.memory", value: 0.8 },
   }),
   "config.unset": declare("caller", "write", {
     summary: "Go back to the default.",
     input: z.strictObject({ key }),
     output: Setting,
     errors: ["bad_input", "config_invalid"],
-    example: { key: "risk.levels.danger" },
+    example: { key: "risk.thresholds.memory" },
   }),
   "host.status": declare("caller", "read", {
     summary: "The process that serves all chats of this machine.",

@@ -12,7 +12,7 @@ export const ExperimentView = z.object({
   key: z.string(),
   from: z.number(),
   to: z.number(),
-  /** In words; with the verdict once it is decided. */
+  /** In words; with the verdict of its replay once it is decided. */
   state: z.string(),
   isRunning: z.boolean(),
   reason: z.string(),
@@ -20,8 +20,8 @@ export const ExperimentView = z.object({
   sessions: z.object({ without: count, with: count }).nullable(),
   /** Oldest first; `note` has figures and reason. */
   steps: z.array(z.object({ at: z.number(), state: z.string(), note: z.string() })).readonly(),
-  /** How a person can end it now; null: it is over. */
-  ending: z.object({ isRevert: z.boolean(), consequence: z.string() }).nullable(),
+  /** Consequence of ending it now; null: it is over. */
+  ending: z.object({ consequence: z.string() }).nullable(),
 });
 export type ExperimentView = z.infer<typeof ExperimentView>;
 
@@ -196,13 +196,6 @@ export const learningOperations = {
     errors: ["bad_input", ...idErrors, "ended"],
     surfaces: ["page"],
     example: { experiment: "exp_0a1b2c3d" },
-  }),
-  "experiments.revert": declare("host", "write", {
-    summary: "Take back a value that was deployed and kept.",
-    input: z.strictObject({ experiment }),
-    output: ExperimentView,
-    errors: [...idErrors, "ended"],
-    surfaces: ["page"],
   }),
   "experiments.allow": declare("host", "write", {
     summary: "Let experiments start again after `stop --all`.",

@@ -25,6 +25,17 @@ export const IdPrefix = z.string().max(200);
 /** Refusals of an id that names nothing, or several. */
 export const idErrors = ["not_found", "ambiguous"] as const;
 
+/** A session as answers name it. */
+export const Named = z.object({
+  session: z.string(),
+  /** Shortest unique prefix of the id. */
+  shortId: z.string(),
+  title: z.string().nullable(),
+  /** Another machine; null: this one. */
+  machine: z.string().nullable(),
+});
+export type Named = z.infer<typeof Named>;
+
 /** Never an argument: those are visible to other users of the machine. */
 export const Secret = z.string().max(4_096).optional().meta({ isSecret: true });
 

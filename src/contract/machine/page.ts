@@ -1,5 +1,4 @@
 import * as z from "zod";
-import { chatStates } from "../chat-state.ts";
 import { Chat } from "../chats.ts";
 import { AuditEntry } from "../workspaces.ts";
 import { declare } from "../operation.ts";
@@ -35,7 +34,7 @@ export const FleetRow = SessionView.pick({
   costUsdToday: z.number().nullable(),
   taskCount: count.nullable(),
   progress: z.string().nullable(),
-  /** Command that continues a session that died, here. */
+  /** Command that continues a session in a terminal here; null for one that lives or has ended. */
   resumeCommand: z.string().nullable(),
 });
 export type FleetRow = z.infer<typeof FleetRow>;
@@ -67,14 +66,13 @@ const TimelineLine = TimelineEntry.omit({ at: true }).extend({ ageMs: age });
 export type TimelineLine = z.infer<typeof TimelineLine>;
 
 const SessionPage = z.object({
+  /** Its `resumeCommand` is null only while it is alive. */
   row: FleetRow,
   /** Newest first; at most the newest 500, their texts whole up to 150,000 characters. */
   timeline: z.array(TimelineLine),
   /** Whether these are all events with all of their texts. */
   isAll: z.boolean(),
   checkpoints: count,
-  /** Command that continues the session in a terminal; null while it is alive. */
-  resumeCommand: z.string().nullable(),
   /** Command that forks it, without the number of the prompt. */
   forkCommand: z.string(),
   isAlive: z.boolean(),
@@ -120,11 +118,7 @@ const DayMark = z.object({
 });
 export type DayMark = z.infer<typeof DayMark>;
 
-const DayLane = z.object({
-  id: z.string(),
-  title: z.string().nullable(),
-  project: z.string().nullable(),
-  state: z.enum(chatStates),
+const DayLane = SessionView.pick({ id: true, title: true, project: true, state: true }).extend({
   /** Oldest first; at most the newest 300. */
   spans: z.array(DaySpan),
   /** Oldest first; at most the newest 100. */

@@ -3,20 +3,11 @@ import { chatStates } from "../chat-state.ts";
 import { crashCauses } from "../readings.ts";
 import { TestRun, Verification } from "../verification.ts";
 import { declare } from "../operation.ts";
-import { File, Folder, IdPrefix, idErrors, flag } from "./operation.ts";
+import { File, Folder, IdPrefix, idErrors, Named, flag } from "./operation.ts";
 
 const session = IdPrefix.describe("a session of this machine, or of another one of the workspace");
 /** Says of which project this machine has the folder, for a session of another machine. */
 const folder = Folder.optional();
-
-export const Named = z.object({
-  session: z.string(),
-  /** Shortest unique prefix of the id. */
-  shortId: z.string(),
-  title: z.string().nullable(),
-  /** Another machine; null: this one. */
-  machine: z.string().nullable(),
-});
 
 const Candidate = Named.extend({
   lastSeenAt: z.int(),
@@ -25,14 +16,28 @@ const Candidate = Named.extend({
 });
 export type Candidate = z.infer<typeof Candidate>;
 
+const ScorePart = z.object({
+  name: z.enum(["prompts", "end", "files"]),
+  /** 0 to 1. */
+  share: z.number(),
+  /** The figures, for a person. */
+  text: z.string(),
+});
+export type ScorePart = z.infer<typeof ScorePart>;
+
+/**
+ * The part of a session that its brief has, as far as it can be counted: prompts quoted of prompts
+ * made, whether the end of the conversation is there, files as the chat left them. `total` is the
+ * mean of the parts that apply, 0 to 100. It says nothing of how good the work was.
+ */
+const RestoreScore = z.object({ total: z.number(), parts: z.array(ScorePart).readonly() });
+export type RestoreScore = z.infer<typeof RestoreScore>;
+
 const Brief = Named.extend({
   /** Null while it lives. */
   cause: z.enum(crashCauses).nullable(),
   causeDetail: z.string(),
-  score: z.object({
-    total: z.number(),
-    parts: z.array(z.object({ name: z.string(), share: z.number(), text: z.string() })).readonly(),
-  }),
+  score: RestoreScore,
   brief: z.string(),
 });
 

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { crashCauses, riskLevels } from "../readings.ts";
 import { declare } from "../operation.ts";
-import { File, Folder, IdPrefix, idErrors, Moment, SessionOrProject, flag } from "./operation.ts";
+import { File, Folder, IdPrefix, idErrors, Moment, Named, SessionOrProject, flag } from "./operation.ts";
 
 const count = z.int().min(0);
 const moment = z.int();
@@ -161,12 +161,7 @@ export const sessionOperations = {
       name: z.string().max(10_000).optional(),
       clear: flag("remove the name"),
     }),
-    output: z.object({
-      session: z.string(),
-      shortId: z.string(),
-      name: z.string().nullable(),
-      title: z.string().nullable(),
-    }),
+    output: Named.extend({ name: z.string().nullable() }),
     errors: ["bad_input", ...idErrors],
     example: { name: "Parser work" },
   }),

@@ -22,6 +22,10 @@ export const frozenKey = "frozen_until";
 /** Time of a freeze that only the end of an import ends. */
 export const untilImported = Number.MAX_SAFE_INTEGER;
 
+export function isFrozen({ frozenUntil, now }: Pick<Tx, "frozenUntil" | "now">): boolean {
+  return frozenUntil > now;
+}
+
 const factsQuery = `SELECT ${["settings", "epoch", quietKey, "first_epoch", frozenKey]
   .map((key) => `(SELECT value FROM meta WHERE key = '${key}') AS ${key}`)
   .join(", ")}`;

@@ -96,9 +96,10 @@ export const handlers = {
 } satisfies Partial<Handlers>;
 
 export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted> {
-  const refused = checkJoins(tasks) ?? retention.checkLimit(tx, tasks.length);
+  const numbers = retention.readNumbers(tx);
+  const refused = checkJoins(tasks) ?? retention.checkLimit(tx, numbers, tasks.length);
   if (refused) return err(refused);
-  const planned = plan(tx, tasks);
+  const planned = plan(tx, tasks, numbers.newest + 1);
   if (!planned.ok) return planned;
   const names = readRefs(planned.value);
   if (!names.ok) return names;
@@ -177,10 +178,10 @@ function resolveJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
   return joins.length > 0;
 }
 
-function plan(tx: Tx, tasks: readonly NewTask[]): Result<PlannedTask[]> {
+function plan(tx: Tx, tasks: readonly NewTask[], firstNumber: number): Result<PlannedTask[]> {
   const planned: PlannedTask[] = [];
   const keys = new Map<string, number>();
-  let next = rows.nextNumber(tx);
+  let next = firstNumber;
   for (const input of tasks) {
     const known = findDuplicate(tx, keys, input.dedupeKey);
     if (known !== undefined && input.onDuplicate === "reject") return err(duplicateTask(input.dedupeKey ?? "", known));

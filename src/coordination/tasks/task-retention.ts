@@ -1,11 +1,11 @@
 import type { Failure } from "../../contract/errors.ts";
+import type { MetricName } from "../../contract/metrics.ts";
 import type { TaskState } from "../../contract/tasks.ts";
 import * as meta from "../kernel/meta.ts";
-import * as totals from "../kernel/metric-totals.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as rows from "./task-rows.ts";
 import type { TaskRow } from "./task-rows.ts";
-import { taskPrunes } from "./task-tables.ts";
+import { attempts, taskDependents, taskPrunes, tasks, taskTexts, taskUsage } from "./task-tables.ts";
 
 /**
  * Deletes ended tasks when their time has come. Only the hours are stored at which any is due, not
@@ -15,25 +15,40 @@ import { taskPrunes } from "./task-tables.ts";
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 
+const floorKey = "task_floor";
 const removedKey = "tasks_removed";
+const submittedName: MetricName = "shim_tasks_submitted_total";
 
-/** Tasks with a number of the present epoch; those of earlier ones are in the totals. */
-export function countOfEpoch(tx: Tx): number {
-  return rows.nextNumber(tx) - 1 - meta.numberFloor(tx);
-}
+const numbersSql = `SELECT coalesce(max(task), 0) AS newest,
+  (SELECT value FROM meta WHERE key = '${floorKey}') AS floor,
+  (SELECT value FROM meta WHERE key = '${removedKey}') AS removed,
+  (SELECT value FROM metric_totals WHERE name = '${submittedName}') AS earlier FROM tasks`;
 
-export function countSubmitted(tx: Tx): number {
-  return totals.get(tx.sql, "shim_tasks_submitted_total") + countOfEpoch(tx);
-}
-
-function countRemoved({ sql }: Tx): number {
-  return Number(meta.read(sql, removedKey) ?? 0);
+export interface TaskNumbers {
+  /** No lower than any earlier number, also a pruned one and one undone by a restore. */
+  readonly newest: number;
+  readonly submitted: number;
+  readonly removed: number;
 }
 
 /** Numbers are consecutive and removals are counted, so no task is read to count them. */
-export function checkLimit(tx: Tx, more: number): Failure | null {
+export function readNumbers(tx: Tx): TaskNumbers {
+  const [row] = tx.sql.all<Record<"newest" | "floor" | "removed" | "earlier", number | string | null>>(numbersSql);
+  const start = meta.numberFloor(tx);
+  const newest = Math.max(Number(row?.newest), Number(row?.floor), start);
+  return { newest, submitted: Number(row?.earlier) + newest - start, removed: Number(row?.removed) };
+}
+
+function remove(tx: Tx, task: number): void {
+  // The newest may be deleted first; lower ones then become the newest.
+  if (readNumbers(tx).newest === task) meta.write(tx.sql, floorKey, String(task));
+  for (const table of [tasks, taskTexts, attempts, taskUsage]) table.delete(tx.sql, { task });
+  taskDependents.delete(tx.sql, { needs: task });
+}
+
+export function checkLimit(tx: Tx, { submitted, removed }: TaskNumbers, more: number): Failure | null {
   const { maxTasks } = tx.settings;
-  const count = countSubmitted(tx) - countRemoved(tx) + more;
+  const count = submitted - removed + more;
   if (count > maxTasks) schedule(tx, ceilToHour(tx.now + 1));
   if (count <= 2 * maxTasks) return null;
   return {
@@ -82,8 +97,8 @@ type PrunedTask = Pick<TaskRow, "task" | "state" | "dueAt">;
 
 /** @returns the last task that was examined */
 function prunePage(tx: Tx, page: readonly PrunedTask[], limit: number): PrunedTask | undefined {
-  const alreadyRemoved = countRemoved(tx);
-  const excess = countSubmitted(tx) - alreadyRemoved - tx.settings.maxTasks;
+  const before = readNumbers(tx);
+  const excess = before.submitted - before.removed - tx.settings.maxTasks;
   let [handled, removed] = [0, 0];
   let last: PrunedTask | undefined;
   for (const row of page) {
@@ -93,11 +108,11 @@ function prunePage(tx: Tx, page: readonly PrunedTask[], limit: number): PrunedTa
     if (!rows.isEnded(row) || (!isDue && removed >= excess)) continue;
     handled += 1;
     if (!rows.isNeeded(tx, row.task)) {
-      rows.remove(tx, row);
+      remove(tx, row.task);
       removed += 1;
     } else if (isDue) postpone(tx, row);
   }
-  if (removed > 0) meta.write(tx.sql, removedKey, String(alreadyRemoved + removed));
+  if (removed > 0) meta.write(tx.sql, removedKey, String(before.removed + removed));
   return last;
 }
 

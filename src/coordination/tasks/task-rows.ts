@@ -3,9 +3,8 @@ import type { Failure } from "../../contract/errors.ts";
 import type { Progress } from "../../contract/tasks.ts";
 import { oneLine } from "../../shared/format.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import * as meta from "../kernel/meta.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
-import { attempts, taskDependents, tasks, taskTexts, taskUsage } from "./task-tables.ts";
+import { taskDependents, tasks, taskTexts } from "./task-tables.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { jsonText, type Json } from "../../contract/values.ts";
 
@@ -60,16 +59,6 @@ export function countHeld({ sql }: Tx, chat: string): number {
   return tasks.count(sql, { chat });
 }
 
-const floorKey = "task_floor";
-
-/** Exceeds all earlier numbers, also pruned ones and those undone by a restore. */
-export function nextNumber(tx: Tx): number {
-  const [row] = tx.sql.all<{ newest: number; floor: string | null }>(
-    `SELECT coalesce(max(task), 0) AS newest, (SELECT value FROM meta WHERE key = '${floorKey}') AS floor FROM tasks`,
-  );
-  return Math.max(row?.newest ?? 0, Number(row?.floor ?? 0), meta.numberFloor(tx)) + 1;
-}
-
 /** Exceeds every earlier claim of this task, also those undone by a restore. */
 export function nextClaim(tx: Tx, { claim }: TaskRow): number {
   return Math.max(claim, claimFloor(tx)) + 1;
@@ -114,18 +103,6 @@ export function isNeeded({ sql }: Tx, task: number): boolean {
   const children = `SELECT 1 FROM tasks AS other WHERE parent = ? AND ${isOpenSql}`;
   const dependents = `SELECT 1 FROM task_dependents JOIN tasks AS other USING (task) WHERE needs = ? AND ${isOpenSql}`;
   return sql.all(`${children} UNION ALL ${dependents} LIMIT 1`, task, task).length > 0;
-}
-
-function readFloor(sql: Tx["sql"]): number {
-  return Number(meta.read(sql, floorKey) ?? 0);
-}
-
-export function remove({ sql }: Tx, { task }: Pick<TaskRow, "task">): void {
-  const [newest] = sql.all<{ task: number }>("SELECT max(task) AS task FROM tasks");
-  // The newest may be deleted first; lower ones then become the newest.
-  if (newest?.task === task && task > readFloor(sql)) meta.write(sql, floorKey, String(task));
-  for (const table of [tasks, taskTexts, attempts, taskUsage]) table.delete(sql, { task });
-  taskDependents.delete(sql, { needs: task });
 }
 
 export function nextCheckAt({

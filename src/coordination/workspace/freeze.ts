@@ -9,16 +9,11 @@ import type { Tx } from "../kernel/tx.ts";
 /** A frozen workspace is read only, so that all pages of an export have one state. */
 
 /** Refuses what has written while it is frozen; of a half import nothing is read either. */
-export function unlessFrozen<T>(tx: Tx, work: (tx: Tx) => Result<T>): Result<T> {
-  if (!isFrozen(tx)) return work(tx);
+export function withoutChange<T>(tx: Tx, work: (tx: Tx) => Result<T>): Result<T> {
   if (tx.frozenUntil === meta.untilImported) return err(isImporting);
   const before = countChanges(tx.sql);
   const result = work(tx);
   return result.ok && countChanges(tx.sql) > before ? err(refusal(tx)) : result;
-}
-
-export function isFrozen({ frozenUntil, now }: Tx): boolean {
-  return frozenUntil > now;
 }
 
 /** 0: it is not frozen; null: it is until its import is complete. */
@@ -59,7 +54,7 @@ export const ownKeys: readonly string[] = [meta.frozenKey, numberKey];
 export const handlers = {
   "workspace.freeze"(tx, { ms }, { machine: actor }) {
     if (tx.frozenUntil === meta.untilImported) return err(isImporting);
-    const wasFrozen = isFrozen(tx);
+    const wasFrozen = meta.isFrozen(tx);
     const until = ms === 0 ? tx.now : Math.max(tx.frozenUntil, tx.now + ms);
     if (wasFrozen || ms > 0) set(tx, until);
     if (wasFrozen ? ms === 0 : ms > 0) {

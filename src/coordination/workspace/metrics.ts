@@ -13,7 +13,7 @@ import type { Tx } from "../kernel/tx.ts";
 import * as leaseRows from "../leases/lease-rows.ts";
 import * as inboxes from "../messages/inboxes.ts";
 import * as budgets from "../tasks/budgets.ts";
-import * as retention from "../tasks/task-retention.ts";
+import { readNumbers } from "../tasks/task-retention.ts";
 import { recentDurations } from "../tasks/task-queries.ts";
 
 /**
@@ -92,7 +92,7 @@ function messagesOfEpoch(tx: Tx): number {
 /** Before the epoch is raised: the numbers of the next one start again. */
 export function keepNumbers(tx: Tx): void {
   totals.add(tx, "shim_messages_total", "", messagesOfEpoch(tx));
-  totals.add(tx, "shim_tasks_submitted_total", "", retention.countOfEpoch(tx));
+  totals.add(tx, "shim_tasks_submitted_total", "", readNumbers(tx).newest - meta.numberFloor(tx));
 }
 
 interface Queued {
@@ -143,7 +143,7 @@ function taskSamples(tx: Tx): Sample[] {
   const openStates = { queued, ...others };
   const open = Object.values(openStates).reduce((sum, n) => sum + n, 0);
   const [reasons = {}] = sql.all<Record<string, number>>(deadTasks);
-  const submitted = retention.countSubmitted(tx);
+  const { submitted } = readNumbers(tx);
   const ends = (outcome: string): number => totals.get(sql, "shim_task_ends_total", outcome);
   const deadEver = ends("dead");
   const replayed = totals.get(sql, "shim_task_replays_total");

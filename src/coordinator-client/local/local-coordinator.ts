@@ -10,7 +10,7 @@ import * as chatRows from "../../coordination/kernel/chat-rows.ts";
 import * as meta from "../../coordination/kernel/meta.ts";
 import type { Actor, Tx } from "../../coordination/kernel/tx.ts";
 import * as dispatch from "../../coordination/scheduling/dispatch.ts";
-import { isFrozen, remainingMs } from "../../coordination/workspace/freeze.ts";
+import { remainingMs } from "../../coordination/workspace/freeze.ts";
 import { hostSamples } from "../../coordination/workspace/metrics.ts";
 import type { Processes } from "../../platform/processes.ts";
 import { type LocalCalls, CallLostError } from "../../runtime/runtime.ts";
@@ -47,8 +47,6 @@ export class LocalCoordinator {
   readonly #options: LocalCoordinatorOptions;
   readonly #listeners = new Set<CommitListener>();
   #checkedAt = Number.NEGATIVE_INFINITY;
-  /** Caller of the newest call: each is done before the next one begins. */
-  #caller: unknown = null;
 
   constructor(options: LocalCoordinatorOptions) {
     this.#options = options;
@@ -61,40 +59,38 @@ export class LocalCoordinator {
   call<Name extends OperationName>(name: Name, input: InputOf<Name>, by: unknown = null): Result<OutputOf<Name>> {
     const checked = checkInput(name, input);
     if (!checked.ok) return checked;
-    this.#caller = by;
     // The engine's answer has the type of this name; TypeScript cannot follow that.
-    return this.#run(checked.value.name, checked.value.input) as Result<OutputOf<Name>>;
+    return this.#run(checked.value.name, checked.value.input, by) as Result<OutputOf<Name>>;
   }
 
   /** Does what is due without an operation, so that waiting chats need not ask. */
   settle(): void {
     const { store } = this.#options;
     if (!store.read((sql) => this.#isBehind(this.#tx(sql)), false)) return;
-    this.#caller = null;
-    this.#commit(() => undefined);
+    this.#commit(null, () => undefined);
   }
 
-  #run(name: OperationName, input: unknown): Result<unknown> {
+  #run(name: OperationName, input: unknown, by: unknown): Result<unknown> {
     if (name === "health") return ok(this.#health());
     if (!isEngineOperation(name)) {
       const message = `${name} needs a workspace that machines share, and this machine has not joined a workspace`;
       return err({ code: "bad_input", message });
     }
-    const result = this.#runEngine(name, input);
+    const result = this.#runEngine(name, input, by);
     if (name !== "metrics" || !result.ok) return result;
     const { samples } = result.value as OutputOf<"metrics">;
     return ok({ samples: [...samples, ...hostSamples(this.#health())] });
   }
 
-  #runEngine(name: EngineOperation, input: unknown): Result<unknown> {
-    if (!isRead(name)) return this.#write(name, input);
+  #runEngine(name: EngineOperation, input: unknown, by: unknown): Result<unknown> {
+    if (!isRead(name)) return this.#write(name, input, by);
     const read = (sql: Sql): Result<unknown> | "behind" => {
       const tx = this.#tx(sql);
       return this.#isBehind(tx) ? "behind" : runUnlessFrozen(tx, this.#actor, name, input as never);
     };
     const answer = this.#options.store.read<ReturnType<typeof read> | null>(read, null);
     const found = answer ?? this.#answerFromEmptyStore(read);
-    return found === "behind" ? this.#write(name, input) : found;
+    return found === "behind" ? this.#write(name, input, by) : found;
   }
 
   /** Answers as a new file would, without creating one. */
@@ -110,9 +106,9 @@ export class LocalCoordinator {
   }
 
   /** The operation, all that is due before it and the dispatch after it are one transaction. */
-  #write(name: EngineOperation, input: unknown): Result<unknown> {
+  #write(name: EngineOperation, input: unknown, by: unknown): Result<unknown> {
     try {
-      return this.#commit((tx) => {
+      return this.#commit(by, (tx) => {
         const done = runUnlessFrozen(tx, this.#actor, name, input as never);
         if (!done.ok) throw new RolledBack(done.error);
         return done;
@@ -121,7 +117,7 @@ export class LocalCoordinator {
       if (!(error instanceof RolledBack)) throw error;
       const { refusal } = error;
       const followUp = followUpOf(input, refusal);
-      this.#commit((tx) => followUp?.(tx));
+      this.#commit(by, (tx) => followUp?.(tx));
       return err(refusal);
     }
   }
@@ -148,7 +144,7 @@ export class LocalCoordinator {
   }
 
   #isBehind(tx: Tx): boolean {
-    return !isFrozen(tx) && (isDue(tx) || this.#listDead(tx).length > 0);
+    return !meta.isFrozen(tx) && (isDue(tx) || this.#listDead(tx).length > 0);
   }
 
   /** Attests dead the chats whose process is gone, then does what is due. */
@@ -196,8 +192,8 @@ export class LocalCoordinator {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Does what is due, then `body`. */
-  #commit<T>(body: (tx: Tx) => T): T {
+  /** Does what is due, then `body`. @param by see {@link call} */
+  #commit<T>(by: unknown, body: (tx: Tx) => T): T {
     const { store } = this.#options;
     let isDue = false;
     const { value, changed } = store.commit((sql) => {
@@ -215,7 +211,7 @@ export class LocalCoordinator {
       if (needsDispatch) dispatch.assignAll(tx);
       return done;
     });
-    if (changed.size > 0) for (const listener of this.#listeners) listener(isDue ? null : this.#caller);
+    if (changed.size > 0) for (const listener of this.#listeners) listener(isDue ? null : by);
     return value;
   }
 }
@@ -238,12 +234,12 @@ function isDue(tx: Tx): boolean {
 /** @param by who has asked for the changes; null: they were due, or it was not said */
 type CommitListener = (by: unknown) => void;
 
-/** One caller, to which what it has asked for is not reported. */
+/** Calls of one caller, to which the commits that it has asked for are not reported. */
 export function callsOf(coordinator: LocalCoordinator, close: () => void): LocalCalls {
-  const own = {};
+  const caller = {};
   return {
-    call: (name, input) => coordinator.call(name, input, own),
-    onCommit: (listener) => coordinator.onCommit((by) => void (by === own || listener())),
+    call: (name, input) => coordinator.call(name, input, caller),
+    onCommit: (listener) => coordinator.onCommit((by) => void (by === caller || listener())),
     close,
   };
 }

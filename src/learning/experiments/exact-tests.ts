@@ -56,15 +56,13 @@ function firstAbove(isAbove: (value: number) => boolean): number {
 
 /**
  * Fisher's exact test: the probability of at least so many hits in the second group, given the hits
- * of both, if its odds of a hit are `ratio` times those of the first.
+ * of both, if its odds of a hit are those of the first.
  */
-export function moreOften(usual: Counted, since: Counted, ratio = 1): number {
+export function moreOften(usual: Counted, since: Counted): number {
   const hits = usual.hits + since.hits;
   const first = Math.max(0, hits - usual.n);
   const counts = Array.from({ length: Math.min(hits, since.n) - first + 1 }, (_, index) => first + index);
-  const logarithms = counts.map(
-    (count) => lnChoose(since.n, count) + lnChoose(usual.n, hits - count) + count * Math.log(ratio),
-  );
+  const logarithms = counts.map((count) => lnChoose(since.n, count) + lnChoose(usual.n, hits - count));
   const largest = logarithms.reduce((most, one) => Math.max(most, one), -Infinity);
   const weights = logarithms.map((one) => Math.exp(one - largest));
   return sum(weights.slice(since.hits - first)) / sum(weights);

@@ -14,36 +14,19 @@ export interface Parameter {
   /** Largest factor between the value before and the value of one trial. */
   readonly maxFactor: number;
   readonly isWhole: boolean;
-  /** Direction in which more is lost at a death: a person's decision. */
-  readonly risky: "up" | "down";
 }
 
-const usual = { isWhole: true, maxFactor: 1.5, risky: "up" } as const;
+const usual = { isWhole: true, maxFactor: 1.5 } as const;
 const interval = { ...usual, group: "interval" } as const;
 const threshold = { ...usual, group: "risk" } as const;
 const share = { ...threshold, isWhole: false } as const;
-const weight = { ...share, risky: "down", min: 0.05, max: 0.6 } as const;
 
 export const parameters: readonly Parameter[] = [
   { ...interval, key: "checkpoint.everyToolCalls", min: 2, max: 40 },
   { ...interval, key: "checkpoint.everyMs", min: 30_000, max: 1_200_000 },
   { ...share, key: "risk.thresholds.contextFill", min: 0.4, max: 0.9 },
-  { ...threshold, key: "risk.thresholds.contextTokens", min: 50_000, max: 500_000 },
   { ...threshold, key: "risk.thresholds.sinceCheckpointMs", min: 30_000, max: 1_200_000 },
   { ...share, key: "risk.thresholds.memory", min: 0.5, max: 0.95 },
-  { ...share, key: "risk.thresholds.rateLimit", min: 0.6, max: 0.98 },
-  { ...share, key: "risk.thresholds.toolErrors", min: 0.1, max: 0.8 },
-  { ...share, key: "risk.thresholds.latencyTrend", min: 1.5, max: 10 },
-  { ...threshold, key: "risk.thresholds.apiErrors", min: 1, max: 10 },
-  { ...threshold, key: "risk.thresholds.transcriptBytes", min: 5_000_000, max: 200_000_000 },
-  { ...weight, key: "risk.weights.contextFill" },
-  { ...weight, key: "risk.weights.sinceCheckpoint" },
-  { ...weight, key: "risk.weights.memory" },
-  { ...weight, key: "risk.weights.rateLimit" },
-  { ...weight, key: "risk.weights.toolErrors" },
-  { ...weight, key: "risk.weights.latencyTrend" },
-  { ...weight, key: "risk.weights.apiErrors" },
-  { ...weight, key: "risk.weights.transcriptSize" },
 ];
 
 export function findParameter(key: string): Parameter | null {
@@ -70,9 +53,9 @@ function isFar({ maxFactor, isWhole }: Parameter, from: number, to: number): boo
   return from <= 0 || Math.max(to, from) > largest;
 }
 
-/** More may be lost at a death: a step for a person. */
-export function lowersSafety({ risky }: Parameter, from: number, to: number): boolean {
-  return (risky === "up" && to > from) || (risky === "down" && to < from);
+/** A larger value of any of them may lose more at a death: such a step is a person's. */
+export function lowersSafety(from: number, to: number): boolean {
+  return to > from;
 }
 
 /** One full step in that direction, or the rest up to the bound; null: no step is allowed. */

@@ -1,4 +1,4 @@
-/** The life of a trial, and what ends it: its plan and its guardrails. Pure. */
+/** The life of a trial, and what ends it: its guardrails, or its plan. Pure. */
 import type { Failure } from "../../contract/errors.ts";
 import { median } from "simple-statistics";
 import type { ExperimentView, Finding } from "../../contract/machine/learning.ts";
@@ -11,17 +11,7 @@ const pauseMs = 30 * 86_400_000;
 const maxNote = 400;
 
 export function isRunning({ state }: Pick<MachineTrial, "state">): boolean {
-  return state === "proposed" || state === "canary" || state === "deployed";
-}
-
-/** Its value holds for all chats. */
-export function isInForce({ state }: Pick<MachineTrial, "state">): boolean {
-  return state === "deployed" || state === "kept";
-}
-
-/** A kept value is only taken back by a revert. */
-export function canEnd(trial: MachineTrial, isRevert: boolean): boolean {
-  return isRunning(trial) || (isRevert && trial.state === "kept");
+  return state === "proposed" || state === "canary";
 }
 
 export function move(trial: MachineTrial, state: MachineTrial["state"], at: number, note: string): MachineTrial {
@@ -36,11 +26,6 @@ export function addStep(
   note: string,
 ): MachineTrial {
   return { ...trial, steps: [...trial.steps, { at, state, note: note.slice(0, maxNote) }] };
-}
-
-/** Ends it from any state; what holds for all is taken back. */
-export function end(trial: MachineTrial, at: number, note: string): MachineTrial {
-  return move(trial, isInForce(trial) ? "rolled_back" : "stopped", at, note);
 }
 
 export interface WantedStep {
@@ -64,7 +49,7 @@ export function refusalOf(
   const refusal = refusalOfStep(parameter, from, to);
   if (refusal !== null) return { code: "bad_input", message: refusal };
   const loss = `with ${key} = ${to} a death may lose more than now: add --less-safe to try it.`;
-  if (lessSafe !== true && lowersSafety(parameter, from, to)) return { code: "less_safe", message: loss };
+  if (lessSafe !== true && lowersSafety(from, to)) return { code: "less_safe", message: loss };
   const allow = "`shim experiment allow` lets them start again.";
   if (offSince !== null) return { code: "switched_off", message: `experiments are switched off. ${allow}` };
   // Two of a group would change each other's outcomes.
@@ -79,24 +64,30 @@ export interface Candidate {
   readonly reason: string;
 }
 
-/** Steps that SHIM may take and has not taken for 30 days, most certain first. */
-export function candidates(findings: readonly Finding[], trials: readonly MachineTrial[], now: number): Candidate[] {
+/** Findings but those whose value was tried in the last 30 days: their trials have an answer. */
+export function withoutTried(
+  findings: readonly Finding[],
+  trials: readonly MachineTrial[],
+  now: number,
+): readonly Finding[] {
   const recent = trials.filter(({ steps }) => (steps.at(-1)?.at ?? 0) > now - pauseMs);
   const tried = new Set(recent.map(({ key, to }) => `${key}=${to}`));
+  return findings.filter(({ parameter, to }) => !tried.has(`${parameter}=${to}`));
+}
+
+/** Steps that SHIM may take, most certain first. */
+export function candidates(findings: readonly Finding[]): Candidate[] {
   return findings.flatMap(({ parameter: key, from, to, id: reason }) => {
     const parameter = key === null ? null : findParameter(key);
-    if (!parameter || from === null || to === null) return [];
-    const isFree = !lowersSafety(parameter, from, to) && !tried.has(`${key}=${to}`);
-    return isFree ? [{ key: parameter.key, to, reason }] : [];
+    if (!parameter || from === null || to === null || lowersSafety(from, to)) return [];
+    return [{ key: parameter.key, to, reason }];
   });
 }
 
 /** @param sessions of its canary, by arm */
 export function viewOf(trial: MachineTrial, sessions: ExperimentView["sessions"]): ExperimentView {
   const { id, key, from, to, reason, state, verdict, steps } = trial;
-  const consequence = isInForce(trial)
-    ? `config.json gets ${key} = ${from} again at once, unless you have changed it since.`
-    : `Every chat has ${key} = ${from} again at once. What was counted until now is kept.`;
+  const consequence = `Every chat has ${key} = ${from} again at once. What was counted until now is kept.`;
   return {
     id,
     key,
@@ -107,7 +98,7 @@ export function viewOf(trial: MachineTrial, sessions: ExperimentView["sessions"]
     steps: steps.map(({ at, state: stepState, note }) => ({ at, state: wordsOf(stepState), note })),
     isRunning: isRunning(trial),
     sessions,
-    ending: canEnd(trial, true) ? { isRevert: isInForce(trial), consequence } : null,
+    ending: isRunning(trial) ? { consequence } : null,
   };
 }
 
@@ -122,8 +113,6 @@ export function wordsOf(state: string): string {
 const alpha = 0.0005;
 /** The one reading of the shares of the arms when a canary ends finds smaller deviations. */
 const alphaOfSharesAtEnd = 0.01;
-/** Odds that weeks may differ by without any harm; arms of one canary may not differ. */
-const allowedRatio = { arms: 1, weeks: 2 };
 /** Figures of a session, and what is worse. */
 export const guardrails = {
   /** 1: it died with tool calls that no checkpoint held. */
@@ -148,12 +137,10 @@ export interface CanaryUnit {
   readonly measured: Measured;
 }
 
-type Sampled = Pick<CanaryUnit, "measured">;
-
 /** Mood's median test: whether more of them are worse than the median of both together. */
-function findHarm(usual: readonly Sampled[], since: readonly Sampled[], ratio: number): Guardrail | null {
+function findHarm(usual: readonly CanaryUnit[], since: readonly CanaryUnit[]): Guardrail | null {
   const found = Object.entries(guardrails).find(([name, worse]) => {
-    const read = ({ measured }: Sampled): number[] => {
+    const read = ({ measured }: CanaryUnit): number[] => {
       const value = measured[name as Guardrail];
       return value === undefined ? [] : [worse === "higher" ? value : -value];
     };
@@ -165,12 +152,12 @@ function findHarm(usual: readonly Sampled[], since: readonly Sampled[], ratio: n
     const sides = all.filter((value) => value > middle).length + all.filter((value) => value >= middle).length;
     const isHit = (value: number): boolean => (sides < all.length ? value >= middle : value > middle);
     const count = (values: readonly number[]): Counted => ({ n: values.length, hits: values.filter(isHit).length });
-    return moreOften(count(before), count(after), ratio) <= alpha;
+    return moreOften(count(before), count(after)) <= alpha;
   });
   return found ? (found[0] as Guardrail) : null;
 }
 
-/** Canary of each trial: replay, or the person who starts it, has decided; it shows gross harm. */
+/** Canary of each trial: it shows gross harm alone. A benefit is what replay has measured. */
 export const canary = {
   /** Share of the new sessions; half of them get the new value. */
   share: 0.5,
@@ -178,14 +165,12 @@ export const canary = {
   maxDays: 28,
 } as const;
 
-export const watchDays = 7;
-
 /** Sessions at the next reading: the tenth, and whenever they have doubled. */
 export function nextReading(read: number): number {
   return Math.max(10, 2 * read);
 }
 
-export type CanaryVerdict = "running" | "better" | "undecided" | { readonly violated: string };
+export type CanaryVerdict = "running" | "harmless" | "undecided" | { readonly violated: string };
 
 /** @param units in the order of assignment */
 export function judgeCanary(units: readonly CanaryUnit[], days: number): CanaryVerdict {
@@ -196,14 +181,9 @@ export function judgeCanary(units: readonly CanaryUnit[], days: number): CanaryV
   const largest = Math.max(treated.length, control.length);
   if (2 * atLeast(largest, units.length, 0.5) <= (isOver ? alphaOfSharesAtEnd : alpha))
     return { violated: "sampleRatio" };
-  const violated = findHarm(control, treated, allowedRatio.arms);
+  const violated = findHarm(control, treated);
   if (violated !== null) return { violated };
   // Too few sessions have shown no harm: that is no proof of none.
-  if (isOver) return isWhole ? "better" : "undecided";
+  if (isOver) return isWhole ? "harmless" : "undecided";
   return "running";
-}
-
-/** Sessions since a deployment against those before it without the value. */
-export function judgeWatch(before: readonly Sampled[], since: readonly Sampled[]): Guardrail | null {
-  return findHarm(before, since, allowedRatio.weeks);
 }

@@ -7,24 +7,25 @@ import type { Trigger } from "../../contract/checkpoint.ts";
 type RiskSettings = Config["risk"];
 
 interface RiskRule {
-  readonly name: ReadingName;
-  readonly weight: keyof RiskSettings["weights"];
-  readonly threshold: keyof RiskSettings["thresholds"];
+  /** Share that the reading adds to the risk. */
+  readonly adds: number;
+  /** Threshold, or the setting that is it. */
+  readonly over: number | keyof RiskSettings["thresholds"];
   /** Counts only while that reading is unknown. */
   readonly insteadOf?: ReadingName;
 }
 
-const rules: readonly RiskRule[] = [
-  { name: "contextFill", weight: "contextFill", threshold: "contextFill" },
-  { name: "contextTokens", weight: "contextFill", threshold: "contextTokens", insteadOf: "contextFill" },
-  { name: "sinceCheckpointMs", weight: "sinceCheckpoint", threshold: "sinceCheckpointMs" },
-  { name: "hostMemory", weight: "memory", threshold: "memory" },
-  { name: "rateLimit", weight: "rateLimit", threshold: "rateLimit" },
-  { name: "toolErrors", weight: "toolErrors", threshold: "toolErrors" },
-  { name: "latencyTrend", weight: "latencyTrend", threshold: "latencyTrend" },
-  { name: "apiErrors", weight: "apiErrors", threshold: "apiErrors" },
-  { name: "transcriptBytes", weight: "transcriptSize", threshold: "transcriptBytes" },
-];
+export const riskRules: Readonly<Partial<Record<ReadingName, RiskRule>>> = {
+  contextFill: { adds: 0.3, over: "contextFill" },
+  contextTokens: { adds: 0.3, over: 150_000, insteadOf: "contextFill" },
+  sinceCheckpointMs: { adds: 0.4, over: "sinceCheckpointMs" },
+  hostMemory: { adds: 0.3, over: "memory" },
+  rateLimit: { adds: 0.2, over: 0.9 },
+  toolErrors: { adds: 0.1, over: 0.3 },
+  latencyTrend: { adds: 0.1, over: 3 },
+  apiErrors: { adds: 0.2, over: 2 },
+  transcriptBytes: { adds: 0.1, over: 50_000_000 },
+};
 
 /** Memory and the service change within minutes. */
 const maxAgeMs: Partial<Record<ReadingName, number>> = { hostMemory: 300_000, apiErrors: 600_000 };
@@ -39,23 +40,32 @@ const durationReadings: ReadonlySet<ReadingName> = new Set(["sinceCheckpointMs",
  * (docs/guide/signals.md). Returns the reasons by falling weight.
  */
 export function assess(readings: Readings, config: RiskSettings, now: number): Risk {
-  const reasons = rules
-    .flatMap((rule) => reasonOf(rule, readings, config, now) ?? [])
+  const reasons = Object.entries(riskRules)
+    .flatMap(([name, rule]) => reasonOf(name as ReadingName, rule, { readings, config, now }) ?? [])
     .sort((a, b) => b.weight - a.weight);
   const sum = reasons.reduce((total, reason) => total + reason.weight, 0);
   // 0.4 + 0.3 + 0.1 is 0.7999999999999999: without rounding it would miss the level 0.8.
   const score = Math.min(1, Math.round(sum * 1e6) / 1e6);
-  return { score, level: levelOf(score, config.levels), reasons };
+  return { score, level: levelOf(score), reasons };
 }
 
-function reasonOf(rule: RiskRule, readings: Readings, config: RiskSettings, now: number): RiskReason | null {
-  const value = valueAt(readings, rule.name, now);
-  const reading = readings[rule.name];
-  const threshold = config.thresholds[rule.threshold];
-  const weight = config.weights[rule.weight];
-  if (value === null || !reading || value <= threshold || weight === 0) return null;
-  if (rule.insteadOf !== undefined && valueAt(readings, rule.insteadOf, now) !== null) return null;
-  return { name: rule.name, value, threshold, weight, source: reading.source };
+interface Assessed {
+  readonly readings: Readings;
+  readonly config: RiskSettings;
+  readonly now: number;
+}
+
+function reasonOf(
+  name: ReadingName,
+  { adds: weight, over, insteadOf }: RiskRule,
+  { readings, config, now }: Assessed,
+): RiskReason | null {
+  const value = valueAt(readings, name, now);
+  const reading = readings[name];
+  const threshold = typeof over === "number" ? over : config.thresholds[over];
+  if (value === null || !reading || value <= threshold) return null;
+  if (insteadOf !== undefined && valueAt(readings, insteadOf, now) !== null) return null;
+  return { name, value, threshold, weight, source: reading.source };
 }
 
 /** Counts a time ahead of `now` as now: clocks jump back. */
@@ -67,13 +77,17 @@ function valueAt(readings: Readings, name: ReadingName, now: number): number | n
   return age > (maxAgeMs[name] ?? usualMaxAgeMs) ? null : reading.value;
 }
 
-function levelOf(score: number, levels: RiskSettings["levels"]): RiskLevel {
-  if (score >= levels.critical) return "critical";
-  if (score >= levels.danger) return "danger";
-  return score >= levels.warning ? "warning" : "safe";
-}
+/** Least score of each level. */
+export const levelFrom = { safe: 0, warning: 0.3, danger: 0.6, critical: 0.8 } as const satisfies Record<
+  RiskLevel,
+  number
+>;
+/** Rising. */
+const levels = Object.keys(levelFrom) as RiskLevel[];
 
-const levels: readonly RiskLevel[] = ["safe", "warning", "danger", "critical"];
+function levelOf(score: number): RiskLevel {
+  return levels.findLast((level) => score >= levelFrom[level]) ?? "safe";
+}
 
 /** A level that returns sooner was saved a moment ago: it is no new rise. */
 const minBelowMs = 300_000;

@@ -1,25 +1,36 @@
 import type { Json } from "../../contract/values.ts";
 import type { Band, Route, Tier, TierCounts } from "../../contract/model-routes.ts";
-import { Job, type WorkKind } from "../../contract/plans.ts";
-import { estimateComplexity, type ComplexityReason } from "../../shared/complexity.ts";
-
-interface Analysis {
-  /** The kind of work with the most points; null: nothing names one. */
-  readonly kind: WorkKind | null;
-  /** 1 to 10. */
-  readonly complexity: number;
-  /** none: nothing was found that says how hard it is, which is not the same as simple. */
-  readonly evidence: "none" | "weak" | "strong";
-}
+import { Job } from "../../contract/plans.ts";
+import { folderOf } from "../../shared/complexity.ts";
 
 const maxDepth = 6;
 const maxChars = 200_000;
 const maxFiles = 200;
 
-/** Pure: the same text, the same answer; asks no model and keeps no text. */
-export function analyzeTask(payload: Json): Analysis {
+/** From so many on, a task is complex, whatever it is about. */
+const complexFrom = { files: 6, folders: 4, listItems: 8, chars: 6_000, kinds: 2 } as const;
+
+/**
+ * The tasks among which tiers are compared, by the form of a payload alone: files, lists and length
+ * are the same in every language. Pure; asks no model and keeps no text.
+ */
+export function bandOf(payload: Json): Band {
   const job = Job.safeParse(payload);
-  return analyze(job.success ? job.data : { title: "", text: textsOf(payload), files: [], kinds: [], payload: null });
+  const { text, files, kinds } = job.success ? job.data : { text: textsOf(payload), files: [], kinds: [] };
+  const written = withoutCode(text.slice(0, maxChars));
+  const named = (written.match(path) ?? []).slice(0, maxFiles);
+  const paths = [...new Set([...files.map((file) => file.path), ...named])];
+  const sizes: Readonly<Record<keyof typeof complexFrom, number>> = {
+    files: paths.length,
+    folders: new Set(paths.map((one) => folderOf(one))).size,
+    listItems: written.match(listItem)?.length ?? 0,
+    chars: written.length,
+    kinds: kinds.length,
+  };
+  const names = Object.keys(complexFrom) as (keyof typeof complexFrom)[];
+  if (names.some((name) => sizes[name] >= complexFrom[name])) return "complex";
+  if (files.length > 0 || kinds.length > 0) return "usual";
+  return paths.length > 0 ? "weak" : "unknown";
 }
 
 /** The texts of a payload, one a line. */
@@ -35,35 +46,7 @@ function textsOf(value: Json, depth = 0): string {
 // Repeats are bounded or of one character class: the text is untrusted.
 const path = /(?:[\w@.-]{1,100}\/){1,30}[\w@.-]{1,100}\.[A-Za-z]\w{0,9}/g;
 
-/** Pure. Files and kinds that were stated count beside those that the text names. */
-function analyze({ title, text, files, kinds, payload }: Job): Analysis {
-  const written = withoutCode(text.slice(0, maxChars));
-  const named = (written.match(path) ?? []).slice(0, maxFiles);
-  const paths = [...new Set([...files.map((file) => file.path), ...named])];
-  const { score, reasons } = estimateComplexity({
-    title,
-    text: written.replaceAll(path, " "),
-    files: paths.map((one) => ({ path: one, weight: 1 })),
-    kinds,
-    payload,
-  });
-  const signals = reasons.map(({ signal }) => signal);
-  // Length alone says little: a long text may be a log.
-  const signs = new Set<string>(signals.filter((signal) => signal !== "textChars" && signal !== "payloadChars"));
-  if (paths.length > 0) signs.add("paths");
-  const isStrong = kinds.length > 0 || signs.size >= 2;
-  return {
-    kind: signals.find(isKind) ?? null,
-    complexity: score,
-    evidence: isStrong ? "strong" : signals.length + signs.size > 0 ? "weak" : "none",
-  };
-}
-
-const workKinds: ReadonlySet<string> = new Set<WorkKind>(["refactor", "migrate", "test", "fix", "document"]);
-
-function isKind(signal: ComplexityReason["signal"]): signal is WorkKind {
-  return workKinds.has(signal);
-}
+const listItem = /^[ \t]{0,20}(?:[-*+•]|\d{1,3}[.)])[ \t]/gm;
 
 /** The lines between fences are left out; an open fence reaches to the end. */
 function withoutCode(text: string): string {
@@ -91,16 +74,6 @@ export interface RouteTable {
 
 /** With fewer attempts no tier is proven worse. */
 const minTried = 20;
-
-/** Complexity from which no tier below the default is chosen. */
-const complexFrom = 6;
-
-/** The tasks among which tiers are compared. */
-export function bandOf({ evidence, complexity }: Analysis): Band {
-  if (evidence === "none") return "unknown";
-  if (complexity >= complexFrom) return "complex";
-  return evidence === "weak" ? "weak" : "usual";
-}
 
 /**
  * Tier of a first attempt: the cheapest that is proven good enough, else

@@ -18,6 +18,7 @@ import { isOnPath } from "../../platform/program-path.ts";
 import { shellWord } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
+import { age } from "../../contract/age.ts";
 import { formatAgo, pauseEndCommand, pluralize } from "../../shared/format.ts";
 import { schemaState } from "../../shared/migrate.ts";
 import { ok } from "../../shared/result.ts";
@@ -229,9 +230,20 @@ async function host(context: OperationContext): Promise<Found> {
   if (!asked.ok) return warn(asked.error.message, "Wait for the next message of a chat, or end the process.");
   const { host, failure } = asked.value;
   if (host === null) return noHost(failure);
-  const chats = host.chats.filter(({ isConnected }) => isConnected).length;
-  return pass(`process ${host.pid} serves ${pluralize(chats, "chat")}`);
+  const chats = host.chats.filter(({ isConnected }) => isConnected);
+  const text = `process ${host.pid} serves ${pluralize(chats.length, "chat")}`;
+  const silent = chats.flatMap(({ client, silent: one }) =>
+    one && one.ms >= silentMs ? [`${one.client} (process ${client}), for ${age(one.ms)}`] : [],
+  );
+  if (silent.length === 0) return pass(text);
+  return warn(
+    `${text}; no event has come of ${silent.join(", ")}`,
+    "If you have sent a prompt there, its hooks are off: by disableAllHooks in a settings file (of the user, the project, --settings, or a policy), or in a folder that the client does not trust.",
+  );
 }
+
+/** Hooks of a client that begins a session with its window come within it. */
+const silentMs = 60_000;
 
 /** @param reason of a start that failed, after which none has succeeded */
 function noHost(reason?: string): Found {

@@ -1,10 +1,11 @@
 import type { HookClient } from "../../contract/clients.ts";
+import * as life from "../../machine/sessions/life/row.ts";
 import { type AskedPermission, endIfRun, toRequest, withdraw } from "../../machine/sessions/requests.ts";
-import { attempt } from "../../platform/log-file.ts";
-import { setIdleTimer, setTimer } from "../../platform/timers.ts";
+import { setTimer } from "../../platform/timers.ts";
 import type { GivenDecision, PermissionRequest } from "../../runtime/permission-requests.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithoutUser } from "./session-bounds.ts";
+import { watchWait } from "./watch-wait.ts";
 
 export interface HeldHook {
   readonly client: HookClient;
@@ -29,7 +30,7 @@ export async function holdRequest(
   if (request === null || gone.aborted) return null;
   const { permissions } = runtime;
   const decided = permissions.open(request);
-  if (request.run !== null) watchRun(runtime, request);
+  watchWait(runtime, request.session, () => endIfOver(runtime, request));
   if (request.reason !== null) return null;
   onHold?.();
   const end = (): void => withdraw(runtime, request.id);
@@ -41,14 +42,11 @@ export async function holdRequest(
   return decision;
 }
 
-const runCheckMs = 1_000;
-
-/** Until the request is over. */
-function watchRun(runtime: Runtime, request: PermissionRequest): void {
-  const check = async (): Promise<void> => {
-    let isOver = false;
-    await attempt(runtime.log, "an answer of the terminal was not stored", () => (isOver = endIfRun(runtime, request)));
-    if (!isOver) watchRun(runtime, request);
-  };
-  setIdleTimer(() => void check(), runCheckMs);
+/** Ends the request where its command is seen to run, or its transcript has the end of its turn. */
+function endIfOver(runtime: Runtime, request: PermissionRequest): boolean {
+  if (endIfRun(runtime, request)) return true;
+  const { turn = null } = runtime.store.read((sql) => life.read(sql, request.session), null) ?? {};
+  if (request.agent !== null || turn === null || turn.over === null) return false;
+  runtime.permissions.end(request.id, "passed");
+  return true;
 }

@@ -1,5 +1,5 @@
 import { adapterOf } from "../../clients/adapters.ts";
-import { giveBack } from "../../machine/recovery/given-context.ts";
+import { giveBack, lostBrief } from "../../machine/recovery/given-context.ts";
 import { isToolEnd } from "../../machine/sessions/checkpoints/triggers.ts";
 import { conflictsOf, type NumberedConflict } from "../../machine/team/conflicts.ts";
 import {
@@ -50,13 +50,16 @@ function takesWords({ machine: { env }, incoming: { event, clientName } }: Recor
 /** Skips a worker's run, and a chat that a hook already continued. */
 function findOthersNews(
   { sql, machine, incoming: { event, input }, session: { id } }: Recording,
-  { accepted }: Draft,
+  draft: Draft,
   conflicts: readonly NumberedConflict[],
 ): Delivery | null {
   const { now, env, config } = machine;
-  const missing = event === "UserPromptSubmit" || event === "PostToolUse" ? giveBack(sql, now(), id) : null;
-  if (missing !== null) return { context: missing, line: null };
-  if (event === "UserPromptSubmit") return deliverAtPrompt(sql, machine, id, accepted, conflicts);
+  const isPrompt = event === "UserPromptSubmit";
+  const compacted = isPrompt || event === "PostToolUse" ? giveBack(sql, now(), id, isPrompt) : null;
+  const lost = compacted && lostBrief(sql, machine, id);
+  if (lost !== null) draft.accepted = { ...lost, ...draft.accepted, brief: lost.brief };
+  if (compacted !== null && compacted.text !== null) return { context: compacted.text, line: null };
+  if (isPrompt) return deliverAtPrompt(sql, machine, id, draft.accepted, conflicts);
   if (isToolEnd(event)) return toDelivery(deliverAtTool(sql, machine, id, conflicts));
   if (input.stop_hook_active === true || env["SHIM_TASK"]) return null;
   return toDelivery(deliverAtStop(sql, now(), id, config.team.maxContinuationsPerHour));

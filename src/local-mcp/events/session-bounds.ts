@@ -8,7 +8,7 @@ import {
   resumedLine,
   speakerOf,
 } from "../../machine/recovery/brief/user-lines.ts";
-import { compactionOf, recordGivenBack } from "../../machine/recovery/given-context.ts";
+import { acceptedContext, compactionOf, lostBrief, recordGivenBack } from "../../machine/recovery/given-context.ts";
 import { recordDeaths } from "../../machine/recovery/incomplete/deaths.ts";
 import { hasContent } from "../../machine/recovery/incomplete/detect.ts";
 import { restore } from "../../machine/recovery/incomplete/restoration.ts";
@@ -194,5 +194,7 @@ function compactedContext(runtime: Runtime, { session }: StartedSession): string
   const from = showsSummary ? null : restore(runtime, session);
   const text = from && missingFrom(from, null, keepsPrompts);
   if (text !== null) runtime.store.write((sql) => recordGivenBack(sql, runtime.now(), session.id, text));
-  return text;
+  const lost = showsSummary ? null : runtime.store.read((sql) => lostBrief(sql, runtime, session.id), null);
+  const given = [text, lost && acceptedContext(runtime, lost)].filter((one) => one !== null);
+  return given.length === 0 ? null : given.join("\n\n");
 }

@@ -14,7 +14,7 @@ const [openBrace, openBracket] = [0x7b, 0x5b];
 export class RequestScan {
   id: string | number | null = null;
   #hasMethod = false;
-  /** Null until it is known. */
+  /** Whether the message is a batch; null: no part of it has come that says so. */
   #isBatch: boolean | null = null;
   readonly #reader = new JsonObjectReader({ maxFieldBytes, onField: (field) => this.#take(field) });
 

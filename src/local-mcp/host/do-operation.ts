@@ -8,7 +8,7 @@ import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import type { Result } from "../../shared/result.ts";
 import type { MachineWork } from "./machine-work.ts";
-import { OperationRunner, systemSite } from "./operation-runner.ts";
+import { hostContext, OperationRunner } from "./operation-runner.ts";
 
 const Asked = z.object({
   input: z.unknown(),
@@ -28,10 +28,7 @@ export async function doOperation(doing: Doing, name: string, body: string, resp
   const runtime = { ...doing.runtime, env };
   const send = (line: AnswerLine): void => void response.write(`${JSON.stringify(line)}\n`);
   const context: OperationContext = {
-    paths: runtime.paths,
-    site: systemSite(runtime.launch, env),
-    loaded: async () => ({ runtime, driver: runtime.store.connection().driver, fallbackReason: null }),
-    runtime: async () => runtime,
+    ...hostContext(runtime),
     onPhonesChanged: () => doing.machine.refreshPhones(),
     syncNow: ({ url, workspace }) => doing.machine.syncNow({ url, workspace }),
     by,

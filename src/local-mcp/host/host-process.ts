@@ -206,10 +206,11 @@ export class Host {
       pid: self.pid,
       version: program.version,
       startedAt: this.#startedAt,
-      chats: [...this.#chats].map(({ server, client, isConnected }) => ({
+      chats: [...this.#chats].map(({ server, client, isConnected, silent }) => ({
         front: server.pid,
         client: client?.pid ?? null,
         isConnected,
+        silent,
       })),
     };
     response.end(JSON.stringify(status), () => {

@@ -25,7 +25,7 @@ import { upkeep, type TimedWork } from "./upkeep.ts";
 interface WorkingChat {
   readonly isConnected: boolean;
   readonly isSettled: boolean;
-  /** Null until it is loaded. */
+  /** The chat's team; null: its code is not loaded. */
   readonly team: LoadedTeam | null;
   announceWork(isOver: boolean): void;
   checkClient(): void;

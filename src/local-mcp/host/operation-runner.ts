@@ -45,6 +45,7 @@ import { limitProblems } from "../../machine/sessions/usage/at-limit.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { programPath } from "../../platform/program-path.ts";
 import type { Launch } from "../../platform/shim-command.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { formatIssues } from "../../shared/check-input.ts";
 import { unknownKeyText } from "../../shared/close-words.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -69,6 +70,16 @@ export function systemSite(launch: Launch, env: NodeJS.ProcessEnv): SystemSite {
     machine: { platform: process.platform, env, homedir: homedir(), exists: existsSync, list: listNames },
     runQuietly: (command, args) => runQuietly(command, args, env),
     versionOf: (program) => versionOf(program, env),
+  };
+}
+
+/** Parts of an operation that the host does itself. @param runtime has the caller's variables */
+export function hostContext(runtime: Runtime): Pick<OperationContext, "paths" | "site" | "loaded" | "runtime"> {
+  return {
+    paths: runtime.paths,
+    site: systemSite(runtime.launch, runtime.env),
+    loaded: async () => ({ runtime, driver: runtime.store.connection().driver, fallbackReason: null }),
+    runtime: async () => runtime,
   };
 }
 

@@ -2,13 +2,12 @@ import type { LiveLine, PageCall } from "../../contract/live-page.ts";
 import type { MachineOperationName } from "../../contract/machine/operations.ts";
 import { nameOf, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { PhoneRelay } from "../../coordinator-client/phone-relay.ts";
-import type { OperationContext } from "../../machine/context/operation-context.ts";
 import { changePhone, phoneFileMark, readPhones, type PairedPhone } from "../../machine/sharing/phones/phone-file.ts";
 import { setIdleTimer } from "../../platform/timers.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { err, type Result } from "../../shared/result.ts";
-import { OperationRunner, systemSite } from "./operation-runner.ts";
+import { hostContext, OperationRunner } from "./operation-runner.ts";
 import { PhoneLink } from "./phone-link.ts";
 
 const seen: readonly MachineOperationName[] = [
@@ -112,14 +111,7 @@ function callsOf(
   { name, scope }: PairedPhone,
   onTeamChanged: () => void,
 ): (call: PageCall) => Promise<Result<unknown>> {
-  const context: OperationContext = {
-    paths: runtime.paths,
-    site: systemSite(runtime.launch, runtime.env),
-    loaded: async () => ({ runtime, driver: runtime.store.connection().driver, fallbackReason: null }),
-    runtime: async () => runtime,
-    by: `phone ${name}`,
-  };
-  const runner = new OperationRunner(context);
+  const runner = new OperationRunner({ ...hostContext(runtime), by: `phone ${name}` });
   let answer: ReturnType<OperationRunner["pageCalls"]> | null = null;
   return async (call) => {
     if (calls[scope].has(call.name)) return (await (answer ??= runner.pageCalls(onTeamChanged)))(call);

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { adapterOf } from "../../clients/adapters.ts";
+import type { HostStatus } from "../../contract/machine/installation.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { capture } from "../../machine/sessions/checkpoints/capture.ts";
 import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
@@ -125,6 +126,13 @@ export class ServedChat {
     return this.#chat.client;
   }
 
+  /** Silence of a client with hooks since it connected; null: it has none, or events came. */
+  get silent(): HostStatus["chats"][number]["silent"] {
+    const adapter = this.#clientInfo && adapterOf(this.#clientInfo.name);
+    if (!this.#isConnected || !adapter || this.#chat.servedSessions().length > 0) return null;
+    return { client: adapter.title, ms: this.#options.runtime.now() - this.#startedAt };
+  }
+
   /** @param reason the end of stdin, a signal, or the death of a process, as sessions record it */
   end(reason: string): void {
     void this.#begin(reason, false);
@@ -246,7 +254,7 @@ export class ServedChat {
     } else if (isClientGone || client === null || fronts.serves(client)) this.#conclude(isClientGone);
   }
 
-  /** Null until it is loaded. */
+  /** The chat's team; null: its code is not loaded. */
   get team(): LoadedTeam | null {
     return this.#team?.loaded ?? null;
   }

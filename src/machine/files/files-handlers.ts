@@ -13,7 +13,6 @@ import {
   type ReadSnapshot,
   type SavedFiles,
 } from "../../snapshots/restore-files.ts";
-import type { ExcludedFile } from "../../snapshots/selection.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -25,16 +24,16 @@ import { type Reach, findById } from "../recovery/elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import {
   findSnapshot,
+  leftOutIn,
   newestSnapshot,
   sessionOfSnapshot,
   type StoredSnapshotRow,
 } from "../sessions/session-content.ts";
-import * as sessions from "../sessions/sessions.ts";
+import { shownNames } from "../sessions/session-identity.ts";
 import { fetchFiles } from "../sharing/sealed-records.ts";
 import { toLocalTime, type SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import { isUnanswered } from "../recovery/operations/recovery-handlers.ts";
 import { findSessionOrCheckpoint, pathsIn, shortCheckpoint, shortSession } from "../recovery/resolve-id.ts";
-import { asObject, listAt } from "../../shared/json-fields.ts";
 
 export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
   "files.diff": (context, input) =>
@@ -185,7 +184,7 @@ function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): F
       checkpoint: row.checkpointId,
       session: sessionOf(runtime, row.checkpointId),
       savedAt: row.at,
-      leftOut: listAt(asObject(row.detail), "leftOut") as readonly ExcludedFile[],
+      leftOut: leftOutIn(row.detail),
       origin: null,
     },
     short: shortCheckpoint(runtime, row.checkpointId),
@@ -194,9 +193,13 @@ function sourceOf(runtime: Runtime, { repository, commit, ...row }: SavedRow): F
 }
 
 function sessionOf(runtime: Runtime, checkpointId: string): Saved["session"] {
-  const id = runtime.store.read((sql) => sessionOfSnapshot(sql, checkpointId), null) ?? "";
-  const session = runtime.store.read((sql) => sessions.get(sql, id), null);
-  return { id, shortId: shortSession(runtime, id), title: session && sessions.displayTitle(session) };
+  return runtime.store.read(
+    (sql) => {
+      const id = sessionOfSnapshot(sql, checkpointId) ?? "";
+      return { id, ...shownNames(sql, id) };
+    },
+    { id: "", shortId: "", title: null },
+  );
 }
 
 function missingText({ now }: Runtime, snapshot: StoredSnapshotRow | null): string {

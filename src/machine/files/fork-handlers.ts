@@ -3,11 +3,10 @@ import type { Fork } from "../../contract/machine/forks.ts";
 import type { CheckedMachineInput } from "../../contract/machine/operations.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age, oneLine } from "../../shared/format.ts";
-import { listAt, parseObject } from "../../shared/json-fields.ts";
+import { parseObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { restoreFiles } from "../../snapshots/restore-files.ts";
 import { restoreWorktree } from "../../snapshots/worktrees.ts";
-import type { ExcludedFile } from "../../snapshots/selection.ts";
 import {
   filesAt,
   readFilesOfSession,
@@ -18,15 +17,16 @@ import {
   type Moment,
   type SavedFiles,
 } from "./moments.ts";
+import { leftOutIn } from "../sessions/session-content.ts";
 import type { PastState } from "../sessions/checkpoints/capture.ts";
 import { brief } from "../recovery/brief/brief.ts";
-import { clientToStart, planFork, type StartPlan } from "../recovery/relaunch.ts";
+import { clientToStart, planFork } from "../recovery/relaunch.ts";
 import { movePath, restoreAt } from "../recovery/incomplete/restoration.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import { inNewWorktree, type WrittenFiles } from "./new-worktree.ts";
 import { catchUpWith } from "../recovery/operations/recovery-handlers.ts";
-import { findHere, projectOfFolder, shortCheckpoint, shortSession } from "../recovery/resolve-id.ts";
+import { findHere, namesOf, projectOfFolder, shortCheckpoint, shortSession } from "../recovery/resolve-id.ts";
 
 const filesTimeoutMs = 600_000;
 
@@ -35,7 +35,7 @@ export const forkHandlers: Pick<Handlers, "forks.list" | "forks.create"> = {
     const found = await findForked(context, input);
     if (!found.ok) return found;
     const { runtime, session, files } = found.value;
-    return ok({ ...nameOf(runtime, session), moments: files.moments.map((one) => toForkMoment(files, one)) });
+    return ok({ ...namesOf(runtime, session), moments: files.moments.map((one) => toForkMoment(files, one)) });
   },
   async "forks.create"(context, input) {
     const into = clientToStart(input.client);
@@ -93,11 +93,6 @@ function findNewest(runtime: Runtime, folder: string): Result<sessions.Session> 
   }, null);
   if (newest) return ok(newest);
   return err({ code: "not_found", message: `no session of ${project} has a prompt. \`shim sessions\` lists all.` });
-}
-
-function nameOf(runtime: Runtime, session: sessions.Session) {
-  const { id } = session;
-  return { session: id, shortId: shortSession(runtime, id), title: sessions.displayTitle(session), machine: null };
 }
 
 /** By its number, a beginning of its words, or `last`. */
@@ -181,7 +176,7 @@ interface MadeFork {
 function forkOf(
   runtime: Runtime,
   { session, files, past, moment, saved, written }: MadeFork,
-  into: Parameters<typeof planFork>[3],
+  into: Parameters<typeof planFork>[1]["into"],
 ): Fork {
   const { moments } = files;
   const { folder, branch, notRestored } = written;
@@ -193,25 +188,19 @@ function forkOf(
   const fork = { prompt: moment.number, prompts, project: session.project, notes };
   const from = restoreAt(runtime, session, { state, checkpoint, snapshot, at: moment.at, folder, fork });
   const text = brief(from, runtime.now(), "fork");
-  const plan = planFork(runtime, session, text, into);
   const cwd = session.cwd === null ? folder : movePath(session.cwd, session.project, folder);
   return {
-    ...nameOf(runtime, session),
+    ...namesOf(runtime, session),
     prompt: { ...toForkMoment(files, moment), files: toForkFiles(saved, moment) },
     prompts,
     branch,
     folder,
     base: branch === null ? null : saved.head,
-    leftOut: listAt(parseObject(saved.detail), "leftOut") as readonly ExcludedFile[],
+    leftOut: leftOutIn(parseObject(saved.detail)),
     notRestored,
     brief: text,
-    start: plan && startOf(plan, existsSync(cwd) ? cwd : folder),
+    start: planFork(session, { brief: text, into, cwd: existsSync(cwd) ? cwd : folder }, runtime),
   };
-}
-
-/** A fork is no successor, so no id names one. */
-function startOf({ title: client, newId: _newId, ...program }: StartPlan, cwd: string): Fork["start"] {
-  return { ...program, client, cwd, env: {}, newId: null };
 }
 
 function filesNote(

@@ -18,12 +18,15 @@ export interface Moment {
   readonly text: string;
   /** Its row of the journal; null: that was pruned. */
   readonly seq: number | null;
+  /** The user took it back in the client: by a rewind, a rollback or an edit. */
+  readonly isTakenBack: boolean;
 }
 
 /** All prompts that are known, oldest first; their numbers count those that are not. */
 export function listMoments(sql: Sql, session: string): Moment[] {
   const { prompts = [], droppedPrompts = 0 } = currentState(sql, session) ?? {};
-  const rows = journal.newest(sql, session, ["prompt"], Number.MAX_SAFE_INTEGER).toReversed();
+  const rows = journal.newest(sql, session, ["prompt", "taken_back"], Number.MAX_SAFE_INTEGER).toReversed();
+  const takenBack = new Set(rows.flatMap(({ entry }) => (entry.kind === "taken_back" ? [entry.said] : [])));
   const own = rows
     .flatMap(({ seq, at, entry }) =>
       entry.kind === "prompt" && isRequest(entry.text) ? [{ seq, at, text: shownPrompt(entry) }] : [],
@@ -34,9 +37,11 @@ export function listMoments(sql: Sql, session: string): Moment[] {
   return [
     // Prompts that made room for newer ones stood between the first and the others.
     ...pruned.map(({ at, text }, index) => {
-      return { number: index === 0 ? 1 : before - pruned.length + index + 1, at, text, seq: null };
+      return { number: index === 0 ? 1 : before - pruned.length + index + 1, at, text, seq: null, isTakenBack: false };
     }),
-    ...own.map(({ seq, at, text }, index) => ({ number: before + index + 1, seq, at, text })),
+    ...own.map(({ seq, at, text }, index) => {
+      return { number: before + index + 1, seq, at, text, isTakenBack: takenBack.has(at) };
+    }),
   ];
 }
 
@@ -111,9 +116,9 @@ export function filesAt({ moments, saved, calls }: FilesOfSession, moment: Momen
 }
 
 export function toForkMoment(files: FilesOfSession, moment: Moment): ForkMoment {
-  const { number, at, text } = moment;
+  const { number, at, text, isTakenBack } = moment;
   const saved = filesAt(files, moment);
-  return { number, at, text: oneLine(text, maxTextChars), files: saved && toForkFiles(saved, moment) };
+  return { number, at, text: oneLine(text, maxTextChars), isTakenBack, files: saved && toForkFiles(saved, moment) };
 }
 
 const maxTextChars = 200;

@@ -4,11 +4,10 @@ import * as life from "../sessions/life/row.ts";
 import { isTurnBound } from "../../contract/turn-kinds.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import type { Sql } from "../../shared/sql.ts";
-import type { UndoInput } from "../../snapshots/undo-files.ts";
+import type { UndoneTurns } from "../../snapshots/undo-files.ts";
 import { tickMs, type CallTime } from "../../snapshots/change-author.ts";
 import { maxAwaitMs } from "../../snapshots/stored-snapshots.ts";
 import {
-  presentEnd,
   type EditOfOther,
   type Turn as UndoneTurn,
   type TurnEnd,
@@ -27,7 +26,10 @@ import { isEdited } from "../sessions/work-state.ts";
 interface CheckpointRow {
   readonly at: number;
   readonly trigger: Trigger;
+  /** Newest row of the chat's journal before it. */
   readonly journalSeq: number;
+  /** 0: it is of an undo of another chat. */
+  readonly isOwn: number;
   /** Epoch ms at which its files were read. */
   readonly readAt: number | null;
   readonly state: string | null;
@@ -49,20 +51,15 @@ interface Turn {
   end: CheckpointRow | null;
 }
 
-/** Turns and undos of a chat since a row of its journal, for {@link UndoInput}. */
-export function readSteps(
-  sql: Sql,
-  session: Pick<Session, "id" | "project">,
-  since: number,
-): Pick<UndoInput, "others" | "restored" | "isClockRight"> & { readonly steps: readonly UndoStep[] } {
+/** Turns and undos of a chat since a row of its journal. */
+export function readSteps(sql: Sql, session: Pick<Session, "id" | "project">, since: number): UndoneTurns {
   const rows = journal.list(sql, session.id, since - 1, Number.MAX_SAFE_INTEGER);
   const calls = begunCalls(sql, session.id);
   const from = rows[0]?.at ?? 0;
   const steps = new Steps(rows, calls, callsOfOthers(sql, session, from), imagesByCall(sql, session.id));
-  for (const row of checkpointsSince(sql, session.id, since)) steps.add(row);
+  for (const row of checkpointsSince(sql, session, since, from)) steps.add(row);
   const others = editsOfOthers(sql, session.id, from);
-  const restored = undoneOfOthers(sql, session, from);
-  return { steps: steps.close(), others, restored, isClockRight: isClockRight(rows, calls) };
+  return { steps: steps.close(), others, isClockRight: isClockRight(rows, calls) };
 }
 
 /** Whether the clock of the files is that of the journal, as far as the chat's own edits show. */
@@ -79,13 +76,28 @@ function isClockRight(rows: readonly Row[], calls: readonly ReadCall[]): boolean
 /** A file's time may be in whole seconds. */
 const maxSkewMs = 2_000;
 
-function checkpointsSince(sql: Sql, sessionId: string, since: number): CheckpointRow[] {
+/** Checkpoints of a chat since a row of its journal, and other chats' undos since a time. */
+function checkpointsSince(
+  sql: Sql,
+  { id, project }: Pick<Session, "id" | "project">,
+  since: number,
+  at: number,
+): CheckpointRow[] {
   return sql.all<CheckpointRow>(
-    `SELECT c.at, c.trigger, c.journalSeq, s.at AS readAt, s.state, s.reason, s."commit", s.detail
-     FROM checkpoints c LEFT JOIN snapshots s ON s.checkpointId = c.id
-     WHERE c.session = ? AND c.journalSeq >= ? ORDER BY c.seq`,
-    sessionId,
+    `SELECT c.seq, c.at, c.trigger, c.journalSeq, 1 AS isOwn, s.at AS readAt, s.state, s.reason, s."commit", s.detail
+     FROM checkpoints c LEFT JOIN snapshots s ON s.checkpointId = c.id WHERE c.session = ? AND c.journalSeq >= ?
+     UNION ALL
+     SELECT c.seq, c.at, c.trigger, (SELECT MAX(seq) FROM journal WHERE session = ? AND at <= c.at), 0, s.at, s.state,
+       s.reason, s."commit", s.detail
+     FROM snapshots s JOIN checkpoints c ON c.id = s.checkpointId
+     WHERE s.project = ? AND s.session <> ? AND s.at >= ? AND s.state = 'done' AND c.trigger = 'undo'
+     ORDER BY seq`,
+    id,
     since,
+    id,
+    project,
+    id,
+    at,
   );
 }
 
@@ -165,7 +177,8 @@ class Steps {
     const isInTurn = turn !== null && turn.end === null && (turn.over === null || turn.over > row.journalSeq);
     if (turn !== null && isInTurn) turn.end = row;
     this.#endTurn(row);
-    this.#steps.push({ start: row.commit, undone, isUnfinished: detail?.["open"] === "killed" });
+    const [isRedo, isUnfinished] = [detail?.["redoOf"] !== undefined, detail?.["open"] === "killed"];
+    this.#steps.push({ start: row.commit, undone, isOwn: row.isOwn === 1, isRedo, isUnfinished });
     if (turn !== null && isInTurn) this.#turn = { ...turn, start: null, end: null };
   }
 
@@ -200,7 +213,7 @@ class Steps {
     const isBeforeNext = next === null || next.commit !== null || readAt <= next.at;
     if (end?.state === "done" && end.commit !== null && isBeforeNext)
       return { commit: end.commit, readAt, isInTime: readAt - end.at <= soonMs && end.trigger !== "undo" };
-    if (next === null) return { commit: presentEnd, readAt: Infinity, isInTime: false };
+    if (next === null) return { commit: null, readAt: Infinity, isInTime: false };
     if (next.commit === null || next.state !== "done") return null;
     return { commit: next.commit, readAt: next.readAt ?? next.at, isInTime: false };
   }
@@ -257,18 +270,6 @@ function editsOfOthers(sql: Sql, sessionId: string, since: number): EditOfOther[
     const reason = `chat ${shortSessionId(sql, session)} has edited it, too`;
     return { path, before: image?.before ?? { is: "unknown", reason }, reason };
   });
-}
-
-/** Files that undos of other chats of the project have written. */
-function undoneOfOthers(sql: Sql, { id, project }: Pick<Session, "id" | "project">, since: number): UndoneFile[] {
-  const rows = sql.all<{ detail: string }>(
-    `SELECT s.detail FROM checkpoints c JOIN snapshots s ON s.checkpointId = c.id
-     WHERE s.project = ? AND c.session <> ? AND c.trigger = 'undo' AND s.state = 'done' AND c.at >= ?`,
-    project,
-    id,
-    since,
-  );
-  return rows.flatMap(({ detail }) => listAt(asObject(parsed(detail)), "undone") as readonly UndoneFile[]);
 }
 
 /** Newest rows of another chat that are read. */
@@ -345,6 +346,8 @@ export interface UndoRow {
   readonly id: string;
   readonly session: string;
   readonly at: number;
+  /** Newest row of the chat's journal before it. */
+  readonly journalSeq: number;
   /** JSON with the files that it has changed. */
   readonly detail: string;
   /** 1: a redo has taken a part of it back. */
@@ -357,11 +360,11 @@ export function newestUndoOf(
   of: { readonly session: string } | { readonly project: string },
 ): UndoRow | null {
   const [row] = sql.all<UndoRow>(
-    `WITH done AS MATERIALIZED (SELECT c.id, c.session, c.at, c.seq, s.detail FROM checkpoints c
+    `WITH done AS MATERIALIZED (SELECT c.id, c.session, c.at, c.seq, c.journalSeq, s.detail FROM checkpoints c
        JOIN snapshots s ON s.checkpointId = c.id
        WHERE c.session IN (SELECT id FROM sessions WHERE ${"session" in of ? "id" : "project"} = ?)
          AND c.trigger = 'undo' AND s.state = 'done')
-     SELECT id, session, at, detail, EXISTS (SELECT 1 FROM done redo WHERE redo.detail ->> 'redoOf' = done.id) AS isRedoBegun
+     SELECT id, session, at, journalSeq, detail, EXISTS (SELECT 1 FROM done redo WHERE redo.detail ->> 'redoOf' = done.id) AS isRedoBegun
      FROM done WHERE detail ->> 'redoOf' IS NULL
        AND NOT EXISTS (SELECT 1 FROM done later WHERE later.detail ->> 'continues' = done.id
          OR (later.detail ->> 'redoOf' = done.id AND later.detail ->> 'open' IS NULL))
@@ -371,15 +374,18 @@ export function newestUndoOf(
   return row ?? null;
 }
 
-/** The newest undo of a chat, where it is of these turns and was killed, or refused in part. */
+/** The newest undo of a chat, if it is of these very turns and was killed, or refused in part. */
 export function openUndoOf(sql: Sql, session: string, prompt: number): UndoRow | null {
   const row = newestUndoOf(sql, { session });
   const detail = asObject(parsed(row?.detail ?? null));
-  return detail?.["open"] !== undefined && detail["prompt"] === prompt ? row : null;
+  const isOpen = detail?.["open"] !== undefined && detail["prompt"] === prompt;
+  const [prompted] = journal.newest(sql, session, ["prompt"], 1);
+  return row !== null && isOpen && (prompted?.seq ?? 0) <= row.journalSeq ? row : null;
 }
 
-/** Repositories that hold snapshots of a chat. */
-export function repositoriesOf(sql: Sql, session: string): string[] {
-  const query = "SELECT DISTINCT repository FROM snapshots WHERE session = ? AND repository IS NOT NULL";
-  return sql.all<{ repository: string }>(query, session).map(({ repository }) => repository);
+/** Repositories that hold snapshots of a chat or of its project. */
+export function repositoriesOf(sql: Sql, session: string, project: string): string[] {
+  const query =
+    "SELECT DISTINCT repository FROM snapshots WHERE (session = ? OR project = ?) AND repository IS NOT NULL";
+  return sql.all<{ repository: string }>(query, session, project).map(({ repository }) => repository);
 }

@@ -11,6 +11,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { isChosen, toFileChange } from "../../snapshots/file-changes.ts";
 import { undoFiles, writePlanned, type UndoInput, type PlannedUndo } from "../../snapshots/undo-files.ts";
 import type { FileEntry } from "../../snapshots/file-entry.ts";
+import { entryOf } from "../../snapshots/path-state.ts";
 import { takePending } from "../../snapshots/stored-snapshots.ts";
 import type { UndoneFile } from "../../snapshots/undo-history.ts";
 import { snapshots } from "../../store/session-tables.ts";
@@ -176,9 +177,6 @@ interface ChosenChat {
   /** Checkpoint of the undo that is taken back. */
   readonly redoOf: string | null;
   readonly what: UndoInput["what"];
-  readonly others: UndoInput["others"];
-  readonly restored: UndoInput["restored"];
-  readonly isClockRight: boolean;
   readonly chosen: readonly string[];
 }
 
@@ -311,13 +309,12 @@ function readTurns(runtime: Runtime, session: sessions.Session, wanted: string):
     });
   const prompt = pickMoment(moments, wanted);
   if (!prompt.ok) return err({ ...prompt.error, message: `in ${chat} ${prompt.error.message}` });
-  const none = { steps: [], others: [], restored: [], isClockRight: false };
+  const none = { steps: [], others: [], isClockRight: false };
   const { seq, number } = prompt.value;
   if (seq === null)
     return err({ code: "no_snapshot", message: `the events of ${chat} since prompt ${number} are deleted by now.` });
-  const read = runtime.store.read((sql) => readSteps(sql, session, seq), none);
-  const { steps, ...rest } = read;
-  return ok({ prompt: prompt.value, redoOf: null, what: { steps }, ...rest });
+  const what = runtime.store.read((sql) => readSteps(sql, session, seq), none);
+  return ok({ prompt: prompt.value, redoOf: null, what });
 }
 
 function readUndo(undo: UndoRow): Given {
@@ -325,9 +322,6 @@ function readUndo(undo: UndoRow): Given {
     prompt: null,
     redoOf: undo.id,
     what: { redo: undoneIn(undo), isBegun: undo.isRedoBegun === 1 },
-    others: [],
-    restored: [],
-    isClockRight: false,
   };
 }
 
@@ -337,9 +331,8 @@ async function run(
   checkpointId: string,
   how: UndoInput["how"],
 ): Promise<Result<PlannedUndo>> {
-  const { what, others, restored, isClockRight, chosen } = chat;
-  const of = { what, others, restored, isClockRight, chosen };
-  const input = { ...inputOf(runtime, chat, checkpointId, entriesIn(what)), ...of, how };
+  const { what, chosen } = chat;
+  const input = { ...inputOf(runtime, chat, checkpointId, entriesIn(what)), what, chosen, how };
   const done = await runApart(runtime, "undoFiles", undoFiles, input);
   return done.ok ? done : refused(done.error);
 }
@@ -348,9 +341,7 @@ async function run(
 function entriesIn(what: UndoInput["what"]): FileEntry[] {
   if ("redo" in what) return what.redo.flatMap(({ before, after }) => [before, after]);
   const images = what.steps.flatMap((step) => ("images" in step ? step.images : []));
-  return images
-    .flatMap(({ before, after }) => [before, after])
-    .map((state) => (state.is === "held" ? state.entry : null));
+  return images.flatMap(({ before, after }) => [before, after]).map(entryOf);
 }
 
 function inputOf(
@@ -361,7 +352,7 @@ function inputOf(
 ) {
   const { env, paths, config, now } = runtime;
   const contents = runtime.store.read((sql) => contentsOf(sql, id, entries), []);
-  const earlier = runtime.store.read((sql) => repositoriesOf(sql, id), []);
+  const earlier = runtime.store.read((sql) => repositoriesOf(sql, id, project), []);
   const where = { env: { ...env }, project, snapshots: paths.snapshots, earlier, contents };
   return { ...where, limits: config.snapshots, checkpointId, now: now() };
 }

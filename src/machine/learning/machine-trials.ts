@@ -5,14 +5,9 @@ import {
   canary,
   guardrails,
   judgeCanary,
-  judgeWatch,
   nextReading,
-  watchDays,
   addStep,
-  canEnd,
   candidates,
-  end,
-  isInForce,
   isRunning,
   move,
   refusalOf,
@@ -20,7 +15,7 @@ import {
 } from "../../learning/experiments/trials.ts";
 import { findParameter, parameters } from "../../learning/experiments/parameters.ts";
 import { compare } from "../../learning/experiments/replay/replay.ts";
-import { editConfig, isConfigured } from "../../installer/file-edits.ts";
+import { editConfig } from "../../installer/file-edits.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
@@ -33,7 +28,7 @@ import { experiments } from "../../store/session-tables.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { toUnit } from "../sessions/session-settings.ts";
 import { runService, type SentUnit } from "./assignment-service.ts";
-import { canaryUnits, sessionsSince, untreatedBefore } from "./trial-units.ts";
+import { canaryUnits } from "./trial-units.ts";
 
 const dayMs = 86_400_000;
 const stored = experiments.pick("body");
@@ -47,7 +42,7 @@ export function get(sql: Sql, id: string): MachineTrial | null {
   return stored.find(sql, { id })?.body ?? null;
 }
 
-/** Part of the caller's transaction. The stored trial is what puts its value in force. */
+/** Part of the caller's transaction. */
 export function save(sql: Sql, trial: MachineTrial): void {
   const { id, state, steps } = trial;
   experiments.put(sql, { id, state, at: steps[0]?.at ?? 0, body: trial });
@@ -138,12 +133,11 @@ function begin(runtime: Runtime, given: NewTrial, from: number): MachineTrial {
   const hex = (bytes: number): string => Buffer.from(runtime.random(bytes)).toString("hex");
   const { key, to, reason, replay } = given;
   const { share, sessions, maxDays } = canary;
-  const isSet = isConfigured(runtime.paths.config, key);
-  const common = { id: `exp_${hex(4)}`, key, from, to, isSet, reason, salt: hex(8), share, read: 0, verdict: null };
+  const verdict = replay?.verdict ?? null;
+  const common = { id: `exp_${hex(4)}`, key, from, to, reason, salt: hex(8), share, read: 0, verdict };
   const proposed = addStep({ ...common, state: "proposed", steps: [] }, "proposed", at, reason);
   const replayed = replay ? addStep(proposed, "replayed", at, replay.note) : proposed;
-  if (replay && replay.verdict !== "better")
-    return move({ ...replayed, verdict: replay.verdict }, "decided", at, replay.verdict);
+  if (replay && replay.verdict !== "better") return move(replayed, "decided", at, replay.verdict);
   const names = ["sampleRatio", ...Object.keys(guardrails)].join(", ");
   const plan = `${Math.round(share * 100)} % of new sessions, half of them with the new value; at most ${sessions} of them and ${maxDays} days; guardrails: ${names}`;
   return move(replayed, "canary", at, plan);
@@ -173,19 +167,11 @@ export function advanceAll(runtime: Runtime): MachineTrial[] {
 }
 
 /** @returns null where nothing is left to end: unknown, or over */
-export function endTrial(
-  runtime: Runtime,
-  id: string,
-  isRevert: boolean,
-  note: string,
-  by: By,
-): Result<MachineTrial> | null {
-  const kind = isRevert ? "experiment.reverted" : "experiment.stopped";
-  const done = change(runtime, id, by, kind, (_sql, before) =>
-    canEnd(before, isRevert) ? end(before, runtime.now(), note) : before,
+export function endTrial(runtime: Runtime, id: string, note: string, by: By): MachineTrial | null {
+  const done = change(runtime, id, by, "experiment.stopped", (_sql, before) =>
+    isRunning(before) ? move(before, "stopped", runtime.now(), note) : before,
   );
-  if (done === null || (done.ok && done.value.after === done.value.before)) return null;
-  return done.ok ? ok(done.value.after) : done;
+  return done?.ok === true && done.value.after !== done.value.before ? done.value.after : null;
 }
 
 interface Change {
@@ -194,8 +180,8 @@ interface Change {
 }
 
 /**
- * One transaction. A value that holds for all from now on, or no longer, is written to the
- * file before it is committed: a process that dies in between leaves a step that is made again.
+ * One transaction. A value that was found better is written to the file before it is committed:
+ * a process that dies in between leaves a step that is made again.
  */
 function change(
   runtime: Runtime,
@@ -208,15 +194,14 @@ function change(
     const before = get(sql, id);
     if (!before) return null;
     let after = next(sql, before);
-    if (isInForce(after) !== isInForce(before)) {
+    if (after.state === "deployed" && before.state !== "deployed") {
       const written = writeValue(runtime, after);
       if (!written.ok) return written;
       after = withNote(after, written.value);
     }
     if (after !== before) save(sql, after);
     if (after.state !== before.state) log(sql, runtime.now(), by, kind, after);
-    if (after.state === "rolled_back" && after !== before) totals.add(sql, "shim_experiment_rollbacks_total");
-    if (after.violated !== before.violated) announce(sql, runtime.now(), after, before.state);
+    if (after.violated !== before.violated) announce(sql, runtime.now(), after);
     return ok({ before, after });
   });
 }
@@ -229,17 +214,15 @@ function withNote(trial: MachineTrial, more: string): MachineTrial {
 }
 
 /** A value that a person has set meanwhile stays. */
-function writeValue({ paths: { config: path } }: Runtime, trial: MachineTrial): Result<string> {
-  const { key, from, to, isSet } = trial;
-  const [expected, value] = isInForce(trial) ? [from, to] : [to, from];
+function writeValue({ paths: { config: path } }: Runtime, { key, from, to }: MachineTrial): Result<string> {
   const failed = (reason: string): Result<string> =>
     err({ code: "config_invalid", message: `${reason}\nCorrect the file: until then ${key} stays as it is.` });
   const read = readConfig(path);
   if (!read.ok) return failed(read.error);
   const present = settingAt(read.value, key);
-  if (present !== expected) return ok(`${key} is ${String(present)} in config.json and stays`);
-  const edited = editConfig(path, key, value === from && !isSet ? undefined : value);
-  return edited.ok ? ok(`${key} is ${String(settingAt(edited.value, key))} in config.json`) : failed(edited.error);
+  if (present !== from) return ok(`${key} is ${String(present)} in config.json and stays`);
+  const edited = editConfig(path, key, to);
+  return edited.ok ? ok(`${key} is ${to} in config.json`) : failed(edited.error);
 }
 
 /** Part of the transaction of what it is about. */
@@ -250,13 +233,9 @@ function log(sql: Sql, at: number, by: By, kind: audit.MachineAction["kind"], tr
 
 /** One step of a running trial by the sessions that have ended since; the same one without any. */
 function advance(sql: Sql, now: number, trial: MachineTrial): MachineTrial {
-  const since = trial.steps.findLast(({ state }) => state === trial.state)?.at ?? now;
+  if (trial.state !== "canary") return trial;
+  const since = trial.steps.findLast(({ state }) => state === "canary")?.at ?? now;
   const days = Math.max(0, now - since) / dayMs;
-  if (trial.state === "canary") return advanceCanary(sql, now, trial, days);
-  return trial.state === "deployed" ? advanceWatch(sql, now, trial, since, days) : trial;
-}
-
-function advanceCanary(sql: Sql, now: number, trial: MachineTrial, days: number): MachineTrial {
   const units = canaryUnits(sql, now, trial.id);
   const isOver = days >= canary.maxDays || units.length >= canary.sessions;
   if (!isOver && units.length < nextReading(trial.read)) return trial;
@@ -265,30 +244,19 @@ function advanceCanary(sql: Sql, now: number, trial: MachineTrial, days: number)
   const treated = units.filter(({ isTreated }) => isTreated).length;
   const sessions = `${units.length} sessions, ${treated} of them with the new value`;
   if (verdict === "running") return read;
-  if (typeof verdict === "object") return violated(read, now, verdict.violated, sessions);
-  if (verdict === "better") return move({ ...read, verdict, read: 0 }, "deployed", now, sessions);
-  return move({ ...read, verdict }, "decided", now, `${verdict} after ${sessions}`);
+  if (typeof verdict === "object") {
+    const { violated } = verdict;
+    return move({ ...read, violated }, "stopped", now, `${violated} after ${sessions}`);
+  }
+  if (verdict === "undecided") return move({ ...read, verdict }, "decided", now, `too few: ${sessions}`);
+  if (trial.verdict === "better") return move(read, "deployed", now, `better in replay, and no harm in ${sessions}`);
+  const note = `no harm in ${sessions}; no benefit was measured, so config.json stays as it is`;
+  return move({ ...read, verdict: "undecided" }, "decided", now, note);
 }
 
-/** The watch of a value that holds for all chats. */
-function advanceWatch(sql: Sql, now: number, trial: MachineTrial, since: number, days: number): MachineTrial {
-  const sessions = sessionsSince(sql, now, since);
-  const isOver = days >= watchDays;
-  if (!isOver && sessions.length < nextReading(trial.read)) return trial;
-  const harm = judgeWatch(untreatedBefore(sql, since, trial.id), sessions);
-  const read = { ...trial, read: sessions.length };
-  const count = `${sessions.length} sessions`;
-  if (harm !== null) return violated(read, now, harm, count);
-  return isOver ? move(read, "kept", now, `after ${count}`) : read;
-}
-
-function violated(trial: MachineTrial, now: number, guardrail: string, sessions: string): MachineTrial {
-  return end({ ...trial, violated: guardrail }, now, `${guardrail} after ${sessions}`);
-}
-
-/** Reported and counted with the step that takes the value back. */
-function announce(sql: Sql, now: number, { id, key, from, to, steps }: MachineTrial, phase: TrialState): void {
-  totals.add(sql, "shim_experiment_stops_total", { labels: [phase === "canary" ? "canary" : "deployed"] });
+/** Reported and counted with the step that takes the value from all chats. */
+function announce(sql: Sql, now: number, { id, key, from, to, steps }: MachineTrial): void {
+  totals.add(sql, "shim_experiment_stops_total");
   const reason = steps.at(-1)?.note ?? "";
   notices.add(sql, now, "experiment", `experiment ${id} was stopped (${reason}): ${key} is ${from} again, not ${to}.`);
 }
@@ -313,9 +281,8 @@ export function nextTrial(
   recorded: readonly ReplaySession[],
 ): NextTrial {
   const waits: string[] = [];
-  const trials = runtime.store.read((sql) => list(sql), []);
   const sessions = recorded.slice(-maxReplayed).filter(({ isComplete }) => isComplete);
-  for (const { key, to, reason } of candidates(findings, trials, runtime.now())) {
+  for (const { key, to, reason } of candidates(findings)) {
     const { toolCalls } = compare(sessions, runtime.config, withSetting(runtime.config, key, to));
     const { verdict, difference, n } = toolCalls;
     const note = `${verdict} in ${n} sessions: ${difference?.toFixed(2) ?? "?"} tool calls lost elsewhere`;

@@ -2,7 +2,7 @@ import { canary, type CanaryUnit, type Measured } from "../../learning/experimen
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
-import { exposures, crashes, isSettledSql } from "../../store/session-tables.ts";
+import { exposures, crashes } from "../../store/session-tables.ts";
 import { listSessionDurations } from "../../runtime/durations.ts";
 import * as sessions from "../sessions/sessions.ts";
 
@@ -12,10 +12,6 @@ import * as sessions from "../sessions/sessions.ts";
 const outcomeAfterMs = 86_400_000;
 /** A share of fewer calls says little. */
 const minCalls = 5;
-
-/** Sessions of a watch that are read. */
-const maxWatched = 640;
-const maxBefore = 500;
 
 const exposed = exposures.pick("unit", "arm", "at");
 
@@ -33,38 +29,6 @@ interface Unit extends CanaryUnit {
 export function canaryUnits(sql: Sql, now: number, trial: string): Unit[] {
   const rest = "WHERE experiment = ? ORDER BY seq LIMIT ?";
   return measureUntilOpen(sql, now, exposed.select(sql, rest, trial, canary.sessions));
-}
-
-/** Sessions since a deployment, all with the new value. */
-export function sessionsSince(sql: Sql, now: number, since: number): Unit[] {
-  const started = sql.all<Exposed>(
-    `SELECT id AS unit, 'treatment' AS arm, startedAt AS at FROM sessions WHERE startedAt >= ?
-     ORDER BY startedAt, id LIMIT ?`,
-    since,
-    maxWatched,
-  );
-  return measureUntilOpen(sql, now, started);
-}
-
-/**
- * Outcomes of the newest sessions that began before `until`, are over, and did not have the
- * experiment's new value.
- */
-export function untreatedBefore(sql: Sql, until: number, experiment: string): Pick<Unit, "measured">[] {
-  const started = sql.all<{ id: string }>(
-    `SELECT id FROM sessions WHERE startedAt < ?
-       AND (${isSettledSql("sessions")} OR startedAt <= ?)
-       AND id NOT IN (SELECT unit FROM exposures WHERE experiment = ? AND arm = 'treatment')
-     ORDER BY startedAt DESC, id LIMIT ?`,
-    until,
-    until - outcomeAfterMs,
-    experiment,
-    maxBefore,
-  );
-  return started.flatMap(({ id }) => {
-    const session = sessions.get(sql, id);
-    return session ? [{ measured: measure(sql, session) }] : [];
-  });
 }
 
 function measureUntilOpen(sql: Sql, now: number, all: readonly Exposed[]): Unit[] {

@@ -14,15 +14,15 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
-import { brief } from "./brief/brief.ts";
+import { brief, type Occasion } from "./brief/brief.ts";
 import { missingFrom } from "./brief/compaction.ts";
 import { isScripted } from "./brief/user-lines.ts";
 import { restore } from "./incomplete/restoration.ts";
 
 export interface Acceptance {
   readonly session: string;
-  /** Whether the chat has had no more than a sentence about the session. */
-  readonly needsBrief: boolean;
+  /** Occasion of the brief that the chat lacks; null: the brief stands in its context. */
+  readonly brief: Occasion | null;
   /** For the user; null for a script. */
   readonly line: string | null;
 }
@@ -48,11 +48,12 @@ export function acceptOffer(sql: Sql, runtime: EventMachine, chat: string, promp
   if (session === undefined) return null;
   const dead = sessions.get(sql, session);
   const known = dead ?? findNewest(sql, session);
-  const needsBrief = dead !== null && !mayBeContinued(dead);
+  // The chat has had a sentence about such a session.
+  const isUnbriefed = dead !== null && !mayBeContinued(dead);
   if (!decide(sql, runtime, { session, action: "taken", by: chat }).ok) return null;
   return {
     session,
-    needsBrief,
+    brief: isUnbriefed ? "resume" : null,
     line: isScripted(runtime.env)
       ? null
       : acceptedLine(known && sessions.displayTitle(known), shortSessionId(sql, session)),
@@ -74,11 +75,27 @@ function acceptedLine(title: string | null, shortId: string): string {
 }
 
 /** For the model. */
-export function acceptedContext(runtime: Runtime, { session, needsBrief }: Acceptance): string {
-  const dead = needsBrief ? runtime.store.read((sql) => sessions.get(sql, session), null) : null;
-  const from = dead && restore(runtime, dead);
-  if (from) return brief(from, runtime.now(), "resume");
+export function acceptedContext(runtime: Runtime, { session, brief: occasion }: Acceptance): string {
+  const again = occasion && briefFor(runtime, session, occasion);
+  if (again !== null) return again;
   return `SHIM: the user continues session ${session}, and this chat has it now: do not call shim_check_recovery for it. Continue its work from its next step, after checking what its brief marks as unverified.`;
+}
+
+/** @returns null: nothing is known of the session on this machine */
+function briefFor(runtime: Runtime, session: string, occasion: Occasion): string | null {
+  const dead = runtime.store.read((sql) => sessions.get(sql, session), null);
+  const from = dead && restore(runtime, dead);
+  return from && brief(from, runtime.now(), occasion);
+}
+
+/**
+ * The session that a chat was given, and whose brief its client's compaction has taken out of its
+ * context; null: it was given none, or works on what it took.
+ */
+export function lostBrief(sql: Sql, { config }: Pick<EventMachine, "config">, chat: string): Acceptance | null {
+  const [held] = recoveries.heldBy(sql, chat);
+  if (held === undefined) return null;
+  return { session: held.session, brief: held.is === "taken" ? "resume" : config.recovery, line: null };
 }
 
 /** Gives a chat what its client's compaction dropped, with the first event that can carry it. */
@@ -98,16 +115,20 @@ export function noteCompaction(sql: Sql, now: number, session: string, key: stri
   news.add(sql, now, session, key, { kind: "compaction" });
 }
 
-/** Returns null where no compaction is waiting, or its summary lacks nothing. */
-export function giveBack(sql: Sql, now: number, id: string): string | null {
+/**
+ * @param isPrompted the newest prompt is just being sent, and was never dropped
+ * @returns what the summary lacks; null: no compaction is waiting
+ */
+export function giveBack(sql: Sql, now: number, id: string, isPrompted: boolean): { text: string | null } | null {
   const waiting = news.undeliveredOf(sql, id, "compaction", -1);
   if (waiting.length === 0) return null;
   news.markDelivered(sql, now, waiting);
   const { keepsPrompts } = compactionOf(sessions.get(sql, id)?.client ?? "");
-  const state = currentState(sql, id);
+  const known = currentState(sql, id);
+  const state = known && isPrompted ? { ...known, prompts: known.prompts.slice(0, -1) } : known;
   const text = state && missingFrom({ state }, state.compactSummary, keepsPrompts);
   if (text !== null) recordGivenBack(sql, now, id, text);
-  return text;
+  return { text };
 }
 
 export function recordGivenBack(sql: Sql, now: number, id: string, text: string): void {

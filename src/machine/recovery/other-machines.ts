@@ -7,9 +7,8 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { mayBeContinued } from "../sessions/ending/ending.ts";
-import { findElsewhere, type SeenElsewhere, reachFrom, type ProjectHere, type Reach } from "./elsewhere/candidates.ts";
+import { findElsewhere, projectHere, type SeenElsewhere, reachFrom, type Reach } from "./elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
-import { findProject } from "../sharing/find-project.ts";
 import { pull } from "../sharing/pull.ts";
 import type { CallOperation, OperationContext } from "../context/operation-context.ts";
 import type { KeptWorkspace } from "../sharing/operations/workspace.ts";
@@ -40,7 +39,7 @@ export class OtherMachines {
     if (!reach) return null;
     const trouble = await this.#pull(runtime);
     if (trouble !== null) progress?.(`Other machines as of the last sync: ${trouble}.`);
-    const here = folder === undefined ? null : await projectOfFolderHere(reach, folder);
+    const here = folder === undefined ? null : await projectHere(reach, projectRoot(folder));
     return { ...reach, here, isStale: trouble !== null };
   }
 
@@ -98,15 +97,4 @@ export class OtherMachines {
 
 export function toViews(runtime: Runtime, all: readonly SeenElsewhere[]): SessionView[] {
   return runtime.store.read((sql) => all.map((one) => toViewElsewhere(sql, runtime, one)), []);
-}
-
-/** @returns the project's name in the workspace */
-export function projectOf({ runtime, workspace, machine, keys }: Reach, root: string): Promise<string> {
-  return findProject(runtime, { workspace, machine, key: keys.current }, root);
-}
-
-/** @returns null: the folder belongs to no project */
-async function projectOfFolderHere(reach: Reach, folder: string): Promise<ProjectHere | null> {
-  const root = projectRoot(folder);
-  return root === null ? null : { root, project: await projectOf(reach, root) };
 }

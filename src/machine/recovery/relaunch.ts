@@ -1,12 +1,13 @@
 import { existsSync } from "node:fs";
 import { adapterOf, titleOf } from "../../clients/adapters.ts";
-import type { RescueReason } from "../../contract/machine/recovery.ts";
+import type { RescueReason, Start } from "../../contract/machine/recovery.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { examine, judge } from "./rescue/diagnose.ts";
 import { lostParts } from "./rescue/session-facts.ts";
+import { successorVariable } from "./incomplete/successor.ts";
 import { isKept } from "./stores/kept-sessions.ts";
 import { givenOrigin, importOrigin, type Session } from "../sessions/sessions.ts";
 import type { Brief } from "./brief/brief.ts";
@@ -18,28 +19,11 @@ export interface TranscriptCheck {
   readonly reason: string;
 }
 
-export interface StartPlan {
-  readonly kind: "resume" | "new";
-  /** Name of the client for a user. */
-  readonly title: string;
-  readonly command: string;
-  readonly args: readonly string[];
-  readonly reason: string;
-  /** Successor of the session until the new chat names its own; null: the old session continues. */
-  readonly newId: string | null;
-}
-
 /** @returns null for an absent name: the session's own client */
 export function clientToStart(name: string | undefined): Result<ClientAdapter | null> {
   const client = name === undefined ? null : adapterOf(name);
   if (name === undefined || client?.commands) return ok(client);
   return err({ code: "bad_input", message: `${name} is no client that can be started from a command line.` });
-}
-
-export interface NewChat {
-  readonly brief: string;
-  /** UUIDv4 that lets the offer name its successor before the chat starts. */
-  readonly id: string;
 }
 
 export interface RelaunchWay {
@@ -54,14 +38,15 @@ export async function planRelaunch(
   runtime: Pick<Runtime, "random" | "env" | "processes">,
   brief: Brief,
   { into, isNew }: RelaunchWay = { into: null, isNew: false },
-): Promise<StartPlan | null> {
+): Promise<Start | null> {
   const { session, elsewhere } = brief.from;
   const transcript = elsewhere
     ? toBroken(`its transcript is on ${elsewhere.machine}`)
     : isNew
       ? toBroken("that was asked for")
       : await checkTranscript(runtime, session);
-  return planStart(session, transcript, { id: uuidv4(runtime.random(16)), brief: brief.text("resume") }, into);
+  const way = { brief: brief.text("resume"), into, cwd: folderOf(brief.from) };
+  return planStart(session, transcript, way, runtime);
 }
 
 /** Reasons by which the transcript is not whole to its client. */
@@ -90,40 +75,66 @@ export async function checkTranscript(
 }
 
 /** Returns the folder in which to continue the session; null if it is not here. */
-export function folderOf({ session, elsewhere }: Restoration): string | null {
+function folderOf({ session, elsewhere }: Restoration): string | null {
   if (elsewhere) return session.project;
   return [session.cwd, session.project].find((folder) => folder !== null && existsSync(folder)) ?? null;
 }
 
-/** Pure. Returns null for a client that cannot be started from a command line. */
+interface StartWay {
+  readonly brief: string;
+  /** Client that continues the session; null: its own. */
+  readonly into: ClientAdapter | null;
+  readonly cwd: Start["cwd"];
+}
+
+/** Returns null for a client that cannot be started from a command line. */
 function planStart(
   session: Pick<Session, "id" | "client">,
   transcript: TranscriptCheck,
-  newChat: NewChat,
-  into: ClientAdapter | null = null,
-): StartPlan | null {
-  const client = into ?? adapterOf(session.client);
-  if (!client) return null;
-  const { title, commands } = client;
-  const isOther = client.name !== session.client;
+  { brief, into, cwd }: StartWay,
+  { random }: Pick<Runtime, "random">,
+): Start | null {
+  const adapter = into ?? adapterOf(session.client);
+  if (!adapter) return null;
+  const { title: client, commands } = adapter;
+  const isOther = adapter.name !== session.client;
   if (transcript.isWhole && !isOther) {
-    const reason = `${transcript.reason}, so ${title} continues it`;
-    return { kind: "resume", title, ...commands.resume(session.id), reason, newId: null };
+    const reason = `${transcript.reason}, so ${client} continues it`;
+    return { kind: "resume", client, ...commands.resume(session.id), reason, cwd, env: {}, newId: null };
   }
   const why = isOther || transcript.isWhole ? `the session was ${titleOf(session.client)}'s` : transcript.reason;
   const reason = `a new chat is started with the brief, because ${why}`;
-  return { kind: "new", title, ...commands.start(newChat.brief, newChat.id), reason, newId: newChat.id };
+  const newId = uuidv4(random(16));
+  return { kind: "new", client, ...commands.start(brief, newId), reason, cwd, ...asSuccessor(newId) };
+}
+
+/** Lets the offer name its successor before the chat starts. */
+function asSuccessor(newId: string): Pick<Start, "env" | "newId"> {
+  return { env: { [successorVariable]: newId }, newId };
 }
 
 /** Plans a new chat: the transcript of the session does not end at the prompt. */
-export function planFork(
-  { random }: Pick<Runtime, "random">,
-  session: Session,
-  text: string,
-  into: ClientAdapter | null,
-): StartPlan | null {
-  const newChat = { brief: text, id: uuidv4(random(16)) };
-  return planStart(session, toBroken("it is a fork"), newChat, into);
+export function planFork(session: Session, way: StartWay, runtime: Pick<Runtime, "random">): Start | null {
+  const start = planStart(session, toBroken("it is a fork"), way, runtime);
+  // A fork is no successor, so no id names one.
+  return start && { ...start, env: {}, newId: null };
+}
+
+/**
+ * The client continues a session that was made of another one.
+ *
+ * @param what it is
+ * @throws {Error} for a client that cannot be started from a command line
+ */
+export function startMade(
+  name: string,
+  { made, what, cwd }: { readonly made: string; readonly what: string; readonly cwd: string },
+): Start {
+  const adapter = adapterOf(name);
+  if (!adapter) throw new Error(`${name} cannot be started from a command line`);
+  const { title: client, commands } = adapter;
+  const reason = `${client} continues ${made}, ${what}`;
+  return { kind: "resume", client, ...commands.resume(made), reason, cwd, ...asSuccessor(made) };
 }
 
 function toBroken(reason: string): TranscriptCheck {

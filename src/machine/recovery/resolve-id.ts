@@ -1,5 +1,6 @@
 import { existsSync, realpathSync } from "node:fs";
 import { relative, resolve, sep } from "node:path";
+import type { Named } from "../../contract/machine/operation.ts";
 import * as checkpoints from "../sessions/checkpoints/checkpoints.ts";
 import { findById } from "./elsewhere/candidates.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -83,15 +84,10 @@ export function findSessionOrCheckpoint(runtime: Runtime, idOrPrefix: string): R
   });
 }
 
-interface NamedSession {
-  readonly session: string;
-  readonly shortId: string;
-  readonly title: string | null;
-}
-
 /** A session as answers name it. */
-export function namesOf(runtime: Runtime, session: sessions.Session): NamedSession {
-  return { session: session.id, shortId: shortSession(runtime, session.id), title: sessions.displayTitle(session) };
+export function namesOf(runtime: Runtime, session: Session): Named {
+  const { id, machine } = session;
+  return { session: id, shortId: shortSession(runtime, id), title: sessions.displayTitle(session), machine };
 }
 
 export function shortSession(runtime: Runtime, id: string): string {
@@ -156,7 +152,7 @@ export function pickOne<T extends { readonly id: string }>(
   const listed = matches.slice(0, maxCandidates);
   const more = matches.length > listed.length ? ["and more"] : [];
   const lines = [...listed.map(describe), ...more].map((line) => `\n  ${line}`);
-  const several = what.replaceAll(/session|checkpoint|experiment/g, "$&s");
+  const several = what.replaceAll(/session|checkpoint|experiment|chat|phone/g, "$&s");
   const message = `"${idOrPrefix}" matches several ${several}; give more of the id:${lines.join("")}`;
   return err({ code: "ambiguous", message, candidates: listed.map(({ id }) => id) });
 }

@@ -229,6 +229,7 @@ const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, shorten: Shorten
   detached: ({ reason }) => `cut off (${reason})`,
   end: ({ reason }) => `ended (${reason})`,
   prompt: (said, shorten) => `user: ${shorten(shownPrompt(said))}`,
+  taken_back: ({ said }) => `the user took back the prompt of ${new Date(said).toISOString()} and what followed it`,
   prompt_text: ({ text }, shorten) => `all of a prompt: ${shorten(text)}`,
   assistant: ({ text }, shorten) => `assistant: ${shorten(text)}`,
   subagent_end: ({ text }, shorten) => `subagent ended: ${shorten(text)}`,

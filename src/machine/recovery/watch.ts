@@ -9,7 +9,7 @@ import * as sessions from "../sessions/sessions.ts";
 import * as elsewhere from "../sharing/sessions-elsewhere.ts";
 import { acquireLease, fetchHolder, releaseLease } from "./incomplete/session-lease.ts";
 import { offerElsewhere } from "./offers.ts";
-import { projectHere, type ProjectNaming, type Reach } from "./elsewhere/candidates.ts";
+import { projectHere, type Reach } from "./elsewhere/candidates.ts";
 import { takeOver } from "./elsewhere/restoration.ts";
 
 /** A chat that has just died counts as alive for a while, and its record arrives later. */
@@ -22,18 +22,18 @@ export class WatchElsewhere {
   #checking: Promise<void> | null = null;
 
   /** Called every few seconds once the chat is registered; one check runs at a time. */
-  check(reach: Reach, naming: ProjectNaming): Promise<void> {
-    this.#checking ??= this.#check(reach, naming).finally(() => (this.#checking = null));
+  check(reach: Reach): Promise<void> {
+    this.#checking ??= this.#check(reach).finally(() => (this.#checking = null));
     return this.#checking;
   }
 
-  async #check(reach: Reach, naming: ProjectNaming): Promise<void> {
+  async #check(reach: Reach): Promise<void> {
     if (reach.link.self === null) return;
     await this.#keepLeases(reach);
     if (!this.#isOfferDue) return;
     const now = reach.runtime.now();
     this.#firstCheckAt ??= now;
-    const here = await projectHere(naming, projectToOffer(reach));
+    const here = await projectHere(reach, projectToOffer(reach));
     const isOver = here === null || now - this.#firstCheckAt > maxOfferSearchMs;
     if (isOver || (await offerElsewhere({ ...reach, here })) !== null) this.#isOfferDue = false;
   }

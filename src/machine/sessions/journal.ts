@@ -50,6 +50,12 @@ export function promptsBetween(sql: Sql, session: string, from: number, to: numb
   });
 }
 
+/** @returns epoch ms of the first prompt later than this time; null: none */
+export function nextPromptAt(sql: Sql, session: string, at: number): number | null {
+  const rest = "WHERE session = ? AND kind = 'prompt' AND at > ? ORDER BY at LIMIT 1";
+  return prompts.select(sql, rest, session, at)[0]?.at ?? null;
+}
+
 /** Puts what two sources have reported into the row of the first one. */
 export function replace(sql: Sql, seq: number, key: string, { kind: _kind, ...body }: JournalEntry): void {
   journal.update(sql, { seq }, { key, body });

@@ -20,7 +20,6 @@ export interface MachineAction {
     | "files.redone"
     | "experiment.started"
     | "experiment.stopped"
-    | "experiment.reverted"
     | "experiment.moved"
     | "experiments.off"
     | "experiments.allowed";

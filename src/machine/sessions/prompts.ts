@@ -1,7 +1,8 @@
+import type { TranscriptText } from "../../clients/transcript/transcript-draft.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import { oneLine } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { cutOffMark, type KeyedEntry } from "./entries.ts";
+import { cutOffMark, idOf, type KeyedEntry } from "./entries.ts";
 import * as journal from "./journal.ts";
 import { isSlashCommand } from "./slash-command.ts";
 
@@ -48,6 +49,22 @@ export function record(
   if (whole.text !== known.entry.text)
     journal.append(sql, session, known.at, `whole:${key}`, { kind: "prompt_text", said: known.at, text: whole.text });
   return isEvent;
+}
+
+/**
+ * Stores that the user took back a prompt, which its row names. A prompt that is not known is left
+ * out.
+ *
+ * @param now epoch ms: all until then is taken back where no prompt followed
+ */
+export function takeBack(sql: Sql, session: string, now: number, { uuid, text, at }: TranscriptText): void {
+  const [from, to] = at === null ? [0, now] : [at - most.eventBeforeRowMs, at + most.eventAfterRowMs];
+  const near = journal.promptsBetween(sql, session, from, to);
+  const row = idOf(uuid);
+  const prompt = near.find(({ entry }) => entry.row === row) ?? near.find(({ entry }) => isSame(entry.text, text));
+  if (prompt === undefined) return;
+  const until = journal.nextPromptAt(sql, session, prompt.at) ?? now;
+  journal.append(sql, session, until, `taken_back:${row}`, { kind: "taken_back", said: prompt.at, until });
 }
 
 /** Begins the turn in the key of a prompt that its row alone has reported. */

@@ -58,7 +58,7 @@ export function toRequest(
 ): PermissionRequest | null {
   const { config, now, random } = runtime;
   const [first] = asked;
-  if (!config.answers.isEnabled || isWithoutUser || first === undefined) return null;
+  if (isWithoutUser || first === undefined) return null;
   const { session, input } = first;
   const heldMs = holdMs(config, client);
   const tool = input.tool_name ?? "";
@@ -72,11 +72,13 @@ export function toRequest(
     toolInput: input.tool_input,
     run: asked.length === 1 ? awaitedRun(runtime, first) : null,
     text,
-    reason: reasonFor(asked, heldMs, tool) ?? lack,
+    reason: config.answers.isEnabled ? (reasonFor(asked, heldMs, tool) ?? lack) : switchedOff,
     askedAt,
     endsAt: askedAt + (heldMs || limits.holdMs),
   };
 }
+
+export const switchedOff = "answers from elsewhere are off. `shim config set answers.isEnabled true` allows them.";
 
 /** Without letters that are easily confused, since people type it. */
 const alphabet = "23456789abcdefghjkmnpqrstuvwxyz";

@@ -1,6 +1,8 @@
 import type { ClaimedTask } from "../../contract/tasks.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { asObject, listAt } from "../../shared/json-fields.ts";
 import type { RowOf } from "../../shared/table.ts";
+import type { ExcludedFile } from "../../snapshots/selection.ts";
 import { checkpoints, clients, crashes, recoveries, signals, snapshots } from "../../store/session-tables.ts";
 import { teamHoldings } from "../../store/team-tables.ts";
 import * as journal from "./journal.ts";
@@ -89,6 +91,11 @@ export function newestSnapshot(
   const first = "session" in where ? `${chatFilesFirst}, ` : "";
   const rest = `WHERE ${column} = ? AND state = 'done' ORDER BY ${first}at DESC LIMIT 1`;
   return snapshotRows.select(sql, rest, value)[0] ?? null;
+}
+
+/** Files that a snapshot leaves out, as its row says. */
+export function leftOutIn(detail: object | null): readonly ExcludedFile[] {
+  return listAt(asObject(detail), "leftOut") as readonly ExcludedFile[];
 }
 
 export function sessionOfSnapshot(sql: Sql, checkpointId: string): string | null {

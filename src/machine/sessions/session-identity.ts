@@ -60,6 +60,12 @@ export function shortSessionId(sql: Sql, id: string): string {
   return shortIdAmong(id, [...neighbours(sql, "sessions", id), ...mirrored]);
 }
 
+/** A session of this machine as people name it; null: it has no title, or is stored no more. */
+export function shownNames(sql: Sql, id: string): { readonly shortId: string; readonly title: string | null } {
+  const session = get(sql, id);
+  return { shortId: shortSessionId(sql, id), title: session && displayTitle(session) };
+}
+
 export function shortCheckpointId(sql: Sql, id: string): string {
   return shortIdAmong(id, neighbours(sql, "checkpoints", id));
 }

@@ -104,6 +104,13 @@ export function touch(sql: Sql, now: number, id: string): void {
   );
 }
 
+/** A chat that continues a session before it has a title of its own is called like it. */
+export function inheritTitle(sql: Sql, id: string, from: string): void {
+  const query = `UPDATE sessions SET title = coalesce(title,
+     (SELECT coalesce(name, title) FROM sessions WHERE id = ?)) WHERE id = ?`;
+  sql.run(query, from, id);
+}
+
 /** @param name redacted; null removes the name */
 export function rename(sql: Sql, id: string, name: string | null): void {
   sessions.update(sql, { id }, { name });

@@ -31,6 +31,7 @@ const limits = {
   results: 3,
   names: 12,
   background: 10,
+  takenBack: 5,
   answers: 30,
   todos: 200,
   list: 200,
@@ -87,6 +88,19 @@ export function withNotes(state: WorkState, notes: WorkNotes, at: number): WorkS
   return { ...next, statedAt: { ...state.statedAt, ...timesOfChanges(state, next, at) } };
 }
 
+export type Notes = NonNullable<NonNullable<WorkState["continues"]>["notes"]>;
+
+/** Notes of the chat, and those of the sessions that it continues where it has none of its own. */
+export function notesOf({ goal, nextStep, decisions, openQuestions, continues }: WorkState): Notes {
+  const before = continues?.notes;
+  return {
+    goal: goal ?? before?.goal ?? null,
+    nextStep: nextStep ?? before?.nextStep ?? null,
+    decisions: [...new Set([...(before?.decisions ?? []), ...decisions])],
+    openQuestions: [...new Set([...(before?.openQuestions ?? []), ...openQuestions])],
+  };
+}
+
 const noted = ["goal", "done", "inProgress", "nextStep", "decisions", "openQuestions", "state", "todos"] as const;
 
 /** A repetition keeps its age. */
@@ -106,6 +120,7 @@ const appliers: Appliers = {
     ...state,
     prompts: state.prompts.map((one) => (one.at === said ? { ...one, text, ...charsOf(text) } : one)),
   }),
+  taken_back: (state, _at, { said, until }) => withoutTakenBack(state, said, until),
   assistant: (state, at, { text }) => withWords(state, { text, at }),
   tool_start: unchanged,
   tool_end: (state, at, entry) => {
@@ -192,6 +207,26 @@ function applyPrompt(state: WorkState, at: number, said: Said): WorkState {
 /** Whether a prompt of the journal is one of the state's. */
 export function isRequest(text: string): boolean {
   return goalOfCommand(text) === null && !isSlashCommand(text);
+}
+
+/** Leaves out a prompt and the words since, until another one. The work of its calls stays done. */
+function withoutTakenBack(state: WorkState, said: number, until: number): WorkState {
+  const isKept = ({ at }: { readonly at: number }): boolean => at < said || at >= until;
+  const { plan, clientGoal } = state;
+  const prompts = state.prompts.filter(isKept);
+  const gone = state.prompts.filter((one) => !isKept(one)).map(({ answers: _answers, ...one }) => shortened(one));
+  return {
+    ...state,
+    prompts,
+    takenBack: [...(state.takenBack ?? []), ...gone].slice(-limits.takenBack),
+    words: state.words.filter(isKept),
+    earlierWords: state.earlierWords.filter(isKept),
+    firstWords: state.firstWords.filter(isKept),
+    answers: state.answers.filter(isKept),
+    calls: state.calls.filter(isKept),
+    plan: plan !== null && isKept(plan) ? plan : null,
+    clientGoal: clientGoal !== null && isKept(clientGoal) ? clientGoal : null,
+  };
 }
 
 function withDamaged(known: DamagedParts | undefined, more: DamagedParts): DamagedParts {

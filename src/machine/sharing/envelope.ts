@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, createSecretKey, type KeyObject } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { deriveKey, type WorkspaceKey } from "./key-ring.ts";
@@ -79,6 +79,11 @@ export function open(
   if (compressed === null) return err({ code: "not_authentic", keyId });
   const bytes = tryOrNull(() => zstdDecompressSync(compressed, { maxOutputLength: maxOpenedBytes }));
   return bytes ? ok(bytes) : err({ code: "malformed", keyId });
+}
+
+/** SHA-256 (hex) of what envelopes carry in parts. */
+export function digestOf(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 const sealingKeys = new WeakMap<WorkspaceKey, KeyObject>();

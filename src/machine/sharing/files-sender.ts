@@ -5,10 +5,9 @@ import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
 import type { Device } from "./device.ts";
 import { prepareFiles, sealRecord, toSentFiles, type PreparedFiles } from "./sealed-records.ts";
-import type { SyncTarget } from "./record-sender.ts";
+import type { SynchronizerOptions, SyncTarget } from "./record-sender.ts";
 import * as sentRecords from "./sent-records.ts";
 import type { FilesRecord, PendingFiles } from "./sent-records.ts";
-import type { SynchronizerOptions } from "./sync-deps.ts";
 import type { WorkspaceKey } from "./key-ring.ts";
 
 /** none: the process is ending. some: yields to more urgent changes. all: until nothing is left. */

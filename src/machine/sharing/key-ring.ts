@@ -83,6 +83,14 @@ export function readKeys(
     : err(`SHIM_WORKSPACE_KEY: ${environmentKey.error}`);
 }
 
+/** The same where there must be one. @returns why this machine has none */
+export function requireKeys(...of: Parameters<typeof readKeys>): Result<KeyRing, string> {
+  const keys = readKeys(...of);
+  if (!keys.ok) return keys;
+  if (keys.value !== null) return ok(keys.value);
+  return err("this machine has no key of the workspace; `shim workspace key set` stores it here");
+}
+
 /** Makes the key current; earlier ones stay, to open what they sealed. */
 export function addKey(home: string, edge: EdgeWorkspace, key: WorkspaceKey): Result<void, string> {
   const code = formatCode(key);

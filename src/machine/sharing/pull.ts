@@ -3,6 +3,7 @@ import type { MirroredSession } from "../../contract/sync.ts";
 import type { WorkState } from "../../contract/work-state.ts";
 import type { Call } from "../../coordinator-client/edge/calls.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { pickFields } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { encode } from "../../store/checkpoint-body.ts";
@@ -10,7 +11,7 @@ import { life } from "../sessions/life/life.ts";
 import { emptyState, foldWithinBudget } from "../sessions/work-state.ts";
 import { open, type OpenError } from "./envelope.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { decodeContent, SessionContent } from "./record-contents.ts";
+import { decodeContent, SessionContent, sharedFields } from "./record-contents.ts";
 import * as elsewhere from "./sessions-elsewhere.ts";
 import type { ElsewhereKey, SessionElsewhere, StoredElsewhere } from "./sessions-elsewhere.ts";
 import { claimOf, noteReturn } from "../sessions/recoveries.ts";
@@ -162,13 +163,14 @@ function toRow(workspace: string, mirrored: MirroredSession, content: SessionCon
   const clockOffsetMs = now - ageMs - content.lastSeenAt;
   const toLocal = (at: number): number => at + clockOffsetMs;
   const toLocalOrNull = (at: number | null): number | null => (at === null ? null : toLocal(at));
-  const { replaces, sealedAt, checkpoints, checkpoint, missingCheckpoint, unsaved, words, tasks, files, ...session } =
-    content;
+  const session = sharedFields(content);
+  const { checkpoint, unsaved, words } = content;
   const lastSeenAt = toLocal(session.lastSeenAt);
   const { state: _state, ...head } = checkpoint ?? { state: null };
   const { body, hash } = encode(withLocalTimes(sealedState(content), toLocal));
   return {
     ...session,
+    ...pickFields(content, ["title", "recovery"]),
     workspace,
     device,
     id,
@@ -180,14 +182,9 @@ function toRow(workspace: string, mirrored: MirroredSession, content: SessionCon
     savedAt: toLocalOrNull(session.savedAt),
     ending: session.ending && { ...session.ending, at: toLocal(session.ending.at), signs: {} },
     sealed: {
-      replaces,
-      sealedAt,
+      ...pickFields(content, elsewhere.sealedFields),
       clockOffsetMs,
-      checkpoints,
-      missingCheckpoint,
       words: words?.map(({ key, at, by, text }) => ({ key, at: toLocal(at), by, text })),
-      tasks,
-      files,
       checkpoint: "id" in head ? { ...head, at: toLocal(head.at) } : null,
       unsaved: { count: unsaved.count, came: unsaved.entries.length },
     },

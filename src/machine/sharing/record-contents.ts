@@ -128,7 +128,8 @@ export function buildSessionContent(
   };
 }
 
-function sharedFields(session: sessions.Session): SharedSession {
+/** The shared fields of a session of this machine, or of a record of another one. */
+export function sharedFields(session: SharedSession): SharedSession {
   const names = Object.keys(SharedSession.shape) as (keyof SharedSession)[];
   return Object.fromEntries(names.map((name) => [name, session[name]])) as unknown as SharedSession;
 }

@@ -4,6 +4,8 @@ import { maxPutRecords, type SyncRecord } from "../../contract/sync.ts";
 import { Id } from "../../contract/values.ts";
 import type { Call } from "../../coordinator-client/edge/calls.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
+import type { Platform } from "../../coordinator-client/edge/platform.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -17,7 +19,14 @@ import type { PendingChange } from "./pending-changes.ts";
 import { buildSessionContent, encodeContent, type SessionContent } from "./record-contents.ts";
 import * as sentRecords from "./sent-records.ts";
 import { addKeptLocalNotice, writeNotes, type KeptHere } from "./sync-status.ts";
-import type { SynchronizerOptions } from "./sync-deps.ts";
+
+export interface SynchronizerOptions {
+  readonly runtime: Runtime;
+  readonly platform: Pick<Platform, "setTimer" | "random" | "clock">;
+  readonly connect: (edge: EdgeConfig, signal: AbortSignal) => Call;
+  /** Called after each pull, with the workspace and the id of this device. */
+  readonly onPulled: (runtime: Runtime, workspace: string, device: string) => void;
+}
 
 export interface SyncTarget {
   readonly edge: EdgeConfig;
@@ -144,9 +153,9 @@ export class RecordSender {
   }
 
   /** Seals the changes as they are now, as many as one request holds. */
-  #seal({ edge, device, key }: Origin, due: readonly PendingChange[]): SealedChange[] {
+  #seal(from: Origin, due: readonly PendingChange[]): SealedChange[] {
     const { store, random, now } = this.#options.runtime;
-    const sealer = { device, key, random, now: now(), workspace: edge.workspace };
+    const sealer = { ...from, random, now: now() };
     return store.read((sql) => {
       const batch: SealedChange[] = [];
       let chars = 0;
@@ -248,10 +257,7 @@ const fullError: Failure = {
 /** Maximum of characters of envelopes in one request. */
 const maxChars = 3_500_000;
 
-interface Sealer {
-  readonly device: Device;
-  readonly key: WorkspaceKey;
-  readonly workspace: string;
+interface Sealer extends Origin {
   readonly random: (bytes: number) => Uint8Array;
   readonly now: number;
 }
@@ -279,7 +285,7 @@ function toRecord(
   { id, project, lastSeenAt, ending }: sessions.Session,
   { checkpoint, recovery, replaces }: SessionContent,
   envelope: string,
-  { workspace, now }: Sealer,
+  { edge: { workspace }, now }: Sealer,
 ): SessionRecord {
   return {
     kind: "session",

@@ -1,15 +1,16 @@
-import { createHash } from "node:crypto";
 import type { Failure } from "../../contract/errors.ts";
 import type { OutputOf } from "../../contract/operations.ts";
 import { type SyncRecord, maxFileParts } from "../../contract/sync.ts";
 import { runApart, type Runtime } from "../../runtime/runtime.ts";
+import { parseObject } from "../../shared/json-fields.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { ok, err, type Result } from "../../shared/result.ts";
 import { repositoryGit, text, failureReason } from "../../snapshots/git.ts";
-import { makeBundle } from "../../snapshots/make-bundle.ts";
+import { makeBundle, type BundleResult } from "../../snapshots/make-bundle.ts";
 import { checkpoints } from "../../store/session-tables.ts";
+import { leftOutIn } from "../sessions/session-content.ts";
 import type { Device } from "./device.ts";
-import { seal, open, type EnvelopeSubject } from "./envelope.ts";
+import { digestOf, seal, open, type EnvelopeSubject } from "./envelope.ts";
 import type { WorkspaceKey } from "./key-ring.ts";
 import type { PullDeps } from "./pull.ts";
 import { encodeContent, decodeContent } from "./record-contents.ts";
@@ -46,24 +47,35 @@ export async function prepareFiles(
   pending: PendingFiles,
   signal: AbortSignal,
 ): Promise<Prepared> {
-  const { env, paths, config, now, random } = runtime;
-  const { repository, commit, head, project } = pending;
+  const { env, now, random } = runtime;
   const tree = await readTree(env, pending, signal);
   if (tree === null) return { state: "not", reason: "git cannot read the snapshot" };
   if (isSent(runtime, pending, tree)) return { state: "unchanged" };
-  const maxBytes = config.sync.maxFilesBytes;
-  const limits = { maxBytes, timeoutMs: config.snapshots.timeoutMs, now: now() };
-  const snapshot = { env: { ...env }, snapshots: paths.snapshots, repository, commit, head, project };
-  const result = await runApart(runtime, "makeBundle", makeBundle, { ...snapshot, ...limits }, signal);
+  const made = await bundleFiles(runtime, pending, signal);
   if (signal.aborted) return { state: "stopped" };
-  if (result.state === "failed") return { state: "not", reason: result.reason };
-  if (result.state === "too_large")
-    return { state: "not", reason: `packed they have more than ${maxBytes} bytes (sync.maxFilesBytes)` };
-  const { bytes, needs } = result;
-  const digest = createHash("sha256").update(bytes).digest("hex");
+  if (!made.ok) return { state: "not", reason: made.error };
+  const { bytes, needs } = made.value;
+  const digest = digestOf(bytes);
   const bundle = `files_${uuidv7(now(), random(16))}`;
   const parts = Math.ceil(bytes.length / partBytes);
   return { state: "ready", files: { pending, device, bundle, bytes, needs, tree, digest, parts } };
+}
+
+/** Packs a snapshot for another machine. @returns why not */
+export async function bundleFiles(
+  runtime: Runtime,
+  { repository, commit, head, project }: Pick<PendingFiles, "repository" | "commit" | "head" | "project">,
+  signal?: AbortSignal,
+): Promise<Result<Extract<BundleResult, { state: "made" }>, string>> {
+  const { env, paths, config, now } = runtime;
+  const maxBytes = config.sync.maxFilesBytes;
+  const limits = { maxBytes, timeoutMs: config.snapshots.timeoutMs, now: now() };
+  const input = { env: { ...env }, snapshots: paths.snapshots, repository, commit, head, project, ...limits };
+  const made = await runApart(runtime, "makeBundle", makeBundle, input, signal);
+  if (made.state === "made") return ok(made);
+  return err(
+    made.state === "failed" ? made.reason : `packed they have more than ${maxBytes} bytes (sync.maxFilesBytes)`,
+  );
 }
 
 async function readTree(
@@ -113,8 +125,8 @@ export function sealRecord(
 
 function buildHeader(files: PreparedFiles, now: number): Uint8Array {
   const { session, commit, detail } = files.pending;
-  const { leftOut = [] } = JSON.parse(detail) as { leftOut?: FilesContent["leftOut"] };
   const { needs, parts } = files;
+  const leftOut = [...leftOutIn(parseObject(detail))];
   return encodeContent({ ...toSentFiles(files, now), session, commit, parts, needs: [...needs], leftOut });
 }
 
@@ -133,10 +145,10 @@ export async function fetchHeader(deps: PullDeps, row: SessionElsewhere): Promis
   const answer = await request(deps, row, { kind: "files" });
   if (!answer.ok) return answer;
   const opened = openContent(deps, row, { kind: "files", item: "" }, answer.value.envelope);
-  if (!opened.ok) return refusedError(deps, row, "the files", opened.error);
+  if (!opened.ok) return refusedError(deps, row, opened.error);
   const header = decodeContent(FilesContent, opened.value);
-  if (header === null || header.parts > maxFileParts) return refusedError(deps, row, "the files", "malformed");
-  return isReplay(row, header) ? refusedError(deps, row, "the files", "replayed") : ok(header);
+  if (header === null || header.parts > maxFileParts) return refusedError(deps, row, "malformed");
+  return isReplay(row, header) ? refusedError(deps, row, "replayed") : ok(header);
 }
 
 /** Returns the files complete and as sealed, or refuses. */
@@ -149,12 +161,12 @@ export async function fetchFiles(deps: PullDeps, row: SessionElsewhere): Promise
     const stored = await request(deps, row, { kind: "part", bundle, part });
     if (!stored.ok) return stored;
     const piece = openContent(deps, row, { kind: "files", item: partName(bundle, part) }, stored.value.envelope);
-    if (!piece.ok) return refusedError(deps, row, "the files", piece.error);
+    if (!piece.ok) return refusedError(deps, row, piece.error);
     pieces.push(piece.value);
   }
   const whole = Buffer.concat(pieces);
-  const isWhole = whole.length === bytes && createHash("sha256").update(whole).digest("hex") === digest;
-  return isWhole ? ok({ header: header.value, bundle: whole }) : refusedError(deps, row, "the files", "not_authentic");
+  const isWhole = whole.length === bytes && digestOf(whole) === digest;
+  return isWhole ? ok({ header: header.value, bundle: whole }) : refusedError(deps, row, "not_authentic");
 }
 
 /** Files that the session does not name must be sealed after it, by the same clock. */
@@ -198,10 +210,9 @@ const refusalReasons = {
 function refusedError(
   { runtime }: PullDeps,
   { device, id: session }: SessionElsewhere,
-  what: string,
   code: keyof typeof refusalReasons,
 ): { readonly ok: false; readonly error: Failure } {
-  runtime.log("warn", "a record of another machine is refused", { device, session, what, code });
+  runtime.log("warn", "files of another machine are refused", { device, session, code });
   runtime.store.keep(countRefused);
-  return err({ code: "refused", message: `refused of ${session}: ${what}, ${refusalReasons[code]}` });
+  return err({ code: "refused", message: `refused of ${session}: the files, ${refusalReasons[code]}` });
 }

@@ -12,10 +12,10 @@ const heads = sessionsElsewhere.without("hash", "body");
 const states = sessionsElsewhere.pick("hash", "body");
 const keys = sessionsElsewhere.pick("workspace", "device", "id");
 
-type Content = Pick<
-  SessionContent,
-  "replaces" | "sealedAt" | "checkpoints" | "missingCheckpoint" | "words" | "tasks" | "files"
->;
+/** Fields of a record that are kept as they are. */
+export const sealedFields = ["replaces", "sealedAt", "checkpoints", "missingCheckpoint", "tasks", "files"] as const;
+
+type Content = Pick<SessionContent, (typeof sealedFields)[number] | "words">;
 
 /** Facts of a sealed record that have no column. Stored as JSON: add fields as optional. */
 export interface SealedFacts extends Content {

@@ -5,12 +5,10 @@ import type { SyncCounts, SyncNotes } from "../../contract/machine/workspaces.ts
 import { err, ok, type Result } from "../../shared/result.ts";
 import { isSameWorkspace, readEdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { FilesSender, type FilesMode } from "./files-sender.ts";
-import { readKeys } from "./key-ring.ts";
 import { pull } from "./pull.ts";
-import { RecordSender, type Sent, type SyncTarget } from "./record-sender.ts";
-import { addWrongKeyNotice, clearWrongKey, readNotes, writeNotes } from "./sync-status.ts";
+import { RecordSender, type Sent, type SynchronizerOptions, type SyncTarget } from "./record-sender.ts";
+import { addWrongKeyNotice, clearWrongKey, readNotes, syncKeys, writeNotes } from "./sync-status.ts";
 import type { Failure } from "../../contract/errors.ts";
-import type { SynchronizerOptions } from "./sync-deps.ts";
 import { isWithin } from "../../shared/known-time.ts";
 
 export interface SyncReport extends SyncCounts {
@@ -102,19 +100,12 @@ export class SyncRound {
     if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
     if (asked && (edge.value === null || !isSameWorkspace(edge.value, asked))) {
       const own = edge.value === null ? "no workspace" : `${edge.value.url}, workspace ${edge.value.workspace}`;
-      const message = `the host of this machine syncs with ${own}, as the environment it was started in says; \`shim host stop\` ends it, and a repeat starts one in this environment`;
+      const message = `the host of this machine syncs with ${own}, as the environment it was started in says; \`shim call host.stop\` ends it, and a repeat starts one in this environment`;
       return err({ code: "other_workspace", message });
     }
     if (edge.value === null) return err({ code: "no_edge", message: "this machine has joined no workspace" });
-    const { workspace } = edge.value;
-    if (runtime.store.read((sql) => joinPreferences.read(sql, workspace), null)?.isSynced === false)
-      return err({
-        code: "no_sync",
-        message: "this machine has joined with --no-sync; `shim workspace key set` begins to sync",
-      });
-    const keyRing = readKeys(runtime.paths.home, edge.value, runtime.env);
-    if (!keyRing.ok) return err({ code: "no_key", message: keyRing.error });
-    if (keyRing.value === null) return err({ code: "no_key", message: "this machine has no key of the workspace" });
+    const keyRing = syncKeys(runtime, edge.value);
+    if (!keyRing.ok) return keyRing;
     return ok({ edge: edge.value, keyRing: keyRing.value, call: connect(edge.value, this.#abortController.signal) });
   }
 

@@ -2,6 +2,11 @@ import type { SyncNotes, SyncStatus } from "../../contract/machine/workspaces.ts
 import * as meta from "../../store/meta.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
+import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { err, type Result } from "../../shared/result.ts";
+import * as joinPreferences from "./join-preferences.ts";
+import { requireKeys, type KeyRing } from "./key-ring.ts";
 import * as devices from "./device.ts";
 import * as changes from "./pending-changes.ts";
 import * as sentRecords from "./sent-records.ts";
@@ -15,15 +20,29 @@ export interface KeptHere {
 export function syncStatus(sql: Sql): SyncStatus | null {
   const device = devices.get(sql);
   if (!device) return null;
-  const [oldest] = sql.all<{ at: number | null }>("SELECT min(at) AS at FROM sync_changes");
+  const { count: backlog, oldestAt } = changes.waitingChanges(sql);
   return {
     device: device.device,
     keyId: device.keyId,
-    backlog: changes.count(sql),
-    oldestAt: oldest?.at ?? null,
+    backlog,
+    oldestAt,
     notes: readNotes(sql),
     files: sentRecords.counts(sql),
   };
+}
+
+/** The keys by which a machine syncs with a workspace, or why it does not. */
+export function syncKeys(
+  { store, paths, env }: Pick<Runtime, "store" | "paths" | "env">,
+  edge: EdgeWorkspace,
+): Result<KeyRing> {
+  if (store.read((sql) => joinPreferences.read(sql, edge.workspace), null)?.isSynced === false)
+    return err({
+      code: "no_sync",
+      message: "this machine has joined with --no-sync; `shim workspace key set` begins to sync",
+    });
+  const keys = requireKeys(paths.home, edge, env);
+  return keys.ok ? keys : err({ code: "no_key", message: keys.error });
 }
 
 const metaKey = "sync_notes";

@@ -9,7 +9,7 @@ import { fullJitter } from "../../shared/async-work.ts";
 import { err } from "../../shared/result.ts";
 import { exceptStoreErrors, StoreError } from "../../store/store-error.ts";
 import { SyncRound, type RoundOptions, type SyncReport } from "./sync-round.ts";
-import type { Connect, OnPulled, SynchronizerOptions } from "./sync-deps.ts";
+import type { SynchronizerOptions } from "./record-sender.ts";
 
 /** Poll interval in ms while not joined, or after a user's error. */
 const idlePollEveryMs = 2_000;
@@ -177,12 +177,14 @@ export class StateSynchronizer {
   }
 }
 
+type OnPulled = SynchronizerOptions["onPulled"];
+
 /** A push of four megabytes can take long. */
 const timeoutMs = 60_000;
 
 export function createSynchronizer(runtime: Runtime, onPulled: OnPulled): StateSynchronizer {
   const platform = nodePlatform();
-  const connect: Connect = ({ url, workspace, token }, signal) => {
+  const connect: SynchronizerOptions["connect"] = ({ url, workspace, token }, signal) => {
     // Sealed content fits no frame, and the sync repeats by itself.
     const client = WorkspaceClient.open({ edge: url, workspace, token, connectsFor: "chat", signal }, platform);
     if (!client.ok) return () => Promise.resolve(err({ code: "edge_unusable", message: client.error }));

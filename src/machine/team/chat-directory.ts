@@ -8,14 +8,14 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { oneLine } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { ok, type Result } from "../../shared/result.ts";
 import * as life from "../sessions/life/row.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import { type EnvelopeSubject, open, seal } from "../sharing/envelope.ts";
 import { findProject, checkoutKey } from "../sharing/find-project.ts";
-import { type KeyRing, readKeys } from "../sharing/key-ring.ts";
+import { type KeyRing, readKeys, requireKeys } from "../sharing/key-ring.ts";
 
 /** Plain names on one machine; at an edge keyed hashes, the rest sealed. */
 export interface Naming {
@@ -69,33 +69,27 @@ class SealedNaming implements Naming {
     this.#runtime = runtime;
     this.#identity = identity;
     this.#edge = edge;
-    const keys = this.#readKeys();
+    const keys = readKeys(runtime.paths.home, edge, runtime.env);
     if (!keys.ok) runtime.log("error", "the keys of the workspace are not used", { reason: keys.error });
   }
 
   /** Not cached: a key may be replaced during a chat. */
-  #readKeys(): Result<KeyRing | null, string> {
-    return readKeys(this.#runtime.paths.home, this.#edge, this.#runtime.env);
-  }
-
-  #readKeyRing(): KeyRing | null {
-    const keys = this.#readKeys();
-    return keys.ok ? keys.value : null;
+  #readKeys(): Result<KeyRing, string> {
+    return requireKeys(this.#runtime.paths.home, this.#edge, this.#runtime.env);
   }
 
   async project(root: string): Promise<Result<string, string>> {
     const keys = this.#readKeys();
     if (!keys.ok) return keys;
-    if (!keys.value) return err("this machine has no key of the workspace; `shim workspace key set` stores it here");
     const { workspace, machine } = this.#identity;
     return ok(await findProject(this.#runtime, { workspace, machine, key: keys.value.current }, root));
   }
 
   async metadata(session: Session): Promise<Record<string, Json>> {
-    const keyRing = this.#readKeyRing();
-    if (!keyRing) return {};
-    const card = this.#card(keyRing, session);
-    return { ...(await this.#projectFields(keyRing, session)), ...(card === null ? {} : { card }) };
+    const keys = this.#readKeys();
+    if (!keys.ok) return {};
+    const card = this.#card(keys.value, session);
+    return { ...(await this.#projectFields(keys.value, session)), ...(card === null ? {} : { card }) };
   }
 
   async #projectFields({ current }: KeyRing, { project: root }: Session): Promise<Record<string, Json>> {
@@ -107,10 +101,10 @@ class SealedNaming implements Naming {
   }
 
   titleOf({ chat, machine, metadata }: Pick<Chat, "chat" | "machine" | "metadata">): string | null {
-    const keyRing = this.#readKeyRing();
+    const keys = this.#readKeys();
     const { card } = metadata;
-    if (!keyRing || typeof card !== "string") return null;
-    const opened = open(keyRing.keys, this.#subject(chat, machine), card);
+    if (!keys.ok || typeof card !== "string") return null;
+    const opened = open(keys.value.keys, this.#subject(chat, machine), card);
     if (!opened.ok) return null;
     // Another version of SHIM may have written it.
     const { title } = JSON.parse(Buffer.from(opened.value).toString("utf8")) as { readonly title?: unknown };

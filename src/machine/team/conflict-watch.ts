@@ -13,10 +13,9 @@ import { branchSwitches, gitFolders, readHead } from "../../snapshots/git-head.t
 import { userGit } from "../../snapshots/git.ts";
 import { findMissing } from "../../snapshots/restore-files.ts";
 import { teamConflicts } from "../../store/team-tables.ts";
-import { seeOne, reachFrom, type Reach } from "../recovery/elsewhere/candidates.ts";
+import { projectOf, seeOne, reachFrom, type Reach } from "../recovery/elsewhere/candidates.ts";
 import { pathOf } from "../sessions/entries.ts";
 import { fetchFiles, fetchHeader } from "../sharing/sealed-records.ts";
-import { findProject } from "../sharing/find-project.ts";
 import * as others from "../sharing/sessions-elsewhere.ts";
 import { switchNews } from "./team-news.ts";
 import * as reservationTable from "../sessions/reservation-table.ts";
@@ -83,9 +82,7 @@ class ChatsElsewhere {
   /** Chats in the project of a work tree, which the workspace names the same on each machine. */
   async inProject(all: readonly ChatElsewhere[], root: string): Promise<ChatElsewhere[]> {
     if (this.#reach === null || all.length === 0) return [];
-    const { workspace, keys, machine } = this.#reach;
-    const naming = { workspace, key: keys.current, machine };
-    const project = await findProject(this.#runtime, naming, realPath(root));
+    const project = await projectOf(this.#reach, realPath(root));
     return all.filter(({ row }) => row.projectName === project);
   }
 

@@ -73,8 +73,6 @@ export function deliverAtStop(sql: Sql, now: number, session: string, maxPerHour
   return deliver(sql, now, session, rows, introduction);
 }
 
-/** Several messages of the user, each of which has room. */
-
 /** The user's own words from elsewhere than the chat's terminal, once; null: there are none. */
 export function deliverUserWords(sql: Sql, now: number, session: string): string | null {
   const fence = `shim-user-message-${session.slice(0, 8)}`;

@@ -51,7 +51,7 @@ export function toRealLeasePath(root: string, input: string): Result<string, str
 /** Resources of leases on files: "file:<project>/<path>". */
 const resourcePrefix = "file:";
 
-export function toResource(project: string, path: string): string {
+function toResource(project: string, path: string): string {
   return `${resourcePrefix}${project}/${path}`;
 }
 

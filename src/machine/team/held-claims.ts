@@ -94,20 +94,22 @@ export class HeldClaims {
   }
 
   fail(held: HeldTask, reason: string, isRetryable: boolean): Promise<ReportResult> {
-    const heartbeat = { ...this.#heartbeat(held, this.newestCheckpoint()), progress: { note: reason } };
-    return this.#outbox.call("tasks.nack", { ...this.#attempt(held), reason, isRetryable }, (sql) => {
-      this.#remove(sql, held);
-      this.#outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
-    });
+    const report = { ...this.#attempt(held), reason, isRetryable };
+    return this.#outbox.call("tasks.nack", report, this.#leave(held, { progress: { note: reason } }));
   }
 
-  /** Gives the task back with the newest checkpoint; it costs no attempt. */
+  /** Gives the task back; it costs no attempt. */
   release(held: HeldTask, reason: string): Promise<SendResult<"tasks.release">> {
-    const heartbeat = this.#heartbeat(held, this.newestCheckpoint());
-    return this.#outbox.call("tasks.release", { ...this.#attempt(held), reason }, (sql) => {
+    return this.#outbox.call("tasks.release", { ...this.#attempt(held), reason }, this.#leave(held));
+  }
+
+  /** Removes the task from the chat, and has the newest checkpoint sent with it. */
+  #leave(held: HeldTask, more: { readonly progress?: Progress } = {}): (sql: Sql) => void {
+    const heartbeat = { ...this.#heartbeat(held, this.newestCheckpoint()), ...more };
+    return (sql) => {
       this.#remove(sql, held);
       this.#outbox.enqueue(sql, "tasks.heartbeat", heartbeat);
-    });
+    };
   }
 
   hasNewCheckpoint(): boolean {

@@ -17,19 +17,13 @@ import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { acquireLease } from "../recovery/incomplete/session-lease.ts";
-import type { ChatDirectory, Naming } from "./chat-directory.ts";
+import { createNaming, type ChatDirectory, type Naming } from "./chat-directory.ts";
 import { type ChatParts, forgetHeld, type Holding, Leadership } from "./holdings.ts";
 import { FileReservations } from "./file-reservations.ts";
 import { HeldClaims, TaskClaims } from "./held-claims.ts";
 import { settleHandedOver } from "./handed-over.ts";
 import { messageInbox, countQueued, Outbox } from "./messages.ts";
-import {
-  attestDeath,
-  workspaceWatch,
-  type TeamConnection,
-  type WatchOptions,
-  type WorkspaceWatch,
-} from "./workspace-watch.ts";
+import { attestDeath, workspaceWatch, type WatchOptions, type WorkspaceWatch } from "./workspace-watch.ts";
 import { isDead } from "../sessions/life/presence.ts";
 import type { Life } from "../../contract/work-state.ts";
 
@@ -37,7 +31,7 @@ export interface TeamOptions extends WatchOptions {
   /** Key of the process whose end is the session's end. */
   readonly processOf: (session: Session) => string;
   /** Made for each chat. */
-  readonly otherMachines: (connection: TeamConnection) => (sessionId: string) => Promise<void>;
+  readonly otherMachines: (openedLink: OpenedLink) => (sessionId: string) => Promise<void>;
 }
 
 const rejoinAfterMs = 10_000;
@@ -85,20 +79,19 @@ export class TeamChat {
   #cancelRetry: () => void = () => undefined;
   #unsubscribes: (() => void)[] = [];
 
-  constructor(options: TeamOptions, connection: TeamConnection, session: Session) {
+  constructor(options: TeamOptions, openedLink: OpenedLink, session: Session) {
     const { runtime, platform } = options;
-    const { openedLink, naming } = connection;
     const { link, workspace, edge } = openedLink;
-    const watch = workspaceWatch(options, connection);
+    const watch = workspaceWatch(options, openedLink);
     const sessionId = session.id;
     this.sessionId = sessionId;
     this.openedLink = openedLink;
-    this.naming = naming;
+    this.naming = createNaming(runtime, openedLink);
     this.watch = watch;
     this.directory = watch.directory;
     this.#runtime = runtime;
     this.#platform = platform;
-    this.#checkOtherMachines = options.otherMachines(connection);
+    this.#checkOtherMachines = options.otherMachines(openedLink);
     this.#process = options.processOf(session);
     const parts: ChatParts = {
       runtime,

@@ -37,9 +37,9 @@ export class Team {
   async chatFor(session: Session): Promise<Result<TeamChat>> {
     let chat = this.#chats.get(session.id);
     if (!chat) {
-      const connection = this.#options.open();
-      if (!connection.ok) return err({ code: "edge_unusable", message: `${connection.error}.` });
-      chat = new TeamChat(this.#options, connection.value, session);
+      const opened = this.#options.open();
+      if (!opened.ok) return err({ code: "edge_unusable", message: `${opened.error}.` });
+      chat = new TeamChat(this.#options, opened.value, session);
       this.#chats.set(session.id, chat);
     }
     const joined = await chat.join();
@@ -56,8 +56,8 @@ export class Team {
   reader(): OpenedLink | null {
     const [chat] = this.#chats.values();
     if (chat) return chat.openedLink;
-    const connection = this.#reader ? null : this.#options.open();
-    if (connection?.ok) this.#reader = connection.value.openedLink;
+    const opened = this.#reader ? null : this.#options.open();
+    if (opened?.ok) this.#reader = opened.value;
     return this.#reader;
   }
 

@@ -15,21 +15,16 @@ import type { Store } from "../../store/store.ts";
 import { recordDeath } from "../recovery/incomplete/deaths.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { ChatDirectory, type Naming } from "./chat-directory.ts";
+import { ChatDirectory, createNaming } from "./chat-directory.ts";
 import { listFileLeases, toReservation, formatResource } from "./file-reservations.ts";
 import { forgetHeld, Holdings, type Holder } from "./holdings.ts";
 import { countQueued, Outbox } from "./messages.ts";
 import * as reservationTable from "../sessions/reservation-table.ts";
 
-export interface TeamConnection {
-  readonly openedLink: OpenedLink;
-  readonly naming: Naming;
-}
-
 export interface WatchOptions {
   readonly runtime: Runtime;
   readonly platform: Pick<Platform, "clock" | "setTimer" | "random">;
-  readonly open: () => Result<TeamConnection, string>;
+  readonly open: () => Result<OpenedLink, string>;
   readonly onSyncHint: (isDeath: boolean) => void;
 }
 
@@ -49,13 +44,13 @@ const leaderPrefix = "$leader/";
 
 const ofStore = new WeakMap<Store, Map<string, WorkspaceWatch>>();
 
-/** The one of this process for the workspace of a connection. */
-export function workspaceWatch(options: WatchOptions, { openedLink, naming }: TeamConnection): WorkspaceWatch {
+/** The one of this process for the workspace of a link. */
+export function workspaceWatch(options: WatchOptions, openedLink: OpenedLink): WorkspaceWatch {
   const { workspace, machine, edge } = openedLink;
   const known = ofStore.get(options.runtime.store) ?? new Map<string, WorkspaceWatch>();
   ofStore.set(options.runtime.store, known);
   const key = JSON.stringify([edge?.url, workspace, machine]);
-  const watch = known.get(key) ?? new WorkspaceWatch(options, openedLink, naming);
+  const watch = known.get(key) ?? new WorkspaceWatch(options, openedLink);
   known.set(key, watch);
   return watch;
 }
@@ -80,12 +75,13 @@ export class WorkspaceWatch {
   #reportedAt = Number.NEGATIVE_INFINITY;
   #hasUnserved = false;
 
-  constructor(options: WatchOptions, { workspace, machine }: OpenedLink, naming: Naming) {
+  constructor(options: WatchOptions, openedLink: OpenedLink) {
+    const { workspace, machine } = openedLink;
     const { runtime, platform } = options;
     this.#options = options;
     this.workspace = workspace;
     this.holdings = new Holdings({ runtime, platform, workspace, holders: this.#chats });
-    this.directory = new ChatDirectory(runtime, () => this.#opened?.link, machine, naming);
+    this.directory = new ChatDirectory(runtime, () => this.#opened?.link, machine, createNaming(runtime, openedLink));
   }
 
   add(chat: WatchedChat): void {
@@ -94,7 +90,7 @@ export class WorkspaceWatch {
     if (this.#opened) return void this.#refreshFiles();
     const opened = this.#options.open();
     if (!opened.ok) return this.#options.runtime.log("error", "team", { reason: opened.error });
-    const { link } = (this.#opened = opened.value.openedLink);
+    const { link } = (this.#opened = opened.value);
     this.#unfollow = [
       link.onLost(() => this.#close()),
       link.onSyncHint(this.#options.onSyncHint),
@@ -253,7 +249,7 @@ export class WorkspaceWatch {
     const { runtime, platform } = this.#options;
     const opened = this.#options.open();
     if (!opened.ok) return false;
-    const { link, machine, workspace } = opened.value.openedLink;
+    const { link, machine, workspace } = opened.value;
     const session = runtime.store.read((sql) => sessions.get(sql, sessionId), null);
     const client = session?.client.slice(0, 200) || "unknown";
     const registered = await link.register({ chat, session: sessionId, process, machine, client, capacity: 0 });

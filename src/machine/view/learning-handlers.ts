@@ -1,4 +1,3 @@
-import type { Failure } from "../../contract/errors.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ExperimentView } from "../../contract/machine/learning.ts";
@@ -7,7 +6,7 @@ import type { MachineTrial } from "../../contract/learning.ts";
 import { findOpportunities, type Opportunities } from "../../learning/experiments/opportunities/find-opportunities.ts";
 import { parseVariants, usualVariants } from "../../learning/experiments/parameters.ts";
 import { replayReport } from "../../learning/experiments/replay/replay.ts";
-import { isRunning } from "../../learning/experiments/trials.ts";
+import { isRunning, withoutTried } from "../../learning/experiments/trials.ts";
 import { findWeek, weekOf, weeklyReport } from "../../learning/experiments/weekly-report.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -62,21 +61,14 @@ export const learningHandlers = {
     if (all === (experiment !== undefined)) return err({ code: "bad_input", message: "name an experiment, or --all." });
     const runtime = await load();
     if (experiment !== undefined) {
-      const ended = endByHand(runtime, experiment, false, by);
+      const ended = endByHand(runtime, experiment, by);
       return ended.ok ? ok({ stopped: [ended.value] }) : ended;
     }
     setOff(runtime, runtime.now(), by);
-    const stopped: ExperimentView[] = [];
-    let problem: Failure | null = null;
-    for (const { id } of runtime.store.read((sql) => list(sql), []).filter(isRunning)) {
-      const ended = endTrial(runtime, id, false, "stopped by hand, with all", by);
-      if (ended?.ok === true) stopped.push(viewTrial(runtime, ended.value));
-      if (ended?.ok === false) problem = ended.error;
-    }
-    return problem === null ? ok({ stopped }) : err(problem);
+    const running = runtime.store.read((sql) => list(sql), []).filter(isRunning);
+    const ended = running.flatMap(({ id }) => endTrial(runtime, id, "stopped by hand, with all", by) ?? []);
+    return ok({ stopped: ended.map((one) => viewTrial(runtime, one)) });
   },
-  "experiments.revert": async ({ runtime, by = "command line" }, { experiment }) =>
-    endByHand(await runtime(), experiment, true, by),
   async "experiments.allow"({ runtime, by = "command line" }) {
     setOff(await runtime(), null, by);
     return ok({});
@@ -169,7 +161,9 @@ async function examine({ runtime: load }: HandlerContext, given?: number): Promi
     offers,
     storeBytes: machineMetrics(runtime).find(({ name }) => name === "shim_store_bytes")?.value ?? 0,
   });
-  return { ...found, since, until: now, recorded: sessions.map(({ session }) => session) };
+  const trials = runtime.store.read((sql) => list(sql), []);
+  const findings = withoutTried(found.findings, trials, now);
+  return { ...found, findings, since, until: now, recorded: sessions.map(({ session }) => session) };
 }
 
 /** The counts of findings become a metric, until their evidence has left the window. */
@@ -218,13 +212,11 @@ function findTrial({ store }: Runtime, prefix: string): Result<MachineTrial> {
   return pickOne(matching, prefix, trialKind);
 }
 
-function endByHand(runtime: Runtime, prefix: string, isRevert: boolean, by: By): Result<ExperimentView> {
+function endByHand(runtime: Runtime, prefix: string, by: By): Result<ExperimentView> {
   const found = findTrial(runtime, prefix);
   if (!found.ok) return found;
-  const ended = endTrial(runtime, found.value.id, isRevert, isRevert ? "reverted by hand" : "stopped by hand", by);
-  if (ended === null) {
-    const { id, state } = viewTrial(runtime, found.value);
-    return err({ code: "ended", message: `${id} has ended: ${state}.` });
-  }
-  return ended.ok ? ok(viewTrial(runtime, ended.value)) : ended;
+  const ended = endTrial(runtime, found.value.id, "stopped by hand", by);
+  if (ended !== null) return ok(viewTrial(runtime, ended));
+  const { id, state } = viewTrial(runtime, found.value);
+  return err({ code: "ended", message: `${id} has ended: ${state}.` });
 }

@@ -4,6 +4,7 @@ import type { Readings } from "../../contract/readings.ts";
 import { schemaState } from "../../shared/migrate.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import * as notices from "../../store/notices.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { survey } from "../../store/spool.ts";
 import { mayBeContinued } from "../sessions/ending/ending.ts";
@@ -11,6 +12,8 @@ import * as life from "../sessions/life/row.ts";
 import { activityOf } from "../sessions/life/questions.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import * as sessions from "../sessions/sessions.ts";
+import { waitingChanges } from "../sharing/pending-changes.ts";
+import { waitingCalls } from "../team/messages.ts";
 import { countByState } from "../learning/machine-trials.ts";
 import { assess } from "../../learning/policy/risk.ts";
 import { countsOfLastRun } from "../learning/review-schedule.ts";
@@ -138,17 +141,11 @@ function experimentSamples(sql: Sql): Sample[] {
 }
 
 function backlog(sql: Sql, now: number): Sample[] {
-  const [row] = sql.all<{ changes: number; since: number; calls: number; notices: number }>(
-    `SELECT count(*) AS changes, ifnull(min(at), ?) AS since, (SELECT count(*) FROM team_calls) AS calls,
-       (SELECT count(*) FROM notices WHERE acknowledgedAt IS NULL) AS notices
-     FROM sync_changes`,
-    now,
-  );
-  const { changes, since, calls, notices } = row ?? { changes: 0, since: now, calls: 0, notices: 0 };
+  const { count, oldestAt } = waitingChanges(sql);
   return [
-    gauge("shim_sync_backlog_changes", changes),
-    gauge("shim_sync_backlog_age_seconds", Math.max(0, now - since) / 1_000),
-    gauge("shim_queued_calls", calls),
-    gauge("shim_notices", notices),
+    gauge("shim_sync_backlog_changes", count),
+    gauge("shim_sync_backlog_age_seconds", Math.max(0, now - (oldestAt ?? now)) / 1_000),
+    gauge("shim_queued_calls", waitingCalls(sql).count),
+    gauge("shim_notices", notices.list(sql).length),
   ];
 }

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { limitNote } from "../sessions/usage/at-limit.ts";
-import { switchedOff } from "./request-handlers.ts";
+import { switchedOff } from "../sessions/requests.ts";
 import type { CallOperation } from "../context/operation-context.ts";
 import type { Workspace } from "../sharing/operations/workspace.ts";
 import type { Handlers, HandlerContext } from "../recovery/handler-context.ts";
@@ -220,11 +220,13 @@ export const pageHandlers = {
       const all = timeline(content, promptNumbers(sql, session.id), (text) => text).toReversed();
       const { lines, isWhole } = withinBudget(all.slice(0, maxLines));
       return {
-        row: toFleetRow(view, now, chat),
+        row: {
+          ...toFleetRow(view, now, chat),
+          resumeCommand: view.isAlive ? null : `${command} resume ${view.shortId}`,
+        },
         timeline: lines.map(({ at, ...line }) => Object.assign(line, { ageMs: now - at })),
         isAll: all.length <= maxLines && isWhole,
         checkpoints: view.checkpoints,
-        resumeCommand: view.isAlive ? null : `${command} resume ${view.shortId}`,
         forkCommand: `${command} fork ${view.shortId} --at`,
         isAlive: view.isAlive,
         cannotWrite: runtime.config.answers.isEnabled ? null : switchedOff,

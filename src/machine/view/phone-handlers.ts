@@ -19,6 +19,7 @@ import { oneLine } from "../../shared/format.ts";
 import { changePhones, readPhones, type Offered, type PairedPhone, newPushKeys } from "../sharing/phones/phone-file.ts";
 import { requireCoordinator } from "../sharing/operations/membership.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
+import { pickOne } from "../recovery/resolve-id.ts";
 import { isByChat } from "./request-handlers.ts";
 
 export const phoneHandlers: Pick<
@@ -114,14 +115,14 @@ export const phoneHandlers: Pick<
 
   async "phones.remove"(context, { phone: given }) {
     const { phones } = readPhones(context.paths.home);
-    const found = phones.filter(({ id, name }) => id.startsWith(given) || name === given);
-    const [phone] = found;
-    if (phone === undefined)
-      return err({ code: "not_found", message: `no phone is paired as ${given}. \`shim phones list\` lists them.` });
-    if (found.length > 1) {
-      const candidates = found.map(({ id, name }) => `${id.slice(0, 8)} ${name}`);
-      return err({ code: "ambiguous", message: `${given} names several phones.`, candidates });
-    }
+    const named = phones.filter(({ id, name }) => id.startsWith(given) || name === given);
+    const found = pickOne(named, given, {
+      what: "phone",
+      list: "shim phones list",
+      describe: ({ id, name }) => `${id.slice(0, 8)}  ${name}`,
+    });
+    if (!found.ok) return found;
+    const phone = found.value;
     change(context, (file) => ({ ...file, phones: file.phones.filter(({ id }) => id !== phone.id) }));
     const removed = await relayOf(edgeOf(context), phone)?.remove(phone.id);
     const isEndedThere = removed !== undefined && (removed.ok || removed.error.code === "unknown_phone");

@@ -18,8 +18,8 @@ import * as journal from "../sessions/journal.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import * as news from "../sessions/news.ts";
 import { foldedText } from "../sessions/request-text.ts";
-import { answered, endIfRun, isLast, resultOf, type SentRequest } from "../sessions/requests.ts";
-import { shortSessionId } from "../sessions/session-identity.ts";
+import { answered, endIfRun, isLast, resultOf, switchedOff, type SentRequest } from "../sessions/requests.ts";
+import { shownNames } from "../sessions/session-identity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as devices from "../sharing/device.ts";
 import * as pendingChanges from "../sharing/pending-changes.ts";
@@ -33,7 +33,7 @@ export const requestHandlers = {
     const runtime = await load();
     const { config, permissions, now, store } = runtime;
     endRequests(runtime);
-    const open = permissions.list(now());
+    const open = config.answers.isEnabled ? permissions.list(now()) : [];
     const recent = answered(permissions).filter(({ answer }) => isWithin(now() - answer.at, shownAnswerMs));
     const requests = store.read((sql) => open.map((one) => toShown(sql, runtime, one)), []);
     const answers = store.read((sql) => recent.map((one) => toGiven(sql, runtime, one)), []);
@@ -111,8 +111,6 @@ function refusal({ config }: Runtime, context: HandlerContext): Result<never> | 
     : null;
 }
 
-export const switchedOff = "answers from elsewhere are off. `shim config set answers.isEnabled true` allows them.";
-
 const endTexts: Readonly<Record<Exclude<RequestEnd, "answered">, string>> = {
   runs: "its terminal had allowed it, and its command was seen to run",
   ran: "its terminal had allowed it, and the call has run",
@@ -186,9 +184,8 @@ function whose(
   sql: Sql,
   { session, tool }: PermissionRequest,
 ): Pick<OpenRequest, "session" | "shortId" | "title" | "tool"> {
-  const row = sessions.get(sql, session);
-  const title = row && sessions.displayTitle(row);
-  return { session, shortId: shortSessionId(sql, session), title: title && revealed(title), tool: revealed(tool) };
+  const { shortId, title } = shownNames(sql, session);
+  return { session, shortId, title: title && revealed(title), tool: revealed(tool) };
 }
 
 /** An answer, and what came of it, are shown for so long. */

@@ -30,7 +30,7 @@ import {
 import { toSessionView, timeline, describeEntry } from "../recovery/session-view.ts";
 import type { CheckpointGroup } from "../../contract/machine/sessions.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { shortCheckpointId, shortSessionId } from "../sessions/session-identity.ts";
+import { shortCheckpointId, shownNames } from "../sessions/session-identity.ts";
 import { readFileLines, writeLines } from "../../platform/data-files.ts";
 import { listBackups } from "../../store/backup.ts";
 import { backUp } from "../../store/copy-store.ts";
@@ -39,8 +39,8 @@ import { sessionDocument } from "../sessions/transcripts/session-document.ts";
 import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { forget, isPurgePending, purge, type ForgetTarget } from "./keeping/forget.ts";
-import { findElsewhere, listElsewhere } from "../recovery/elsewhere/candidates.ts";
-import { projectOf, toViews } from "../recovery/other-machines.ts";
+import { findElsewhere, listElsewhere, projectOf } from "../recovery/elsewhere/candidates.ts";
+import { toViews } from "../recovery/other-machines.ts";
 import { isAlive } from "../sessions/life/presence.ts";
 import { pickFields } from "../../shared/json-fields.ts";
 
@@ -134,13 +134,10 @@ function checkpointGroups(
   limits: Readonly<Record<"sessions" | "perSession", number>>,
 ): CheckpointGroup[] {
   return checkpoints.sessionsWith(sql, { ...filter, limit: limits.sessions }).map(({ session: sessionId, total }) => {
-    const session = sessions.get(sql, sessionId);
     const newest = checkpoints.search(sql, { ...filter, session: sessionId, limit: limits.perSession });
-    return {
+    return Object.assign(shownNames(sql, sessionId), {
       id: sessionId,
-      shortId: shortSessionId(sql, sessionId),
-      title: session && sessions.displayTitle(session),
-      project: session?.project ?? null,
+      project: sessions.get(sql, sessionId)?.project ?? null,
       total,
       checkpoints: newest.map((one) =>
         Object.assign(one, {
@@ -148,7 +145,7 @@ function checkpointGroups(
           contents: checkpoints.readContents(sql, one),
         }),
       ),
-    };
+    });
   });
 }
 

@@ -1,8 +1,7 @@
 import type { UsageLine } from "../../contract/machine/usage.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { shortSessionId } from "../sessions/session-identity.ts";
-import * as sessions from "../sessions/sessions.ts";
+import { shownNames } from "../sessions/session-identity.ts";
 import { emptyLine, sum, usageBy } from "../sessions/usage/ledger.ts";
 import type { Handlers } from "../recovery/handler-context.ts";
 import { estimateRange } from "../../learning/routing/tokens.ts";
@@ -46,9 +45,8 @@ export const usageHandlers = {
 
 function sessionNames(sql: Sql, id: string | null): { readonly shortId?: string; readonly title?: string } {
   if (id === null) return {};
-  const session = sessions.get(sql, id);
-  const title = session && sessions.displayTitle(session);
-  return { shortId: shortSessionId(sql, id), ...(title === null ? {} : { title }) };
+  const { shortId, title } = shownNames(sql, id);
+  return { shortId, ...(title === null ? {} : { title }) };
 }
 
 function priceNote(model: string | null, price: number | null, asOf: string | null): string {

@@ -17,13 +17,22 @@ export type ProgramEnding =
   /** A usage limit; `waitMs` null: its end is not known. */
   | { readonly kind: "limited"; readonly waitMs: number | null; readonly reason: string };
 
-/** Distinguishes a crash from an intended end. @param isLeft it was asked to end */
+/** Exit codes of `shim` for wrong usage, what is not found, and a Node that it cannot use. */
+const deterministicCodes: ReadonlySet<number> = new Set([2, 3, 78]);
+
+/**
+ * Distinguishes a worker's crash from an intended end, and from one that a restart would repeat.
+ *
+ * @param isLeft it was asked to end
+ */
 export function endingOf(exit: ProgramExit, isLeft: boolean): ProgramEnding {
   if (isLeft) return { kind: "left" };
   if (exit.kind === "not_started") return { kind: "crashed", reason: `it cannot be started: ${exit.message}` };
   const { code } = exit;
   if (code === 0) return { kind: "finished" };
   if (isUserSignal(exit)) return { kind: "stopped" };
+  if (deterministicCodes.has(code))
+    return { kind: "failed", reason: `it ended with exit code ${code}, as it would again` };
   const how = code > 128 ? `it was ended by signal ${code - 128}` : `it ended with exit code ${code}`;
   return { kind: "crashed", reason: how };
 }

@@ -7,7 +7,7 @@ import { untilAborted } from "../../coordinator-client/edge/platform.ts";
 import type { OperationContext } from "../../machine/context/operation-context.ts";
 import { composeBrief } from "../../machine/recovery/brief/brief.ts";
 import { restoreById, type Restoration } from "../../machine/recovery/incomplete/restoration.ts";
-import { folderOf, planRelaunch } from "../../machine/recovery/relaunch.ts";
+import { planRelaunch } from "../../machine/recovery/relaunch.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { limitOf, ruleFor, waitAtLimit, whyStop, stoppedText } from "../../machine/sessions/usage/at-limit.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
@@ -148,7 +148,7 @@ class ChatWatch {
     if (!restoration) return;
     if (runtime.store.read((sql) => whyNotRestart(sql, runtime, restoration.session) !== null, true)) return;
     const plan = await planRelaunch(runtime, composeBrief(restoration, runtime.now()));
-    const cwd = folderOf(restoration);
+    const cwd = plan?.cwd;
     if (!plan || !cwd) {
       const message = `session ${id} cannot be restarted: its folder no longer exists`;
       return emit({ type: "problem", name, message });

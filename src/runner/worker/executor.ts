@@ -1,7 +1,4 @@
-import type * as z from "zod";
 import { isFolder } from "../../platform/paths.ts";
-import { formatIssues } from "../../shared/check-input.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
 import type { RemainingBudget, Usage } from "../../contract/budgets.ts";
 import type { ClaimedTask, Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
@@ -163,12 +160,6 @@ export type Failed = Extract<RunOutcome, { readonly kind: "failed" }>;
 /** @param isRetryable whether the same task may succeed later */
 export function failed(reason: string, isRetryable = false): Failed {
   return { kind: "failed", reason, isRetryable };
-}
-
-/** @returns the payload; the error ends a task whose payload is no such thing */
-export function readPayload<Schema extends z.ZodType>(schema: Schema, payload: Json): Result<z.output<Schema>, Failed> {
-  const read = schema.safeParse(payload ?? {});
-  return read.success ? ok(read.data) : err(failed(`the payload is not of this kind: ${formatIssues(read.error)}`));
 }
 
 export interface Executor {

@@ -10,9 +10,7 @@ import { fetchCommit, findCommit, gitInFolder } from "../../snapshots/user-repos
 import { TaskFolderError, type MergedInputs, type InputWork } from "./executor.ts";
 import type { WorkDeps } from "./machine-deps.ts";
 
-export type GetTask = (
-  input: InputOf<"tasks.get">,
-) => Promise<Result<OutputOf<"tasks.get">, { readonly message: string }>>;
+type GetTask = (input: InputOf<"tasks.get">) => Promise<Result<OutputOf<"tasks.get">, { readonly message: string }>>;
 
 /** Ends chains of joins. */
 const maxRead = 200;
@@ -58,11 +56,7 @@ function parseWork(task: number, result: Json): InputWork | null {
 type MissingWork = InputWork & { readonly reason: string | null };
 
 /** Fetches the commits that are not here. @returns those that are still missing */
-export async function fetchMissing(
-  git: Git,
-  remote: string | null,
-  works: readonly InputWork[],
-): Promise<MissingWork[]> {
+async function fetchMissing(git: Git, remote: string | null, works: readonly InputWork[]): Promise<MissingWork[]> {
   const missing: MissingWork[] = [];
   for (const work of works) {
     if ((await findCommit(git, work.commit)) !== null) continue;
@@ -72,7 +66,7 @@ export async function fetchMissing(
   return missing;
 }
 
-export function describeCommit({ commit, machine }: InputWork): string {
+function describeCommit({ commit, machine }: InputWork): string {
   return `commit ${commit.slice(0, 12)}${machine === null ? "" : ` of machine ${machine}`}`;
 }
 

@@ -66,7 +66,7 @@ function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
 }
 
 function Continue({ page }: { page: SessionPage }): JSX.Element {
-  const { resumeCommand: command } = page;
+  const { resumeCommand: command } = page.row;
   if (command !== null && backend.value?.kind === "phone")
     return (
       <p>

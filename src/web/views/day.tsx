@@ -31,36 +31,23 @@ export function DayView(): JSX.Element {
   );
 }
 
-const markWords: Readonly<Record<DayMark["kind"], string>> = {
-  died: "died",
-  ended: "ended",
-  continued: "continued",
-  compacted: "compacted",
-  conflict: "conflict",
-};
-const markKinds = Object.keys(markWords) as DayMark["kind"][];
-
 function Legend(): JSX.Element {
   return (
     <span class="legend">
-      <span class="works">
-        <svg aria-hidden="true">
-          <rect width="100%" height="100%" rx="2" />
-        </svg>
-        works
-      </span>
-      <span class="waits">
-        <svg aria-hidden="true">
-          <rect width="100%" height="100%" rx="2" />
-        </svg>
-        waits for you
-      </span>
-      {markKinds.map((kind) => (
+      {(["works", "waits"] as const).map((kind) => (
+        <span key={kind} class={kind}>
+          <svg aria-hidden="true">
+            <rect width="100%" height="100%" rx="2" />
+          </svg>
+          {stateWords[kind]}
+        </span>
+      ))}
+      {(Object.keys(shapes) as DayMark["kind"][]).map((kind) => (
         <span key={kind}>
           <svg aria-hidden="true">
             <Shape kind={kind} x="50%" />
           </svg>
-          {markWords[kind]}
+          {kind}
         </span>
       ))}
     </span>

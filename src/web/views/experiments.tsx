@@ -59,14 +59,13 @@ function ageOf(at: number, readAt: number): number {
   return Math.max(0, readAt - at);
 }
 
-function endOne(one: ExperimentView, { isRevert, consequence }: NonNullable<ExperimentView["ending"]>): Action {
+function endOne(one: ExperimentView, { consequence }: NonNullable<ExperimentView["ending"]>): Action {
   const { id: experiment } = one;
-  const verb = isRevert ? "Revert" : "Stop";
   return {
-    title: `${verb} ${experiment}, ${plain(changeOf(one))}?`,
+    title: `Stop ${experiment}, ${plain(changeOf(one))}?`,
     effect: [consequence, "It cannot be continued, only started anew."],
-    verb,
-    run: (requestId) => call(isRevert ? "experiments.revert" : "experiments.stop", { experiment }, requestId),
+    verb: "Stop",
+    run: (requestId) => call("experiments.stop", { experiment }, requestId),
     done: `${experiment} was ended.`,
   };
 }

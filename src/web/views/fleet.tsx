@@ -1,8 +1,8 @@
 import type { JSX } from "preact";
 import type { ForeseenConflict } from "../../contract/machine/team.ts";
 import type { Fleet, FleetRow } from "../../contract/machine/page.ts";
-import { stateWords, type ChatState } from "../../contract/chat-state.ts";
-import { requestsOf, toGroups, type FleetGroup, type FleetGroups } from "../fleet-groups.ts";
+import { stateWords, type ChatGroup, type ChatGroups, type ChatState } from "../../contract/chat-state.ts";
+import { requestsOf, toGroups } from "../fleet-groups.ts";
 import { count, dollars, plain, shortPath, splitPath, words } from "../format.ts";
 import { linkTo, query } from "../page-state.ts";
 import { Meter } from "../parts/charts.tsx";
@@ -94,7 +94,7 @@ const counted: readonly (readonly [state: ChatState, words: string])[] = [
   ["idle", "idle"],
 ];
 
-function Summary({ groups, fleet }: { groups: FleetGroups; fleet: Fleet }): JSX.Element {
+function Summary({ groups, fleet }: { groups: ChatGroups<FleetRow>; fleet: Fleet }): JSX.Element {
   const { costUsdToday, unpricedTokensToday } = fleet;
   const open = groups.projects.flatMap(({ rows }) => rows);
   const unpriced = unpricedTokensToday === 0 ? "" : `, and ${count(unpricedTokensToday, "token")} without a price`;
@@ -134,7 +134,7 @@ function Conflict({ one: { kind, path, chats } }: { one: ForeseenConflict }): JS
   );
 }
 
-function Project({ group: { project, machine, rows }, at }: { group: FleetGroup; at: number }): JSX.Element {
+function Project({ group: { project, machine, rows }, at }: { group: ChatGroup<FleetRow>; at: number }): JSX.Element {
   const [name, above] = project === null ? [machine === null ? "No project" : `On ${machine}`, ""] : splitPath(project);
   const id = `project-${rows[0]?.id ?? ""}`;
   return (

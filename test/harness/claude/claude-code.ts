@@ -67,7 +67,7 @@ export function startTerminal(options: ClaudeOptions) {
 
 const PROMPT_SIGN = "\u276F";
 /** Keys that come closer together are a paste, in which the return key is a new line. Below 100 ms it was seen to fail. */
-const PASTE_PAUSE_MS = 300;
+export const PASTE_PAUSE_MS = 300;
 
 export function findChild(pid: number, text: string): Promise<Child> {
   const found = (): Child | undefined => childrenOf(pid).find(({ command }) => command.join(" ").includes(text));
@@ -129,7 +129,7 @@ export function cleanEnv(options: Pick<ClaudeOptions, "home" | "modelUrl" | "env
 const DUMMY_KEY = "sk-ant-no-real-key-of-the-tests";
 
 /** Without these, a full screen Claude Code in a new home asks for a theme, for trust in the folder and for leave to use the key. */
-function skipFirstRunDialogs(home: string, cwd: string): void {
+export function skipFirstRunDialogs(home: string, cwd: string): void {
   const path = join(home, ".claude.json");
   const known: unknown = existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : {};
   mkdirSync(dirname(path), { recursive: true });

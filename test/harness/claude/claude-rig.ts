@@ -61,9 +61,10 @@ export class ClaudeRig extends ChatRig {
   }
 
   async typed(prompt: string, options: ChatOptions): Promise<ClientRun<Terminal> & { readonly id: string }> {
+    const before = this.sessions().length;
     const chat = await this.terminal(options);
     await chat.process.send(prompt);
-    return { ...chat, id: (await this.begun()).id };
+    return { ...chat, id: (await untilFound(() => this.sessions()[before], "a session")).id };
   }
 
   /** `claude -p` that is killed with -9 in the middle of its last tool. */

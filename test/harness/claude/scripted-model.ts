@@ -39,6 +39,9 @@ export interface ModelRequest {
 
 export type ScriptedModel = Awaited<ReturnType<typeof startScriptedModel>>;
 
+/** Of answers, over all scripts: a client may take two with one id for the same. */
+let serial = 0;
+
 /** Where the script has run out, so that a client never works on for ever. */
 const SCRIPT_ENDED = "The script has ended.";
 
@@ -53,7 +56,6 @@ export async function startScriptedModel(script: Script) {
   /** By `hold`: that a request has come, and that it may continue. */
   const gates = new Map<string, Record<"arrival" | "exit", PromiseWithResolvers<void>>>();
   const nextStep = play(script.steps);
-  let serial = 0;
 
   const gate = (name: string) => {
     const known = gates.get(name) ?? { arrival: Promise.withResolvers<void>(), exit: Promise.withResolvers<void>() };

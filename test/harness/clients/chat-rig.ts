@@ -184,10 +184,13 @@ export class ClientRig extends ChatRig {
     return this.ended(await this.start(...given));
   }
 
-  async atTool(prompt: string, steps: readonly Step[] = []): Promise<ClientRun> {
+  async atTool(prompt: string, steps: readonly Step[], session: string | null = null): Promise<ClientRun> {
     const endless = { tools: [this.client.shell(`exec ${longTool}`)] };
-    const run = await this.start(prompt, [...steps, endless]);
-    const isThere = (): boolean => this.processes().some(({ command }) => command.join(" ") === longTool);
+    // What an earlier death has left still runs.
+    const running = () => this.processes().filter(({ command }) => command.join(" ") === longTool);
+    const before = running().length;
+    const run = await this.start(prompt, [...steps, endless], session);
+    const isThere = (): boolean => running().length > before;
     await untilFound(isThere, () => `the command in ${this.client.name}: ${JSON.stringify(run.process.output)}`);
     return run;
   }

@@ -12,7 +12,7 @@ export interface RealClient {
   readonly pinned: installed.PinnedClient;
   /** Program with its arguments. @param session to resume; null: a new one */
   command(prompt: string, session: string | null, modelUrl: string): string[];
-  env(modelUrl: string): Record<string, string>;
+  env(modelUrl: string, home: string): Record<string, string>;
   /** SHIM's folder, from the client's home. */
   readonly shimHome?: string;
   /** JSON files below the home: settings, and what a first start writes where it reaches the network. */
@@ -63,6 +63,10 @@ export const copilot: FileClient = {
   edit: (path, before, after) => ({ name: "edit", input: { path, old_str: before, new_str: after } }),
 };
 
+const { NODE_COMPILE_CACHE: cache } = process.env;
+/** Clients that Node runs compile megabytes at a start: once for all tests. */
+const compiled: Record<string, string> = cache === undefined ? {} : { NODE_COMPILE_CACHE: cache };
+
 /** Qwen Code began as a copy of Gemini CLI. */
 const fileTools: Pick<FileClient, "read" | "write"> = {
   read: (path) => ({ name: "read_file", input: { file_path: path } }),
@@ -79,6 +83,7 @@ export const qwen: FileClient = {
     OPENAI_API_KEY: "dummy",
     OPENAI_MODEL: "scripted",
     QWEN_CODE_NO_RELAUNCH: "true",
+    ...compiled,
   }),
   conversations: ".qwen/projects",
   files: {
@@ -98,6 +103,8 @@ export const qwen: FileClient = {
   edit: (path, before, after) => ({ name: "edit", input: { file_path: path, old_string: before, new_string: after } }),
 };
 
+const noModels = ".config/opencode/models.json";
+
 export const opencode: FileClient = {
   name: "opencode",
   pinned: installed.openCodeClient,
@@ -107,15 +114,18 @@ export const opencode: FileClient = {
     ...option("-s", session),
     prompt,
   ],
-  env: (url) => ({
+  env: (url, home) => ({
     STANDIN_URL: `${url}/v1`,
+    // The list of all models that it brings takes a third of a start.
+    OPENCODE_MODELS_PATH: join(home, noModels),
     OPENCODE_DISABLE_AUTOUPDATE: "1",
     OPENCODE_DISABLE_MODELS_FETCH: "1",
     OPENCODE_DISABLE_LSP_DOWNLOAD: "1",
   }),
   conversations: ".local/share/opencode",
-  // A start without them tries to install them under a lock, which it holds for a minute when it is killed.
   files: {
+    [noModels]: {},
+    // A start without them tries to install them under a lock, which it holds for a minute when it is killed.
     ".config/opencode/node_modules/.package-lock.json": {},
     ".config/opencode/package-lock.json": { packages: { "": { dependencies: { "@opencode-ai/plugin": "*" } } } },
     ".config/opencode/opencode.json": {
@@ -152,6 +162,7 @@ export const gemini: FileClient = {
     GOOGLE_GEMINI_BASE_URL: url,
     GEMINI_CLI_TRUST_WORKSPACE: "true",
     GEMINI_CLI_NO_RELAUNCH: "true",
+    ...compiled,
   }),
   conversations: ".gemini/tmp",
   files: {
@@ -224,7 +235,7 @@ type Homes = Pick<ChatRig, "home" | "paths">;
 
 export function environmentOf(client: RealClient, { home, paths }: Homes, url: string): Record<string, string> {
   const own = { HOME: home, PATH: process.env["PATH"] ?? "", SHIM_HOME: paths.home };
-  return { ...own, ...loopbackOnly, ...client.env(url) };
+  return { ...own, ...loopbackOnly, ...client.env(url, home) };
 }
 
 /** Writes the client's files into a home, and sets SHIM up as a user does. */

@@ -21,10 +21,8 @@ export function startTrial(runtime: Runtime, key: string, to: number, replay: Ne
 }
 
 /** As a person does. @returns null where nothing is left to end */
-export function endByHand(runtime: Runtime, id: string, isRevert = false): MachineTrial | null {
-  const ended = endTrial(runtime, id, isRevert, "by hand", "command line");
-  if (ended?.ok === false) throw new Error(ended.error.message);
-  return ended?.value ?? null;
+export function endByHand(runtime: Runtime, id: string): MachineTrial | null {
+  return endTrial(runtime, id, "by hand", "command line");
 }
 
 export function stopAll(runtime: Runtime): void {
@@ -50,11 +48,11 @@ export function pastChats({ store, now }: Pick<Runtime, "store" | "now">): void 
   });
 }
 
-export function seedExperiments(runtime: Runtime): { running: string; kept: string } {
+export function seedExperiments(runtime: Runtime): { running: string; ended: string } {
   pastChats(runtime);
-  const kept = startTrial(runtime, "checkpoint.everyToolCalls", 8);
-  runtime.store.write((sql) => save(sql, move(kept, "kept", runtime.now(), "after 40 sessions")));
+  const ended = startTrial(runtime, "checkpoint.everyToolCalls", 8);
+  runtime.store.write((sql) => save(sql, move(ended, "deployed", runtime.now(), "after 200 sessions")));
   const running = startTrial(runtime, "checkpoint.everyMs", 250_000);
   runtime.store.write((sql) => storeRun(sql, runtime.now() + 86_400_000, ["offers_dismissed", "offers_dismissed"]));
-  return { running: running.id, kept: kept.id };
+  return { running: running.id, ended: ended.id };
 }

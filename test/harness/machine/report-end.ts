@@ -10,6 +10,7 @@ const signs: Readonly<Record<string, EndSign>> = {
   sighup: "signal",
   sigint: "signal",
   sigterm: "signal",
+  asked: "asked",
   gone: "gone",
 };
 

@@ -233,6 +233,8 @@ export class UndoModel {
   async #beginOther(chat: Chat, does: Call["other"]): Promise<() => void> {
     if (does === "nothing") return () => undefined;
     const other = this.#claudes[chat];
+    // A change in the tick of its command may be the command's.
+    this.#rig.byHand(() => undefined);
     this.#prompt(chat);
     const id = other.begin("Bash", { command: "do" });
     await takeAwaited(this.#rig.runtime, 60_000);
@@ -374,7 +376,8 @@ export class UndoModel {
 
   #faultOf(is: State, { may, isOfOthers }: Expected, entries: readonly Entry[], { named }: Undo): Fault | null {
     // Who names a path takes what may be the chat's.
-    const isTaken = named !== null && (!this.#truth.isComplete || entries.some(({ isDoubtful }) => isDoubtful));
+    const isUnsure = !this.#truth.isComplete || this.#truth.isVague;
+    const isTaken = named !== null && (isUnsure || entries.some(({ isDoubtful }) => isDoubtful));
     if (isTaken || may.includes(is) || entries.some(({ isLimit }) => isLimit)) return null;
     if (!this.#truth.isComplete) return "takes more without an event";
     if (!isOfOthers) return "leaves the chat's";
@@ -425,6 +428,8 @@ export class UndoModel {
       const what = `${when} ${path}: ${text(stateIn(one, path))} is ${text(stateIn(other, path))}`;
       const isLimit = entries.some((each) => each.isLimit) || this.#truth.mayComeBack(path);
       if (!isLimit) this.#broken("is not taken back", what);
+      // Which of the two it is says the next undo alone.
+      this.#truth.vague.add(path);
     }
   }
 

@@ -118,14 +118,23 @@ export class UndoTruth {
     const back = { ...none, may: [...this.#statesBefore(path, chat, since, one), ...lost], first, isOfOthers: false };
     if (back.may[1] === last.to) return back;
     const isSeen = this.#isRead(path, one, isIgnored) || entries.filter(isOwn).every(({ hasImage }) => hasImage);
-    // Readings do not enter what git ignores, and builds change it, so that it is not named.
-    const isTouched = isIgnored !== true || (one.from !== null && isSeen);
+    const isTouched = this.#isShown(path, one, entries.filter(isOwn), isIgnored, isSeen);
     const author = this.#authorOf(entries.slice(first), chat);
     if (author === "others") return { ...none, isTouched };
     if (!isSeen) return { ...back, ...images, isTouched };
     if (author === "doubtful") return { ...back, may: isNamed === true ? back.may : [], isTouched, isOfOthers };
     const isOne = author === "own" && new Set(back.may).size === 1;
     return { ...back, must: isOne && !this.#isLimit(path, one, last), isTouched };
+  }
+
+  /**
+   * Readings do not enter what git ignores, and builds change it, so that it is not named. Of a file
+   * that was made and deleted in one turn no reading knows.
+   */
+  #isShown(path: string, { turn, by, from }: Entry, own: readonly Entry[], isIgnored = false, isSeen = false): boolean {
+    if (isIgnored && (from === null || !isSeen)) return false;
+    const isOfOne = own.every((each) => each.turn === turn && !each.hasImage);
+    return !isOfOne || by === "person" || this.#stateAt(path, this.startOf(by, turn)) !== own.at(-1)?.to;
   }
 
   /** By the readings at the start of the turn and at its end. */

@@ -31,6 +31,7 @@ import { T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime
 import type { InputOf, OutputOf } from "#src/contract/operations.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
 import { restoreFiles } from "#src/snapshots/restore-files.ts";
+import { saveName } from "#src/machine/sharing/find-project.ts";
 import { fetchFiles, type RemoteFiles } from "#src/machine/sharing/sealed-records.ts";
 import { type PullDeps, pull } from "#src/machine/sharing/pull.ts";
 import * as elsewhere from "#src/machine/sharing/sessions-elsewhere.ts";
@@ -314,9 +315,8 @@ export class TeamMachine extends SyncMachine {
 
   team(): Team {
     const { runtime, name: machine, edge } = this;
-    const naming = { project: async () => ok(project), metadata: async () => ({}), titleOf: () => null };
     const deps = { runtime, platform: this.#platform, processOf: ({ id }: { id: string }) => processOf(id) };
-    return createTeam(deps, () => ok({ openedLink: { link: this.#link, workspace, machine, edge }, naming }));
+    return createTeam(deps, () => ok({ link: this.#link, workspace, machine, edge }));
   }
 
   /** The session is a chat of the workspace from now on. */
@@ -351,7 +351,9 @@ export class TeamMachine extends SyncMachine {
   }
 
   chat(session: string): Claude {
-    return new Claude(this.runtime, { cwd: aProject(), session });
+    const cwd = aProject();
+    this.runtime.store.write((sql) => saveName(sql, workspace, cwd, project, this.runtime.now()));
+    return new Claude(this.runtime, { cwd, session });
   }
 }
 

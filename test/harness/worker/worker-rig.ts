@@ -1,4 +1,4 @@
-import { expect, onTestFinished, vi } from "vitest";
+import { onTestFinished } from "vitest";
 import type { Json } from "#src/contract/values.ts";
 import { type CoordinatorClient, WorkspaceClient } from "#src/coordinator-client/client.ts";
 import type { InputOf, OperationName, OutputOf } from "#src/contract/operations.ts";
@@ -16,7 +16,6 @@ import { tempHome } from "#harness/store/store-test.ts";
 import type { Usage } from "#src/contract/budgets.ts";
 import type { CliHome } from "#harness/machine/cli-home.ts";
 import { write } from "#harness/machine/git-project.ts";
-import { patience } from "#harness/machine/programs.ts";
 
 type AnAttempt = Readonly<{ run: TaskRun; end: (outcome: RunOutcome) => void }>;
 
@@ -262,21 +261,6 @@ export class Worker {
 export async function submit(home: CliHome, command: string, ...args: string[]): Promise<string> {
   const { tasks } = (await home.json(`task submit ${command}`, ...args)) as OutputOf<"tasks.submit">;
   return String(tasks[0]?.task);
-}
-
-/** Works until Ctrl-C is pressed twice. @param isAtWork by what the worker has printed */
-export async function releaseTask(home: CliHome, command: string, isAtWork: (out: string) => boolean): Promise<void> {
-  let out = "";
-  const listeners: (() => void)[] = [];
-  const stdout = (text: string): void => void (out += text);
-  const onInterrupt = (listener: () => void): (() => void) => {
-    listeners.push(listener);
-    return () => undefined;
-  };
-  const ended = home.shimWith({ stdout, onInterrupt }, `worker ${command}`);
-  await vi.waitFor(() => expect(isAtWork(out)).toBe(true), patience);
-  for (const interrupt of [...listeners, ...listeners]) interrupt();
-  await ended;
 }
 
 export async function submitPlan(home: CliHome, plan: readonly object[]): Promise<number[]> {

@@ -198,16 +198,29 @@ it("a folder that is none fails before anything is stored, as nothing can be sav
   expect((await doctor(home)).lines.get("folder")).toMatchObject({ state: "ok" });
 });
 
-it("of a running host it counts the chats that are connected", async () => {
+it.each([
+  ["counts the chats that are connected", {}, "ok", "process 7 serves 2 chats"],
+  ["says nothing of a chat without events that has just begun", { ms: 50_000 }, "ok", "process 7 serves 2 chats"],
+  [
+    "names a chat of which no event has come: its hooks may be off",
+    { ms: 300_000 },
+    "warn",
+    "process 7 serves 2 chats; no event has come of Claude Code (process 12), for 5 min",
+  ],
+])("of a running host it %s", async (_what, { ms }: { readonly ms?: number }, state, text) => {
   const home = aCliHome();
-  const chats = [true, true, false].map((isConnected) => ({ front: 1, client: null, isConnected }));
+  const silent = ms === undefined ? null : { client: "Claude Code", ms };
+  const chats = [
+    ...[true, false].map((isConnected) => ({ front: 1, client: null, isConnected, silent: null })),
+    { front: 2, client: 12, isConnected: true, silent },
+  ];
   const status = JSON.stringify({ pid: 7, version: "1", startedAt: 0, chats });
   const server = createServer((_request, response) => response.end(status));
   const socket = hostSocket(home.paths.home, systemProcesses.boot());
   prepareSocketFolder(home.paths.home, socket);
   await once(server.listen(socket), "listening");
   onTestFinished(() => void server.close());
-  expect((await doctor(home)).lines.get("host")?.text).toBe("process 7 serves 2 chats");
+  expect((await doctor(home)).lines.get("host")).toMatchObject({ state, text });
 });
 
 it.each(["an index that lacks a row", "a page of a table that no event reads"])(

@@ -21,15 +21,15 @@ it("without a workspace this machine decides, and its commands work at once", as
   const home = aCliHome();
   for (const [command, code, out] of [
     ["team chats", 0, "No chats at this machine.\n"],
-    ['team state set color "red"', 0, /^color is set, version \d+\.\n$/],
-    ["team state get color", 0, '"red"\n'],
-    ["team state set color blue --if-version 0", 1, ""],
-    ["team state list", 0, "color"],
+    ["call state.set key=color value=red --yes", 0, '"version"'],
+    ["call state.get key=color", 0, '"value": "red"'],
+    ["call state.set key=color value=blue ifVersion=0 --yes", 1, ""],
+    ["call state.list", 0, "color"],
     ["team send all hello", 0, "Sent to all.\n"],
     ["team inbox", 0, "No messages.\n"],
-    ["team state delete color --yes", 0, ""],
-    ["team state get color", 3, ""],
-    ["team locks force-release x --reason test --yes", 3, ""],
+    ["call state.delete key=color --yes", 0, '"isDeleted": true'],
+    ["call state.get key=color", 0, '"entry": null'],
+    ["call leases.force-release resource=x reason=test --yes", 0, '"isReleased": false'],
     ["workspace status", 0, /^Coordinator: this machine; /],
   ] as const)
     expect([command, await home.shim(command)]).toMatchObject([command, { code, out: holding(out) }]);
@@ -63,8 +63,8 @@ it("the admin token is used where it is needed, kept by a new token, and not del
   server.answer = ({ url }, response) =>
     void response.end(url.includes("force-release") ? '{"isReleased":true}' : '{"leases":[],"cursor":null}');
   home.join(server.url, { adminToken: "shim_c.d" });
-  await home.shim("team locks list");
-  expect((await home.shim("team locks force-release x --reason test --yes")).code).toBe(0);
+  await home.shim("call leases.list");
+  expect((await home.shim("call leases.force-release resource=x reason=test --yes")).code).toBe(0);
   const used = server.seen.map(({ headers }) => headers.authorization);
   expect([...new Set(used)]).toEqual(["Bearer shim_a.b", "Bearer shim_c.d"]);
   for (const command of ["workspace leave", `workspace join other --url ${server.url}`])
@@ -287,7 +287,7 @@ it("tasks and state of a machine stay in its own file, and are there again when 
   const { server, code, home } = await aSecond();
   addSession(home, { id: ids.dead });
   await home.shim("task submit build");
-  await home.shim("team state set color", '"red"');
+  await home.shim("call state.set key=color value=red --yes");
   const stays = printed("1 open task and 1 key of state stay in this machine's own file");
   expect(await joinAs(home, server, [code], "--import")).toMatchObject(stays);
   expect(await joinAs(home, server, [code], "--import")).toMatchObject(stays);
@@ -295,7 +295,7 @@ it("tasks and state of a machine stay in its own file, and are there again when 
   expect(await home.shim("workspace sync")).toMatchObject(printed("Sent: 1 session, 1 checkpoint"));
   await home.shim("workspace leave --yes");
   expect(await home.json("task list")).toMatchObject({ tasks: [{ state: "queued" }] });
-  expect((await home.shim("team state get color")).out).toBe('"red"\n');
+  expect(await home.json("call state.get key=color")).toMatchObject({ entry: { value: "red" } });
 });
 
 it("without --import what was there stays here, and only later changes are sent", async () => {

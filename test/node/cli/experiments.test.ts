@@ -32,27 +32,26 @@ it("an experiment is started, listed, shown, stopped once, and another takes its
   expect(await home.shim("experiment show exp_")).toMatchObject(failed(2, `${id}  checkpoint.everyMs: 250000`));
 });
 
-it("all are stopped at once, none starts before they are allowed again, and a kept value is taken back", async () => {
+it("all are stopped at once, and none starts before they are allowed again", async () => {
   const home = aSeededHome();
-  const { running, kept } = seedExperiments(home.runtime);
+  const { running, ended } = seedExperiments(home.runtime);
   for (const args of ["", `${running} --all`])
     expect(await home.shim(`experiment stop ${args}`)).toMatchObject(failed(2, "name an experiment, or --all."));
-  for (const command of ["stop", "show", "revert"])
+  for (const command of ["stop", "show"])
     expect(await home.shim(`experiment ${command} exp_none`)).toMatchObject(failed(3, "`shim experiment list`"));
   const stopped = `${running}: stopped. stopped by hand, with all\n`;
   const none = "1 experiment stopped; none starts until `shim experiment allow`.\n";
   expect((await home.shim("experiment stop --all")).out).toBe(stopped + none);
   home.now += 60_000;
   const off = "Switched off 60 s ago. `shim experiment allow` lets them start again.\n";
-  expect(await home.shim("experiment list")).toMatchObject(printed(off, running, `${kept}  `));
+  expect(await home.shim("experiment list")).toMatchObject(printed(off, running, `${ended}  `));
   const again = "experiment start checkpoint.everyMs 250000";
   expect(await home.shim(again)).toMatchObject(failed(1, "switched off"));
   expect((await home.shim("experiment stop --all")).out).toBe(none.replace("1 experiment", "0 experiments"));
   expect((await home.shim("experiment allow")).out).toBe("Experiments may start again.\n");
   expect((await home.shim("experiment list")).out).not.toContain("Switched off");
   expect(await home.shim(again)).toMatchObject(printed("canary"));
-  expect(await home.shim("experiment revert", kept)).toMatchObject(printed(`${kept}: rolled back. reverted by hand`));
-  expect(await home.shim("experiment revert", kept)).toMatchObject(failed(1, `${kept} has ended: rolled back.`));
+  expect(await home.shim("experiment stop", ended)).toMatchObject(failed(1, `${ended} has ended: deployed.`));
 });
 
 it("replay says what a death would lose with the present value and with others, and leaves out what it cannot know", async () => {

@@ -236,9 +236,8 @@ it("the fleet has each chat with its figures and ages, and a session its timelin
   expect((await call("page.fleet")).value).toMatchObject(fleet);
   const prompt = { kind: "prompt", text: "user: fix the parser", ageMs: 60_000, prompt: 1 };
   expect((await call("page.session", { session: ids.dead })).value).toMatchObject({
-    row: { id: ids.dead, cause: "killed" },
+    row: { id: ids.dead, cause: "killed", resumeCommand: "shim resume bbbb2222" },
     checkpoints: 1,
-    resumeCommand: "shim resume bbbb2222",
     forkCommand: "shim fork bbbb2222 --at",
     timeline: expect.arrayContaining([expect.objectContaining(prompt)]),
   });

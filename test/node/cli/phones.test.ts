@@ -194,7 +194,7 @@ it("a coordinator that names another phone after the user has compared the numbe
 
 it("a phone that is removed is cut off at once, also where its coordinator or its workspace is another one now", async () => {
   const { home, links, edge, phone } = await aConnectedPhone();
-  expect(await home.shim("phones remove Pixel")).toMatchObject(failed(3, "no phone is paired as Pixel"));
+  expect(await home.shim("phones remove Pixel")).toMatchObject(failed(3, 'there is no phone "Pixel"'));
   expect(await home.shim("phones", "remove", "Pixel 9, Chrome")).toMatchObject(printed("is no longer paired"));
   links.refresh();
   await phone.over.promise;
@@ -229,7 +229,7 @@ it("the name of a phone is one line, so that it forges none in the terminal; key
   // The first one is notified by these keys, too.
   await pair(home, "pair --for 2h", "y", "Pixel\nis yours");
   expect(readPhones(home.runtime.paths.home)).toMatchObject({ phones: { length: 2 }, pushKeys });
-  const several = failed(2, "Pixel is yours names several phones");
+  const several = failed(2, '"Pixel is yours" matches several phones');
   expect(await home.shim("phones", "remove", "Pixel is yours")).toMatchObject(several);
   expect(readPhones(home.runtime.paths.home).phones).toHaveLength(2);
   expect(statSync(join(home.runtime.paths.home, "phones.json")).mode & 0o777).toBe(0o600);

@@ -121,7 +121,7 @@ it("`shim help --all` lists every command, and a command with others below it pr
   // A default is shown as it is typed.
   const helps = withSubcommands(program).map((one) => one.helpInformation());
   expect(helps.filter((help) => /<duration>[^-]*default:\s\d+\)/.test(help))).toEqual([]);
-  for (const group of ["task", "team locks", "workspace", "workspace token"]) {
+  for (const group of ["task", "team files", "workspace", "workspace token"]) {
     const help = await home.shim(group, "--help");
     expect(await home.shim(group)).toMatchObject({ code: 0, out: help.out, err: "" });
   }
@@ -140,9 +140,9 @@ it("fields are read as the operation's schema says, and the answer is its output
   expect(await home.json("call tasks.list state=queued type=12 limit=1")).toMatchObject(queued);
   // Those of the machine are called and listed, too.
   expect((await home.shim("call")).out).toMatch(/^usage\.list +machine +Tokens and cost of the chats/m);
-  const set = { key: "risk.levels.danger", value: 0.7 };
-  expect(await home.json("call config.set key=risk.levels.danger value=0.7")).toEqual(set);
-  expect(await home.json("config get risk.levels.danger")).toEqual(set);
+  const set = { key: "risk.thresholds.memory", value: 0.7 };
+  expect(await home.json("call config.set key=risk.thresholds.memory value=0.7")).toEqual(set);
+  expect(await home.json("config get risk.thresholds.memory")).toEqual(set);
   await home.misuses("call", [
     ["state.get k", "Such as: `shim call state.get key=k`"],
     ["state.get key=a key=b", "key is given twice."],

@@ -45,8 +45,8 @@ it("the report of a week says in sentences what died, was saved, lost, paid for 
   const { out } = await home.shim("report");
   const canary =
     /\n- 2023-11-14: `checkpoint\.everyMs` 300000 -> 250000: canary \(50 % of new sessions, .*\)\. Why: to see\.\n/;
-  const kept = "- 2023-11-14: `checkpoint.everyToolCalls` 10 -> 8: kept (after 40 sessions). Why: to see.\n";
-  expect(out).toEqual(holding(kept, canary));
+  const deployed = "- 2023-11-14: `checkpoint.everyToolCalls` 10 -> 8: deployed (after 200 sessions). Why: to see.\n";
+  expect(out).toEqual(holding(deployed, canary));
   const [head, ...rest] = out.split(/\n\n## (.+)\n\n/);
   expect(head).toBe(`# SHIM, 2023-W46
 

@@ -115,18 +115,15 @@ it("the host of this machine says how many chats it serves, is ended, and one th
   const home = aCliHome();
   const runtime = tempRuntime({ paths: home.paths });
   Object.assign(runtime.processes, { boot: () => systemProcesses.boot() });
-  expect((await home.shim("host status")).out).toBe("No host runs. The next chat starts one.\n");
+  expect(await home.json("call host.status")).toEqual({ host: null });
   const host = await aHost(runtime);
-  const name = "The host (process 7000, SHIM 2.0.0)";
-  expect((await home.shim("host status")).out).toBe(`${name} runs, started 0 s ago: 0 chats connected.\n`);
+  expect(await home.json("call host.status")).toMatchObject({ host: { pid: 7_000, version: "2.0.0", chats: [] } });
   await aFront(host, { pid: 101, clientPid: 100 });
-  home.now += 60_000;
-  expect((await home.shim("host status")).out).toBe(`${name} runs, started 60 s ago: 1 chat connected.\n`);
   const chats = [{ front: 101, client: 100, isConnected: true }];
-  expect(await home.json("host status")).toMatchObject({ host: { pid: 7_000, chats } });
-  expect((await home.shim("host stop")).out).toBe(`${name} ends. Open chats continue with the next one.\n`);
+  expect(await home.json("call host.status")).toMatchObject({ host: { pid: 7_000, chats } });
+  expect(await home.json("call host.stop")).toMatchObject({ host: { pid: 7_000 } });
   await host.ended;
-  expect((await home.shim("host stop")).out).toBe("No host runs.\n");
+  expect(await home.json("call host.stop")).toEqual({ host: null });
   vi.stubEnv("TMPDIR", temporaryFolder());
   onTestFinished(() => void vi.unstubAllEnvs());
   const other = aCliHome();
@@ -135,7 +132,7 @@ it("the host of this machine says how many chats it serves, is ended, and one th
   const folder = dirname(hostSocket(long, systemProcesses.boot()));
   mkdirSync(folder, { mode: 0o755 });
   const open = `shim: ${folder} belongs to another user, or others may enter it. Remove it, or set SHIM_HOME to a shorter path.\n`;
-  for (const command of ["host status", "host stop"])
+  for (const command of ["call host.status", "call host.stop"])
     expect(await other.shimWith({ env: { SHIM_HOME: long } }, command)).toMatchObject({ code: 1, err: open });
   mkdirSync(other.paths.home, { recursive: true });
   const socket = hostSocket(other.paths.home, systemProcesses.boot());
@@ -143,6 +140,6 @@ it("the host of this machine says how many chats it serves, is ended, and one th
   onTestFinished(() => void server.close());
   await once(server, "listening");
   const silent = failed(1, `The host at ${socket} does not answer. The next message of a chat`);
-  for (const command of ["host status", "host stop"])
+  for (const command of ["call host.status", "call host.stop"])
     expect([command, await other.shim(command)]).toMatchObject([command, silent]);
 });

@@ -139,6 +139,14 @@ it("status names the supervisor that runs; stop asks it to end and waits until i
   expect(await gone).toEqual([null, "SIGTERM"]);
 });
 
+it("status and retry ask what is recorded: the caller's PATH need not have the programs", async () => {
+  const missing = { ...claude(done), program: "not-on-this-path" };
+  const home = aHome({ watch: { a: missing } });
+  expect(await home.shim("worker supervise status")).toMatchObject(printed(/^a +claude +not started yet/m));
+  expect((await home.shim("worker supervise retry a")).code).toBe(0);
+  expect(await home.shim("worker supervise")).toMatchObject(failed(2, "there is no program not-on-this-path"));
+});
+
 it("of many that begin at once one supervises", async () => {
   const home = aHome({ watch: { chats: { kind: "sessions" } } });
   // A dead one.

@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
-import { aCliHome, failed, printed, withRuntime, type CliHome } from "#harness/machine/cli-home.ts";
+import { aCliHome, printed, withRuntime, type CliHome } from "#harness/machine/cli-home.ts";
 import { given } from "#harness/coordinator/peers.ts";
-import { write } from "#harness/machine/git-project.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 
 /** One task of the type fix that ends done, with what its worker reports. */
@@ -26,56 +25,30 @@ it("the estimate of a routed type says what an accepted task of it has cost", as
 });
 
 const text = "word ".repeat(1_000);
-const usual = "about 1,500 | 909 to 2,475 | ";
-const unnamed = "No price: name the model with --model.";
 const unset = "No price is set for gpt-5: set it with its date in usage.prices and usage.pricesAsOf.";
-const priced = "By your price of $4 for a million input tokens, as of 2026-11-01.";
-
-it.each([
-  ["a.txt", [`a.txt | ${usual}-`], unnamed],
-  ["- a.txt", [`stdin | ${usual}-`, `a.txt | ${usual}-`], unnamed],
-  ["a.txt --model gpt-5", ["a.txt | about 1,000 | 606 to 1,650 | -"], unset],
-  ["a.txt --model claude-opus-5-5-20261001", [`a.txt | ${usual}about $0.0060`], priced],
-])(
-  "`shim cost tokens %s` prints tokens with their range, and the user's price with its date",
-  async (args, rows, note) => {
-    const home = withPrices();
-    const { code, out } = await home.shimWith({ ...home.priced, readInput: async () => text }, `cost tokens ${args}`);
-    const lines = ["FILE | TOKENS | RANGE | PRICE", ...rows, note, ""];
-    expect([code, out.replaceAll(/ {2,}/g, " | ").split("\n")]).toEqual([0, lines]);
-  },
-);
 
 function withPrices() {
   const home = aCliHome();
-  write(home.project, { "a.txt": text });
   const prices = { "claude-opus-5-5": { input: 4, output: 20, cacheRead: 0.2, cacheWrite: 5 } };
   const config = { ...home.runtime.config, usage: { prices, pricesAsOf: "2026-11-01" } };
   return Object.assign(home, { priced: withRuntime({ ...home.runtime, config }) });
 }
 
-it("what cannot be counted is refused, and a task is estimated alike and not submitted", async () => {
+it("a task is estimated with its price and not submitted", async () => {
   const home = withPrices();
-  expect(await home.shim("cost tokens a.txt gone.txt")).toMatchObject(failed(3, "there is no file ", "gone.txt."));
-  expect(await home.shim("cost tokens .")).toMatchObject(failed(1, "is a folder. Name a file with text."));
-  await home.misuses("cost tokens", [
-    ["- -", "stdin (-) can be read once."],
-    ["", "missing required argument 'files'"],
-  ]);
-  const file = { tokens: 1_500, low: 909, high: 2_475, dollars: null };
-  expect(await home.json("cost tokens a.txt")).toMatchObject({ model: null, files: [{ file: "a.txt", ...file }] });
   const unknown = "What a task of the type fix costs in all is not known: none was routed and accepted.\n";
   const payload = JSON.stringify({ text: "Fix src/a.ts and add a test." });
   expect((await home.shim("task estimate fix --payload", payload)).out).toBe(
     `The payload has about 21 tokens (12 to 35).
 No price: name the model with --model.
-Kind test, complexity 3 of 10, evidence strong.
+Its text names a few files: a route takes its default tier, or the next one below.
 ${unknown}`,
   );
   const options = ["--model", "claude-opus-5-5", "--payload", JSON.stringify(text)];
   const priced = await home.shimWith(home.priced, "task estimate fix", ...options);
   const tokens = "The payload has about 1,500 tokens (909 to 2,475), about $0.0060.\nBy your price of $4 ";
   expect(priced).toMatchObject(printed(tokens));
+  expect(await home.shim("task estimate fix --model gpt-5")).toMatchObject(printed(unset));
   await home.misuses("task estimate", [
     ["", "missing required argument 'type'"],
     ["fix --payload {x", "It is not JSON"],

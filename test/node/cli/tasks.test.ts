@@ -327,6 +327,6 @@ it("a complex job is estimated, and submitted as parts with their join", async (
   expect(await home.json("task list --parent", String(task))).toMatchObject({ tasks });
   const worker = new Worker(home);
   for (const _ of parts) worker.take().done({ branch: "shim/job", commit: "a".repeat(40) });
-  const merge = `It has no branch of its own; \`shim task merge ${task}\` merges those of its parts.\n`;
+  const merge = "It has no branch of its own; `git merge <branch>` takes that of a part.\n";
   expect(await home.shim(`task show ${task}`)).toMatchObject(printed(merge));
 });

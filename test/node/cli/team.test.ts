@@ -126,15 +126,6 @@ it("each kind of conflict says what both did and what to do, once for each pair 
   expect((await home.shim("team conflicts")).out).toBe(off);
 });
 
-it("the audit log says what changed, newest first, with its details in words", async () => {
-  const home = aCliHome();
-  expect((await home.shim("team audit")).out).toBe("No entries.\n");
-  await home.shim("team settings set maxTasks 100");
-  given(home.coordinator().call("epoch.raise", { reason: "a restore" }));
-  const rows = /^NUMBER .*\n2 .*\bepoch\.raised +\d .* reason a restore\n1 .*\bsettings\.changed +maxTasks .* -\n$/;
-  expect((await home.shim("team audit")).out).toMatch(rows);
-});
-
 it("shim team files reserves, lists and releases files of the project, by paths from where it runs", async () => {
   const home = aCliHome();
   for (const folder of [".git", "src"]) mkdirSync(join(home.project, folder));
@@ -166,7 +157,7 @@ it("what cannot be reserved is wrong usage, and nothing is; on an edge the proje
     ["reserve", /missing required argument/],
   ]);
   expect(await home.shimWith({ cwd: "/" }, "team files list")).toMatchObject({ code: 2 });
-  expect((await home.shim("team locks list")).out).toBe("No leases are held.\n");
+  expect((await home.json("call leases.list"))["leases"]).toEqual([]);
   home.join("http://127.0.0.1:9");
   expect(await home.shim("team files reserve a.ts")).toMatchObject(failed(1, "no key of the workspace"));
 });
@@ -178,9 +169,9 @@ it.each([
   ["team", "send", "all", `deploy with ${token}`],
   ["team", "send", `topic:${token}`, "hi"],
   ["team", "send", "all", "--json", JSON.stringify({ password, note: token })],
-  ["team", "state", "set", "deploy", token],
-  ["team", "state", "set", token, "1"],
-  ["team", "state", "set", "db_password", password],
+  ["call", "state.set", "key=deploy", `value=${token}`, "--yes"],
+  ["call", "state.set", `key=${token}`, "value=1", "--yes"],
+  ["call", "state.set", "key=db_password", `value=${password}`, "--yes"],
   ["task", "submit", "build", "--payload", JSON.stringify({ env: { API_TOKEN: token, DB_PASSWORD: password } })],
   ["task", "submit", "build", "--tag", token],
   ["task", "submit", "--graph", "plan.yaml"],
@@ -194,7 +185,7 @@ it.each([
 
 it("a key is redacted alike where it is set and where it is read", async () => {
   const home = aCliHome();
-  await home.shim("team state set", token, '"here"');
-  expect((await home.shim("team state get", token)).out).toBe('"here"\n');
-  expect((await home.shim("team state list")).out).toContain("[redacted:github-token]");
+  await home.shim(`call state.set key=${token} value=here --yes`);
+  expect(await home.json(`call state.get key=${token}`)).toMatchObject({ entry: { value: "here" } });
+  expect((await home.shim("call state.list")).out).toContain("[redacted:github-token]");
 });

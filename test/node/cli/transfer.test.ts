@@ -74,7 +74,7 @@ async function filled(): Promise<CliHome> {
   const home = aCliHome();
   const payload = { text: "x".repeat(60_000) };
   for (let at = 0; at < 30; at++) await home.json("task submit", "build", "--payload", JSON.stringify(payload));
-  await home.json("team state set", "plan", '{"steps":[1]}');
+  await home.json("call state.set key=plan --yes", 'value={"steps":[1]}');
   return home;
 }
 
@@ -96,7 +96,7 @@ it("what a workspace has is written to a private file, and fills another one tha
   expect(statSync(join(home.project, file)).mode & 0o777).toBe(0o600);
   expect(existsSync(join(home.project, `${file}.part`))).toBe(false);
   expect(text).not.toContain('"table":"tokens"');
-  expect(await home.json("team state set", "plan", "2")).toMatchObject({ version: expect.any(Number) });
+  expect(await home.json("call state.set key=plan value=2 --yes")).toMatchObject({ version: expect.any(Number) });
   expect(await run(other, "workspace import", file)).toMatchObject(failed(1, "Confirm with --yes"));
   const stopped = { interrupted: () => AbortSignal.abort() };
   expect(await other.shimWith(stopped, "workspace import", file, "--yes")).toMatchObject({ code: 130 });
@@ -106,7 +106,7 @@ it("what a workspace has is written to a private file, and fills another one tha
   const imported = printed("each table counted", "keep the key of before: set it here with `shim workspace key set`");
   expect(await run(other, "workspace import", file, "--yes")).toMatchObject(imported);
   expect((await other.shim("workspace status")).out).not.toContain("read only");
-  expect(await other.json("team state get", "plan")).toMatchObject({ entry: { value: { steps: [1] } } });
+  expect(await other.json("call state.get key=plan")).toMatchObject({ entry: { value: { steps: [1] } } });
   expect(((await other.json("task list")) as { tasks: unknown[] }).tasks).toHaveLength(30);
   expect(await run(other, "workspace import", file, "--yes")).toMatchObject(failed(1, "import into a new one"));
   expect(await run(home, "workspace export", file)).toMatchObject(failed(1, "exists"));
@@ -154,7 +154,7 @@ it("a file that is cut, changed or another one is refused before anything is imp
     writeFileSync(join(other.project, file), content);
     expect([why, await run(other, "workspace import", file, "--yes")]).toMatchObject([why, failed(2, why)]);
   }
-  expect(await other.json("team state set", "k", "1")).toMatchObject({ version: expect.any(Number) });
+  expect(await other.json("call state.set key=k value=1 --yes")).toMatchObject({ version: expect.any(Number) });
   expect(await run(other, "workspace import", "none", "--yes")).toMatchObject(failed(3, "there is no file"));
 });
 
@@ -165,12 +165,12 @@ it("--keep-frozen leaves the workspace read only, also after another export, and
   const ran = await home.shimWith({ ...slow, interrupted: never }, "workspace export", file, "--keep-frozen", "7d");
   expect(ran).toMatchObject(printed("read only for 7 d"));
   expect(await run(home, "workspace export", "again")).toMatchObject(printed("read only for"));
-  expect(await home.shim("team state set", "k", "1")).toMatchObject(failed(1, "read only until"));
+  expect(await home.shim("call state.set key=k value=1 --yes")).toMatchObject(failed(1, "read only until"));
   expect(await home.shim("workspace status")).toMatchObject(printed("read only for another 7 d"));
-  expect(await home.json("team state get", "plan")).toMatchObject({ entry: { value: { steps: [1] } } });
+  expect(await home.json("call state.get key=plan")).toMatchObject({ entry: { value: { steps: [1] } } });
   expect(await home.shim("workspace thaw")).toMatchObject(printed("takes changes again"));
   expect((await home.shim("workspace status")).out).not.toContain("read only");
-  expect(await home.json("team state set", "k", "1")).toMatchObject({ version: expect.any(Number) });
+  expect(await home.json("call state.set key=k value=1 --yes")).toMatchObject({ version: expect.any(Number) });
 });
 
 it("a file that has no room is named, and not the store, whose disk has", async (test) => {

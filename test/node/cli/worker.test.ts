@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { writeFile } from "node:fs/promises";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, failed, printed, type CliHome } from "#harness/machine/cli-home.ts";
-import { submit } from "#harness/worker/worker-rig.ts";
-import { commitAll, git, makeRepository, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { submit, Worker } from "#harness/worker/worker-rig.ts";
+import { git, makeRepository, temporaryFolder } from "#harness/machine/git-project.ts";
 
 const node = process.execPath;
 
@@ -134,93 +134,24 @@ async function work(home: CliHome, more: object = {}): Promise<number> {
   return (await home.shim("worker --config ../other/worker.json --once")).code;
 }
 
-it("a task without a branch is reported with the reason, and so is one whose commit is not here @night", async () => {
+it("a dependent task begins with what it depends on, and the commands that it names show its own work and merge all", async () => {
   const home = aWorkerHome();
-  const nothing = await submit(home, "build --payload {}");
-  const other = await submitFiles(home, { "b.js": "b\n" });
-  await work(home);
-  expect(await home.shim("task diff", nothing)).toMatchObject(failed(1, "nothing was changed"));
-  expect(await home.shim("task diff", await submit(home, "deploy"))).toMatchObject(failed(1, "it is queued"));
-  git(home.other, "init", "-q", "-b", "main");
-  write(home.other, { "a.txt": "other\n" });
-  commitAll(home.other, "other");
-  const elsewhere = (command: string) => home.shimWith({ cwd: home.other }, command);
-  const unknown = failed(1, /commit [0-9a-f]{12} of machine \S+ .* is not in .*--remote/);
-  expect(await elsewhere(`task merge ${other}`)).toMatchObject(unknown);
-  git(home.other, "remote", "add", "origin", home.project);
-  expect(await elsewhere(`task diff ${other} --remote origin`)).toMatchObject(printed("b.js"));
-});
-
-it("a dependent task holds what it depends on, diff shows what it did itself, and merge brings it into the current branch, as its user", async () => {
-  const home = aWorkerHome();
-  git(home.project, "config", "user.name", "Ann");
-  git(home.project, "config", "user.email", "ann@localhost");
   const one = await submitFiles(home, { "api.js": "api\n" });
   const two = await submitFiles(home, { "db.js": "db\n" });
   const three = await submitFiles(home, { "tests.js": "tests\n" }, "--depends-on", one, two);
   expect(await work(home)).toBe(0);
-  const { result } = (await home.json("task show", three)) as { result: { branch: string } };
-  expect(git(home.project, "ls-tree", "--name-only", result.branch)).toBe("a.txt\napi.js\ndb.js\ntests.js\n");
-  const diff = { branch: result.branch, files: [{ path: "tests.js", added: 1, removed: 0 }] };
-  expect(await home.json("task diff", three)).toMatchObject(diff);
-  expect((await home.shim("task diff", one)).out).toMatch(/api\.js \| 1 \+[\s\S]*\+api/);
-  write(home.project, { "mine.txt": "mine\n", "loose.txt": "loose\n" });
-  git(home.project, "add", "mine.txt");
-  git(home.project, "commit", "-qm", "mine");
-  const merged = await home.json("task merge", three);
-  const head = git(home.project, "rev-parse", "HEAD").trim();
-  expect(merged).toMatchObject({ tasks: [Number(three)], into: "main", commit: head });
-  expect(git(home.project, "log", "-1", "--format=%an <%ae> %cn").trim()).toBe("Ann <ann@localhost> Ann");
-  const names = ["api.js", "db.js", "tests.js", "mine.txt"];
-  expect(names.filter((name) => !existsSync(join(home.project, name)))).toEqual([]);
-  expect(git(home.project, "status", "--porcelain")).toBe("?? loose.txt\n");
-  expect((await home.shim("task merge", one)).out).toMatch(/^main already has all of task .*\./);
-  expect(git(home.project, "rev-parse", "HEAD").trim()).toBe(head);
+  const { out } = await home.shim("task show", three);
+  const [, diff = "", merge = ""] = /\n`git (diff .*)` shows its work, `git (merge .*)` takes it\.\n/.exec(out) ?? [];
+  expect(git(home.project, ...diff.split(" "), "--name-only")).toBe("tests.js\n");
+  git(home.project, ...merge.split(" "));
+  expect(git(home.project, "ls-files")).toBe("a.txt\napi.js\ndb.js\ntests.js\n");
 });
 
-it("merge refuses uncommitted changes, no branch, a merge under way and a conflict", async () => {
-  const home = aWorkerHome();
-  const one = await submitFiles(home, { "a.txt": "theirs\n", "new.txt": "new\n" });
-  await work(home);
-  const { project } = home;
-  const state = (): string[] => [
-    git(project, "rev-parse", "HEAD"),
-    git(project, "status", "--porcelain", "--ignored"),
-    readFileSync(join(project, "a.txt"), "utf8"),
-  ];
-  const refused = async (why: RegExp): Promise<void> => {
-    const before = state();
-    expect(await home.shim("task merge", one)).toMatchObject(failed(1, why));
-    expect(state()).toEqual(before);
-  };
-  write(project, { "a.txt": "changed\n" });
-  await refused(/not committed: a\.txt/);
-  git(project, "checkout", "-q", "a.txt");
-  write(project, { ".gitignore": "new.txt\n", "new.txt": "in the way\n" });
-  git(project, "add", ".gitignore");
-  git(project, "commit", "-qm", "ignore");
-  await refused(/nothing was changed: .*new\.txt/);
-  git(project, "checkout", "-q", "--detach");
-  await refused(/on no branch/);
-  git(project, "checkout", "-q", "main");
-  write(project, { "a.txt": "mine\n" });
-  git(project, "commit", "-qam", "mine");
-  await refused(/conflicts in 1 file \(a\.txt\); nothing was changed.*git merge [0-9a-f]{40}/);
-  // The second is the one of `git am`, which stays on its branch.
-  for (const marker of ["MERGE_HEAD", "rebase-apply"]) {
-    writeFileSync(join(project, ".git", marker), git(project, "rev-parse", "HEAD"));
-    await refused(new RegExp(`has an operation in progress \\(${marker}\\)`));
-    rmSync(join(project, ".git", marker));
-  }
-  expect(await home.shim(`task diff ${one} --remote up`)).toMatchObject(failed(2, "has no remote up; `git remote`"));
-  const advice = failed(1, /not a git repository.*Run the command in the repository that the task's worker used/s);
-  expect(await home.shimWith({ cwd: home.other }, `task diff ${one}`)).toMatchObject(advice);
-  const cancelled = await submit(home, "deploy");
-  await home.shim(`task cancel ${cancelled} --reason`, "not needed");
-  const why = failed(1, `task ${cancelled} has nothing to merge: it was cancelled: not needed.`);
-  expect(await home.shim("task merge", cancelled)).toMatchObject(why);
-  home.runtime.env["PATH"] = home.folder;
-  expect(await home.shim("task diff", one)).toMatchObject(failed(1, "; the work of tasks is in git branches."));
+it("a branch whose name a shell would read is no part of a command", async () => {
+  const home = aCliHome();
+  const number = await submit(home, "build");
+  new Worker(home).take().done({ branch: "x`id`", commit: "a".repeat(40) });
+  expect((await home.shim("task show", number)).out).not.toContain("git merge");
 });
 
 /** Each part writes a file of its own; the join, which has no part, writes none. */
@@ -248,7 +179,7 @@ it("a job ends on one branch with all of its parts, on which its tests have pass
   const { out } = await home.shim("task show", job);
   expect(out).toMatch(/^Task \d+ \(build\) is done: .* its work is on shim\/job-\d+ .* its tests have passed: /);
   expect(out).toMatch(/\nPART .*\npart-1 +\d+ +build +done +shim\/task-/);
-  expect((await home.shim("task merge", job)).code).toBe(0);
+  git(home.project, "merge", `shim/job-${job}`);
   expect(existsSync(join(home.project, "part-1.txt"))).toBe(true);
 });
 

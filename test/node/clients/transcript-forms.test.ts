@@ -140,6 +140,12 @@ it.each([
   ["an IDE's context", "<ide_opened_file>a.ts</ide_opened_file>\n<ide_selection>x</ide_selection>\nfix it", "fix it"],
   ["an IDE's files", "# Context from my IDE setup:\n\n## Active file: a\n\n## My request for Codex:\nfix it", "fix it"],
   ["a reminder behind them", "fix it\n<system-reminder>be brief</system-reminder>", "fix it"],
+  ["what a hook of Gemini CLI added", "fix it\n<hook_context>SHIM: news</hook_context>", "fix it"],
+  [
+    "what a hook of Qwen Code added",
+    "fix it\n<qwen:user-prompt-submit-context>\nSHIM: news\n</qwen:user-prompt-submit-context>",
+    "fix it",
+  ],
   ["many reminders behind them", `fix it\n${reminders}`, "fix it"],
   ["many reminders before them", `${reminders}fix it`, "fix it"],
   ["an element in their middle", "what does <task-notification> mean?", null],

@@ -34,7 +34,7 @@ it("a file that cannot be used is refused with its path and what is wrong, never
     ['{"recovry": "ask"}', /recovry/],
     ['{"recovery": "now"}', /recovery/],
     ['{"checkpoint": {"everyMs": 0}}', /everyMs/],
-    ['{"risk": {"levels": {"danger": 2}}}', /danger/],
+    ['{"risk": {"thresholds": {"memory": 2}}}', /memory/],
     ["[]", /type object/],
   ];
   for (const [text, problem] of cases) {

@@ -11,7 +11,8 @@ import type { DoneSnapshot } from "#src/snapshots/repository.ts";
 import { restoreFiles, type RestoreResult } from "#src/snapshots/restore-files.ts";
 import type { Result } from "#src/shared/result.ts";
 import type { ReplacedFiles } from "#src/snapshots/replace-files.ts";
-import { undoFiles, writePlanned, type UndoInput } from "#src/snapshots/undo-files.ts";
+import { undoFiles, writePlanned } from "#src/snapshots/undo-files.ts";
+import type { UndoStep } from "#src/snapshots/undo-history.ts";
 import { restoreWorktree } from "#src/snapshots/worktrees.ts";
 import { commitAll, contents, edit, fingerprint, git, GIT_ENV, HOST, LIMITS } from "#harness/machine/git-project.ts";
 import { makeProject, noise, purge, snapshotOf, T0, taken, temporaryFolder } from "#harness/machine/git-project.ts";
@@ -327,7 +328,6 @@ const attributes = fc
   .array(fc.tuple(pattern, fc.constantFrom(...endings, ...filters)), { maxLength: 4 })
   .map((lines) => lines.map((line) => `${line.join(" ")}\n`).join(""));
 
-const undone = { contents: [], others: [], restored: [], isClockRight: false, chosen: [] };
 const step = { unsaved: null, edited: [], isOnlyEdited: false, images: [], beganAt: 0, calls: [] };
 
 const conversions = fc.record({
@@ -362,10 +362,8 @@ async function isKept(how: Conversion): Promise<void> {
   }
   expect(await fork(from, first)).toMatchObject({ ok: true });
   expect(contents(placeOf(from, "fork-1").folder)).toEqual(before);
-  const what = {
-    steps: [{ ...step, start: first.commit, end: { commit: second.commit, readAt: T0, isInTime: true }, leftOut: [] }],
-  };
-  expect(await undo(from, { what })).toMatchObject({ value: { notRestored: [] } });
+  const turn = { ...step, start: first.commit, end: { commit: second.commit, readAt: T0, isInTime: true } };
+  expect(await undo(from, turn)).toMatchObject({ value: { notRestored: [] } });
   expect(contents(project)).toEqual(before);
   rmSync(root, { recursive: true, force: true });
 }
@@ -385,9 +383,10 @@ function tolerated(act: () => void): void {
   }
 }
 
-async function undo({ project, snapshots }: GitProject, more: Pick<UndoInput, "what">): Promise<Result<ReplacedFiles>> {
+async function undo({ project, snapshots }: GitProject, step: UndoStep): Promise<Result<ReplacedFiles>> {
   const input = { ...HOST, project, snapshots, checkpointId: "undo", now: T0, limits: LIMITS, contents: [] };
-  const done = await undoFiles({ ...input, ...undone, ...more, how: "save" });
+  const what = { steps: [step], others: [], isClockRight: false };
+  const done = await undoFiles({ ...input, what, chosen: [], how: "save" });
   return done.ok ? writePlanned({ ...input, changes: done.value.planned?.changes ?? [] }) : done;
 }
 
@@ -401,7 +400,7 @@ it("a file whose line endings alone have changed comes back, which git calls unc
   const { commit } = await taken(from, { checkpointId: "first" });
   write(project, { "a.txt": "one\ntwo\n" });
   const { commit: end } = await taken(from, { checkpointId: "second" });
-  const what = { steps: [{ ...step, start: commit, end: { commit: end, readAt: T0, isInTime: true } }] };
-  expect(await undo(from, { what })).toMatchObject({ value: { written: [{ path: "a.txt" }], notRestored: [] } });
+  const turn = { ...step, start: commit, end: { commit: end, readAt: T0, isInTime: true } };
+  expect(await undo(from, turn)).toMatchObject({ value: { written: [{ path: "a.txt" }], notRestored: [] } });
   expect(readFileSync(join(project, "a.txt"), "utf8")).toBe("one\r\ntwo\r\n");
 });

@@ -11,9 +11,9 @@ import { TeamRig } from "#harness/team/team-rig.ts";
 
 /** At most this much of the source is passed. A change that shortens a way lowers its row. */
 const most = {
-  PostToolUse: { files: 50, functions: 236, statements: 8, transactions: 1 },
-  "tasks.claim": { files: 24, functions: 147, statements: 12, transactions: 1 },
-  "tasks.submit": { files: 27, functions: 162, statements: 15, transactions: 1 },
+  PostToolUse: { files: 44, functions: 226, statements: 8, transactions: 1 },
+  "tasks.claim": { files: 23, functions: 145, statements: 12, transactions: 1 },
+  "tasks.submit": { files: 24, functions: 153, statements: 12, transactions: 1 },
 };
 
 function report(name: keyof typeof most, way: Way): void {

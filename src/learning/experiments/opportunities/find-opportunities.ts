@@ -110,8 +110,9 @@ function oldCheckpoints(history: History): Examined {
       : "On this machine the journal has the events since; another machine that continues the chat has the checkpoint only.",
     step: isOverdue ? undefined : stepOf(config, key),
     expectedOf: (to) => {
-      const { difference } = compare(died.slice(-maxReplayed), config, withSetting(config, key, to)).toolCalls;
-      return difference === null ? null : { figure: "toolCallsLost", value: difference };
+      const replayed = compare(died.slice(-maxReplayed), config, withSetting(config, key, to));
+      const { verdict, difference: value } = replayed.toolCalls;
+      return verdict === "better" && value !== null ? { figure: "toolCallsLost", value } : null;
     },
   });
 }
@@ -152,12 +153,11 @@ function unseenCause(history: History, { cause, key, title, died, reading, maxAg
     text: (counted) => `${counted} chats that ${died} were last read at or below ${key}.`,
     advice: "A lower threshold makes a checkpoint earlier.",
     step,
-    expectedOf: (to, missed) => prevented(missed.filter((value) => value > to).length / missed.length),
+    expectedOf: (to, missed) => {
+      const value = missed.filter((one) => one > to).length / missed.length;
+      return value === 0 ? null : { figure: "sharePrevented", value };
+    },
   });
-}
-
-function prevented(value: number): Finding["expected"] {
-  return { figure: "sharePrevented", value };
 }
 
 function dismissedOffers({ now, offers, config }: History): Examined {
@@ -193,7 +193,7 @@ interface ShareTest<Case> extends Omit<Found, "text" | "figures" | "expected"> {
   readonly usual: number;
   /** @param counted such as `3 of 8` */
   readonly text: (counted: string, hits: readonly Case[]) => string;
-  /** Expected change by the value of the step. */
+  /** Expected change by the value of the step; null: no better one is to be expected. */
   readonly expectedOf?: (to: number, hits: readonly Case[]) => Finding["expected"];
 }
 
@@ -210,11 +210,17 @@ function examineShare<Case>({ subject, cases, isHit, usual, text, expectedOf, ..
       const { low, high } = shareInterval(hits.length, n);
       const bounds = `That is ${percent(share)} (95 % interval ${percent(low)} to ${percent(high)}); up to ${percent(usual)} is usual.`;
       const to = found.step?.to ?? null;
+      const expected = to === null ? null : (expectedOf?.(to, hits) ?? null);
+      const isVain = to !== null && expected === null;
       return {
         ...found,
+        ...(isVain && {
+          step: undefined,
+          advice: `The replay of your sessions does not find ${to} better. ${found.advice}`,
+        }),
         text: `${text(`${hits.length} of ${n}`, hits)} ${bounds}`,
         figures: { hits: hits.length, share, low, high, usual },
-        expected: to === null ? null : (expectedOf?.(to, hits) ?? null),
+        expected,
       };
     },
   };

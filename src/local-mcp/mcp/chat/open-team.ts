@@ -3,10 +3,8 @@ import { processKey } from "../../../coordinator-client/local/process-key.ts";
 import { openLink } from "../../../coordinator-client/client.ts";
 import type { ProcessIdentity } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { ok } from "../../../shared/result.ts";
 import { reachFrom } from "../../../machine/recovery/elsewhere/candidates.ts";
 import { WatchElsewhere } from "../../../machine/recovery/watch.ts";
-import { createNaming } from "../../../machine/team/chat-directory.ts";
 import type { TeamOptions } from "../../../machine/team/team-chat.ts";
 import { Team } from "../../../machine/team/team.ts";
 
@@ -22,10 +20,7 @@ export function openTeam(
 ): Team {
   const processOf: TeamOptions["processOf"] = ({ origin }) =>
     processKey(origin === "handle" ? server : (client() ?? server));
-  return createTeam({ runtime, platform, processOf, onSyncHint }, () => {
-    const opened = openLink(runtime, platform);
-    return opened.ok ? ok({ openedLink: opened.value, naming: createNaming(runtime, opened.value) }) : opened;
-  });
+  return createTeam({ runtime, platform, processOf, onSyncHint }, () => openLink(runtime, platform));
 }
 
 /** Gives the chats what recovery does for them with the sessions of other machines. */
@@ -35,11 +30,11 @@ export function createTeam(options: OwnOptions, open: TeamOptions["open"]): Team
     onSyncHint: () => undefined,
     ...options,
     open,
-    otherMachines: ({ openedLink, naming }) => {
+    otherMachines: (openedLink) => {
       const watch = new WatchElsewhere();
       return async (id) => {
         const reach = reachFrom(runtime, openedLink, id);
-        if (reach) await watch.check(reach, naming);
+        if (reach) await watch.check(reach);
       };
     },
   });

@@ -337,11 +337,11 @@ async function reachOthers(
   if (!reader?.edge || !chat.team) return null;
   const member = await chat.team.chatFor(session);
   if (!member.ok) return "unreachable";
-  const { openedLink: opened, naming } = member.value;
+  const { openedLink: opened } = member.value;
   const alone = reachFrom(chat.runtime, opened, session.id);
   if (!alone) return null;
   if (alone.link.self === null) return "unreachable";
-  const reach = { ...alone, here: await projectHere(naming, session.project) };
+  const reach = { ...alone, here: await projectHere(alone, session.project) };
   return (await pullFor(reach, idOrPrefix)) ? reach : "unreachable";
 }
 

@@ -8,6 +8,7 @@ import { effectKey, effectLine } from "../../sessions/effects.ts";
 import { failureOf, standingOf } from "../../sessions/life/questions.ts";
 import { pathOf } from "../../sessions/entries.ts";
 import { shownPrompt } from "../../sessions/prompts.ts";
+import { notesOf } from "../../sessions/work-state.ts";
 import { bothEnds, excerpt, isNod, tail } from "../../sessions/text/excerpt.ts";
 import { neutralize } from "../../sessions/text/neutralize.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
@@ -187,7 +188,17 @@ export function promptLines(
     return [{ text, rank, ...(own >= 0 ? { prompt: own } : {}), growths }];
   });
   const dropped = droppedPrompts > 0 ? `; ${droppedPrompts} more are no longer kept` : "";
-  return headed(`the user's prompts, oldest first${dropped}:`, lines);
+  return [
+    ...headed(`the user's prompts, oldest first${dropped}:`, lines),
+    ...takenBackLines(state, context, session.id),
+  ];
+}
+
+function takenBackLines({ takenBack = [] }: WorkState, { now }: BriefContext, session: string): BriefLine[] {
+  const lines = takenBack.map((prompt): BriefLine => {
+    return { text: `- ${formatAgo(now, prompt.at)}: ${promptText(prompt, inBrief.beginning, session)}`, rank: 2 };
+  });
+  return headed("prompts that the user took back in the client, with what followed them: they ask for nothing:", lines);
 }
 
 /** Over so many characters nothing short replaces the text. */
@@ -222,13 +233,14 @@ export function statedLines({ state }: Restoration, { now, scale }: BriefContext
         .join(" | "),
       at,
     );
+  const known = notesOf(state);
   const notes = [
-    ...one("goal", state.goal, statedAt.goal),
+    ...one("goal", known.goal, statedAt.goal),
     ...list("done", state.done, statedAt.done),
     ...list("in progress", state.inProgress, statedAt.inProgress),
-    ...one("next step", state.nextStep, statedAt.nextStep),
-    ...list("decisions", state.decisions, statedAt.decisions),
-    ...list("open questions", state.openQuestions, statedAt.openQuestions),
+    ...one("next step", known.nextStep, statedAt.nextStep),
+    ...list("decisions", known.decisions, statedAt.decisions),
+    ...list("open questions", known.openQuestions, statedAt.openQuestions),
     ...one("state", state.state === null ? null : JSON.stringify(state.state), statedAt.state),
   ];
   const answers = state.answers.slice(-counts.answers).map(({ question, answer, at }): BriefLine => ({

@@ -1,4 +1,5 @@
 import { adapterOf, clientTitle } from "../../../clients/adapters.ts";
+import type { RestoreScore } from "../../../contract/machine/recovery.ts";
 import type { Remark, WorkState, DamagedParts } from "../../../contract/work-state.ts";
 import { inBrief } from "../../../contract/limits.ts";
 import { o200kTokens } from "../../../learning/routing/tokens.ts";
@@ -29,7 +30,7 @@ import {
   workLines,
 } from "./brief-quotes.ts";
 import { formatTask, oneLine, quotedMachine, sanitize } from "./brief-text.ts";
-import { type RestoreScore, score } from "./score.ts";
+import { score } from "./score.ts";
 
 /** Pure: what a brief quotes of the chat. */
 

@@ -2,7 +2,7 @@ import { afterCompaction } from "../../../contract/limits.ts";
 import { o200kTokens } from "../../../learning/routing/tokens.ts";
 import { excerpt, isNod, tail } from "../../sessions/text/excerpt.ts";
 import { neutralize } from "../../sessions/text/neutralize.ts";
-import { isEdited } from "../../sessions/work-state.ts";
+import { isEdited, notesOf } from "../../sessions/work-state.ts";
 import { oneLine, sanitize } from "./brief-text.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 
@@ -87,7 +87,8 @@ interface Client {
 }
 
 function partsOf(from: Compacted, known: Summary, { keepsPrompts, isUnreadable }: Client): Missing[] {
-  const { answers, decisions, openQuestions, nextStep } = from.state;
+  const { answers } = from.state;
+  const { decisions, openQuestions, nextStep } = notesOf(from.state);
   const question = keepsPrompts ? null : lastQuestion(from, known);
   const missingAnswers = answers.filter(({ question: asked, answer }) => !known.has(answer) || !known.has(asked));
   const notes = [...(nextStep === null ? [] : [nextStep]), ...decisions, ...openQuestions];
@@ -126,7 +127,8 @@ function lastQuestion({ state }: Compacted, known: Summary): string | null {
 }
 
 function earlierPrompts({ state }: Compacted, known: Summary, shown: string | null): string[] {
-  const missing = state.prompts.filter(({ text }) => text !== shown && !isNod(text) && !known.has(text));
+  const all = [...(state.continues?.prompts ?? []), ...state.prompts];
+  const missing = all.filter(({ text }) => text !== shown && !isNod(text) && !known.has(text));
   return missing
     .toReversed()
     .slice(0, counts.prompts)

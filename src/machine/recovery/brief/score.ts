@@ -1,27 +1,10 @@
+import type { RestoreScore, ScorePart } from "../../../contract/machine/recovery.ts";
 import type { DamagedParts, WorkState } from "../../../contract/work-state.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { absentReason } from "../../../snapshots/file-state.ts";
 import { isFirstSeenResumed, isOnlyImported, type Session } from "../../sessions/sessions.ts";
 import type { RestoredFile } from "../incomplete/restoration.ts";
 import { standingOf, type Standing } from "../../sessions/life/questions.ts";
-
-export interface ScorePart {
-  readonly name: "prompts" | "end" | "files";
-  /** 0 to 1. */
-  readonly share: number;
-  /** The figures, for a person. */
-  readonly text: string;
-}
-
-/**
- * The part of a session that its brief has, as far as it can be counted: prompts quoted of prompts
- * made, whether the end of the conversation is there, files as the chat left them. `total` is the
- * mean of the parts that apply, 0 to 100. It says nothing of how good the work was.
- */
-export interface RestoreScore {
-  readonly total: number;
-  readonly parts: readonly ScorePart[];
-}
 
 interface ScoredSession {
   readonly session: Pick<Session, "origin" | "owner" | "startedAt" | "transcriptOffset">;

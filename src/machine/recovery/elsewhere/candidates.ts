@@ -10,7 +10,8 @@ import { currentState } from "../../sessions/checkpoints/capture.ts";
 import * as checkpoints from "../../sessions/checkpoints/checkpoints.ts";
 import * as recoveries from "../../sessions/recoveries.ts";
 import * as devices from "../../sharing/device.ts";
-import { readKeys } from "../../sharing/key-ring.ts";
+import { findProject } from "../../sharing/find-project.ts";
+import { requireKeys } from "../../sharing/key-ring.ts";
 import type { PullDeps } from "../../sharing/pull.ts";
 import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
@@ -48,21 +49,21 @@ export function reachFrom(
   chatId: string,
 ): Reach | null {
   if (edge === null) return null;
-  const keys = readKeys(runtime.paths.home, edge, runtime.env);
-  if (!keys.ok || keys.value === null) return null;
+  const keys = requireKeys(runtime.paths.home, edge, runtime.env);
+  if (!keys.ok) return null;
   const call: Call = (name, input) => link.call(name, input, projectTimeoutMs);
   const device = runtime.store.read(devices.get, null)?.device ?? null;
   return { runtime, link, call, workspace, keys: keys.value, device, chatId, machine, here: null };
 }
 
-export interface ProjectNaming {
-  /** Returns the project's name in the workspace. */
-  project(root: string): Promise<Result<string, unknown>>;
+/** @returns the project's name in the workspace */
+export function projectOf({ runtime, workspace, machine, keys }: Reach, root: string): Promise<string> {
+  return findProject(runtime, { workspace, machine, key: keys.current }, root);
 }
 
-export async function projectHere(naming: ProjectNaming, root: string | null): Promise<ProjectHere | null> {
-  const project = root === null ? null : await naming.project(root);
-  return root !== null && project?.ok ? { root, project: project.value } : null;
+/** @param root null: none */
+export async function projectHere(reach: Reach, root: string | null): Promise<ProjectHere | null> {
+  return root === null ? null : { root, project: await projectOf(reach, root) };
 }
 
 /** A session of another machine, as far as the coordinator was asked about it. */

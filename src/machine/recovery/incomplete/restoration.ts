@@ -252,16 +252,11 @@ export function restoreAt(runtime: Runtime, session: Session, past: PastMoment):
   const editedByOthers = new Map([...work.editedByOthers].map(([path, editedAt]) => [moved(path), editedAt]));
   // Times of files say nothing in a new folder.
   const here = files.map(({ stamp: _stamp, ...file }) => Object.assign(file, { path: moved(file.path) }));
-  // A chat that reads another folder in its last calls may work there.
-  const calls = state.calls.map((call) => {
-    const input = session.project === null ? call.input : call.input.replaceAll(`${session.project}/`, `${folder}/`);
-    return Object.assign({}, call, { input });
-  });
   const from: Restoration = {
     session: { ...session, project: folder },
     cause: null,
     causeDetail: "",
-    state: { ...state, calls },
+    state: { ...state, calls: movedCalls(state, session.project, folder) },
     checkpoint,
     knownUntil: at,
     files: compareFiles(here),
@@ -273,6 +268,12 @@ export function restoreAt(runtime: Runtime, session: Session, past: PastMoment):
     fork,
   };
   return observed(env, from);
+}
+
+/** A chat that reads another folder in its last calls may work there. */
+export function movedCalls({ calls }: WorkState, project: string | null, folder: string | null): WorkState["calls"] {
+  if (project === null || folder === null) return calls;
+  return calls.map((call) => ({ ...call, input: call.input.replaceAll(`${project}/`, `${folder}/`) }));
 }
 
 /** The path in a copy of the project; outside of the project it stays. */

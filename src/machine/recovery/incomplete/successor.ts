@@ -19,6 +19,7 @@ export function adoptSuccession(sql: Sql, env: NodeJS.ProcessEnv, chat: string):
  */
 export function adoptBriefed(sql: Sql, prompt: string | undefined, chat: string): void {
   for (const id of briefedSessions(prompt ?? "")) {
+    sessions.inheritTitle(sql, chat, id);
     const { is, by } = recoveries.claimOf(sql, id) ?? { is: "dismissed", by: null };
     if (is === "recovered" || by === null || by === chat || sessions.get(sql, by) !== null) continue;
     recoveries.moveTo(sql, by, chat);

@@ -84,11 +84,16 @@ export async function readSource(deps: ReaderDeps, session: Session): Promise<Re
   if (path !== null) return readConversation(path, deps.driver);
   const document = await detailsOf(session.client)?.program?.exportSession(deps, session.id);
   if (!document) return err("no transcript of it is there");
-  const folder = mkdtempSync(join(tmpdir(), "shim-native-"));
+  return asFile(document, (exported) => readConversation(exported, deps.driver));
+}
+
+/** Writes an export for code that reads files; the file is gone once `read` is done. */
+export async function asFile<T>(document: JsonObject, read: (path: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "shim-export-"));
   try {
-    const exported = join(folder, "export.json");
-    writeFileSync(exported, JSON.stringify(document), { mode: 0o600 });
-    return await readConversation(exported, deps.driver);
+    const path = join(folder, "export.json");
+    writeFileSync(path, JSON.stringify(document), { mode: 0o600 });
+    return await read(path);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,7 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, realpathSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { existsSync, realpathSync } from "node:fs";
 import type { ClientAdapter } from "../../../clients/adapter/client-adapter.ts";
 import { adapterOf, supportedClients, titleOf } from "../../../clients/adapters.ts";
 import type { Conversation, Item, NewSession, SessionWriter } from "../../../clients/conversation/conversation.ts";
@@ -14,8 +12,8 @@ import { messageOf } from "../../../shared/error.ts";
 import { uuidv4 } from "../../../shared/ids.ts";
 import type { JsonObject } from "../../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
-import { successorVariable } from "../incomplete/successor.ts";
-import { redactConversation, readSource, writeSession } from "../native/native-session.ts";
+import { startMade } from "../relaunch.ts";
+import { asFile, redactConversation, readSource, writeSession } from "../native/native-session.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import {
@@ -108,18 +106,8 @@ export async function makeNative(runtime: Runtime, making: Making): Promise<Resu
     const mayBeThere = making.handedOver !== undefined;
     const written = await writeSession(details, conversation, { ...to, model }, mayBeThere);
     const { id: made, file, isRepeated } = written;
-    const start = {
-      kind: "resume" as const,
-      client: adapter.title,
-      ...adapter.commands.resume(made),
-      reason: `${adapter.title} continues ${made}, which has the conversation of ${session.id}`,
-      cwd,
-      env: { [successorVariable]: made },
-      newId: made,
-    };
     return ok({
       ...namesOf(runtime, session),
-      machine: null,
       made,
       file,
       isRepeated,
@@ -130,7 +118,7 @@ export async function makeNative(runtime: Runtime, making: Making): Promise<Resu
       tokens: tokensOf(items),
       changed: changedFiles(runtime, session),
       foreignTools: foreignTools(items, details.writer),
-      start,
+      start: startMade(adapter.name, { made, what: `which has the conversation of ${session.id}`, cwd }),
     });
   } catch (error) {
     return err({ code: "not_written", message: `${session.id}: ${messageOf(error)}. Nothing was changed.` });
@@ -208,20 +196,12 @@ async function importFrom(runtime: Runtime, path: string, folder: string, sessio
   return err({ code: "transcript_unusable", message: `${path}: ${imported.error}. Nothing was stored.` });
 }
 
-/** An importer reads files: this one is gone afterwards. */
 async function importDocument(runtime: Runtime, document: JsonObject, folder: string): Promise<Result<Imported>> {
-  const temporary = mkdtempSync(join(tmpdir(), "shim-import-"));
-  try {
-    const path = join(temporary, "export.json");
-    writeFileSync(path, JSON.stringify(document), { mode: 0o600 });
-    const imported = await importFrom(runtime, path, folder);
-    if (!imported.ok) return imported;
-    const { session } = imported.value;
-    runtime.store.write((sql) => sessions.setUnread(sql, session));
-    return ok({ session, file: null });
-  } finally {
-    rmSync(temporary, { recursive: true, force: true });
-  }
+  const imported = await asFile(document, (path) => importFrom(runtime, path, folder));
+  if (!imported.ok) return imported;
+  const { session } = imported.value;
+  runtime.store.write((sql) => sessions.setUnread(sql, session));
+  return ok({ session, file: null });
 }
 
 const maxListed = 8;

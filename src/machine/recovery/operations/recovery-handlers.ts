@@ -1,6 +1,7 @@
 import { teamChats } from "../../../store/team-tables.ts";
 import { existsSync, statSync } from "node:fs";
 import type { Candidate, Plan } from "../../../contract/machine/recovery.ts";
+import type { Named } from "../../../contract/machine/operation.ts";
 import type { SessionView } from "../../../contract/machine/sessions.ts";
 import type { MachineInput, MachineOutput } from "../../../contract/machine/operations.ts";
 import { readProcessKey } from "../../../coordinator-client/local/process-key.ts";
@@ -17,11 +18,10 @@ import { composeBrief, type Brief } from "../brief/brief.ts";
 import { openLimitOf } from "../../sessions/usage/at-limit.ts";
 import { findIncomplete } from "../incomplete/detect.ts";
 import { take, withdraw } from "../marks.ts";
-import { clientToStart, folderOf, planRelaunch } from "../relaunch.ts";
+import { clientToStart, planRelaunch } from "../relaunch.ts";
 import { findById, findElsewhere } from "../elsewhere/candidates.ts";
 import { restore, type Restoration } from "../incomplete/restoration.ts";
 import { RecoverySource } from "../source.ts";
-import { successorVariable } from "../incomplete/successor.ts";
 import { mayBeContinued } from "../../sessions/ending/ending.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import * as sessions from "../../sessions/sessions.ts";
@@ -71,7 +71,7 @@ export const recoveryHandlers = {
       const found = await inspect(source, named.session);
       if (!found.ok) return found;
       const { from } = found.value;
-      const start = await startOf(runtime, found.value, { into, isNew });
+      const start = await planRelaunch(runtime, found.value, { into, isNew });
       const offer = offerOf(runtime, named.session);
       const { session } = from;
       const checked = await source.check(session.id);
@@ -191,13 +191,6 @@ async function candidatesElsewhere(context: HandlerContext, runtime: Runtime, fo
   return reach?.here ? toViews(runtime, await findElsewhere(reach, reach.here.project)) : [];
 }
 
-interface Named {
-  readonly session: string;
-  readonly shortId: string;
-  readonly title: string | null;
-  readonly machine: string | null;
-}
-
 interface Found {
   readonly source: RecoverySource;
   readonly named: Named;
@@ -215,8 +208,7 @@ async function onSession<T>(
   const reach = found.ok ? null : await context.others.read(runtime, context.progress, folder);
   const row = found.ok ? found.value : reach && findById(reach, id);
   if (row === null) return found as Result<T>;
-  const named = { ...namesOf(runtime, row), machine: row.machine };
-  return act(runtime, { source: new RecoverySource(runtime, { reach }), named });
+  return act(runtime, { source: new RecoverySource(runtime, { reach }), named: namesOf(runtime, row) });
 }
 
 function scoreOf(runtime: Runtime, session: sessions.Session): number | null {
@@ -235,24 +227,7 @@ type Briefed = Pick<MachineOutput<"recovery.brief">, "cause" | "causeDetail" | "
 function toBriefed({ config }: Runtime, { from, score, text }: Brief): Briefed {
   const { cause, causeDetail, elsewhere } = from;
   const brief = text(elsewhere ? "brief" : config.recovery);
-  return { cause, causeDetail, score: { ...score, parts: [...score.parts] }, brief };
-}
-
-async function startOf(
-  runtime: Runtime,
-  brief: Brief,
-  way: Parameters<typeof planRelaunch>[2],
-): Promise<Plan["start"]> {
-  const plan = await planRelaunch(runtime, brief, way);
-  if (!plan) return null;
-  const { title: client, newId, ...program } = plan;
-  return {
-    ...program,
-    client,
-    cwd: folderOf(brief.from),
-    env: newId === null ? {} : { [successorVariable]: newId },
-    newId,
-  };
+  return { cause, causeDetail, score, brief };
 }
 
 function offerOf(runtime: Runtime, session: string): Plan["offer"] {

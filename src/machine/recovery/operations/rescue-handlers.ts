@@ -1,4 +1,3 @@
-import { adapterOf } from "../../../clients/adapters.ts";
 import { detailsOf, sessionFilesOf } from "../../../clients/details.ts";
 import { hookClients, type HookClient } from "../../../contract/clients.ts";
 import type { Diagnosis } from "../../../contract/machine/recovery.ts";
@@ -10,7 +9,7 @@ import { uuidv4 } from "../../../shared/ids.ts";
 import { err, ok } from "../../../shared/result.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import type { Driver } from "../../../store/driver.ts";
-import { successorVariable } from "../incomplete/successor.ts";
+import { startMade } from "../relaunch.ts";
 import { hasContent } from "../incomplete/detect.ts";
 import { setAside } from "../rescue/client-files.ts";
 import { copyTranscript } from "../rescue/copy-transcript.ts";
@@ -20,7 +19,7 @@ import * as sessions from "../../sessions/sessions.ts";
 import { checkStores, listStored } from "../stores/check-stores.ts";
 import type { HandlerContext, Handlers } from "../handler-context.ts";
 import { recordMissed } from "./recovery-handlers.ts";
-import { findHere, shortSession } from "../resolve-id.ts";
+import { findHere, namesOf } from "../resolve-id.ts";
 import { isAlive } from "../../sessions/life/presence.ts";
 
 /** Sessions of a project that a search checks, newest first. */
@@ -31,13 +30,14 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     const runtime = await context.runtime();
     const deps = depsOf(context, runtime);
     if (deps.versionOf) await recordMissed(context, runtime);
+    const diagnose = async (session: sessions.Session, isFailed: boolean) => {
+      const evidence = await examine(deps, session, folder);
+      const finding = judge(deps, evidence, isFailed);
+      return { finding, diagnosis: toDiagnosis(context, runtime, session, evidence, finding) };
+    };
     if (id !== undefined) {
       const found = await findHere(context, id);
-      if (!found.ok) return found;
-      const evidence = await examine(deps, found.value, folder);
-      const finding = judge(deps, evidence, hasFailed);
-      const diagnosis = toDiagnosis(context, runtime, found.value, evidence, finding);
-      return ok({ diagnosis, healthy: [] });
+      return found.ok ? ok({ diagnosis: (await diagnose(found.value, hasFailed)).diagnosis, healthy: [] }) : found;
     }
     const project = projectRoot(folder) ?? folder;
     const newest = runtime.store.read(
@@ -46,9 +46,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     );
     const healthy: Diagnosis[] = [];
     for (const session of newest) {
-      const evidence = await examine(deps, session, folder);
-      const finding = judge(deps, evidence, false);
-      const diagnosis = toDiagnosis(context, runtime, session, evidence, finding);
+      const { finding, diagnosis } = await diagnose(session, false);
       if (isBroken(runtime, session, finding)) return ok({ diagnosis, healthy });
       healthy.push(diagnosis);
     }
@@ -115,12 +113,9 @@ function toDiagnosis(
   const { reason, why, offers } = isUnwritten
     ? { ...finding, reason: null, why: `it runs, and no file of ${title} has it yet` }
     : finding;
-  const shortId = shortSession(runtime, session.id);
+  const names = namesOf(runtime, session);
   return {
-    session: session.id,
-    shortId,
-    title: sessions.displayTitle(session),
-    machine: null,
+    ...names,
     client: session.client,
     file,
     reason,
@@ -129,7 +124,7 @@ function toDiagnosis(
     isRead: facts !== null,
     lost: facts === null ? 0 : lostParts(facts),
     isAlive: isRunning,
-    command: `${shimCommand(site) ?? "shim"} rescue ${shortId}`,
+    command: `${shimCommand(site) ?? "shim"} rescue ${names.shortId}`,
   };
 }
 
@@ -160,21 +155,7 @@ async function makeCopy(deps: RescueDeps, { random }: Runtime, { session, eviden
       file: await copyTranscript(files, { file, id, otherId, newId: fresh, until, moved, head }),
     };
   } else throw new Error("there is nothing to copy");
-  return { ...made, start: startOf(session, made.session, cwd) };
-}
-
-function startOf({ id, client }: sessions.Session, copy: string, cwd: string) {
-  const adapter = adapterOf(client);
-  if (!adapter) throw new Error(`${client} cannot be started from a command line`);
-  return {
-    kind: "resume" as const,
-    client: adapter.title,
-    ...adapter.commands.resume(copy),
-    reason: `${adapter.title} continues ${copy}, a copy of ${id}`,
-    cwd,
-    env: { [successorVariable]: copy },
-    newId: copy,
-  };
+  return { ...made, start: startMade(client, { made: made.session, what: `a copy of ${id}`, cwd }) };
 }
 
 export const storesHandlers: Pick<Handlers, "stores.check" | "stores.list"> = {

@@ -132,7 +132,6 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
     ...subagents.findings,
     ...(kept.by === null && !head.isExempt ? expiry(deps, kept, client, facts) : []),
   ];
-  const damaged = facts.damages.reduce((sum, { bytes }) => sum + bytes, 0);
   return ok({
     client: kept.client,
     session: kept.id,
@@ -143,11 +142,7 @@ export async function checkSession(deps: CheckDeps, kept: KeptSession): Promise<
     state: worstOf(findings),
     findings,
     bytes: facts.bytes + subagents.bytes,
-    read: {
-      rows: facts.rowBytes + subagents.rowBytes,
-      damaged: damaged + subagents.damaged,
-      blank: facts.readBytes - facts.rowBytes - damaged + subagents.blank,
-    },
+    read: added(readOf(facts), subagents.read),
     lines: facts.lines,
     // A row that stands twice is one prompt to its client.
     prompts: facts.sent?.prompts ?? facts.prompts,
@@ -304,18 +299,28 @@ function expiry(
   return [{ state: "expiring", text: `${title} deletes it ${when} (${cleanUp.setting})` }];
 }
 
+type ReadBytes = CheckedSession["read"];
+
+function readOf({ rowBytes: rows, readBytes, damages }: TranscriptFacts): ReadBytes {
+  const damaged = damages.reduce((sum, { bytes }) => sum + bytes, 0);
+  return { rows, damaged, blank: readBytes - rows - damaged };
+}
+
+function added(one: ReadBytes, other: ReadBytes): ReadBytes {
+  return { rows: one.rows + other.rows, damaged: one.damaged + other.damaged, blank: one.blank + other.blank };
+}
+
 interface CheckedSubagents {
   readonly files: number;
   readonly bytes: number;
-  readonly rowBytes: number;
-  readonly damaged: number;
-  readonly blank: number;
+  readonly read: ReadBytes;
   readonly findings: readonly StoreFinding[];
 }
 
 /** Transcripts of a session's sub-agents, in the folder that is named by it. */
 async function checkSubagents(kept: KeptSession, client: SessionFiles): Promise<CheckedSubagents> {
-  const sum = { files: 0, bytes: 0, rowBytes: 0, damaged: 0, blank: 0, findings: [] as StoreFinding[] };
+  const nothing = { rows: 0, damaged: 0, blank: 0 };
+  const sum = { files: 0, bytes: 0, read: nothing, findings: [] as StoreFinding[] };
   const folder = client.store?.subagents?.(kept.path, kept.id);
   const onUnlisted = (file: string, error: unknown): void =>
     void sum.findings.push({ state: "damaged", text: `sub-agents of it: ${problemOf(error)}`, file });
@@ -323,16 +328,9 @@ async function checkSubagents(kept: KeptSession, client: SessionFiles): Promise<
     sum.files += 1;
     try {
       const facts = await readSessionFacts(file, { name: kept.client, version: null, files: client, session: null });
-      const { bytes, readBytes, rowBytes, damages } = facts;
-      const damaged = damages.reduce((all, one) => all + one.bytes, 0);
-      sum.bytes += bytes;
-      sum.rowBytes += rowBytes;
-      sum.damaged += damaged;
-      sum.blank += readBytes - rowBytes - damaged;
-      for (const one of [
-        ...damages.map((damage) => damageOf(damage)),
-        ...(await chainFindings(kept.client, file, facts)),
-      ])
+      sum.bytes += facts.bytes;
+      sum.read = added(sum.read, readOf(facts));
+      for (const one of [...facts.damages.map(damageOf), ...(await chainFindings(kept.client, file, facts))])
         sum.findings.push({ ...one, file, text: `sub-agent ${basename(file)}: ${one.text}` });
     } catch (error) {
       sum.findings.push({ state: "damaged", text: `sub-agent ${basename(file)}: ${problemOf(error)}`, file });

@@ -11,6 +11,7 @@ import { mayBeProject } from "../../../snapshots/work-tree.ts";
 import { encode, type EncodedBody } from "../../../store/checkpoint-body.ts";
 import { snapshots } from "../../../store/session-tables.ts";
 import { newLife } from "../life/life.ts";
+import { isNod } from "../text/excerpt.ts";
 import * as life from "../life/row.ts";
 import * as journal from "../journal.ts";
 import * as recoveries from "../recoveries.ts";
@@ -24,6 +25,8 @@ import {
   foldWithinBudget,
   emptyState,
   withNotes,
+  notesOf,
+  type Notes,
 } from "../work-state.ts";
 import * as checkpoints from "./checkpoints.ts";
 
@@ -32,19 +35,34 @@ interface InheritedWork {
   readonly state: WorkState;
 }
 
-/** Keeps the prompts of a chain of deaths: the first, and the newest. */
+/** Keeps the prompts of a chain of deaths: all, or the first and the newest that are no nods. */
 export function toPredecessor({ session, state }: InheritedWork): Predecessor {
-  const all = [...(state.continues?.prompts ?? []), ...state.prompts];
+  const known = [...(state.continues?.prompts ?? []), ...state.prompts];
+  const all = known.length > maxPrompts ? known.filter(({ text }) => !isNod(text)) : known;
   const kept = [...all.slice(0, 1), ...all.slice(1).slice(-maxPrompts)];
   const effects = [...(state.continues?.effects ?? []), ...(state.effects ?? [])].slice(-maxEffects);
   return {
     session,
     prompts: kept.map((prompt) => shortened(prompt, maxPromptChars)),
     ...(effects.length === 0 ? {} : { effects }),
+    ...notesToKeep(notesOf(state)),
+  };
+}
+
+function notesToKeep({ goal, nextStep, decisions, openQuestions }: Notes): Pick<Predecessor, "notes"> {
+  if (goal === null && nextStep === null && decisions.length + openQuestions.length === 0) return {};
+  return {
+    notes: {
+      goal,
+      nextStep,
+      decisions: decisions.slice(-maxNotes),
+      openQuestions: openQuestions.slice(-maxNotes),
+    },
   };
 }
 
 const maxPrompts = 12;
+const maxNotes = 12;
 const maxEffects = 30;
 const maxPromptChars = 500;
 

@@ -98,6 +98,7 @@ export function decide(sql: Sql, machine: Machine, { isGranted = false, ...decis
     news.add(sql, at, other.by, `taken:${session}:${by}`, { kind: "notice", text });
   }
   recoveries.add(sql, { ...decision, at });
+  if (action === "taken" && by !== null) sessions.inheritTitle(sql, by, session);
   return ok(true);
 }
 

@@ -151,6 +151,7 @@ function put(
   sessions.touch(sql, last, id);
   const counts = countsOf(content.toolEnds, before);
   sessions.update(sql, id, { ...counts, transcriptOffset: bytes, workedAt: last, title });
+  if (content.name !== null) sessions.rename(sql, id, content.name);
 }
 
 /** A session's counts are added to. */

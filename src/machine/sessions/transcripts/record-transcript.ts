@@ -114,7 +114,9 @@ export function recordTranscript(
     missed += recordMissedTools(sql, session, now, turn, { ...options, calls, isOver: isOver && isLast });
     recordInterruptions(sql, session.id, turn);
   }
+  for (const prompt of part.withdrawn) prompts.takeBack(sql, session.id, now, prompt);
   recordPlans(sql, session.id, part);
+  if (part.name !== null) sessions.rename(sql, session.id, part.name);
   for (const note of part.notes) recordAll(sql, session.id, note.at ?? now, noteEntries(note));
   countResponses(sql, session, part, now, options.prices);
   recordDamages(sql, session.id, now, `${part.offset}`, {

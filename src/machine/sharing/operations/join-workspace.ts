@@ -31,6 +31,7 @@ import {
   addKey,
   readKeys,
   removeKey,
+  requireKeys,
   type KeyRing,
   createKey,
   formatCode,
@@ -60,7 +61,7 @@ function findKey(
   code: string | undefined,
   expectedKeyId: string | null,
 ): Result<FoundKey> {
-  const ring = readRing(context, edge);
+  const ring = usable(readKeys(context.paths.home, edge, context.site.env));
   if (!ring.ok) return ring;
   const isRegistered = expectedKeyId !== null;
   if (code !== undefined) {
@@ -175,13 +176,8 @@ interface OwnKeys {
 function ownKeys(context: OperationContext): Result<OwnKeys> {
   const edge = requireEdge(context);
   if (!edge.ok) return edge;
-  const ring = readRing(context, edge.value);
-  if (!ring.ok) return ring;
-  if (ring.value !== null) return ok({ edge: edge.value, ring: ring.value });
-  return err({
-    code: "not_found",
-    message: "this machine has no key of the workspace: set it with `shim workspace key set`.",
-  });
+  const ring = usable(requireKeys(context.paths.home, edge.value, context.site.env));
+  return ring.ok ? ok({ edge: edge.value, ring: ring.value }) : ring;
 }
 
 /** Key that the workspace seals under: not the newest one here after a failed rekey. */
@@ -193,10 +189,6 @@ async function presentKey(context: OperationContext, { edge, ring }: OwnKeys): P
   if (key) return ok(key);
   const message = `the workspace now has another key (${keyId}), which this machine does not have: \`shim workspace key show\` shows it on the machine that made it, \`shim workspace key set\` sets it here.`;
   return err({ code: "wrong_key", message });
-}
-
-function readRing({ paths, site }: OperationContext, edge: EdgeWorkspace): Result<KeyRing | null> {
-  return usable(readKeys(paths.home, edge, site.env));
 }
 
 function usable<T>(done: Result<T, string>): Result<T> {

@@ -10,9 +10,14 @@ import {
   type Pages,
 } from "../../../contract/operations.ts";
 import type { Self } from "../../../contract/values.ts";
-import { WorkspaceClient, openLocalClient } from "../../../coordinator-client/client.ts";
+import { WorkspaceClient, openLocalClient, type OpenedLink } from "../../../coordinator-client/client.ts";
 import { fetchPages } from "../../../coordinator-client/coordinator-client.ts";
-import { readEdgeConfig, type EdgeConfig, type EdgeWorkspace } from "../../../coordinator-client/edge-config.ts";
+import {
+  localWorkspace,
+  readEdgeConfig,
+  type EdgeConfig,
+  type EdgeWorkspace,
+} from "../../../coordinator-client/edge-config.ts";
 import type { PrepareInput } from "../../../coordinator-client/edge/calls.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/platform.ts";
 import { processKey } from "../../../coordinator-client/local/process-key.ts";
@@ -80,6 +85,8 @@ export class Workspace {
   /** For people. */
   readonly where: string;
   readonly isEdge: boolean;
+  /** The names of its chats and projects depend on it. */
+  readonly scope: Pick<OpenedLink, "workspace" | "machine" | "edge">;
   readonly machine: string;
   /** Identity of the calling process, as chats register it. */
   readonly process: string;
@@ -95,6 +102,7 @@ export class Workspace {
     this.client = client;
     this.where = edge === null ? "this machine" : `${edge.url}, workspace ${edge.workspace}`;
     this.isEdge = edge !== null;
+    this.scope = { workspace: edge?.workspace ?? localWorkspace, machine, edge };
     this.machine = machine;
     this.process = identity;
     this.runtime = runtime;

@@ -7,6 +7,7 @@ import type { WorkState } from "../../../contract/work-state.ts";
 import { encode } from "../../../store/checkpoint-body.ts";
 import * as checkpoints from "../../sessions/checkpoints/checkpoints.ts";
 import { mapFiles } from "../../recovery/elsewhere/restoration.ts";
+import { movedCalls } from "../../recovery/incomplete/restoration.ts";
 import * as journal from "../../sessions/journal.ts";
 import * as heldAtHandOver from "../../sessions/held-at-hand-over.ts";
 import * as sessions from "../../sessions/sessions.ts";
@@ -120,8 +121,6 @@ function stateHere(session: HandedOver["session"], { project: here }: AdoptedFol
   const { inside, external } = mapFiles(state.files, { there, here });
   // Times of files say nothing in a new folder.
   const files = inside.map(({ stamp: _stamp, ...file }) => file);
-  const calls = state.calls.map((call) =>
-    there === null || here === null ? call : { ...call, input: call.input.replaceAll(`${there}/`, `${here}/`) },
-  );
+  const calls = movedCalls(state, there, here);
   return { ...state, calls, files: [...external.map(({ now: _now, ...file }) => file), ...files] };
 }

@@ -1,24 +1,20 @@
 import { err, ok, type Result } from "../../../shared/result.ts";
-import { runApart } from "../../../runtime/runtime.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import type { ClaimedTask } from "../../../contract/tasks.ts";
 import { redact } from "../../../redaction/redact.ts";
 import { oneLine } from "../../../shared/format.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { teamHoldings } from "../../../store/team-tables.ts";
-import { asObject, listAt } from "../../../shared/json-fields.ts";
 import { nameOf, type EdgeWorkspace } from "../../../coordinator-client/edge-config.ts";
-import { makeBundle } from "../../../snapshots/make-bundle.ts";
-import type { ExcludedFile } from "../../../snapshots/selection.ts";
 import { takePending } from "../../../snapshots/stored-snapshots.ts";
 import { capture, type CaptureError } from "../../sessions/checkpoints/capture.ts";
-import { redactConversation } from "../../recovery/native/native-session.ts";
-import { readSource } from "../../recovery/native/native-session.ts";
-import { findSnapshot } from "../../sessions/session-content.ts";
+import { readSource, redactConversation } from "../../recovery/native/native-session.ts";
+import { findSnapshot, leftOutIn } from "../../sessions/session-content.ts";
 import type { HeldByChat } from "../../sessions/held-at-hand-over.ts";
 import * as reservationTable from "../../sessions/reservation-table.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import { buildSessionContent } from "../../sharing/record-contents.ts";
+import { bundleFiles } from "../../sharing/sealed-records.ts";
 import type { CarriedConversation, HandedOver } from "./package.ts";
 
 export interface CollectOptions {
@@ -83,20 +79,15 @@ type CollectedFiles = NonNullable<HandedOver["files"]> & { readonly head: string
 
 /** @returns why there are none */
 async function collectFiles(runtime: Runtime, checkpoint: string): Promise<Result<CollectedFiles, string>> {
-  const { env, paths, config, now } = runtime;
   const row = runtime.store.read((sql) => findSnapshot(sql, checkpoint), null);
   if (row === null) return err("its project is in no git repository, or snapshots are switched off");
   const { state, repository, commit, head, project, at } = row;
   if (state !== "done" || repository === null || commit === null)
     return err(row.reason ?? "they could not be saved in time");
-  const maxBytes = config.sync.maxFilesBytes;
-  const limits = { maxBytes, timeoutMs: config.snapshots.timeoutMs, now: now() };
-  const input = { env: { ...env }, snapshots: paths.snapshots, repository, commit, head, project, ...limits };
-  const made = await runApart(runtime, "makeBundle", makeBundle, input);
-  if (made.state === "failed") return err(made.reason);
-  if (made.state === "too_large") return err(`packed they have more than ${maxBytes} bytes (sync.maxFilesBytes)`);
-  const leftOut = listAt(asObject(row.detail), "leftOut") as readonly ExcludedFile[];
-  return ok({ checkpoint, at, commit, needs: [...made.needs], leftOut: [...leftOut], head, bundle: made.bytes });
+  const made = await bundleFiles(runtime, { repository, commit, head, project });
+  if (!made.ok) return made;
+  const { needs, bytes: bundle } = made.value;
+  return ok({ checkpoint, at, commit, needs: [...needs], leftOut: [...leftOutIn(row.detail)], head, bundle });
 }
 
 async function readConversation(runtime: Runtime, session: Session): Promise<Result<CarriedConversation, string>> {

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import * as z from "zod";
 import { Held } from "../../../contract/machine/handover.ts";
 import { lostParts } from "../../../contract/machine/recovery.ts";
@@ -6,7 +5,7 @@ import { maxFileParts } from "../../../contract/sync.ts";
 import { parseJson } from "../../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { formatCode, parseCode, type CodeKind } from "../../sharing/carried-code.ts";
-import { open, seal, type EnvelopeSubject } from "../../sharing/envelope.ts";
+import { digestOf, open, seal, type EnvelopeSubject } from "../../sharing/envelope.ts";
 import { SessionContent } from "../../sharing/record-contents.ts";
 import { FilesContent } from "../../sharing/files-content.ts";
 import { deriveKey, type WorkspaceKey } from "../../sharing/key-ring.ts";
@@ -162,10 +161,6 @@ function openPieces(envelopes: readonly string[], key: HandoverKey): Result<Uint
 /** Binds each envelope to its number and their count: none can be moved or left out. */
 function subjectOf(number: number, total: number): EnvelopeSubject {
   return { workspace: "", kind: "given", device: "", session: "", item: `${number} of ${total}` };
-}
-
-function digestOf(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 const fileKind = "shim hand-over";

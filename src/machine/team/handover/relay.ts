@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
 import { hostname } from "node:os";
 import { formatLink, GivenRelay, parseLink, TakenRelay } from "../../../coordinator-client/handover-relay.ts";
 import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
+import { digestOf } from "../../sharing/envelope.ts";
 import * as meta from "../../../store/meta.ts";
 import { handoverKey, openHandover, type HandedOver, type HandoverKey } from "./package.ts";
 
@@ -20,7 +20,7 @@ export async function sendHandover(
   { key, envelopes, forMs }: SentHandover,
 ): Promise<Result<{ readonly id: string; readonly link: string }, string>> {
   const relay = new GivenRelay(edge);
-  const claimHash = createHash("sha256").update(key.claim).digest("hex");
+  const claimHash = digestOf(Buffer.from(key.claim, "utf8"));
   const made = await relay.create({ claimHash, parts: envelopes.length, forMs });
   if (!made.ok) return err(made.error.message);
   const { id } = made.value;

@@ -65,7 +65,7 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
     const stored = await sealAndStore(context, runtime, { given, edge: edge.value, file, forMs });
     if (!stored.ok) return refuseGive(names.shortId, stored.error);
     record(context, runtime, "session.given", session.id);
-    return ok({ ...names, machine: null, ...stored.value, until, ...contentOf(collected.value) });
+    return ok({ ...names, ...stored.value, until, ...contentOf(collected.value) });
   },
 
   async "handover.take"(context, input) {
@@ -120,7 +120,6 @@ async function store(
   if (!native.ok) return native;
   return ok({
     ...namesOf(runtime, session),
-    machine: null,
     from: given.machine,
     givenAt: given.givenAt,
     isRepeated,

@@ -6,7 +6,6 @@ import type { Reservation } from "../../sessions/reservation-table.ts";
 import type { HandlerContext, Handlers } from "../../recovery/handler-context.ts";
 import type { Failure } from "../../../contract/errors.ts";
 import type { Self } from "../../../contract/values.ts";
-import { localWorkspace, readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import { age } from "../../../shared/format.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import * as sessions from "../../sessions/sessions.ts";
@@ -86,12 +85,12 @@ export interface ProjectReservations {
 }
 
 /**
- * For the command line, and for chats of programs.
+ * For the command line.
  *
  * @param asChat asked for once the project is known; null: only looks, and makes no store
  *   just to keep the project's name for its hooks
  */
-export async function openProjectReservations(
+async function openProjectReservations(
   workspace: Workspace,
   folder: string,
   asChat: (() => Promise<Result<Self>>) | null,
@@ -100,12 +99,9 @@ export async function openProjectReservations(
   if (root === null)
     return err({ code: "bad_input", message: `${folder} is not in a project: run this in a project's folder.` });
   const runtime = await workspace.runtime();
-  const edge = readEdgeConfig(runtime.paths.home, runtime.env);
-  if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
-  const { machine, client } = workspace;
-  const scope = { workspace: edge.value?.workspace ?? localWorkspace, machine, edge: edge.value };
+  const { machine, client, scope, isEdge } = workspace;
   const naming = createNaming(runtime, scope);
-  const isUnkept = asChat === null && edge.value === null && !runtime.store.exists();
+  const isUnkept = asChat === null && !isEdge && !runtime.store.exists();
   const project = isUnkept
     ? ok(projectKey(null, await readProjectFacts(runtime.env, root, machine)))
     : await naming.project(root);
@@ -152,7 +148,7 @@ function explain({ code, holder }: ReservationError, self: Self | null, now: num
 }
 
 /** @param paths absolute */
-export function toLeasePaths(folder: string, paths: readonly string[]): Result<string[]> {
+function toLeasePaths(folder: string, paths: readonly string[]): Result<string[]> {
   const root = projectRoot(folder) ?? folder;
   const found: string[] = [];
   for (const one of paths) {

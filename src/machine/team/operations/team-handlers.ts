@@ -1,13 +1,13 @@
 import type { ForeseenConflict, ListedChat, ShownChat } from "../../../contract/machine/team.ts";
-import { ok, err, type Result } from "../../../shared/result.ts";
+import { ok, type Result } from "../../../shared/result.ts";
 import type { HandlerContext, Handlers } from "../../recovery/handler-context.ts";
 import type { KeptWorkspace, Workspace } from "../../sharing/operations/workspace.ts";
 import { stateText, workProgress, type ShownState } from "../../../contract/chat-state.ts";
 import { type Chat, commandLine } from "../../../contract/chats.ts";
-import { localWorkspace, readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { oneLine } from "../../../shared/format.ts";
 import { shortIds } from "../../../contract/short-id.ts";
+import { pickOne } from "../../recovery/resolve-id.ts";
 import { readChatState } from "../../recovery/session-state.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { createNaming, folderOf } from "../chat-directory.ts";
@@ -48,15 +48,13 @@ async function allChats(
   if (!workspace.ok) return workspace;
   const listed = await workspace.value.list("chats.list", {});
   if (!listed.ok) return listed;
-  const { where, machine } = workspace.value;
-  return ok({ where, chats: listChats(await context.runtime(), machine, listed.value.chats) });
+  const { where } = workspace.value;
+  return ok({ where, chats: listChats(await context.runtime(), workspace.value, listed.value.chats) });
 }
 
 /** @param chats all of the workspace, among which a short id is unique */
-function listChats(runtime: Runtime, machine: string, chats: readonly Chat[]): ListedChat[] {
-  const edge = readEdgeConfig(runtime.paths.home, runtime.env);
-  const joined = edge.ok ? edge.value : null;
-  const naming = createNaming(runtime, { workspace: joined?.workspace ?? localWorkspace, machine, edge: joined });
+function listChats(runtime: Runtime, { scope }: Workspace, chats: readonly Chat[]): ListedChat[] {
+  const naming = createNaming(runtime, scope);
   const short = shortIds(chats.map(({ chat }) => chat));
   return chats.map((chat) => {
     const session = runtime.store.read((sql) => sessions.get(sql, chat.chat), null);
@@ -80,21 +78,17 @@ export function isPresent({ state }: ShownState): boolean {
   return state !== "died" && state !== "ended";
 }
 
-const maxCandidates = 8;
-
-/** Resolves what a text names; the coordinator answers for an unknown one. */
+/** Resolves what a text names; the coordinator answers for an unknown id. */
 function findChat(chats: readonly ListedChat[], text: string): Result<string> {
-  const matching = chatsNamed(chats, text);
-  const [first, second] = matching;
+  const matching = chatsNamed(chats, text).map((one) => ({ id: one.chat, one }));
   // No id has a blank.
-  if (!first && /\s/.test(text))
-    return err({ code: "not_found", message: `no chat has the title "${text}". \`shim team chats\` lists them.` });
-  if (!second) return ok(first?.chat ?? text);
-  const lines = matching
-    .slice(0, maxCandidates)
-    .map((one) => `\n  ${one.shortId}  ${stateText(one)}  ${oneLine(one.title ?? one.client, 60)}`);
-  const message = `"${text}" matches several chats; give more of the id:${lines.join("")}`;
-  return err({ code: "ambiguous", message, candidates: matching.map(({ chat }) => chat) });
+  if (matching.length === 0 && !/\s/.test(text)) return ok(text);
+  const found = pickOne(matching, text, {
+    what: "chat",
+    list: "shim team chats",
+    describe: ({ one }) => `${one.shortId}  ${stateText(one)}  ${oneLine(one.title ?? one.client, 60)}`,
+  });
+  return found.ok ? ok(found.value.id) : found;
 }
 
 /** The chats of this id or title, else those whose id begins so, else those whose title does. */
@@ -169,7 +163,7 @@ export class TeamReader {
         trouble: null,
         tasks: tasks.value,
         names: Object.fromEntries(
-          listChats(runtime, workspace.machine, all).map(({ chat, shortId, title }) => [chat, { shortId, title }]),
+          listChats(runtime, workspace, all).map(({ chat, shortId, title }) => [chat, { shortId, title }]),
         ),
         chats: all.filter(({ status, client }) => status !== "offline" && client !== commandLine),
         underWay: [...running.value.tasks, ...assigned.value.tasks],

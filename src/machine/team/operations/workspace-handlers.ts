@@ -3,8 +3,7 @@ import { readEdgeConfig, removeEdgeConfig, type EdgeConfig } from "../../../coor
 import { err, ok, type Result } from "../../../shared/result.ts";
 import * as devices from "../../sharing/device.ts";
 import * as joinPreferences from "../../sharing/join-preferences.ts";
-import { readKeys } from "../../sharing/key-ring.ts";
-import { clearWrongKey, forgetNotes, syncStatus } from "../../sharing/sync-status.ts";
+import { clearWrongKey, forgetNotes, syncKeys, syncStatus } from "../../sharing/sync-status.ts";
 import type { OperationContext } from "../../context/operation-context.ts";
 import type { Handlers } from "../../recovery/handler-context.ts";
 import {
@@ -17,12 +16,12 @@ import {
 } from "../../sharing/operations/membership.ts";
 
 /** Few commands need keys and joining, so these are loaded by them. */
-export const workspaceHandlers = {
-  "workspace.adopt": async (context, { key }) =>
-    (await import("../../sharing/operations/join-workspace.ts")).adoptKey(context, key),
+const joining = () => import("../../sharing/operations/join-workspace.ts");
 
-  "workspace.create": async (context, input) =>
-    (await import("../../sharing/operations/join-workspace.ts")).createWorkspace(context, input),
+export const workspaceHandlers = {
+  "workspace.adopt": async (context, { key }) => (await joining()).adoptKey(context, key),
+
+  "workspace.create": async (context, input) => (await joining()).createWorkspace(context, input),
 
   async "workspace.current"(context) {
     const elsewhere = environmentConflict(context);
@@ -35,10 +34,9 @@ export const workspaceHandlers = {
     return ok({ joined: { url, workspace, hasSynced, loss: lossText(edge.value) }, problem: null });
   },
 
-  "workspace.join": async (context, input) =>
-    (await import("../../sharing/operations/join-workspace.ts")).joinWorkspace(context, input),
+  "workspace.join": async (context, input) => (await joining()).joinWorkspace(context, input),
 
-  "workspace.key": async (context) => (await import("../../sharing/operations/join-workspace.ts")).showKey(context),
+  "workspace.key": async (context) => (await joining()).showKey(context),
 
   /** The caller decides about the coordinator's copies; this machine keeps data and keys. */
   async "workspace.leave"(context, { forget }) {
@@ -65,10 +63,9 @@ export const workspaceHandlers = {
 
   "workspace.pull": async ({ runtime, others }, { after }) => others.fetch(await runtime(), after),
 
-  "workspace.rekey": async (context) => (await import("../../sharing/operations/join-workspace.ts")).changeKey(context),
+  "workspace.rekey": async (context) => (await joining()).changeKey(context),
 
-  "workspace.renew-tokens": async (context) =>
-    (await import("../../sharing/operations/join-workspace.ts")).renewTokens(context),
+  "workspace.renew-tokens": async (context) => (await joining()).renewTokens(context),
 
   /** Works offline, since the unsent changes are stored here. */
   async "workspace.status"(context) {
@@ -109,17 +106,10 @@ async function purge(
 
 export async function syncState(context: OperationContext, edge: EdgeConfig): Promise<SyncState> {
   const { store, config } = await context.runtime();
-  const ring = readKeys(context.paths.home, edge, context.site.env);
-  const key = ring.ok ? (ring.value?.current.id ?? null) : null;
-  const isOff = store.read((sql) => joinPreferences.read(sql, edge.workspace), null)?.isSynced === false;
-  const keyProblem =
-    key === null ? "this machine has no key of the workspace; `shim workspace key set` sets it." : null;
-  const problem = isOff
-    ? "this machine has joined with --no-sync; `shim workspace key set` starts the sync."
-    : keyProblem;
+  const keys = syncKeys({ store, paths: context.paths, env: context.site.env }, edge);
   return {
-    key,
-    problem: ring.ok ? problem : `${ring.error}.`,
+    key: keys.ok ? keys.value.current.id : null,
+    problem: keys.ok ? null : `${keys.error.message}.`,
     sendsFiles: config.sync.files,
     status: store.read(syncStatus, null),
   };

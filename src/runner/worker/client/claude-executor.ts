@@ -5,7 +5,7 @@ import { Tier, Route } from "../../../contract/model-routes.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
 import type { ClaimedTask } from "../../../contract/tasks.ts";
 import { serverName } from "../../../installer/entries.ts";
-import { bandOf, chooseRoute, escalate, hasHigherTier, analyzeTask } from "../../../learning/routing/model-router.ts";
+import { bandOf, chooseRoute, escalate, hasHigherTier } from "../../../learning/routing/model-router.ts";
 import { runProgram } from "../../../platform/run-program.ts";
 import { type Executor, type TaskRun, taskVariables } from "../executor.ts";
 import { type AttemptOptions, type Choice, ClientAttempt, type Limits } from "./client-attempt.ts";
@@ -199,7 +199,7 @@ class RoutedTask {
     const random = (): number =>
       Buffer.from(runtime.random(randomBytes)).readUIntBE(0, randomBytes) / 2 ** (8 * randomBytes);
     const previous = this.#previous;
-    if (!previous) return chooseRoute(table, bandOf(analyzeTask(task.payload)), await findRouteCounts(), random);
+    if (!previous) return chooseRoute(table, bandOf(task.payload), await findRouteCounts(), random);
     // A later attempt follows a failure.
     const isSame = previous.attempt === task.attempt || !previous.chosen.isCounted;
     const tier = table.tiers.find(({ name }) => name === previous.chosen.tier);

@@ -9,7 +9,7 @@ import { GitError } from "../../../snapshots/git.ts";
 import type { TaskSetup, EmitWorkerEvent } from "../attempt.ts";
 import { claudeExecutor, type ClaudeExecutorOptions, ClaudeSettings, CommandWords } from "../client/claude-executor.ts";
 import { commandExecutor, testedExecutor, keepOutput } from "../command-executor.ts";
-import { type Executor, fixedFolder, type TaskFolders } from "../executor.ts";
+import { fixedFolder, type TaskFolders } from "../executor.ts";
 import { hasRemote, findCommit, openRepository } from "../../../snapshots/user-repository.ts";
 import { TaskWorktrees, removeOldWorktrees } from "../worktrees.ts";
 import { clientDeps, type WorkDeps, workDeps } from "../machine-deps.ts";
@@ -17,71 +17,66 @@ import { newId, nodePlatform } from "../../../coordinator-client/edge/platform.t
 import type { OperationContext } from "../../../machine/context/operation-context.ts";
 import { machineHealth, WorkerAutomation, type EndCounts, type WorkerOptions } from "../worker-automation.ts";
 
+const worktreeFields = ["repository", "base", "remote"] as const;
+
 /** Work of a worker on the tasks of a type, and its folder. */
-export const TypeSettings = z.strictObject({
-  command: CommandWords.optional(),
-  claude: ClaudeSettings.optional(),
-  /** Shared by all tasks; relative to the settings file. */
-  folder: z.string().min(1).max(4_096).optional(),
-  /** Default: the repository where the worker was started. */
-  repository: z.string().min(1).max(4_096).optional(),
-  base: z
-    .string()
-    .regex(/^[^-\p{Cc}\s][^\p{Cc}\s]{0,199}$/u, "the name of a branch, a tag or a commit")
-    .optional(),
-  /** Remote for finished branches and missing commits. */
-  remote: z
-    .string()
-    .regex(/^[A-Za-z0-9_][\w./-]{0,99}$/, "the name of a remote")
-    .optional(),
-  /** Must succeed before a job is done. */
-  jobTests: CommandWords.optional(),
-});
+export const TypeSettings = z
+  .strictObject({
+    command: CommandWords.optional(),
+    claude: ClaudeSettings.optional(),
+    /** Shared by all tasks; relative to the settings file. */
+    folder: z.string().min(1).max(4_096).optional(),
+    /** Default: the repository where the worker was started. */
+    repository: z.string().min(1).max(4_096).optional(),
+    base: z
+      .string()
+      .regex(/^[^-\p{Cc}\s][^\p{Cc}\s]{0,199}$/u, "the name of a branch, a tag or a commit")
+      .optional(),
+    /** Remote for finished branches and missing commits. */
+    remote: z
+      .string()
+      .regex(/^[A-Za-z0-9_][\w./-]{0,99}$/, "the name of a remote")
+      .optional(),
+    /** Must succeed before a job is done. */
+    jobTests: CommandWords.optional(),
+  })
+  .refine(({ command, claude }) => (command === undefined) !== (claude === undefined), {
+    message: "say how it is done: by a command, or by claude",
+  })
+  .refine((type) => type.folder === undefined || worktreeFields.every((field) => type[field] === undefined), {
+    message: "a folder is worked in as it is: it takes neither repository nor base or remote",
+    path: ["folder"],
+  });
 export type TypeSettings = z.infer<typeof TypeSettings>;
 
 /** Parts of the machine and its workspace that doing tasks needs. */
-export interface TaskDeps extends WorkDeps, Omit<ClaudeExecutorOptions, "settings"> {
+interface TaskDeps extends WorkDeps, Omit<ClaudeExecutorOptions, "settings"> {
   readonly workspace: Workspace;
 }
 
-/** Makes what does tasks of a type by other means than a command and Claude Code. */
-export type MakeExecutor<Type extends TypeSettings> = (
-  deps: TaskDeps,
-  type: Type,
-  /** Top of the repository. */
-  root: string,
-) => Promise<Result<Executor>>;
-
 /** @param from folder of relative paths */
-async function createSetups<Type extends TypeSettings>(
+async function createSetups(
   deps: TaskDeps,
-  types: Readonly<Record<string, Type>>,
+  types: Readonly<Record<string, TypeSettings>>,
   from: string,
-  makeOther: MakeExecutor<Type>,
 ): Promise<Result<ReadonlyMap<string, TaskSetup>>> {
   const setups = new Map<string, TaskSetup>();
   for (const [name, type] of Object.entries(types)) {
-    const setup = await createSetup(deps, type, from, makeOther);
+    const setup = await createSetup(deps, type, from);
     if (!setup.ok) return fail(setup.error.code, `${name}: ${setup.error.message}`);
     setups.set(name, setup.value);
   }
   return ok(setups);
 }
 
-async function createSetup<Type extends TypeSettings>(
-  deps: TaskDeps,
-  type: Type,
-  from: string,
-  makeOther: MakeExecutor<Type>,
-): Promise<Result<TaskSetup>> {
+async function createSetup(deps: TaskDeps, type: TypeSettings, from: string): Promise<Result<TaskSetup>> {
   const { env } = deps;
   const { command, claude, jobTests } = type;
   const root = await findRoot(env, type, from);
   if (!root.ok) return root;
   const own = command ? commandExecutor({ command, env }) : claude && claudeExecutor({ ...deps, settings: claude });
-  const made = own ? ok(own) : await makeOther(deps, type, root.value);
-  if (!made.ok) return made;
-  const executor = jobTests ? testedExecutor(made.value, { command: jobTests, env }) : made.value;
+  if (!own) throw new Error("a type without a command and without Claude Code has passed the check");
+  const executor = jobTests ? testedExecutor(own, { command: jobTests, env }) : own;
   // Checked before a task is claimed: each would fail three times.
   const missing = executor.programs?.find((program) => !isOnPath(program, env));
   if (missing !== undefined) return fail("bad_input", `there is no program ${missing}.`);
@@ -122,15 +117,11 @@ function foldersOf(
   return new TaskWorktrees({ ...deps, self, machine, repository: root, base, inputs });
 }
 
-export interface Work<Type extends TypeSettings> extends Pick<
-  WorkerOptions,
-  "concurrency" | "drainMs" | "maxTasks" | "isOnce"
-> {
-  readonly types: Readonly<Record<string, Type>>;
+export interface Work extends Pick<WorkerOptions, "concurrency" | "drainMs" | "maxTasks" | "isOnce"> {
+  readonly types: Readonly<Record<string, TypeSettings>>;
   readonly capabilities: readonly string[];
   /** Folder of relative paths in the settings. */
   readonly folder: string;
-  readonly makeExecutor: MakeExecutor<Type>;
   readonly emit: EmitWorkerEvent;
   /** Aborted: nothing new is begun; the reason may be a text. */
   readonly endSignal: AbortSignal;
@@ -140,30 +131,19 @@ export interface Work<Type extends TypeSettings> extends Pick<
 }
 
 /** Does tasks until there is none, or until it is asked to end. */
-export function runTasks<Type extends TypeSettings>(
-  context: OperationContext,
-  work: Work<Type>,
-): Promise<Result<EndCounts>> {
+export function runTasks(context: OperationContext, work: Work): Promise<Result<EndCounts>> {
   return withWorkspace(context, (workspace) => runTasksIn(context, workspace, work));
 }
 
-async function runTasksIn<Type extends TypeSettings>(
-  context: OperationContext,
-  workspace: Workspace,
-  work: Work<Type>,
-): Promise<Result<EndCounts>> {
-  const deps = await taskDeps(context, workspace);
-  if (!deps.ok) return deps;
-  const { runtime, home } = deps.value;
+async function runTasksIn(context: OperationContext, workspace: Workspace, work: Work): Promise<Result<EndCounts>> {
+  const own = await workDeps(context);
+  if (!own.ok) return own;
+  const deps = { ...own.value, ...(await clientDeps(context)), workspace };
+  const { runtime, home } = deps;
   const { stoppedAt } = work;
-  const setups = await createSetups(
-    { ...deps.value, ...omitUndefined({ stoppedAt }) },
-    work.types,
-    work.folder,
-    work.makeExecutor,
-  );
+  const setups = await createSetups({ ...deps, ...omitUndefined({ stoppedAt }) }, work.types, work.folder);
   if (!setups.ok) return setups;
-  for (const folder of await removeOldWorktrees(deps.value))
+  for (const folder of await removeOldWorktrees(deps))
     context.progress?.(`A worktree that was unused for a week was removed: ${folder}`);
   const { endSignal, hurrySignal } = work;
   if (endSignal.aborted) return ok({});
@@ -203,10 +183,4 @@ async function runTasksIn<Type extends TypeSettings>(
     over.abort();
     await attending;
   }
-}
-
-/** For tasks that are done with the help of this process. */
-export async function taskDeps(context: OperationContext, workspace: Workspace): Promise<Result<TaskDeps>> {
-  const deps = await workDeps(context);
-  return deps.ok ? ok({ ...deps.value, ...(await clientDeps(context)), workspace }) : deps;
 }

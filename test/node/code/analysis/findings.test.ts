@@ -14,7 +14,7 @@ import {
   type RawFinding,
 } from "#src/code/analysis/finding.ts";
 import { adapters } from "#src/code/analysis/adapters/adapters.ts";
-import { countTotals, findHotspots, Report, ToolRun, toMarkdown, toSarif, toText } from "#src/code/analysis/report.ts";
+import { countTotals, findHotspots, Report, ToolRun, toText } from "#src/code/analysis/report.ts";
 
 /**
  * What real tools printed for the files of `project`, whose folder was `/project`: TypeScript 7.0.2, ESLint 10.15.0,
@@ -177,52 +177,7 @@ function aReport(changes: Partial<Report> = {}): Report {
   return Report.parse({ ...usual, tools, findings, totals, hotspots, ...changes });
 }
 
-interface SarifResult {
-  readonly partialFingerprints: Readonly<Record<string, string>>;
-  readonly locations: readonly { physicalLocation: { artifactLocation: { uri: string } } }[];
-}
-
-/** What a reader of SARIF 2.1.0 needs of each run and result; each address is a reference without an origin. */
-function sarifOf(report: Report): SarifResult[] {
-  const sarif = JSON.parse(JSON.stringify(toSarif(report))) as { runs: { results: SarifResult[] }[] };
-  const $schema = expect.stringContaining("sarif-schema-2.1.0.json") as string;
-  expect(sarif).toMatchObject({ version: "2.1.0", $schema });
-  const [aText, aName] = [expect.any(String) as string, expect.stringMatching(/./) as string];
-  const level = expect.stringMatching(/^(?:error|warning|note)$/) as string;
-  for (const run of sarif.runs) {
-    expect(run).toMatchObject({ tool: { driver: { name: aName } } });
-    for (const one of run.results) {
-      expect(one).toMatchObject({ ruleId: aName, level, message: { text: aText } });
-      for (const { physicalLocation } of one.locations)
-        expect(physicalLocation.artifactLocation.uri).toMatch(/^[\w.%-][\w.%/-]*$/);
-    }
-  }
-  return sarif.runs.flatMap(({ results }) => results);
-}
-
-it("SARIF has each finding with its fingerprint, and after a comparison what is new", () => {
-  const report = aReport();
-  expect(report.totals.new).toBeNull();
-  const prints = sarifOf(report).flatMap(({ partialFingerprints }) => Object.values(partialFingerprints).slice(0, 1));
-  expect(prints.toSorted()).toEqual(report.findings.map(({ fingerprint }) => fingerprint).toSorted());
-  const baseline = toBaseline(report.findings.slice(1));
-  const findings = compareWithBaseline(report.findings, baseline, () => true);
-  const compared = sarifOf(aReport({ findings, comparedWith: { kind: "commit", name: "main" } }));
-  expect(JSON.stringify(compared).match(/"baselineState":"new"/g)).toHaveLength(1);
-});
-
-it("a failed tool is a run that was not successful, and odd names of files are valid", () => {
-  const failed = aRun({ name: "eslint", status: "failed", why: "took longer than 5 s", version: null });
-  const odd = fingerprinted({}, [aFinding({ file: "a b/ü#?.ts", range: null, message: "" })]);
-  const report = aReport({ tools: [failed, aRun({ name: "knip", status: "untrusted", why: "x" })], findings: odd });
-  const uris = sarifOf(report).flatMap(({ locations }) => locations.map((one) => one.physicalLocation));
-  expect(uris).toMatchObject([{ artifactLocation: { uri: "a%20b/%C3%BC%23%3F.ts" } }]);
-  const why = [{ message: { text: "took longer than 5 s" } }];
-  const invocations = [{ executionSuccessful: false, toolExecutionNotifications: why }];
-  expect(toSarif(report)).toMatchObject({ runs: [{ invocations }] });
-});
-
-it("text and Markdown have findings, tools, hotspots, notes; a message is one line without markup", () => {
+it("the text has findings, tools, hotspots, notes; a message is one line", () => {
   const message = "a | b\n<img src=x> [link](http://x) @team `code`";
   const findings = fingerprinted({}, [aFinding({ message })]);
   const tools = [aRun({ name: "eslint" }), aRun({ name: "knip", status: "failed", why: "exit code 2" })];
@@ -231,15 +186,8 @@ it("text and Markdown have findings, tools, hotspots, notes; a message is one li
   expect(text).toMatch(/^a\.ts:1:1 {2}warning {2}a \| b <img src=x> .* \[eslint r\]\n/);
   expect(text).toMatch(/^knip +7\.0\.2 +failed: exit code 2$/m);
   expect(text).toContain("Not analysed: types. A tool that does: npm install --save-dev typescript\n");
-  const markdown = toMarkdown(report);
-  expect(markdown).toContain("````text\na.ts:1:1  warning  a | b <img src=x> [link](http://x) @team `code`");
-  expect(markdown).toContain("src/a.ts  complexity 5, 2 commits in a year\n");
-  expect(markdown).toContain("a limit\n");
-  const fences = toMarkdown(aReport({ findings: fingerprinted({}, [aFinding({ message: "````" })]) }));
-  expect(fences.match(/````/g)).toHaveLength(2);
-  const many = Array.from({ length: 302 }, (_, at) => aFinding({ range: { line: at + 1 } }));
-  const long = toMarkdown(aReport({ findings: fingerprinted({}, many) }));
-  expect(long).toContain("2 more are in the report as JSON or SARIF.");
+  expect(text).toContain("src/a.ts  complexity 5, 2 commits in a year\n");
+  expect(text).toContain("a limit\n");
 });
 
 function lines(name: ToolName, output: string, files = sampleFiles): string[] {

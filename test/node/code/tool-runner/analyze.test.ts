@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, symlinkSync } from "node:fs";
 import { join, dirname } from "node:path";
 import { expect, it } from "vitest";
 import { patience } from "#harness/machine/programs.ts";
@@ -8,7 +8,6 @@ import { fakeOxlint, install } from "#harness/analysis/installed-tool.ts";
 import { aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-home.ts";
 import { git, makeRepository, write } from "#harness/machine/git-project.ts";
 import { processesIn } from "#harness/machine/process-tree.ts";
-import { releaseTask, submit } from "#harness/worker/worker-rig.ts";
 
 /** A home whose project has one finding of oxlint, in a repository whose node_modules is ignored. @param tools their scripts */
 function anAnalysedHome(files: Record<string, string> = {}, tools: Record<string, string> = {}) {
@@ -66,7 +65,6 @@ it("a folder, a commit, a baseline, a tool or a time that does not exist is wron
     ["--baseline gone.json", "--write-baseline makes one"],
     ["--baseline .gitignore", "is no baseline"],
     ["--only oxlint,nothing", "one of tsc"],
-    ["--format xml", "Allowed choices are text, json, sarif, markdown"],
     ["--time-limit soon", "Give a duration"],
   ]);
   expect(await home.analyze("--since gone")).toMatchObject(failed(2, "gone is not a commit"));
@@ -142,7 +140,7 @@ it("a tool that fails on the commit makes all it finds count as new, and the rep
   expect(notes).toContain("oxlint failed on HEAD, so all it finds counts as new: exit code 2: no b");
 });
 
-it("Ctrl-C ends the tools, and the command with 130; the second one gives a worker's task back", async () => {
+it("Ctrl-C ends the tools, and the command with 130", async () => {
   const home = anAnalysedHome();
   const started = join(home.folder, "started");
   const begin = `require("node:fs").writeFileSync(${JSON.stringify(started)}, "");`;
@@ -152,16 +150,6 @@ it("Ctrl-C ends the tools, and the command with 130; the second one gives a work
   await expect.poll(() => existsSync(started), patience).toBe(true);
   stop.abort();
   expect((await ran).code).toBe(130);
-  expect(processesIn(home.project)).toEqual([]);
-  rmSync(started);
-  // Without git, which is ended as well.
-  rmSync(join(home.project, ".git"), { recursive: true });
-  workerSettings(home, "{}");
-  const task = await submit(home, "analyze --payload", '{"only":["fallow","oxlint"]}');
-  // What has run by then is no result.
-  const isAtWork = (out: string): boolean => out.includes("oxlint ran") && existsSync(started);
-  await releaseTask(home, "--config ../other/worker.yaml --once", isAtWork);
-  expect(await home.json("task show", task)).toMatchObject({ state: "queued" });
   expect(processesIn(home.project)).toEqual([]);
 });
 
@@ -234,45 +222,4 @@ it("programs of a repository that brings its node_modules need trust too", async
   git(home.project, "commit", "--quiet", "--message", "committed packages");
   expect(states(await home.report("--only fallow"))["fallow"]).toContain("the repository brings its own node_modules");
   expect(existsSync(join(home.project, "ran"))).toBe(false);
-});
-
-function workerSettings(home: CliHome, settings: string): void {
-  const types = `types:\n  analyze:\n    folder: ../project\n    analyze: ${settings}\n`;
-  writeFileSync(join(home.other, "worker.yaml"), types);
-}
-
-/** Submits tasks with these payloads. @returns what has become of them */
-async function work(home: CliHome, ...payloads: object[]): Promise<Record<string, unknown>[]> {
-  const tasks: string[] = [];
-  for (const payload of payloads) tasks.push(await submit(home, "analyze --payload", JSON.stringify(payload)));
-  await home.shim("worker --config ../other/worker.yaml --once");
-  return Promise.all(tasks.map((task) => home.json("task show", task)));
-}
-
-it("a worker does a task by an analysis: the result is a summary, the whole report a file", async () => {
-  const home = anAnalysedHome({ "src/b.js": "debugger;\n".repeat(60) });
-  write(home.project, { "src/c.js": "debugger;" });
-  workerSettings(home, "{}");
-  const payloads = [{ only: ["oxlint"], since: "HEAD" }, { only: ["complexity"] }, { since: "gone" }];
-  const [done, few, ...refused] = await work(home, ...payloads);
-  const output = done?.["result"] as { report: string; findings: object[] };
-  const fresh = { tool: "oxlint", rule: "eslint(no-debugger)", file: "src/c.js", line: 1, level: "error", isNew: true };
-  const tools = [{ name: "oxlint", status: "ran" }];
-  expect(output).toMatchObject({ totals: { error: 62, new: 1 }, omitted: 12, tools });
-  expect([output.findings[0], output.findings.length]).toMatchObject([fresh, 50]);
-  expect(Report.parse(JSON.parse(readFileSync(output.report, "utf8"))).findings).toHaveLength(62);
-  expect(few).toMatchObject({ result: { totals: { error: 0, new: null }, omitted: 0 } });
-  expect(refused).toMatchObject([{ state: "dead", detail: holding("gone is not a commit") }]);
-});
-
-it("only the worker's machine gives trust: a payload that asks for it fails for good", async () => {
-  const home = anAnalysedHome({}, { knip: "console.log('{\"issues\":[]}')" });
-  const payload = { only: ["knip"] };
-  const states = async (...payloads: object[]) => (await work(home, ...payloads)).map(({ state }) => state);
-  workerSettings(home, "{ trust: true }");
-  expect(await states(payload)).toEqual(["done"]);
-  workerSettings(home, "{}");
-  expect(await states(payload, { ...payload, trust: true })).toEqual(["dead", "dead"]);
-  Object.assign(home.runtime, { config: { ...home.runtime.config, analysis: { trusted: [home.project] } } });
-  expect(await states(payload, { ...payload, trust: true })).toEqual(["done", "dead"]);
 });

@@ -2,15 +2,12 @@ import { existsSync, readFileSync, rmSync, symlinkSync, readdirSync, writeFileSy
 import { dirname, join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { patience } from "#harness/machine/programs.ts";
-import { TransformTask, type Change, transformersFor } from "#src/code/transform/transformers.ts";
+import { type Change, transformersFor } from "#src/code/transform/transformers.ts";
 import type { Io } from "#src/cli/io.ts";
-import { processKey } from "#src/coordinator-client/local/process-key.ts";
 import { linkPackages } from "#harness/evolution/sample-project.ts";
-import { aCliHome, type CliHome, failed, holding, printed } from "#harness/machine/cli-home.ts";
-import { given } from "#harness/coordinator/peers.ts";
+import { aCliHome, type CliHome, failed, printed } from "#harness/machine/cli-home.ts";
 import { commitAll, contents, git, leftIn, makeRepository, write } from "#harness/machine/git-project.ts";
 import { processesIn } from "#harness/machine/process-tree.ts";
-import { releaseTask, submit } from "#harness/worker/worker-rig.ts";
 
 const varRule = `id: no-var
 language: TypeScript
@@ -129,24 +126,6 @@ it("a branch is left once the project's tests pass, and nothing is merged; what 
   expect(git(home.project, "diff", "--name-only", "HEAD", branch)).toBe("src/a.ts\n");
   expect(onBranch(home, report, "src/a.ts")).toBe("export let a = 1\nlet b = 2\nconsole.log(a, b);\n");
   expect([home.leftovers(), git(home.project, "status", "--porcelain")]).toEqual([[], ""]);
-  expect(await home.json("call leases.list")).toMatchObject({ leases: [] });
-});
-
-it("files that another chat has reserved leave no branch; those of the user's own stay reserved", async () => {
-  const home = aTransformHome();
-  await home.shim("team files reserve src/a.ts");
-  await home.prints(`rules/no-var.yml src/a.ts ${untested}`, "It is on the branch");
-  const [own] = (await home.json("call leases.list"))["leases"] as { resource: string }[];
-  await home.shim("team files release");
-  const other = home.coordinator("there");
-  home.alive.add(200);
-  const process = processKey({ boot: "boot-1", pid: 200, start: "s200" });
-  const about = { chat: "other", session: "other", machine: "there", client: "test", process };
-  const { incarnation } = given(other.call("chats.register", about));
-  const self = { chat: "other", incarnation };
-  given(other.call("leases.acquire", { self, resource: own?.resource ?? "", requestId: "r" }));
-  await home.refuses(`rules/no-var.yml src ${untested}`, 1, "src/a.ts");
-  expect([home.branches().length, home.leftovers()]).toEqual([1, []]);
 });
 
 it("failing tests, no tests and tests of a project that is not trusted leave no branch", async () => {
@@ -209,7 +188,7 @@ function nothingLeft(home: TransformHome): void {
   expect([home.leftovers(), home.branches(), git(home.project, "status", "--porcelain")]).toEqual([[], [], ""]);
 }
 
-it("Ctrl-C ends a transform, and leaves nothing; a worker's task is given back", async () => {
+it("Ctrl-C ends a transform, and leaves nothing", async () => {
   const home = aTransformHome(codemod('fs.writeFileSync("begun", ""); for (;;);'));
   const stop = new AbortController();
   const running = home.transform(`${command} --branch`, { interrupted: () => stop.signal });
@@ -219,10 +198,6 @@ it("Ctrl-C ends a transform, and leaves nothing; a worker's task is given back",
   stop.abort();
   expect(await running).toMatchObject(failed(130, "the transform was stopped"));
   nothingLeft(home);
-  set(home, "transform: { trust: true, tests: false }");
-  const task = await submit(home, "transform --payload", '{"codemod":"codemods/bad.cjs"}');
-  await releaseTask(home, "--config ../other/worker.yaml --once", hasBegun);
-  expect(await home.json("task show", task)).toMatchObject({ state: "queued" });
   expect([processesIn(work), git(home.project, "status", "--porcelain")]).toEqual([[], ""]);
 });
 
@@ -323,54 +298,5 @@ function permissionsOf(change: Change): (readonly string[] | null)[] {
 it("codemods and ESLint run in Node's permission model, in which only plugins of ESLint have native code", () => {
   expect(permissionsOf({ kind: "codemod", path: "/p/mod.js", tool: "jscodeshift" })).toEqual([[]]);
   expect(permissionsOf({ kind: "codemod", path: "/p/mod.ts", tool: "ts-morph" })).toEqual([[]]);
-  expect(permissionsOf({ kind: "lint-fix" })).toEqual([null, null, ["--allow-addons"]]);
-});
-
-const accepted = (...payloads: object[]): boolean[] => payloads.map((one) => TransformTask.safeParse(one).success);
-
-it("a payload names one change, and no path out of the repository", () => {
-  expect(accepted({ codemod: "codemods/a.cjs", paths: ["src/ü b", "..a/b"] })).toEqual([true]);
-  expect(accepted({}, { rule: "id: a", lintFix: true })).toEqual([false, false]);
-  for (const path of ["/etc", "..", "a/../../b", "a/..", "a\nb", ""])
-    expect([path, accepted({ codemod: path }, { lintFix: true, paths: [path] })]).toEqual([path, [false, false]]);
-});
-
-function set(home: TransformHome, settings: string): void {
-  writeFileSync(join(home.other, "worker.yaml"), `types:\n  transform: { repository: ../project, ${settings} }\n`);
-}
-
-it("without trust a worker runs no code of the repository, and its settings say so", async () => {
-  const home = aTransformHome();
-  const once = (): ReturnType<TransformHome["shim"]> => home.shim("worker --config ../other/worker.yaml --once");
-  set(home, "transform: {}");
-  expect(await once()).toMatchObject(failed(2, "tests run code of the repository: set trust to true"));
-  set(home, "transform: { trust: true }, command: [a]");
-  expect(await once()).toMatchObject(failed(2, "or by analyze, or by transform"));
-  writeFileSync(join(home.other, "worker.yaml"), "types:\n  transform: { folder: ., transform: { tests: false } }\n");
-  expect(await once()).toMatchObject(failed(2, "a folder is worked in as it is"));
-  set(home, "transform: { trust: true, tests: [no-such-program] }");
-  expect(await once()).toMatchObject(failed(2, "there is no program no-such-program"));
-  symlinkSync("../../other/rule.yml", join(home.project, "rules", "link.yml"));
-  writeFileSync(join(home.other, "rule.yml"), varRule);
-  commitAll(home.project, "a link");
-  set(home, "transform: { tests: false }");
-  const paths = ["codemods/no-var.cjs", "rules/none.yml", "rules/link.yml"];
-  const payloads = [{ rule: varRule }, ...paths.map((path) => ({ codemod: path }))];
-  const tasks: string[] = [];
-  for (const payload of payloads) tasks.push(await submit(home, "transform --payload", JSON.stringify(payload)));
-  await once();
-  const [rule, ...refused] = await Promise.all(tasks.map((task) => home.json("task show", task)));
-  expect(rule).toMatchObject({ state: "done", result: { output: { files: 2, tests: null } } });
-  const result = rule?.["result"] as Record<string, unknown>;
-  expect(onBranch(home, result, "src/a.ts")).toContain("let b = 2\n");
-  const details = ["would run code", "is no file or folder", "Cannot parse rule"].map((text) => holding(text));
-  expect(refused).toMatchObject(details.map((detail) => ({ state: "dead", detail })));
-});
-
-it("a task whose tests fail is tried again", async () => {
-  const home = aTransformHome({ "check.js": "process.exit(1);" });
-  set(home, "transform: { trust: true }");
-  const task = await submit(home, "transform --payload", JSON.stringify({ rule: varRule }));
-  await home.shim("worker --config ../other/worker.yaml --once --max-tasks 1");
-  expect(await home.json("task show", task)).toMatchObject({ state: "scheduled" });
+  expect(permissionsOf({ kind: "fixes", name: "lint-fix" })).toEqual([null, null, ["--allow-addons"]]);
 });

@@ -1,7 +1,7 @@
 import { mean } from "simple-statistics";
 import { expect, it } from "vitest";
 import { atLeast, moreOften, shareInterval, judgePairs } from "#src/learning/experiments/exact-tests.ts";
-import { canary, guardrails, judgeCanary, judgeWatch, nextReading } from "#src/learning/experiments/trials.ts";
+import { canary, guardrails, judgeCanary, nextReading } from "#src/learning/experiments/trials.ts";
 import type { CanaryUnit, CanaryVerdict, Measured } from "#src/learning/experiments/trials.ts";
 import { findWeek, weekOf } from "#src/learning/experiments/weekly-report.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
@@ -16,10 +16,9 @@ it("the tail of a binomial count equals R's binom.test, and its interval that of
   expect([shareInterval(0, 10).low, shareInterval(10, 10).high]).toEqual([0, 1]);
 });
 
-it("Fisher's exact test equals R's fisher.test, and allows for odds", () => {
-  // fisher.test(matrix(c(8, 2, 1, 9), 2), alternative = "greater"), and with or = 2.
+it("Fisher's exact test equals R's fisher.test", () => {
+  // fisher.test(matrix(c(8, 2, 1, 9), 2), alternative = "greater").
   expect(moreOften({ hits: 1, n: 10 }, { hits: 8, n: 10 })).toBeCloseTo(0.002739, 6);
-  expect(moreOften({ hits: 1, n: 10 }, { hits: 8, n: 10 }, 2)).toBeCloseTo(0.023189, 6);
   expect(moreOften({ hits: 0, n: 0 }, { hits: 5, n: 5 })).toBe(1);
 });
 
@@ -74,33 +73,17 @@ function units(treated: number, all: number): CanaryUnit[] {
 
 it("shares of the arms that are far from halves stop it; at its end they are looked at more closely", () => {
   const violated = { violated: "sampleRatio" };
-  for (const treated of [100, 118, 82]) expect(judgeCanary(units(treated, 200), 0)).toBe("better");
+  for (const treated of [100, 118, 82]) expect(judgeCanary(units(treated, 200), 0)).toBe("harmless");
   for (const treated of [119, 81]) expect(judgeCanary(units(treated, 200), 0)).toEqual(violated);
   expect(judgeCanary(units(52, 80), 0)).toBe("running");
   expect(judgeCanary(units(40, 40), 0)).toEqual(violated);
 });
 
-function many(draw: () => Measured, length: number): { measured: Measured }[] {
-  return Array.from({ length }, () => ({ measured: draw() }));
-}
-
-/** Share of the weeks whose readings have found a harm, of a value that is watched. */
-function watchStops(since: () => Measured): number {
-  const stops = Array.from({ length: runs }, () => {
-    const [before, after] = [many(usual, 300), many(since, 200)];
-    for (let next = nextReading(0); next <= after.length; next = nextReading(next))
-      if (judgeWatch(before, after.slice(0, next)) !== null) return true;
-    return judgeWatch(before, after) !== null;
-  });
-  return stops.filter(Boolean).length / runs;
-}
-
-it("a value without harm is kept, in a canary as when it is watched", { timeout }, () => {
+it("a value without harm is not stopped", { timeout }, () => {
   expect([0, 10, 80].map(nextReading)).toEqual([10, 20, 160]);
   const all = ends(usual, usual);
   expect(stopped(all)).toBeLessThanOrEqual(0.05);
   expect(all.every(({ verdict, sessions }) => typeof verdict === "object" || sessions === 200)).toBe(true);
-  expect(watchStops(usual)).toBeLessThanOrEqual(0.05);
 });
 
 it("gross harm is found, before the canary ends", { timeout }, () => {
@@ -108,7 +91,6 @@ it("gross harm is found, before the canary ends", { timeout }, () => {
   const all = ends(usual, harmed);
   expect(stopped(all)).toBeGreaterThan(0.9);
   expect(mean(all.map(({ sessions }) => sessions))).toBeLessThan(150);
-  expect(watchStops(harmed)).toBeGreaterThan(0.9);
 });
 
 /** Forty chats of which so many are worse, and no one else is. */
@@ -123,10 +105,9 @@ it.each(Object.keys(guardrails))("harm by %s is found where so many of 40 chats 
     const others = forty(name, false, hits);
     const treated = counts.map((count) => forty(name, true, count));
     const canaries = treated.map((units) => judgeCanary([...others, ...units], 0));
-    const watched = treated.map((units) => judgeWatch(others, units));
-    return [canaries.findIndex((verdict) => verdict !== "running"), watched.indexOf(name as keyof Measured)];
+    return canaries.findIndex((verdict) => verdict !== "running");
   });
-  expect(fewest.flat()).toEqual([11, 16, 26, 32, 35, 39]);
+  expect(fewest).toEqual([11, 26, 35]);
 });
 
 const drawn = seededRandom(Number(process.env["SHIM_EXPERIMENT_SEED"] ?? 1));

@@ -170,6 +170,19 @@ it("a step within the bounds is proposed with its effect; at a bound, or without
   expect(atBound.findings).toMatchObject([{ from: 0.4, to: null, test: "person", expected: null }]);
 });
 
+it("a step that would have changed nothing in the records is not advised", () => {
+  const none = { parameter: null, to: null, test: "person", expected: null };
+  const vain = (what: number) => ({
+    ...none,
+    advice: expect.stringMatching(`^The replay of .* not find ${what} better`),
+  });
+  const equal = findOpportunities(quiet(ofSessions(20, () => unsavedFor(200_000))));
+  expect(equal.findings).toMatchObject([{ pattern: "old_checkpoint_at_death", ...vain(200_000) }]);
+  // The next step is above all that was read.
+  const low = findOpportunities(quiet({ sessions: fullContexts(20, 0.4) }));
+  expect(low.findings).toMatchObject([{ pattern: "context_full_unseen", ...vain(0.5) }]);
+});
+
 it("the age of a checkpoint is the time since the first event after it that changed something", () => {
   const events = [call(0), call(4 * minute), { ...call(6 * minute), isSame: true as const }, call(7 * minute)];
   const end = died(10 * minute);

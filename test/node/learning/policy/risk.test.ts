@@ -6,7 +6,7 @@ import { readRows } from "#src/clients/transcript.ts";
 import { configSchema, defaults as settings } from "#src/contract/config.ts";
 import type { ReadingName, Readings, RiskLevel, RiskMark, Source } from "#src/contract/readings.ts";
 import { afterCompaction, derive, merge, type SessionFacts, type ToolOutcome } from "#src/learning/policy/readings.ts";
-import { assess, markReading } from "#src/learning/policy/risk.ts";
+import { assess, levelFrom, markReading, riskRules } from "#src/learning/policy/risk.ts";
 import { refreshIfDue } from "#src/local-mcp/host/refresh.ts";
 import * as checkpoints from "#src/machine/sessions/checkpoints/checkpoints.ts";
 import { statusOf } from "#src/machine/view/status-line.ts";
@@ -146,12 +146,10 @@ it.each<[Partial<Record<ReadingName, number>>, ReadingName[]]>([
   expect(riskOf(values).reasons.map(({ name }) => name)).toEqual(reasons);
 });
 
-it("weights, thresholds and levels are the configuration's", () => {
-  const { risk } = configSchema().parse({
-    risk: { weights: { memory: 0.7, contextFill: 0 }, thresholds: { memory: 0.5 }, levels: { critical: 0.7 } },
-  });
-  const found = assess(someReadings({ hostMemory: 0.6, contextFill: 1 }, T0), risk, T0);
-  expect(found).toMatchObject({ score: 0.7, level: "critical", reasons: [{ threshold: 0.5, weight: 0.7 }] });
+it("three thresholds are the configuration's", () => {
+  const { risk } = configSchema().parse({ risk: { thresholds: { memory: 0.5 } } });
+  const found = assess(someReadings({ hostMemory: 0.6, contextFill: 0.7 }, T0), risk, T0);
+  expect(found).toMatchObject({ score: 0.3, reasons: [{ name: "hostMemory", threshold: 0.5 }] });
 });
 
 it("stale readings are not used: memory after five minutes, others after an hour", () => {
@@ -204,39 +202,40 @@ it("the documentation for users shows the defaults, and its example is valid", (
   const text = readFileSync(new URL("../../../../docs/guide/signals.md", import.meta.url), "utf8");
   const rows = text.split("\n").filter((line) => line.startsWith("|"));
   const cells = rows.map((row) => row.split("|").map((cell) => cell.trim().replaceAll("`", "")));
-  const rules = cells.filter(([, , , adds, weight]) => Number(adds) > 0 && weight);
   const units = new Map(Object.entries({ minutes: 60_000, "%": 0.01, MB: 1_000_000 }));
   const valueOf = (over = ""): number => {
     const [figure = "", unit = ""] = over.split(" ");
     return Number(figure.replaceAll(",", "")) * (units.get(unit) ?? 1);
   };
-  const weights = rules.map(([, , , adds, weight]) => [weight, Number(adds)]);
-  expect(Object.fromEntries(weights)).toEqual(defaults.weights);
-  const thresholds = rules.map(([, , over, , , threshold]) => [threshold, valueOf(over)]);
-  expect(Object.fromEntries(thresholds)).toEqual(defaults.thresholds);
-  for (const [level, from] of Object.entries(defaults.levels)) {
-    if (from > 0) expect(text).toContain(`${level} from ${from}`);
-  }
+  const shown = cells.flatMap(([, , over, adds, key]) =>
+    Number(adds) > 0 ? [[valueOf(over), Number(adds), key]] : [],
+  );
+  const { thresholds } = defaults;
+  const rules = Object.values(riskRules).map(({ over, adds }) =>
+    typeof over === "number" ? [over, adds, ""] : [thresholds[over], adds, `risk.thresholds.${over}`],
+  );
+  expect(new Set(shown.map(String))).toEqual(new Set(rules.map(String)));
+  for (const [level, from] of Object.entries(levelFrom)) if (from > 0) expect(text).toContain(`${level} from ${from}`);
   const [, example = ""] = /```json\n([^`]*)```/.exec(text) ?? [];
-  expect(configSchema().parse(JSON.parse(example)).risk.weights).toMatchObject({ memory: 0.5 });
+  expect(configSchema().parse(JSON.parse(example)).risk.thresholds).toMatchObject({ contextFill: 0.6 });
 });
 
-/** Only the context counts, so that a test decides the level. */
-const weights = { contextFill: 0.9, memory: 0, sinceCheckpoint: 0 };
-const onlyContext = { risk: { weights, levels: { warning: 0.3, danger: 0.6, critical: 0.8 } } };
+/** Only the context counts. */
+const onlyContext = { config: { risk: { thresholds: { memory: 1, sinceCheckpointMs: 1e12 } } } };
 
 /** A chat in its second turn, after a tool call. */
-function aBusyChat() {
-  const chat = aChat({ config: onlyContext });
+function aBusyChat(options: Parameters<typeof aChat>[0] = onlyContext) {
+  const chat = aChat(options);
   chat.claude.turn("fix the parser");
   chat.claude.prompt("go on");
   chat.claude.use("Bash");
   return chat;
 }
 
-function redraw(runtime: TempRuntime, { session }: Claude, tokens: number): void {
+function redraw(runtime: TempRuntime, { session }: Claude, tokens: number, used_percentage = 0): void {
   const context_window = { context_window_size: 1_000_000, current_usage: { input_tokens: tokens } };
-  const text = JSON.stringify({ session_id: session, model: { id: "claude-opus-5-5" }, context_window });
+  const rate_limits = { five_hour: { used_percentage, resets_at: 2_000_000_000 } };
+  const text = JSON.stringify({ session_id: session, model: { id: "claude-opus-5-5" }, context_window, rate_limits });
   runtime.wait(1_000);
   statusOf(runtime, text);
 }
@@ -267,9 +266,9 @@ it("the timer takes the checkpoint where no tool follows, however often the stat
 });
 
 it("at critical risk shim_auto_checkpoint saves what is new, and never says that nothing is due", async () => {
-  const { runtime, claude } = aBusyChat();
+  const { runtime, claude } = aBusyChat({ config: { risk: { thresholds: { memory: 0 } } } });
   const { call } = await connect(runtime, { clientPid: claude.pid });
-  redraw(runtime, claude, 900_000);
+  redraw(runtime, claude, 900_000, 95);
   expect((await call("shim_auto_checkpoint")).output).toMatchObject({ saved: true, reason: "risk", level: "critical" });
   claude.begin("Bash", { command: "make" });
   expect((await call("shim_auto_checkpoint")).output).toMatchObject({ saved: true, reason: "risk" });

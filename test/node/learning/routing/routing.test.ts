@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Band, TierCounts } from "#src/contract/model-routes.ts";
-import { analyzeTask, bandOf, chooseRoute, escalate, hasHigherTier } from "#src/learning/routing/model-router.ts";
+import { bandOf, chooseRoute, escalate, hasHigherTier } from "#src/learning/routing/model-router.ts";
 import type { RouteTable } from "#src/learning/routing/model-router.ts";
 import { StallDetector } from "#src/learning/routing/stall-detector.ts";
 import { estimateTokens, o200kTokens } from "#src/learning/routing/tokens.ts";
@@ -32,14 +32,6 @@ function choices(band: Band, counts: readonly TierCounts[] | null): Record<strin
 }
 
 const standard = count("medium", 90, 100);
-
-it("bands: no evidence is unknown, whatever the score; many points are complex", () => {
-  const scores = { none: [9], weak: [5, 6], strong: [5] } as const;
-  const bands = (["none", "weak", "strong"] as const).map((evidence) =>
-    scores[evidence].map((complexity) => bandOf({ kind: null, evidence, complexity })),
-  );
-  expect(bands).toEqual([["unknown"], ["weak", "complex"], ["usual"]]);
-});
 
 it("without evidence, or without counts, the default tier does the task", () => {
   expect(choices("unknown", [count("small", 99, 99)])).toEqual({ "medium no_evidence": 1 });
@@ -77,36 +69,41 @@ it("one tier up after a failure, the top one again, and a tier that is gone coun
   expect([hasHigherTier(table, first), hasHigherTier(table, second)]).toEqual([true, false]);
 });
 
-it("where nothing is found the evidence is none, which is not simple", () => {
+it("the words of a task say nothing of how hard it is, in no language", () => {
   for (const text of [
     "",
-    "  \n",
     "hello",
-    "Mach es bitte schöner.",
+    "Rewrite the whole storage engine with sharding and replication, without downtime",
+    "Fix the typo, test and document it",
+    "Schreib die ganze Speicherschicht neu",
     "これをお願いします",
-    "do what we discussed",
     "🙂",
   ])
-    expect([text, analyzeTask(text)]).toEqual([text, { kind: null, complexity: 1, evidence: "none" }]);
+    expect([text, bandOf(text)]).toEqual([text, "unknown"]);
+  for (const nothing of [null, 5, true, [], {}, { a: { b: [1] } }]) expect(bandOf(nothing)).toBe("unknown");
 });
 
-it("kind, size and complexity follow what is asked for", () => {
-  const text = "Fix the bug in src/a.ts and add a test in test/a.test.ts.";
-  expect(analyzeTask(text)).toMatchObject({ kind: "test", evidence: "strong" });
-  expect(analyzeTask("Rename the class.")).toMatchObject({ kind: "refactor", evidence: "weak" });
-  const folders = Array.from({ length: 12 }, (_, at) => `- src/part${at}/main.ts`);
-  const large = `Migrate and refactor these, then run the tests:\n${folders.join("\n")}\n`;
-  expect(analyzeTask(large).complexity).toBeGreaterThanOrEqual(6);
-  expect(analyzeTask(large)).toMatchObject({ evidence: "strong" });
+const job = (count: number, rest: object = {}) => {
+  const files = Array.from({ length: count }, (_, at) => ({ path: `src/f${at}.ts` }));
+  return bandOf({ title: "Parser", text: "", files, ...rest });
+};
+
+const listed = (count: number) => bandOf("- 直す\n".repeat(count));
+const folders = (count: number) => bandOf(Array.from({ length: count }, (_, at) => `p${at}/a.ts`).join(" "));
+
+it("files, folders, lists and length do, alike in every language; what a job states is more than what a text names", () => {
+  expect(bandOf("In src/a.ts fehlt ein Komma.")).toBe("weak");
+  expect(bandOf({ prompt: "src/a.ts", more: ["test/a.test.ts"] })).toBe("weak");
+  expect([job(1), job(5), job(6)]).toEqual(["usual", "usual", "complex"]);
+  expect([job(1, { kinds: ["fix"] }), job(1, { kinds: ["fix", "migrate"] })]).toEqual(["usual", "complex"]);
+  expect([listed(7), listed(8)]).toEqual(["unknown", "complex"]);
+  expect([folders(3), folders(4)]).toEqual(["weak", "complex"]);
+  expect([bandOf("字".repeat(5_999)), bandOf("字".repeat(6_000))]).toEqual(["unknown", "complex"]);
 });
 
-it("a task is a text, a job or an object with texts; code between fences asks for nothing", () => {
-  const code = "```ts\n// refactor, migrate and test\nimport x from './docs/readme.md';\n```";
-  expect([analyzeTask(code).evidence, analyzeTask(`Explain this:\n${code}`).kind]).toEqual(["none", null]);
-  const job = { title: "Parser", text: "", files: [{ path: "a/b.ts" }, { path: "c/d.ts" }], kinds: ["fix"] };
-  expect(analyzeTask(job)).toMatchObject({ kind: "fix", evidence: "strong" });
-  expect(analyzeTask({ prompt: "Fix src/a.ts", more: ["and add tests"] })).toMatchObject({ evidence: "strong" });
-  for (const nothing of [null, 5, true, [], {}, { a: { b: [1] } }]) expect(analyzeTask(nothing).evidence).toBe("none");
+it("code between fences asks for nothing", () => {
+  const code = "```ts\nimport x from './docs/readme.md';\n```";
+  expect([bandOf(code), bandOf(`Explain this:\n${code}`)]).toEqual(["unknown", "unknown"]);
 });
 
 /** Calls in order; those in capitals fail. @returns the reasons */

@@ -1,6 +1,8 @@
 import { once } from "node:events";
-import { existsSync, utimesSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdtempSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer, request, type IncomingMessage, type ServerResponse } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { text as streamText } from "node:stream/consumers";
 import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { aChat, anotherClaude } from "#harness/machine/claude.ts";
@@ -9,6 +11,7 @@ import { patience } from "#harness/machine/programs.ts";
 import { aFrontRig, settled } from "#harness/machine/host-rig.ts";
 import { aRequestRig, decided, on, printed, rm, session, undecided } from "#harness/machine/request-rig.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { aUserLine } from "#harness/machine/transcripts.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { startMark } from "#src/local-mcp/host-client/reach-host.ts";
@@ -382,4 +385,29 @@ it("a message from elsewhere comes to a chat in the user's words, once: at the e
   expect(await event("UserPromptSubmit", { prompt: "again" })).toEqual({ content: [] });
   runtime.processes.kill(100);
   expect(await call("requests.message", { session, text: "hello" })).toMatchObject({ error: { code: "ended" } });
+});
+
+it("with answers from elsewhere off the chat waits no more once its command is seen to run, or its transcript has the refusal", async () => {
+  const { runtime, event, listed, waits } = await aRequestRig({ config: {} });
+  const path = join(mkdtempSync(join(tmpdir(), "shim-asks-")), "t.jsonl");
+  writeFileSync(path, "");
+  const about = { transcript_path: path };
+  await event("UserPromptSubmit", { prompt: "clean up", ...about });
+  await event("PreToolUse", { ...rm, tool_use_id: "t1", ...about });
+  expect(printed(await event("PermissionRequest", { ...rm, ...about }))).toEqual({});
+  expect([await listed(), waits()]).toEqual([[], "permission"]);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(waits()).toBe("permission");
+  runtime.processes.start(204, 100, shellOf("rm -r build"));
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(waits()).toBeUndefined();
+  await event("PermissionRequest", { ...rm, agent_id: "a1", ...about });
+  await event("PreToolUse", { tool_name: "Bash", tool_use_id: "t2", "tool_input.command": "make", ...about });
+  await event("PermissionRequest", { tool_name: "Bash", tool_input: JSON.stringify({ command: "make" }), ...about });
+  expect(waits()).toBe("permission");
+  const timestamp = new Date(runtime.now() + 500).toISOString();
+  runtime.wait(1_000);
+  appendFileSync(path, `${aUserLine("[Request interrupted by user for tool use]", { timestamp })}\n`);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(waits()).toBeUndefined();
 });

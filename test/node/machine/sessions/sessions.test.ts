@@ -454,7 +454,7 @@ it("after a usage limit it waits before it opens one, and without such a rule op
   const rig = await aRig(reopening, {}, { atLimit: [rule] });
   rig.runtime.store.write((sql) => journal.append(sql, id, rig.runtime.now(), "f", failure));
   // The limit counts, not that its turn was cut off.
-  detach(rig, "interrupted");
+  detach(rig, "asked");
   rig.openProblem = "spawn tmux ENOENT";
   await die(rig);
   expect(rig.emitted("died")[0]).toMatchObject({ cause: "usage_limit" });

@@ -32,7 +32,7 @@ it("each event brings the readings up to date: tools, errors, age, and of the tr
 });
 
 it("a figure that the chat reports counts where nothing is measured, and is kept in the history with its risk", () => {
-  const runtime = tempRuntime({ config: { risk: { weights: { memory: 0, sinceCheckpoint: 0 } } } });
+  const runtime = tempRuntime({ config: { risk: { thresholds: { memory: 1, sinceCheckpointMs: 1e12 } } } });
   const claude = aLiveClaude(runtime);
   const session = storedSession(runtime, claude.session);
   const fresh = { contextFill: { value: 0.9, source: "reported", at: runtime.now() } } as const;

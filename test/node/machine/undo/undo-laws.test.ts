@@ -169,6 +169,37 @@ const known: readonly History[] = [
       undoOfA,
     ],
   },
+  // The same, after a turn of the first chat that saw what the other had written.
+  {
+    isGit: false,
+    moves: [
+      turnOfA({ folder: 0, path: "a", to: "one" }),
+      { ...turnOfA({ folder: 0, path: "a", to: "two" }), chat: "B" },
+      turnOfA({ folder: 0, path: "b", to: "one" }),
+      { ...undoOfA, chat: "B" },
+      { ...undoOfA, turns: 2 },
+    ],
+  },
+  // An undo of the newest turn after one that went further back.
+  {
+    isGit: false,
+    moves: [
+      turnOfA({ folder: 0, path: "a", to: "one" }),
+      turnOfA({ folder: 0, path: "a", to: "two" }),
+      { ...undoOfA, turns: 2 },
+      { ...undoOfA, turns: 1 },
+    ],
+  },
+  // An undo that was refused in part is not a part of one after a later turn.
+  {
+    isGit: false,
+    moves: [
+      turnOfA({ folder: 0, path: "a", to: "one" }, { folder: 0, path: "b", to: "one" }),
+      { ...undoOfA, writer: { step: 1, to: "mine" } },
+      turnOfA({ folder: 0, path: "d/c", to: "one" }),
+      { ...undoOfA, turns: 2, isRepeated: true },
+    ],
+  },
   // An edit whose end did not come.
   {
     isGit: true,

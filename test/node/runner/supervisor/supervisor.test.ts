@@ -140,9 +140,18 @@ it("tells a crash from an end that the user wanted", () => {
   expect(ended(143, true)).toEqual({ kind: "left" });
   expect(ended(137)).toEqual({ kind: "crashed", reason: "it was ended by signal 9" });
   expect(ended(139)).toMatchObject({ kind: "crashed" });
-  expect(ended(3)).toEqual({ kind: "crashed", reason: "it ended with exit code 3" });
+  expect(ended(1)).toEqual({ kind: "crashed", reason: "it ended with exit code 1" });
   const reason = "it cannot be started: ENOENT";
   expect(endingOf({ kind: "not_started", message: "ENOENT" }, false)).toEqual({ kind: "crashed", reason });
+});
+
+it("wrong usage of a worker is no crash: it is not started again until the user asks for it", async () => {
+  for (const code of [2, 3, 78])
+    expect(ended(code)).toEqual({ kind: "failed", reason: `it ended with exit code ${code}, as it would again` });
+  const rig = await SupervisorRig.begun(one);
+  await rig.end(2);
+  await rig.pass(900_000);
+  expect([rig.runs.length, rig.stateOf("job").restarts.phase]).toEqual([1, "failed"]);
 });
 
 /** Crashes after `ranMs` each, started as soon as it may. @returns the waits */

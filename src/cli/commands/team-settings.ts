@@ -1,76 +1,38 @@
 import { InvalidArgumentError, Option, type Command } from "commander";
 import * as z from "zod";
-import { Budget, Budgets, type BudgetChanges, type Usage } from "../../contract/budgets.ts";
+import type { Budget, Budgets, BudgetChanges, Usage } from "../../contract/budgets.ts";
 import type { OutputOf } from "../../contract/operations.ts";
-import { defaultSettings, type Settings } from "../../contract/workspaces.ts";
+import { defaultSettings } from "../../contract/workspaces.ts";
 import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
 import { age } from "../../shared/format.ts";
-import { pick } from "../../shared/json-fields.ts";
 import { ok } from "../../shared/result.ts";
-import { listKeys, settingAt } from "../../shared/setting-keys.ts";
 import { unknownKeyText } from "../../shared/close-words.ts";
-import { notFound, wrongUsage, type Failed, recordLines, type Columns, type Shown, wrongWords } from "../answer.ts";
-import { tableView } from "../view.ts";
-import { addGroup, type Cli, type CommandResult } from "../cli.ts";
+import { wrongUsage, type Failed, type Columns, type Shown, wrongWords } from "../answer.ts";
+import type { Cli, CommandResult } from "../cli.ts";
 import { parseJson } from "../option-values.ts";
 import { chatLabels, define, type Work } from "../operation-command.ts";
 
-export function addState(team: Command, cli: Cli): void {
-  const command = addGroup(team, "state", "shared, versioned values");
-  define(cli, command, "get", {
-    operation: "state.get",
-    args: ["key"],
-    refuse: ({ entry }, { key }) => (entry ? null : noKey(key)),
-    view: ({ entry }) => [JSON.stringify(entry?.value)],
-  });
-  define(cli, command, "set", {
-    operation: "state.set",
-    args: ["key", "value"],
-    summary: "Set a value: JSON, otherwise stored as text.",
-    question: false,
-    view: ({ version }, _cli, { input: { key } }) => [`${key} is set, version ${version}.`],
-  });
-  define(cli, command, "delete", {
-    operation: "state.delete",
-    args: ["key"],
-    refuse: ({ isDeleted }, { key }) => (isDeleted ? null : noKey(key)),
-    view: (_output, _cli, { input: { key } }) => [`${key} is deleted.`],
-  });
-  define(cli, command, "list", {
-    operation: "state.list",
-    args: ["prefix"],
-    summary: "Keys, by prefix.",
-    view: tableView({
-      rows: ({ entries }) => entries,
-      columns: {
-        KEY: ({ key }) => key,
-        VERSION: "version",
-        SET: "ageMs",
-        VALUE: ({ value }) => JSON.stringify(value),
-      },
-      empty: "No keys.",
-    }),
-  });
-}
+/** Budgets have a command of their own. */
+const { budgets: _, ...usual } = defaultSettings;
+type Key = keyof typeof usual;
+const keys = Object.keys(usual).toSorted() as Key[];
 
-function noKey(key: string): Failed {
-  return notFound(`there is no key ${key}.`);
+function isKey(text: string): text is Key {
+  return Object.hasOwn(usual, text);
 }
-
-/** Unset limits have no value, so the defaults do not name them. */
-const budgetKeys = Object.keys(Budgets.shape).flatMap((owner) =>
-  Object.keys(Budget.shape).map((measure) => `budgets.${owner}.${measure}`),
-);
-const keys: readonly string[] = [...listKeys(defaultSettings), ...budgetKeys].toSorted();
 
 export function addSettings(team: Command, cli: Cli): void {
   const command = define(cli, team, "settings", {
     operation: "settings.get",
     summary: "Settings of the workspace; get, set, unset.",
-    view: ({ settings }) => recordLines(Object.fromEntries(keys.map((key) => [key, settingText(settings, key)]))),
+    view: ({ settings }) =>
+      keys.map((key) => `${key}: ${settings[key]}${settings[key] === usual[key] ? "" : ` (default: ${usual[key]})`}`),
   });
-  const withKey = (key: string, body: (link: Workspace) => Promise<CommandResult>): Promise<CommandResult> | Failed =>
-    keys.includes(key) ? cli.withWorkspace(body) : wrongUsage(unknownKeyText(key, keys));
+  const withKey = (
+    text: string,
+    body: (link: Workspace, key: Key) => Promise<CommandResult>,
+  ): Promise<CommandResult> | Failed =>
+    isKey(text) ? cli.withWorkspace((link) => body(link, text)) : wrongUsage(unknownKeyText(text, keys));
   const input = z.strictObject({ key: z.string() });
   const example = { key: "maxConcurrentChats", value: "20" };
   define(cli, command, "get", {
@@ -78,12 +40,12 @@ export function addSettings(team: Command, cli: Cli): void {
     summary: "One setting, such as maxConcurrentChats.",
     example,
     args: ["key"],
-    run: ({ key }) =>
-      withKey(key, async (link) => {
+    run: ({ key: text }) =>
+      withKey(text, async (link, key) => {
         const found = await link.call("settings.get", {});
         if (!found.ok) return found;
-        const value = settingAt(found.value.settings, key) ?? null;
-        return ok({ data: { key, value }, text: [valueText(value)] });
+        const value = found.value.settings[key];
+        return ok({ data: { key, value }, text: [String(value)] });
       }),
   });
   define(cli, command, "set", {
@@ -91,9 +53,9 @@ export function addSettings(team: Command, cli: Cli): void {
     summary: "Change a setting for every chat of the workspace.",
     example,
     args: ["key", "value"],
-    run: ({ key, value: text }) =>
-      withKey(key, async (link) => {
-        const value = parseJson(text, "the value");
+    run: ({ key: text, value: typed }) =>
+      withKey(text, async (link, key) => {
+        const value = parseJson(typed, "the value");
         return value.ok ? change(link, key, value.value) : value;
       }),
   });
@@ -102,35 +64,16 @@ export function addSettings(team: Command, cli: Cli): void {
     summary: "Go back to the default.",
     example,
     args: ["key"],
-    run: ({ key }) => withKey(key, (link) => change(link, key, settingAt(defaultSettings, key) ?? null)),
+    run: ({ key: text }) => withKey(text, (link, key) => change(link, key, usual[key])),
   });
 }
 
-function settingText(settings: Settings, key: string): string {
-  const value = valueText(settingAt(settings, key));
-  const usual = valueText(settingAt(defaultSettings, key));
-  return value === usual ? value : `${value} (default: ${usual})`;
-}
-
-function valueText(value: unknown): string {
-  return value === undefined || value === null ? "none" : JSON.stringify(value);
-}
-
-/** Groups are replaced as a whole, so the rest is sent too; budgets alone are merged. */
-async function change(link: Workspace, key: string, value: unknown): Promise<CommandResult> {
-  const [top = "", ...rest] = key.split(".");
-  const found = top === "budgets" ? ok({ settings: {} }) : await link.call("settings.get", {});
-  if (!found.ok) return found;
-  const settings = pick(replaceAt(found.value.settings, [top, ...rest], value), [top]);
-  const done = await link.call("settings.set", { settings: settings });
+/** @param value the coordinator checks it */
+async function change(link: Workspace, key: Key, value: unknown): Promise<CommandResult> {
+  const done = await link.call("settings.set", { settings: { [key]: value } });
   if (!done.ok) return done;
-  const now = settingAt(done.value.settings, key) ?? null;
-  return ok({ data: { key, value: now }, text: [`${key} is ${valueText(now)}`] });
-}
-
-function replaceAt(whole: unknown, [name = "", ...rest]: readonly string[], value: unknown): unknown {
-  const inner = (whole as Record<string, unknown> | undefined)?.[name];
-  return { ...(whole as object), [name]: rest.length === 0 ? value : replaceAt(inner, rest, value) };
+  const now = done.value.settings[key];
+  return ok({ data: { key, value: now }, text: [`${key} is ${now}`] });
 }
 
 type BudgetLimit = number | "none";

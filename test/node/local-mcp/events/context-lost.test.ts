@@ -1,0 +1,104 @@
+import { expect, it } from "vitest";
+import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
+import { brief } from "#src/machine/recovery/brief/brief.ts";
+import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
+import { aChat, aDeadClaude, anotherClaude, storedSession, type Claude } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
+
+const rule = "RULE: integers only, never floats";
+
+function textOf(printed: object): string {
+  return JSON.stringify(printed);
+}
+
+function aSuccessor(): { readonly runtime: TempRuntime; readonly dead: Claude; readonly claude: Claude } {
+  const runtime = tempRuntime();
+  const dead = aDeadClaude(runtime, rule);
+  const claude = anotherClaude(runtime, dead);
+  expect(claude.start()).toContain(rule);
+  return { runtime, dead, claude };
+}
+
+it("a brief that was offered stands in the context again after each compaction", () => {
+  const { claude } = aSuccessor();
+  claude.prompt("what is here");
+  claude.stop();
+  for (const summary of ["one", "two"]) {
+    claude.compact(summary);
+    expect(textOf(claude.prompt("now go on with it"))).toContain(rule);
+    expect(textOf(claude.prompt("and then"))).not.toContain(rule);
+  }
+});
+
+it("so do the prompts of a session that the chat has taken and not worked on yet", () => {
+  const { claude } = aSuccessor();
+  expect(claude.prompt("continue").hookSpecificOutput?.additionalContext).not.toContain(rule);
+  claude.stop();
+  claude.compact("one");
+  expect(textOf(claude.prompt("now go on with it"))).toContain(rule);
+});
+
+it("a chat that works on what it took has the dead chat's prompts and notes again", () => {
+  const runtime = tempRuntime();
+  const dead = aDeadClaude(runtime, rule);
+  const notes = { goal: "a calculator", decisions: ["use a table, not a switch"], nextStep: "write the parser" };
+  capture(runtime, { sessionId: dead.session, trigger: "on_demand", notes });
+  const claude = anotherClaude(runtime, dead);
+  claude.start();
+  claude.prompt("continue");
+  claude.use("Bash", { command: "npm test" });
+  capture(runtime, { sessionId: claude.session, trigger: "turn_end" });
+  claude.stop();
+  claude.compact("one");
+  const given = textOf(claude.use("Bash", { command: "npm test" }));
+  for (const kept of [rule, "use a table, not a switch", "write the parser"]) expect(given).toContain(kept);
+});
+
+it("the prompt that is just being sent is none that the summary lacks", () => {
+  const { claude } = aChat();
+  claude.turn("Never touch the billing folder, whatever the tests say.");
+  claude.compact("one");
+  const given = textOf(claude.prompt("Then document what the lexer does with tabs."));
+  expect(given).toContain("billing folder");
+  expect(given).not.toContain("lexer");
+});
+
+it("goal, decisions and next step of a dead chat stand in the brief after the third death, too", () => {
+  const runtime = tempRuntime();
+  let last = aDeadClaude(runtime, rule);
+  const notes = { goal: "a calculator", decisions: ["use a table, not a switch"], nextStep: "write the parser" };
+  capture(runtime, { sessionId: last.session, trigger: "on_demand", notes });
+  for (const id of ["b", "c"]) {
+    const next = anotherClaude(runtime, last, { session: `${id}${last.session.slice(1)}`, pid: last.pid + 1 });
+    next.start();
+    next.prompt("continue");
+    next.use("Bash", { command: "npm test" });
+    capture(runtime, { sessionId: next.session, trigger: "turn_end" });
+    next.kill();
+    last = next;
+  }
+  const from = restoreById(runtime, last.session);
+  const text = from === null ? "" : brief(from, runtime.now(), "brief");
+  for (const kept of [rule, "a calculator", "use a table, not a switch", "write the parser"])
+    expect(text).toContain(kept);
+});
+
+it("a chat that continues a session is called like it until it has a name, whatever words took it", () => {
+  const { runtime, claude } = aSuccessor();
+  claude.prompt("continue");
+  expect(storedSession(runtime, claude.session).title).toBe(rule);
+  const fork = anotherClaude(runtime, claude, { session: `d${claude.session.slice(1)}`, pid: claude.pid + 5 });
+  const from = restoreById(runtime, claude.session);
+  fork.tell("SessionStart", { source: "startup" });
+  fork.prompt(from === null ? "" : brief(from, runtime.now(), "resume"));
+  expect(storedSession(runtime, fork.session).title).toBe(rule);
+});
+
+it("the name that a user gives a chat in its client is its name here", () => {
+  const { runtime, claude } = aChat();
+  claude.prompt("fix the parser");
+  claude.transcribe(JSON.stringify({ type: "custom-title", customTitle: "parser-rewrite", sessionId: claude.session }));
+  claude.use("Bash", { command: "npm test" });
+  claude.stop();
+  expect(storedSession(runtime, claude.session)).toMatchObject({ title: "fix the parser", name: "parser-rewrite" });
+});
