@@ -61,6 +61,8 @@ export interface ClientAdapter {
   readonly limitIn?: (error: JsonObject) => UsageLimit | null;
   /** No event says that a chat was closed. */
   readonly endsSilently?: true;
+  /** The one reason that it gives for every end of a chat, also where its terminal was closed. */
+  readonly endReason?: string;
   /**
    * One event for each file that a tool call changes, and none for an event that SHIM does not
    * record. Null: the payload is another client's.

@@ -42,6 +42,7 @@ export const copilot = defineClient({
   title: "Copilot CLI",
   verifiedWith: "1.0.102",
   endsSilently: true,
+  endReason: "user_exit",
   limitIn,
   events: {
     SessionStart: (input) => ({

@@ -51,6 +51,7 @@ export const gemini = defineClient({
   name: "gemini",
   title: "Gemini CLI",
   verifiedWith: "0.61.0",
+  endReason: "exit",
   // PreCompress comes before each request; events of models carry the whole conversation.
   events: {
     SessionStart: "SessionStart",

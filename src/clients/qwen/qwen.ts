@@ -15,6 +15,7 @@ export const qwen = claudeCompatible({
   name: "qwen",
   title: "Qwen Code",
   endsSilently: true,
+  endReason: "prompt_input_exit",
   permissionDialog: "after-hook",
   // After 60 s Qwen Code shows its dialog, and ignores the answer of the hook, which still runs.
   permissionWaitSeconds: 55,

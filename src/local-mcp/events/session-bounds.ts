@@ -1,3 +1,4 @@
+import { adapterOf } from "../../clients/adapters.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { brief } from "../../machine/recovery/brief/brief.ts";
 import { missingFrom } from "../../machine/recovery/brief/compaction.ts";
@@ -58,7 +59,11 @@ export const start: Concern = {
     const { id } = session;
     const source = startSource(incoming);
     const git = known.project === null ? null : readHead(known.project);
-    const details = { ...(git ? { git } : {}), ...(isLate ? ({ isUndelivered: true } as const) : {}) };
+    const details = {
+      ...(git ? { git } : {}),
+      ...(isLate ? ({ isUndelivered: true } as const) : {}),
+      ...(isWithoutUser(machine.env) ? ({ isScripts: true } as const) : {}),
+    };
     const [last] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
     const key = `start:${source}:${known.client ? processKey(known.client) : ""}:${last?.seq ?? 0}`;
     const isFirst = journal.append(sql, id, machine.now(), key, { kind: "start", source, ...details });
@@ -69,13 +74,16 @@ export const start: Concern = {
   },
 };
 
-/** Reasons that a client gives; any other one names what its user has done. */
-const signOfReason: Readonly<Record<string, EndSign>> = { exit: "exit", other: "asked" };
+/** The client was asked to end, or a run without a user is over. */
+const askedReason = "other";
 
-function signOf({ machine, incoming: { input } }: Recording): Signs {
-  const { reason = "other" } = input;
+/** Any other reason names what the user has done. */
+function signOf({ machine, incoming: { input, clientName } }: Recording): Signs {
+  const { reason = askedReason } = input;
+  const known: EndSign = reason === adapterOf(clientName)?.endReason ? "exit" : "left";
   const isScripts = isWithoutUser(machine.env);
-  return { [signOfReason[reason] ?? "left"]: { at: machine.now(), reason, ...(isScripts ? { isScripts } : {}) } };
+  const seen = { at: machine.now(), reason, ...(isScripts ? { isScripts } : {}) };
+  return { [reason === askedReason ? "asked" : known]: seen };
 }
 
 /** One that was cut off is detached or closed, and may be continued. */

@@ -1,5 +1,6 @@
 import { adapterOf } from "../../../clients/adapters.ts";
 import { endSigns, type EndSign, type Ending } from "../../../contract/ending.ts";
+import { callKinds } from "../../../contract/turn-kinds.ts";
 import type { Life } from "../../../contract/work-state.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { sessions as table } from "../../../store/session-tables.ts";
@@ -75,8 +76,19 @@ function groundOf(sql: Sql, machine: Machine, session: Session, stood: Life | nu
       const call = journal.latest(sql, id, ["tool_end", "tool_error"]);
       return call?.entry.kind === "tool_error" && Math.abs(at - call.at) <= hangUpMs;
     },
+    wasInCall: (at) =>
+      journal
+        .newest(sql, id, ["assistant", ...callKinds], maxSinceCall)
+        .filter((row) => row.at <= at)
+        .toSorted((one, other) => other.at - one.at || other.seq - one.seq)[0]?.entry.kind === "tool_start",
+    isPersons: () =>
+      journal.newest(sql, id, ["start"], maxStarts).some(({ entry }) => entry.kind === "start" && !entry.isScripts),
   };
 }
+
+const maxStarts = 100;
+/** A call may be reported as ended after the end of its turn. */
+const maxSinceCall = 20;
 
 /**
  * The user has left the sessions of one process in which the last prompt was not made. A transcript

@@ -23,6 +23,10 @@ export interface Ground {
   readonly hasOpenWork: () => boolean | null;
   /** Whether a call failed in the moment before. */
   readonly wasCutOff: (at: number) => boolean;
+  /** Whether a call was open at a time. */
+  readonly wasInCall: (at: number) => boolean;
+  /** Whether a person has had a part of it. */
+  readonly isPersons: () => boolean;
 }
 
 export type Verdict = Pick<Ending, "how" | "at" | "isOpen" | "reason">;
@@ -64,9 +68,13 @@ function isUnused(stood: Life | null): boolean {
   return stood === null || (stood.turn === null && stood.calls.length === 0);
 }
 
-/** The ordinary end of a script has the same reason as a closed terminal. */
+/**
+ * The ordinary end of a script has the same reason as a closed terminal. A script that
+ * continues a person's chat does not finish the person's work.
+ */
 function closedBy(asked: EndSeen, ground: Ground): Verdict {
-  if (asked.isScripts || isUnused(ground.life)) return endedBy(asked);
+  if (isUnused(ground.life) || (asked.isScripts && !ground.isPersons())) return endedBy(asked);
+  if (asked.isScripts) return { how: "closed", at: asked.at, reason: asked.reason, isOpen: true };
   const isOpen = ground.hasOpenWork() === true || ground.wasCutOff(asked.at);
   return { how: "closed", at: asked.at, reason: asked.reason, isOpen };
 }
@@ -79,9 +87,16 @@ function judgeGone(front: EndSeen | undefined, goneAt: number, ground: Ground): 
   const seen = front ?? { at: goneAt, reason: "gone" };
   const died = { how: "died", at: seen.at, reason: seen.reason, isOpen: true } as const;
   if (!ground.isSilent || !isAfterTurn(ground.life)) return died;
+  if (isCutShort(ground, seen.at)) return { ...died, reason: interruptedReason };
   if (ground.isSeenByFront && orderlyReasons.has(seen.reason)) return endedBy({ at: goneAt, reason: "quit" });
   const isOpen = ground.hasOpenWork();
   return isOpen === null ? died : { how: "closed", at: goneAt, reason: seen.reason, isOpen };
+}
+
+/** A client that is closed in mid-turn may end the turn first, and its calls after that. */
+function isCutShort({ life: stood, wasInCall }: Ground, at: number): boolean {
+  const over = stood?.turn?.over?.at;
+  return over !== undefined && at - over <= hangUpMs && wasInCall(over);
 }
 
 /** By its own end, or by the user's. */
