@@ -218,8 +218,8 @@ it("the end of a prompt ends no chat of Copilot CLI in an editor; one whose proc
   expect(chat.entries(session).map(({ kind }) => kind)).toEqual(["start", "prompt", "turn_end", "prompt", "turn_end"]);
   runtime.processes.kill(chat.pid);
   const next = new RecordedClient(runtime, "copilot", 2_001);
-  next.sendEach("SessionStart UserPromptSubmit Stop", { session_id: "s2" });
-  next.send("SessionEnd", { session_id: "s2", reason: "user_exit" });
+  next.sendEach("SessionStart UserPromptSubmit SessionEnd", { ...own, session_id: "s2" });
+  next.send("SessionEnd", { ...own, session_id: "s2", reason: "user_exit" });
   expect(chat.session(session)).toMatchObject({ ending: { how: "closed", isOpen: false } });
   expect(next.session("s2")).toMatchObject({ ending: { how: "ended" } });
 });
