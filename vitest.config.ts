@@ -17,8 +17,10 @@ const long = [
   "sim/simulation",
   "e2e/two-machines",
   "e2e/crash",
-  "e2e-clients/codex",
   "e2e-clients/others",
+  "e2e-claude/sessions",
+  "e2e-claude/worker",
+  "e2e-clients/native",
   "node/redaction/properties",
 ].map((name) => `/test/${name}.test.ts`);
 
