@@ -85,9 +85,7 @@ it("what a client did not report of a chat's end is seen before anything has sto
   expect(statesOf(await home.json("sessions --incomplete"))).toEqual(incomplete);
   expect((await home.json("sessions show over"))["session"]).toMatchObject({ state: "ended", detail: "finished" });
   expect(await home.json("up --once --json")).toMatchObject({ sessions: [{ id: "working" }, { id: "over" }] });
-  expect(home.runtime.store.read((sql) => sessions.get(sql, "over"), null)).toMatchObject({
-    ending: { how: "detached" },
-  });
+  expect(home.runtime.store.read((sql) => sessions.get(sql, "gone"), null)).toMatchObject({ ending: null });
 });
 
 it("`sessions show` gives one timeline of journal, signals, checkpoints, snapshots, crash and recovery in the order of time, and with --stored every row that is stored, with its texts in full", async () => {
