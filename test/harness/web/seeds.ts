@@ -141,7 +141,7 @@ export function views(team: SeededTeam): readonly (readonly [path: string, text:
     ["messages", "the parser is yours"],
     ["plan", "parse, render, docs"],
     [`plan/${team.job}`, "Critical path"],
-    ["experiments", "after 40 sessions"],
+    ["experiments", "after 200 sessions"],
     ["health", "lock granted"],
   ];
 }
