@@ -96,6 +96,7 @@ it.each(clients)(
     const deploy = { tools: [client.shell(deployment.command)] };
     await kill(await rig.atTool(request, [{ text: "I look.", tools: [client.shell("echo one")] }, deploy]));
     const { id: dead } = await rig.begun();
+    await rig.endsStored();
     expect(rig.session(dead)).toMatchObject({ client: name, ending: { how: "died" }, toolCalls: 2 });
     expect(deployment.runs).toBe(1);
 
@@ -140,6 +141,7 @@ it.each(table)("%s: kill -9 of %s gives the next chat the brief%s", async (_name
   const rig = new ClientRig(client);
   await die(rig, await rig.atTool(request, [{ text: "I look.", tools: [client.shell("echo one")] }]));
   const { id } = await rig.begun();
+  await rig.endsStored();
   expect(rig.session(id)).toMatchObject({ client: client.name, ending: { how: "died" }, toolCalls: 1 });
   expectBrief(await rig.run("hello", hello), rig, id, request);
 });
