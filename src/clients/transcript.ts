@@ -34,6 +34,8 @@ export interface ReadLimits {
   readonly minOffset?: number;
   /** Skips lines by their time in epoch ms (else the previous line's) and folder. */
   readonly isExcluded?: (at: number, cwd: string | null) => boolean;
+  /** Whether what the part takes back of what stands before it is left out. */
+  readonly isAlone?: boolean;
   /** Limit of one call, plus one byte to see where a line starts. */
   readonly maxBytes?: number;
   /** Limit of one call that leaves the rest to the next one, unless it is within one line. */
@@ -82,9 +84,10 @@ function withdrawnUntil(
 ): TranscriptContent["withdrawn"] {
   const { unplaced, offset: end } = part;
   let known: TranscriptContent = part;
+  let from = limits.isAlone ? 0 : offset;
   for (const bytes of widerParts) {
-    if (offset === 0 || !known.unplaced.some((row) => unplaced.includes(row))) break;
-    const from = Math.max(0, offset - bytes);
+    if (from === 0 || !known.unplaced.some((row) => unplaced.includes(row))) break;
+    from = Math.max(0, offset - bytes);
     known = readPart(file, from, { ...limits, maxBytes: Infinity, stepBytes: end - from });
   }
   return known.withdrawn;

@@ -89,6 +89,20 @@ it("a line of 10 MB is passed over while it is written and when it is done; what
   expect(bytes()).toBeLessThan(2_200_000);
 });
 
+it("before a part is read what it may take back, once, unless the part is read alone", () => {
+  const before = aTranscript(...Array.from({ length: 2_000 }, (_, at) => aUserLine(`prompt ${at}`)));
+  const path = aFile(before + aTranscript(aUserLine("the newest", { parentUuid: "nowhere" })));
+  const { size } = statSync(path);
+  const bytesOf = (isAlone: boolean): number => {
+    const { open, bytes } = counted();
+    expect(textsOf(readAppended(path, before.length, { open, isAlone }))).toEqual(["the newest"]);
+    return bytes();
+  };
+  const own = size - before.length + 1;
+  expect(bytesOf(true)).toBe(own);
+  expect(bytesOf(false)).toBe(own + (own + 65_536) + size);
+});
+
 it("a file that was cut or replaced by a smaller one is read from its last part again", () => {
   const path = aFile(aTranscript(aUserLine("one"), aUserLine("two"), aUserLine("three")));
   const { offset } = readAppended(path, 0);

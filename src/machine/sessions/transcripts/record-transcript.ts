@@ -287,7 +287,7 @@ const tailBytes = 65_536;
 
 /** A timer may have read the line already, so the end of the file is read again. */
 export function readTurnEnd(path: string, limits: ReadLimits): TranscriptTurnEnd | null {
-  return readAppended(path, Math.max(0, unreadBytes(path, 0) - tailBytes), limits).turnEnd;
+  return readAppended(path, Math.max(0, unreadBytes(path, 0) - tailBytes), { ...limits, isAlone: true }).turnEnd;
 }
 
 /**
