@@ -1,3 +1,4 @@
+import { standingOf } from "../../machine/sessions/life/questions.ts";
 import * as life from "../../machine/sessions/life/row.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { refresh } from "../../machine/sessions/signals/observe.ts";
@@ -13,7 +14,7 @@ const maxChecks = 600;
 
 /**
  * A client may show by its transcript alone that its user has answered: it is read on each second
- * while the chat waits for its user, for ten minutes at most.
+ * while the chat waits for an answer, not for a prompt, for ten minutes at most.
  *
  * @param isOver whether something else shows that the chat waits no more
  */
@@ -22,7 +23,8 @@ export function watchWait(runtime: Runtime, session: string, isOver: () => boole
     let isWaiting = true;
     await attempt(runtime.log, "the state of a chat that waits was not read", () => {
       readOn(runtime, session);
-      isWaiting = !isOver() && runtime.store.read((sql) => life.read(sql, session)?.asks ?? null, null) !== null;
+      const stood = runtime.store.read((sql) => life.read(sql, session), null);
+      isWaiting = !isOver() && stood !== null && standingOf(stood) === "asking";
     });
     if (isWaiting && checks > 1) watchWait(runtime, session, isOver, checks - 1);
   };

@@ -11,11 +11,12 @@ import { patience } from "#harness/machine/programs.ts";
 import { aFrontRig, settled } from "#harness/machine/host-rig.ts";
 import { aRequestRig, decided, on, printed, rm, session, undecided } from "#harness/machine/request-rig.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
-import { aUserLine } from "#harness/machine/transcripts.ts";
+import { anAssistantLine, aUserLine } from "#harness/machine/transcripts.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { startMark } from "#src/local-mcp/host-client/reach-host.ts";
 import { postEvent } from "#src/local-mcp/events/post-event.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 
 afterEach(() => {
@@ -411,3 +412,29 @@ it("with answers from elsewhere off the chat waits no more once its command is s
   await vi.advanceTimersByTimeAsync(1_000);
   expect(waits()).toBeUndefined();
 });
+
+it.each([
+  ["prompt", "idle_prompt", []],
+  ["permission", "permission_prompt", ["I wait."]],
+])(
+  "a chat that waits for its user's %s, by %s, is read on each second only for an answer",
+  async (what, type, read) => {
+    const { runtime, event, waits } = await aRequestRig({ config: {} });
+    const path = join(mkdtempSync(join(tmpdir(), "shim-waits-")), "t.jsonl");
+    writeFileSync(path, "");
+    const about = { transcript_path: path };
+    await event("UserPromptSubmit", { prompt: "clean up", ...about });
+    await event("Notification", { message: "waits", notification_type: type, ...about });
+    const second = async (): Promise<void> => {
+      runtime.wait(1_000);
+      await vi.advanceTimersByTimeAsync(1_000);
+    };
+    await second();
+    expect(waits()).toBe(what);
+    const timestamp = new Date(runtime.now()).toISOString();
+    appendFileSync(path, `${anAssistantLine({ content: [{ type: "text", text: "I wait." }] }, { timestamp })}\n`);
+    await second();
+    const answers = runtime.store.read((sql) => journal.newest(sql, session, ["assistant"], 10), []);
+    expect(answers.map(({ entry }) => entry.kind === "assistant" && entry.text)).toEqual(read);
+  },
+);
