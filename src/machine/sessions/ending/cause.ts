@@ -41,7 +41,7 @@ export function causeOf(
 }
 
 function killsOf({ oomKills: seen }: Session["readings"]) {
-  return { oomKillsBefore: seen?.value ?? null, oomKillsNow: oomKills(systemMemory) };
+  return { oomKillsBefore: seen?.value ?? null, oomKillsNow: seen ? oomKills(systemMemory) : null };
 }
 
 const closedDetail = "The client was closed, or asked to end, between two turns.";
