@@ -10,6 +10,7 @@ import { hostCalls, hostClientOf } from "../local-mcp/host-client/host-client.ts
 import { systemSite } from "../local-mcp/host/operation-runner.ts";
 import type { LoadedRuntime } from "../machine/context/operation-context.ts";
 import type { Log } from "../platform/log-file.ts";
+import { endSignals } from "../platform/processes.ts";
 import { programPath } from "../platform/program-path.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { systemRuntime } from "../runtime/system-runtime.ts";
@@ -86,8 +87,6 @@ async function ask(question: string): Promise<string | null> {
     lines.close();
   }
 }
-
-const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /**
  * Aborted by Ctrl-C or SIGTERM, which after the first call no longer end the process; a second

@@ -42,6 +42,9 @@ export function identify(processes: Processes, pid: number): ProcessIdentity | n
   return facts ? { boot: processes.boot(), pid, start: facts.start } : null;
 }
 
+/** Signals with which a person, a client or a lost terminal ends a process. */
+export const endSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /** Trusts a launcher's statement about its parent only, not an inherited value. */
 export function clientPidOf(processes: Processes, env: NodeJS.ProcessEnv, parent: number): number {
   const statedPid = Number(env["SHIM_CLIENT_PID"]);

@@ -10,7 +10,7 @@ import { hookTool } from "../../contract/hook-tool.ts";
 import { launchOf } from "../../platform/shim-command.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import { HomeError, homeFrom, pathsIn } from "../../platform/paths.ts";
-import { ownStatement } from "../../platform/processes.ts";
+import { endSignals, ownStatement } from "../../platform/processes.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { NoHostError, type HostHome } from "../host-client/reach-host.ts";
@@ -29,7 +29,7 @@ async function main(event: string, name: string): Promise<void> {
   if (client === undefined) throw new HomeError(`"${name}" is not a client that SHIM knows`);
   if (event === hookTool) return spoolArguments();
   const ended = new AbortController();
-  for (const signal of ["SIGHUP", "SIGINT", "SIGTERM"] as const) process.on(signal, () => ended.abort());
+  for (const signal of endSignals) process.on(signal, () => ended.abort());
   const isOwn = client !== "claude-code" || hasClaudeVariables(env);
   const limits = isOwn ? ownLimits : foreignLimits;
   const { text: input, isCutOff, isOpen } = await readStdin(limits, (work) => onAbort(ended.signal, work));

@@ -1,7 +1,14 @@
 import { setIdleTimer } from "../../platform/timers.ts";
 import { type Log, fileLog } from "../../platform/log-file.ts";
 import { pathsIn } from "../../platform/paths.ts";
-import { clientPidOf, identify, isAlive, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
+import {
+  clientPidOf,
+  endSignals,
+  identify,
+  isAlive,
+  systemProcesses,
+  type ProcessIdentity,
+} from "../../platform/processes.ts";
 import { ownProgram } from "../../platform/version.ts";
 import { Front, type FrontOptions, type HostEvents, type HostLink } from "./front.ts";
 import { reserveStart, maxStartMs, retryMs } from "../host-client/reach-host.ts";
@@ -59,7 +66,7 @@ export function runFront({ home, self, client, log }: OwnProcess, kind: FrontKin
   });
   front.start();
   // Not once(): a repeated signal would otherwise kill this process during its last save.
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => front.end(signal));
+  for (const signal of endSignals) process.on(signal, () => front.end(signal));
 }
 
 export interface HostAddress {

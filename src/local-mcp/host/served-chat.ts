@@ -13,7 +13,7 @@ import * as sessions from "../../machine/sessions/sessions.ts";
 import type { TeamEnding } from "../../machine/team/team.ts";
 import { catchUp, isTurnOpen } from "../../machine/sessions/transcripts/record-transcript.ts";
 import { attempt } from "../../platform/log-file.ts";
-import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import { endSignals, isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import { storeDurations, type Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { HookChannel } from "../events/hook-channel.ts";
@@ -295,10 +295,9 @@ function isOrderly(reason: string): boolean {
   return reason === "sigint" || reason === "sigterm";
 }
 
-const signals: ReadonlySet<string> = new Set(["sighup", "sigint", "sigterm"]);
-
 function frontSign(reason: string, at: number): Signs {
-  return { [signals.has(reason) ? "signal" : "front"]: { at, reason } };
+  const isSignal = endSignals.some((signal) => signal.toLowerCase() === reason);
+  return { [isSignal ? "signal" : "front"]: { at, reason } };
 }
 
 function detachSession(runtime: Runtime, sessionId: string, end: Ending): void {
