@@ -58,13 +58,15 @@ export function record(
  * @param now epoch ms: all until then is taken back where no prompt followed
  */
 export function takeBack(sql: Sql, session: string, now: number, { uuid, text, at }: TranscriptText): void {
+  const row = idOf(uuid);
+  const key = `taken_back:${row}`;
+  if (journal.has(sql, session, key)) return;
   const [from, to] = at === null ? [0, now] : [at - most.eventBeforeRowMs, at + most.eventAfterRowMs];
   const near = journal.promptsBetween(sql, session, from, to);
-  const row = idOf(uuid);
   const prompt = near.find(({ entry }) => entry.row === row) ?? near.find(({ entry }) => isSame(entry.text, text));
   if (prompt === undefined) return;
   const until = journal.nextPromptAt(sql, session, prompt.at) ?? now;
-  journal.append(sql, session, until, `taken_back:${row}`, { kind: "taken_back", said: prompt.at, until });
+  journal.append(sql, session, until, key, { kind: "taken_back", said: prompt.at, until });
 }
 
 /** Begins the turn in the key of a prompt that its row alone has reported. */
