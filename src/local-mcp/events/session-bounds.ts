@@ -15,10 +15,9 @@ import { hasContent } from "../../machine/recovery/incomplete/detect.ts";
 import { restore } from "../../machine/recovery/incomplete/restoration.ts";
 import { adoptSuccession } from "../../machine/recovery/incomplete/successor.ts";
 import { goneFolderLine, offer, offerable, offerPolicy, type Offer } from "../../machine/recovery/offers.ts";
-import type { EndSign } from "../../contract/ending.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import { mayBeContinued, note } from "../../machine/sessions/ending/ending.ts";
-import type { Signs } from "../../machine/sessions/ending/judge.ts";
+import { interruptedReason, type Signs } from "../../machine/sessions/ending/judge.ts";
 import { withSessionConfig } from "../../machine/sessions/session-settings.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
@@ -80,10 +79,10 @@ const askedReason = "other";
 /** Any other reason names what the user has done. */
 function signOf({ machine, incoming: { input, clientName } }: Recording): Signs {
   const { reason = askedReason } = input;
-  const known: EndSign = reason === adapterOf(clientName)?.endReason ? "exit" : "left";
   const isScripts = isWithoutUser(machine.env);
   const seen = { at: machine.now(), reason, ...(isScripts ? { isScripts } : {}) };
-  return { [reason === askedReason ? "asked" : known]: seen };
+  if (reason === askedReason) return { asked: seen };
+  return reason === adapterOf(clientName)?.endReason ? { exit: seen } : { left: seen };
 }
 
 /** One that was cut off is detached or closed, and may be continued. */
@@ -100,7 +99,7 @@ function noteEnd({ sql, machine, session }: Recording, seen: Signs): void {
 }
 
 function wordOf(how: "closed" | "died", isOpen: boolean): string {
-  if (how === "died") return "interrupted";
+  if (how === "died") return interruptedReason;
   return isOpen ? "closed_open" : "closed";
 }
 
@@ -199,10 +198,11 @@ function continuedAnswer({ client }: sessions.Session, by: string | null): Start
 /** Where a summary follows, what it lacks is given back after it. */
 function compactedContext(runtime: Runtime, { session }: StartedSession): string | null {
   const { keepsPrompts, showsSummary } = compactionOf(session.client);
-  const from = showsSummary ? null : restore(runtime, session);
+  if (showsSummary) return null;
+  const from = restore(runtime, session);
   const text = from && missingFrom(from, null, keepsPrompts);
   if (text !== null) runtime.store.write((sql) => recordGivenBack(sql, runtime.now(), session.id, text));
-  const lost = showsSummary ? null : runtime.store.read((sql) => lostBrief(sql, runtime, session.id), null);
+  const lost = runtime.store.read((sql) => lostBrief(sql, runtime, session.id), null);
   const given = [text, lost && acceptedContext(runtime, lost)].filter((one) => one !== null);
   return given.length === 0 ? null : given.join("\n\n");
 }
