@@ -17,6 +17,7 @@ import { age, quotedTitle } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { isOwnerGone, livingSessions, mayRun } from "../../machine/sessions/life/presence.ts";
+import { isNotEndedSql } from "../../store/session-tables.ts";
 
 /** Sent once per `key`. Contains no text of a chat but its title. */
 export interface UserNotification {
@@ -165,7 +166,7 @@ interface UnreadRow {
 function findUnreadMessages(sql: Sql, machine: Runtime): UserNotification[] {
   const rows = sql.all<UnreadRow>(
     `SELECT min(n.seq) AS seq, n.session, coalesce(s.name, s.title) AS title FROM team_news n JOIN sessions s ON s.id = n.session
-     WHERE n.kind = 'message' AND n.deliveredAt IS NULL AND n.at <= ? AND coalesce(s.ending ->> 'how', '') <> 'ended' GROUP BY n.session LIMIT ?`,
+     WHERE n.kind = 'message' AND n.deliveredAt IS NULL AND n.at <= ? AND ${isNotEndedSql("s")} GROUP BY n.session LIMIT ?`,
     machine.now() - unreadAfterMs,
     maxChats,
   );

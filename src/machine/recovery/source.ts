@@ -147,7 +147,7 @@ export class RecoverySource {
 
   /** Whether this chat has taken a session of another machine, which says so to all. */
   #isTaken({ row, reach }: Found): boolean {
-    return reach !== null && !elsewhere.isSettled(row) && row.taken?.chat === reach.chatId;
+    return reach !== null && !elsewhere.isOver(row) && row.taken?.chat === reach.chatId;
   }
 
   /** @param cause in words for the chat */
@@ -188,7 +188,7 @@ async function whyNotElsewhere(reach: Reach, row: SessionElsewhere): Promise<Fai
   const { id, machine } = row;
   const { liveness, taken } = await seeOne(reach, row);
   const holder = await fetchHolder(reach.link, id);
-  if (elsewhere.isSettled(row))
+  if (elsewhere.isOver(row))
     return refusal("finished", id, `was finished on ${machine}: there is nothing to continue.`);
   if (reach.isStale)
     return refusal("unreachable", id, "is not taken: whether another chat continues it is not known now.");

@@ -18,6 +18,7 @@ import * as changes from "./pending-changes.ts";
 import type { PendingChange } from "./pending-changes.ts";
 import { buildSessionContent, encodeContent, type SessionContent } from "./record-contents.ts";
 import * as sentRecords from "./sent-records.ts";
+import { isOver } from "./sessions-elsewhere.ts";
 import { addKeptLocalNotice, writeNotes, type KeptHere } from "./sync-status.ts";
 
 export interface SynchronizerOptions {
@@ -292,7 +293,7 @@ function toRecord(
     session: id,
     checkpoint: checkpoint?.id ?? null,
     project: project === null ? null : findName(sql, workspace, project, now),
-    isEnded: ending?.how === "ended" || recovery === "recovered" || recovery === "dismissed",
+    isEnded: isOver({ ending, recovery }),
     replaces,
     ageMs: Math.max(0, now - lastSeenAt),
     envelope,

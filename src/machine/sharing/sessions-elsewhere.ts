@@ -2,7 +2,7 @@ import type { WorkState } from "../../contract/work-state.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { NewRowOf, RowOf } from "../../shared/table.ts";
 import { decode } from "../../store/checkpoint-body.ts";
-import type { Session } from "../../store/session-tables.ts";
+import { isSettledSql, type Session } from "../../store/session-tables.ts";
 import { sessionsElsewhere, type Takeover } from "../../store/sync-tables.ts";
 import { toState } from "../sessions/life/stored-state.ts";
 import type { SessionContent } from "./record-contents.ts";
@@ -58,7 +58,8 @@ const isOfOthers = "id NOT IN (SELECT id FROM sessions) AND device NOT IN (SELEC
 export function listWithFiles(sql: Sql, most: number): SessionElsewhere[] {
   return select(
     sql,
-    `WHERE workspace = (SELECT workspace FROM sync_device) AND ${isOfOthers} AND coalesce(ending ->> 'isSettled', 0) = 0
+    `WHERE workspace = (SELECT workspace FROM sync_device) AND ${isOfOthers}
+       AND ${isSettledSql("sessions_elsewhere")} = 0
        AND taken IS NULL AND coalesce(recovery, '') NOT IN ('recovered', 'dismissed')
        AND sealed ->> '$.files.sent.bundle' IS NOT NULL
      ORDER BY lastSeenAt DESC LIMIT ?`,
@@ -100,7 +101,7 @@ export function hasContent({ sealed: { checkpoint, unsaved }, toolCalls }: Sessi
 }
 
 /** Whether its own machine says that there is nothing left to continue. */
-export function isSettled({ ending, recovery }: SessionElsewhere): boolean {
+export function isOver({ ending, recovery }: Pick<SessionElsewhere, "ending" | "recovery">): boolean {
   return ending?.how === "ended" || recovery === "recovered" || recovery === "dismissed";
 }
 

@@ -179,7 +179,7 @@ function titleOf(sql: Sql, id: string, given: { readonly chat: string; readonly 
   if (here) return mayBeContinued(here) ? quotedTitle(sessions.displayTitle(here), 40) : null;
   const there = elsewhere.findNewest(sql, id);
   if (!there) return null;
-  const isOver = elsewhere.isSettled(there) || there.lastSeenAt > given.at;
+  const isOver = elsewhere.isOver(there) || there.lastSeenAt > given.at;
   if (there.taken === null ? isOver : there.taken.chat !== given.chat) return null;
   return `${quotedTitle(there.title, 40)} of ${quotedMachine(there.machine)}`;
 }

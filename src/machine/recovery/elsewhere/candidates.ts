@@ -85,7 +85,7 @@ export function listElsewhere(reach: Reach, project: string | undefined, limit: 
  * @param project absent: all
  */
 export async function findElsewhere(reach: Reach, project?: string, limit = 20): Promise<SeenElsewhere[]> {
-  const rows = listRows(reach, project).filter((row) => !elsewhere.isSettled(row) && elsewhere.hasContent(row));
+  const rows = listRows(reach, project).filter((row) => !elsewhere.isOver(row) && elsewhere.hasContent(row));
   const open = reach.runtime.store.read(
     (sql) => rows.filter(({ id }) => recoveries.claimOf(sql, id)?.is !== "dismissed"),
     rows,
@@ -105,14 +105,14 @@ export async function seeOne(reach: Reach, row: SessionElsewhere): Promise<SeenE
 
 /** Asks the coordinator once for all of them. */
 async function see(reach: Reach, rows: readonly SessionElsewhere[]): Promise<SeenElsewhere[]> {
-  const open = rows.filter((row) => !elsewhere.isSettled(row));
+  const open = rows.filter((row) => !elsewhere.isOver(row));
   const chats = await readChats(
     reach,
     open.flatMap(({ id, taken }) => (taken === null ? [id] : [id, taken.chat])),
   );
   return rows.map((row) => {
     // A decision of its own machine needs no answer of the coordinator.
-    if (elsewhere.isSettled(row)) return { row, liveness: null, taken: null };
+    if (elsewhere.isOver(row)) return { row, liveness: null, taken: null };
     const sent = { silenceMs: reach.runtime.now() - row.lastSeenAt, hasDied: notedEnd(row.ending) !== null };
     const liveness = livenessOf(observe(chats, row.id), sent);
     const isContinued = liveness.isOver && isTaken(reach, row, chats);
