@@ -1,4 +1,5 @@
 import { isBadInput, statusOf, type Failure } from "../contract/errors.ts";
+import { exitCodes, type ExitCode } from "../contract/exit-codes.ts";
 import { age, oneLine } from "../shared/format.ts";
 import { err, fail } from "../shared/result.ts";
 
@@ -39,18 +40,6 @@ export function recordLines(fields: Readonly<Record<string, string | null>>): st
     value === null ? [] : [`${label}: ${oneLine(value, maxValueChars)}`],
   );
 }
-
-/** Stable exit codes; documented in docs/reference/README.md. */
-export const exitCodes = {
-  ok: 0,
-  failed: 1,
-  wrongUsage: 2,
-  notFound: 3,
-  incomplete: 4,
-  unusableNode: 78,
-  interrupted: 130,
-} as const;
-export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 
 export interface Answer {
   /** Printed as JSON: a stable shape, fields are only added. */

@@ -11,17 +11,8 @@ import { formatAgo } from "../shared/format.ts";
 import { ok, type Result, fail } from "../shared/result.ts";
 import { GitError } from "../snapshots/git.ts";
 import { diskAdvice, StoreError } from "../store/store-error.ts";
-import {
-  type Answer,
-  type Failed,
-  exitCodes,
-  exitOf,
-  interrupted,
-  wrongUsage,
-  cellsOf,
-  textOf,
-  type Columns,
-} from "./answer.ts";
+import { exitCodes } from "../contract/exit-codes.ts";
+import { type Answer, type Failed, exitOf, interrupted, wrongUsage, cellsOf, textOf, type Columns } from "./answer.ts";
 import type { Io } from "./io.ts";
 import { type Paint, type Screen, createScreen, safeJson, safeJsonLine, shortPath, wrapLine } from "./screen-text.ts";
 import { table } from "./table.ts";

@@ -8,7 +8,8 @@ import { badInputText, findBadInput, formatIssues } from "../shared/check-input.
 import { isRecord } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { type ExitCode, exitCodes, type Failed, type Shown, textOf, wrongUsage } from "./answer.ts";
+import { type ExitCode, exitCodes } from "../contract/exit-codes.ts";
+import { type Failed, type Shown, textOf, wrongUsage } from "./answer.ts";
 import { type Cli, type CommandResult, type CommonOptions, limitOption, requireYes } from "./cli.ts";
 import { declareCommand, type Given } from "./declared-command.ts";
 

@@ -1,4 +1,5 @@
 import type { Failure } from "../contract/errors.ts";
+import { repeatedExits } from "../contract/exit-codes.ts";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Launch } from "../platform/shim-command.ts";
@@ -98,7 +99,7 @@ Environment=${unitWord(`PATH=${path}`)}
 Restart=on-failure
 RestartSec=5
 # A restart does not fix wrong or missing settings, or an old Node.
-RestartPreventExitStatus=2 3 78
+RestartPreventExitStatus=${repeatedExits.join(" ")}
 # The supervisor ends what it runs; what is left after that is killed.
 KillMode=mixed
 TimeoutStopSec=${stopSeconds}

@@ -13,7 +13,8 @@ import { type AnalysisOptions, analyze } from "../../code/tool-runner/analyze.ts
 import { trustOf } from "../../code/tool-runner/project-folder.ts";
 import { TransformInput } from "../../code/transform/transformers.ts";
 import type { Transformed } from "../../code/transform/run-transform.ts";
-import { exitCodes, wrongUsage, type Lines, wrongWords } from "../answer.ts";
+import { exitCodes } from "../../contract/exit-codes.ts";
+import { wrongUsage, type Lines, wrongWords } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { addEvolve } from "./evolve.ts";

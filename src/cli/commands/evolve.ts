@@ -4,7 +4,8 @@ import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts"
 import type { Evolved, Planned } from "../../code/evolution/run-evolve.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
-import { exitCodes, textOf, type Lines } from "../answer.ts";
+import { exitCodes } from "../../contract/exit-codes.ts";
+import { textOf, type Lines } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { readSettings } from "../plan-file.ts";

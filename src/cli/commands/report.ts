@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import { age, pluralize } from "../../shared/format.ts";
-import { exitCodes, type Shown } from "../answer.ts";
+import { exitCodes } from "../../contract/exit-codes.ts";
+import type { Shown } from "../answer.ts";
 import { tableView } from "../view.ts";
 import type { Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";

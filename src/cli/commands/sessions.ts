@@ -19,7 +19,8 @@ import { storedStates, type CheckedSession } from "../../contract/machine/stores
 import { readFileLines } from "../../platform/data-files.ts";
 import { firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
-import { exitCodes, wrongUsage, type Lines, type Columns, type Shown, wrongWords } from "../answer.ts";
+import { exitCodes } from "../../contract/exit-codes.ts";
+import { wrongUsage, type Lines, type Columns, type Shown, wrongWords } from "../answer.ts";
 import { type Cli, type CommandResult, limitOption } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { cutToWidth, wrapLine } from "../screen-text.ts";

@@ -122,8 +122,8 @@ function nextCommand({ task, state, reason, result, parts }: Explained): string[
   const { branch, base } = WorkResult.safeParse(result).data ?? {};
   // A worker names it: what a shell would read is no part of a command.
   if (branch && /^[\w./-]+$/.test(branch)) {
-    const own = base === undefined ? `HEAD...${branch}` : `${base.slice(0, 12)} ${branch}`;
-    return [`\`git diff ${own}\` shows its work, \`git merge ${branch}\` takes it.`];
+    const commits = base === undefined ? `HEAD...${branch}` : `${base.slice(0, 12)} ${branch}`;
+    return [`\`git diff ${commits}\` shows its work, \`git merge ${branch}\` takes it.`];
   }
   return parts.some(({ branch }) => branch !== null)
     ? ["It has no branch of its own; `git merge <branch>` takes that of a part."]

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { repeatedExits } from "../../contract/exit-codes.ts";
 import { waitAtLimit } from "../../machine/sessions/usage/at-limit.ts";
 import { isUserSignal, type ProgramExit } from "../../platform/run-program.ts";
 
@@ -17,9 +18,6 @@ export type ProgramEnding =
   /** A usage limit; `waitMs` null: its end is not known. */
   | { readonly kind: "limited"; readonly waitMs: number | null; readonly reason: string };
 
-/** Exit codes of `shim` for wrong usage, what is not found, and a Node that it cannot use. */
-const deterministicCodes: ReadonlySet<number> = new Set([2, 3, 78]);
-
 /**
  * Distinguishes a worker's crash from an intended end, and from one that a restart would repeat.
  *
@@ -31,7 +29,7 @@ export function endingOf(exit: ProgramExit, isLeft: boolean): ProgramEnding {
   const { code } = exit;
   if (code === 0) return { kind: "finished" };
   if (isUserSignal(exit)) return { kind: "stopped" };
-  if (deterministicCodes.has(code))
+  if (repeatedExits.includes(code))
     return { kind: "failed", reason: `it ended with exit code ${code}, as it would again` };
   const how = code > 128 ? `it was ended by signal ${code - 128}` : `it ended with exit code ${code}`;
   return { kind: "crashed", reason: how };
