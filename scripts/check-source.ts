@@ -55,7 +55,8 @@ const commentLine = /^ *(?:\/\*\*|\/\/|\*(?!\/)) *(?!.*(?:oxlint-|@ts-|istanbul)
 export function commentFaults(path: string, source: string): string[] {
   return [...source.matchAll(commentLine)].flatMap(({ 0: whole, 1: content = "", index }) => {
     const words = content.replace(/^Pure\. /, "");
-    const [dangling] = whole.trim().startsWith("*") ? [] : (danglingWords.exec(words) ?? []);
+    const isLater = whole.trim().startsWith("*") && !source.slice(0, index).trimEnd().endsWith("/**");
+    const [dangling] = isLater ? [] : (danglingWords.exec(words) ?? []);
     const [banned] = bannedInComments.exec(words) ?? [];
     const line = source.slice(0, index).split("\n").length;
     const faults = [

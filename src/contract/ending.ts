@@ -2,7 +2,7 @@ import * as z from "zod";
 import { crashCauses } from "./readings.ts";
 
 /**
- * What is seen of a session's end, the strongest first: `left` by its user, or by a call; `exit`,
+ * Signs of a session's end, the strongest first: `left` by its user, or by a call; `exit`,
  * the one reason that some clients give for all ends; `asked`, the client was to end; a `signal` to
  * the process of SHIM that its client started; the end of that process, the `front`; and the
  * client's process is `gone`.

@@ -78,7 +78,7 @@ export interface HeldBodies {
 }
 
 /**
- * What a chat holds at the coordinator; a later process of the same client continues it. Claims and
+ * Holdings of a chat at the coordinator, which a later process of its client continues. Claims and
  * terms are renewed. The lease of a session lasts as long as its chat; its row lets a process that
  * has started since give it back. Reservations of files last so, too, and are given back by asking
  * for the list of them, so they stand only in `team_files`, beside those of other chats.

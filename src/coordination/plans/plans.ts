@@ -97,7 +97,7 @@ function packParts(items: readonly Item[], maxParts: number): GivenPart[] {
 }
 
 /**
- * As many parts as are balanced: the heaviest weighs at most twice the lightest. The heaviest
+ * Makes as many parts as are balanced: the heaviest weighs at most twice the lightest. The heaviest
  * item goes first, into the lightest part (LPT: Graham, "Bounds on Multiprocessing Timing
  * Anomalies", 1969). Two parts are balanced whenever no item exceeds two thirds of the weight; one
  * that does gets its own part.

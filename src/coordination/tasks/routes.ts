@@ -109,8 +109,8 @@ function listTypes(sql: Tx["sql"], table: Table): string[] {
 }
 
 /**
- * Which model did each ended attempt, routed or not: part of the transaction that
- * ends it. Apart from the routes, whose rows are the evidence of the router.
+ * Stores which model did an attempt, routed or not, in the transaction that ends it. Apart from
+ * the routes, whose rows are the evidence of the router.
  */
 function insert(tx: Tx, row: TaskRow, ran: Ran, { ended }: { readonly ended: AttemptEnd }): void {
   if (!hasRoom(tx.sql, "attempt_models", row.type)) return;

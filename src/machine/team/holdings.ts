@@ -71,7 +71,7 @@ function intervalMs({ kind, body }: Holding): number {
 }
 
 /**
- * What the chats of a process hold in a workspace: one table, and one timer that renews it. Each
+ * Holdings of a process's chats in a workspace: one table, and one timer that renews it. Each
  * chat has its own interval, and none waits for the answers that another one gets.
  */
 export class Holdings {

@@ -55,12 +55,17 @@ it("a comment that is too wide, begins with a pronoun or has a banned word is a 
     " */",
     'const text = "told";',
     "// oxlint-disable-next-line told",
+    "/**",
+    " * Of the first line of several.",
+    " * Of the second, none.",
+    " */",
   ];
   expect(commentFaults("src/a.ts", source.join("\n"))).toEqual([
     'src/a.ts:2: the comment begins with "What": name its noun',
     'src/a.ts:2: the comment has the word "told": name the noun',
     "src/a.ts:3: the comment has 103 columns, at most 100",
     'src/a.ts:6: the comment has the word "nobody": name the noun',
+    'src/a.ts:11: the comment begins with "Of": name its noun',
   ]);
 });
 

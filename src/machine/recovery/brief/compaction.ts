@@ -57,7 +57,7 @@ interface Missing {
 }
 
 /**
- * What SHIM has of the session and the client's summary has not, in at most 300 estimated
+ * Facts that SHIM has of the session and the client's summary has not, in at most 300 estimated
  * tokens; null: nothing is missing. The order is that of the need: the last prompt if it is a
  * question, answers in dialogs, what the chat saved by a tool, earlier prompts; and where the
  * summary cannot be read, the chat's last words, edited files and the commit.

@@ -30,7 +30,7 @@ import { recordSubagents } from "./record-subagents.ts";
 const maxParts = 50;
 
 /**
- * What a transcript lacks, for the brief.
+ * Records the parts that a transcript lacks, for the brief.
  *
  * @param at epoch ms; a part that has no time of its own, or a later one, has none
  * @param source part of the key: what was read
