@@ -12,13 +12,13 @@ export interface Branch {
  * @returns whether a branch, or one that it continues, was taken back
  */
 export function withdrawnBranches(): (branch: Branch | null) => boolean {
-  const known = new Map<Branch | null, boolean>([[null, false]]);
+  const isGoneByBranch = new Map<Branch | null, boolean>([[null, false]]);
   return (branch) => {
     const path: Branch[] = [];
     let at = branch;
-    for (; at !== null && !known.has(at); at = at.parent) path.push(at);
-    let isGone = known.get(at) === true;
-    for (const one of path.toReversed()) known.set(one, (isGone ||= one.isWithdrawn));
+    for (; at !== null && !isGoneByBranch.has(at); at = at.parent) path.push(at);
+    let isGone = isGoneByBranch.get(at) === true;
+    for (const one of path.toReversed()) isGoneByBranch.set(one, (isGone ||= one.isWithdrawn));
     return isGone;
   };
 }

@@ -18,8 +18,8 @@ const linksOf = rowState(() => ({
 export function followBranch(draft: TranscriptDraft, line: JsonObject): void {
   const [id, parent] = [textAt(line, "uuid", 100), textAt(line, "parentUuid", 100)];
   const { branches } = linksOf(draft);
-  const known = parent === null ? undefined : branches.get(parent);
-  if (known !== undefined) draft.branch = known;
+  const parentsBranch = parent === null ? undefined : branches.get(parent);
+  if (parentsBranch !== undefined) draft.branch = parentsBranch;
   if (id !== null) branches.set(id, draft.branch);
 }
 

@@ -332,12 +332,12 @@ export function endWithout(calls: readonly unknown[], text: string, { at }: Line
 export function finished(draft: TranscriptDraft): TranscriptContent {
   const { calls: _calls, ended: _ended, queue, branch: _branch, ...content } = draft;
   const isWithdrawn = withdrawnBranches();
-  const said = draft.texts.map(({ branch, ...text }) => ({ text, isGone: isWithdrawn(branch) }));
-  const texts = said.flatMap(({ text, isGone }) => (isGone ? [] : [text]));
+  const judged = draft.texts.map(({ branch, ...text }) => ({ text, isGone: isWithdrawn(branch) }));
+  const texts = judged.flatMap(({ text, isGone }) => (isGone ? [] : [text]));
   return {
     ...content,
     texts: saidOnce([...texts, ...queue.flatMap(waiting)]),
-    withdrawn: said.flatMap(({ text, isGone }) => (isGone && text.role === "user" ? [text] : [])),
+    withdrawn: judged.flatMap(({ text, isGone }) => (isGone && text.role === "user" ? [text] : [])),
     apiErrors: saidOnce(draft.apiErrors),
     usage: [...draft.usage.values()],
     subagentUsage: [...draft.subagentUsage.values()],
