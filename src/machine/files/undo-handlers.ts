@@ -33,7 +33,7 @@ type Facts = Omit<MachineOutput<"undo.preview">, "diff">;
 export const undoHandlers: Pick<Handlers, "undo.preview" | "undo.apply"> = {
   "undo.preview": (context, input) =>
     onChat(context, input, async (runtime, chat) => {
-      const done = await run(runtime, chat, "preview", "preview");
+      const done = chat.found ? ok(chat.found) : await run(runtime, chat, "preview", "preview");
       return done.ok ? ok({ ...factsOf(runtime, chat, done.value), diff: done.value.diff }) : done;
     }),
   "undo.apply": async (context, input) => {
@@ -178,6 +178,8 @@ interface ChosenChat {
   readonly redoOf: string | null;
   readonly what: UndoInput["what"];
   readonly chosen: readonly string[];
+  /** Changes found as the chat was chosen. */
+  readonly found?: PlannedUndo;
 }
 
 async function onChat<T>(
@@ -287,7 +289,8 @@ async function newestUndoable(
     const done = await run(runtime, chat, "preview", "preview");
     if (!done.ok) return done;
     const isUndone = runtime.store.read((sql) => newestUndoOf(sql, { session: session.id })?.at ?? 0, 0) >= at;
-    if (done.value.changes.length > 0 || (done.value.left.length > 0 && !isUndone)) return ok(chat);
+    if (done.value.changes.length > 0 || (done.value.left.length > 0 && !isUndone))
+      return ok({ ...chat, found: done.value });
   }
   return ok(null);
 }
@@ -297,7 +300,7 @@ function nameOf(runtime: Runtime, session: sessions.Session): string {
   return `chat ${shortId}${title === null ? "" : ` (${oneLine(title, 60)})`}`;
 }
 
-type Given = Omit<ChosenChat, "session" | "chosen">;
+type Given = Omit<ChosenChat, "session" | "chosen" | "found">;
 
 function readTurns(runtime: Runtime, session: sessions.Session, wanted: string): Result<Given> {
   const chat = nameOf(runtime, session);

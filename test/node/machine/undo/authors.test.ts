@@ -233,35 +233,35 @@ it.each(hidden)("files of the user that %s before the turn are neither deleted n
   expect(named).toEqual(expect.arrayContaining([...names]));
 });
 
-it.each([false, true])(
-  "a secret that the turn gave another name gets its name again (ignored: %s)",
-  async (isIgnored) => {
-    const rig = anUndoRig({ ".gitignore": isIgnored ? ".env\n" : "\n", a: "0\n" });
-    const { project } = rig;
-    const move = (from: string, to: string): void => renameSync(join(project, from), join(project, to));
-    write(project, { ".env": "mine\n", ".env.old": "mine, too\n" });
-    await rig.turn(
-      "hide it",
-      command(() => {
-        move(".env", "env.txt");
-        move(".env.old", "old.txt");
-        write(project, { "old.txt": "changed\n" });
-      }),
-    );
-    const { left } = await rig.undo();
-    const named = ["it was .env.old, which no snapshot has", "it was deleted, and no snapshot has it"];
-    expect(left.map(({ path, reason }) => [path, reason.split(":")[0]])).toEqual([
-      ["old.txt", named[0]],
-      [".env.old", named[1]],
-    ]);
-    expect([read(rig, ".env", "old.txt"), existsSync(join(project, "env.txt"))]).toEqual([
-      ["mine\n", "changed\n"],
-      false,
-    ]);
-    await rig.undo({ redo: true });
-    expect([read(rig, "env.txt"), existsSync(join(project, ".env"))]).toEqual([["mine\n"], false]);
-  },
-);
+it.each<[boolean, string]>([
+  [false, " @night"],
+  [true, ""],
+])("a secret that the turn gave another name gets its name again (ignored: %s)%s", async (isIgnored) => {
+  const rig = anUndoRig({ ".gitignore": isIgnored ? ".env\n" : "\n", a: "0\n" });
+  const { project } = rig;
+  const move = (from: string, to: string): void => renameSync(join(project, from), join(project, to));
+  write(project, { ".env": "mine\n", ".env.old": "mine, too\n" });
+  await rig.turn(
+    "hide it",
+    command(() => {
+      move(".env", "env.txt");
+      move(".env.old", "old.txt");
+      write(project, { "old.txt": "changed\n" });
+    }),
+  );
+  const { left } = await rig.undo();
+  const named = ["it was .env.old, which no snapshot has", "it was deleted, and no snapshot has it"];
+  expect(left.map(({ path, reason }) => [path, reason.split(":")[0]])).toEqual([
+    ["old.txt", named[0]],
+    [".env.old", named[1]],
+  ]);
+  expect([read(rig, ".env", "old.txt"), existsSync(join(project, "env.txt"))]).toEqual([
+    ["mine\n", "changed\n"],
+    false,
+  ]);
+  await rig.undo({ redo: true });
+  expect([read(rig, "env.txt"), existsSync(join(project, ".env"))]).toEqual([["mine\n"], false]);
+});
 
 it("what the turn began to ignore is read all the same, and taken back", async () => {
   const rig = anUndoRig({ ".gitignore": "\n", a: "0\n" });
