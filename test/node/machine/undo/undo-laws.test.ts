@@ -213,7 +213,7 @@ const known: readonly History[] = [
       undoOfA,
     ],
   },
-  // A deletion beside another chat's command, before a call that changes its folder alone.
+  // A change and a deletion beside another chat's command, before a call that changes their folder alone.
   {
     isGit: true,
     moves: [
@@ -221,7 +221,14 @@ const known: readonly History[] = [
         is: "turn",
         chat: "A",
         calls: [
-          callOf("Bash", [{ folder: 0, path: "b", to: "gone" }], { other: "runs" }),
+          callOf(
+            "Bash",
+            [
+              { folder: 0, path: "a", to: "one" },
+              { folder: 0, path: "b", to: "gone" },
+            ],
+            { other: "runs" },
+          ),
           callOf("Bash", [{ folder: 0, path: "new", to: "one" }]),
         ],
         hooks: "all",
