@@ -88,7 +88,9 @@ export function stateText({ state, detail }: ShownState): string {
 }
 
 /** A client asks its user for these. */
-export type WaitsFor = "permission" | "dialog" | "prompt";
+export type AsksFor = "permission" | "dialog" | "prompt";
+/** Needs of a chat for its user; `error`: its turn stopped at one. */
+export type WaitsFor = AsksFor | "error";
 
 export type Presence =
   | {
@@ -192,6 +194,7 @@ export const waitingProgress: Readonly<Record<WaitsFor, string>> = {
   permission: "waits for its user: a permission",
   dialog: "waits for its user: an answer",
   prompt: "waits for its user: the next prompt",
+  error: "waits for its user: it stopped at an error",
 };
 
 /** Null for a chat that waits for its user: its state says so. */
@@ -203,12 +206,13 @@ function waitsForIn(progress: string | null): WaitsFor | null {
   return waitsForKinds.find((kind) => waitingProgress[kind] === progress) ?? null;
 }
 
-const waitsForKinds = ["permission", "dialog", "prompt"] as const;
+const waitsForKinds = ["permission", "dialog", "prompt", "error"] as const;
 
 export const waitsForWords: Readonly<Record<WaitsFor, string>> = {
   permission: "your permission",
   dialog: "your answer",
   prompt: "your next prompt",
+  error: "it stopped at an error",
 };
 
 export const offlineWords: Readonly<Record<OfflineReason, string>> = {

@@ -46,6 +46,8 @@ export interface ClientAdapter {
   };
   /** Not each failed call is known as one: its record may lack the exit code. */
   readonly hidesFailures?: true;
+  /** No event says that an error of its API has ended a turn. */
+  readonly hidesErrors?: true;
   /** A hook before a tool call can have the client ask its user. */
   readonly asksUser?: true;
   /** When its dialog for a permission is shown, whose hook can answer it; absent: no hook can. */

@@ -16,6 +16,7 @@ export const codex = defineClient({
   verifiedWith: "0.169.0",
   hasThreads: true,
   hidesFailures: true,
+  hidesErrors: true,
   permissionDialog: "after-hook",
   continuesAtStop: true,
   // Its summary is encrypted.

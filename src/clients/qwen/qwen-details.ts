@@ -83,12 +83,17 @@ const qwenRecords: LineFormats = {
     if (line["subtype"] === "chat_compression") addCompaction(draft, compaction);
     // Its parent is the row before the first prompt that the user took back.
     if (line["subtype"] === "rewind") goBackTo(draft, textAt(line, "parentUuid", 100), origin);
-    // Each try that failed has one: only a limit is known to be the last.
     const error = objectAt(objectAt(line, "systemPayload"), "uiEvent");
-    const limit = error && qwen.limitIn?.(error);
-    if (limit) addFailure(draft, textAt(error, "error_message") ?? "error", origin, limit);
+    if (error && isFinal(error))
+      addFailure(draft, textAt(error, "error_message") ?? "error", origin, qwen.limitIn?.(error));
   },
 };
+
+/** Each try that failed has an event. After status 429 or 5xx there is another try. */
+function isFinal(event: JsonObject): boolean {
+  const status = numberAt(event, "status_code") ?? 0;
+  return event["event.name"] === "qwen-code.api_error" && status >= 400 && status < 500 && status !== 429;
+}
 
 const readQwenLine: LineFormat = (draft, line, origin) => {
   draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;

@@ -17,7 +17,7 @@ import { holdRequest, type HeldHook } from "./hold-request.ts";
 import { isOfForeignCaller } from "./payload.ts";
 import { parseInput, toHookInput, eventIdOf, findClientPid } from "./read-event.ts";
 import { spoolGiven } from "./spool-event.ts";
-import { watchWait } from "./watch-wait.ts";
+import { watchTurn, watchWait } from "./watch-wait.ts";
 
 export interface HookReply extends Record<string, unknown> {
   readonly content: readonly { readonly type: "text"; readonly text: string }[];
@@ -83,7 +83,9 @@ export class HookChannel {
 /** Waits for the files that may change behind the answer, then for a decision from elsewhere. */
 async function conclude(runtime: Runtime, settling: Settling, { works, asked }: Taken, held: HeldHook) {
   await Promise.all(works.map((work) => settling.add(work)));
-  for (const { event, sessionId } of works) if (event === "Notification") watchWait(runtime, sessionId, () => false);
+  for (const { event, sessionId } of works)
+    if (event === "Notification") watchWait(runtime, sessionId, () => false);
+    else watchTurn(runtime, sessionId);
   return asked.length === 0 ? null : holdRequest(runtime, asked, held);
 }
 

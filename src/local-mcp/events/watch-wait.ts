@@ -1,15 +1,16 @@
+import { adapterOf } from "../../clients/adapters.ts";
+import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import { standingOf } from "../../machine/sessions/life/questions.ts";
 import * as life from "../../machine/sessions/life/row.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { refresh } from "../../machine/sessions/signals/observe.ts";
 import { isSessionPaused } from "../../machine/sessions/session-settings.ts";
-import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import { attempt } from "../../platform/log-file.ts";
 import { setIdleTimer } from "../../platform/timers.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 
 const checkMs = 1_000;
-/** A dialog that is open for longer is read on with the other readings. */
+/** A chat that waits for longer is read on with the other readings. */
 const maxChecks = 600;
 
 /**
@@ -18,25 +19,57 @@ const maxChecks = 600;
  *
  * @param isOver whether something else shows that the chat waits no more
  */
-export function watchWait(runtime: Runtime, session: string, isOver: () => boolean, checks = maxChecks): void {
+export function watchWait(runtime: Runtime, session: string, isOver: () => boolean): void {
+  repeat(runtime, () => {
+    const found = openSession(runtime, session);
+    if (found && unreadOf(found) > 0) refresh(runtime, found);
+    return !isOver() && stands(runtime, session) === "asking";
+  });
+}
+
+/**
+ * The same where the transcript alone shows that an error has ended the turn: until the next event,
+ * while the chat waits for its model. What grows is left to the event that follows it.
+ */
+export function watchTurn(runtime: Runtime, session: string): void {
+  const begun = openSession(runtime, session);
+  if (begun === null || !adapterOf(begun.client)?.hidesErrors) return;
+  let unread = 0;
+  repeat(runtime, () => {
+    const found = openSession(runtime, session);
+    if (found?.lastSeenAt !== begun.lastSeenAt) return false;
+    const before = unread;
+    unread = unreadOf(found);
+    if (unread > 0 && unread === before) refresh(runtime, found);
+    const standing = stands(runtime, session);
+    return standing === "unanswered" || standing === "working";
+  });
+}
+
+function repeat(runtime: Runtime, isOn: () => boolean, checks = maxChecks): void {
   const check = async (): Promise<void> => {
-    let isWaiting = true;
-    await attempt(runtime.log, "the state of a chat that waits was not read", () => {
-      readOn(runtime, session);
-      const stood = runtime.store.read((sql) => life.read(sql, session), null);
-      isWaiting = !isOver() && stood !== null && standingOf(stood) === "asking";
+    let goesOn = true;
+    await attempt(runtime.log, "a transcript was not read on", () => {
+      goesOn = isOn();
     });
-    if (isWaiting && checks > 1) watchWait(runtime, session, isOver, checks - 1);
+    if (goesOn && checks > 1) repeat(runtime, isOn, checks - 1);
   };
   setIdleTimer(() => void check(), checkMs);
 }
 
-function readOn(runtime: Runtime, id: string): void {
-  const { store, now } = runtime;
-  const session = store.read((sql) => {
+function stands({ store }: Runtime, session: string): string | null {
+  const stood = store.read((sql) => life.read(sql, session), null);
+  return stood && standingOf(stood);
+}
+
+/** Null also while it is paused. */
+function openSession({ store, now }: Runtime, id: string): sessions.Session | null {
+  return store.read((sql) => {
     const found = sessions.get(sql, id);
     return found && !isSessionPaused(sql, now(), found) ? found : null;
   }, null);
-  if (session?.transcriptPath && unreadBytes(session.transcriptPath, session.transcriptOffset) > 0)
-    refresh(runtime, session);
+}
+
+function unreadOf({ transcriptPath: path, transcriptOffset }: sessions.Session): number {
+  return path === null ? 0 : unreadBytes(path, transcriptOffset);
 }

@@ -7,6 +7,7 @@ import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { assess } from "../../learning/policy/risk.ts";
 import { findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
+import { failureOf, needOf } from "../../machine/sessions/life/questions.ts";
 import * as life from "../../machine/sessions/life/row.ts";
 import * as recoveries from "../../machine/sessions/recoveries.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
@@ -68,16 +69,21 @@ const pushReaders: Readonly<Record<PushKind, (sql: Sql, runtime: Runtime) => Use
 function findWaiting(sql: Sql, runtime: Runtime): UserNotification[] {
   return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
     const { id } = session;
-    const asks = life.read(sql, id)?.asks ?? null;
-    // At an idle prompt a chat is done.
-    if (asks === null || asks.for === "prompt") return [];
+    const stood = life.read(sql, id);
+    const need = needOf(stood);
+    // At an idle prompt a chat is done; of a usage limit another notification informs.
+    if (need === null || need.for === "prompt" || failureOf(stood)?.limit) return [];
     const title = sessions.displayTitle(session);
-    const text = `${quotedTitle(title)} ${stateTexts[asks.for]}`;
-    return [{ event: "waits", key: `waits:${id}:${asks.at}`, session: id, title, text }];
+    const text = `${quotedTitle(title)} ${stateTexts[need.for]}`;
+    return [{ event: "waits", key: `waits:${id}:${need.at}`, session: id, title, text }];
   });
 }
 
-const stateTexts = { permission: "asks for a permission", dialog: "asks a question" } as const;
+const stateTexts = {
+  permission: "asks for a permission",
+  dialog: "asks a question",
+  error: "stopped at an error",
+} as const;
 
 /** A user who waits for a shorter turn is there. */
 const minTurnMs = 60_000;

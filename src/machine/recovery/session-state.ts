@@ -17,7 +17,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { claim } from "../sessions/life/claim.ts";
 import { isAlive, isOwnerSeen, type Machine } from "../sessions/life/presence.ts";
-import { activityOf } from "../sessions/life/questions.ts";
+import { activityOf, needOf } from "../sessions/life/questions.ts";
 import * as life from "../sessions/life/row.ts";
 import { asSeen } from "../sessions/ending/ending.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -117,7 +117,7 @@ function presenceAlive(
   { now, isDraining }: { readonly now: number; readonly isDraining: boolean },
 ): Presence {
   const activity = activityOf(session, stood, now);
-  return { is: "alive", activity, waitsFor: stood?.asks?.for ?? null, isDraining };
+  return { is: "alive", activity, waitsFor: needOf(stood)?.for ?? null, isDraining };
 }
 
 function presenceOver(machine: Machine, session: sessions.Session): Presence {

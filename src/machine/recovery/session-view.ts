@@ -13,6 +13,7 @@ import { displayTitle, type Session } from "../sessions/sessions.ts";
 import { checkpoints as checkpointRows } from "../../store/session-tables.ts";
 import { holderOf } from "../sessions/life/claim.ts";
 import type { Machine } from "../sessions/life/presence.ts";
+import { needOf } from "../sessions/life/questions.ts";
 import { shownPrompt } from "../sessions/prompts.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import { assess } from "../../learning/policy/risk.ts";
@@ -50,7 +51,7 @@ export function toSessionView(sql: Sql, runtime: Runtime, stored: Session, chat?
     machine: null,
     checkpoints: checkpointRows.count(sql, { session: session.id }),
     risk: shown.isAlive ? assess(session.readings, config.risk, now()) : null,
-    waitingSince: (shown.isAlive && life?.asks?.at) || null,
+    waitingSince: (shown.isAlive && needOf(life)?.at) || null,
   };
 }
 

@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from "node:util";
 import { userWords } from "../../clients/adapter/harness-text.ts";
 import { deedOf, shellCommandOf, filePathOf, subagentTool } from "../../clients/adapter/tools.ts";
 import type { TranscriptNote } from "../../clients/transcript/transcript-draft.ts";
-import type { WaitsFor } from "../../contract/chat-state.ts";
+import type { AsksFor } from "../../contract/chat-state.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
 import type { HookInput, HookEvent } from "../../contract/hooks.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
@@ -224,7 +224,7 @@ const readers: Record<HookEvent, Reader> = {
   PreModelSwitch: () => [],
 };
 
-const waitingByType: Readonly<Record<string, WaitsFor>> = {
+const waitingByType: Readonly<Record<string, AsksFor>> = {
   permission_prompt: "permission",
   worker_permission_prompt: "permission",
   elicitation_dialog: "dialog",
@@ -234,14 +234,14 @@ const waitingByType: Readonly<Record<string, WaitsFor>> = {
 };
 
 /** Returns null if the user need not act. Older clients send a message only. */
-function waitingFor({ notification_type: type, message }: HookInput): WaitsFor | null {
+function waitingFor({ notification_type: type, message }: HookInput): AsksFor | null {
   if (type !== undefined) return Object.hasOwn(waitingByType, type) ? (waitingByType[type] ?? null) : null;
   if (/\bpermission\b/i.test(message ?? "")) return "permission";
   return /\bwaiting for your input\b/i.test(message ?? "") ? "prompt" : null;
 }
 
 /** @param stood names what the chat did last: two events may report one question */
-function asks(what: WaitsFor | null, { tool_use_id: call }: HookInput, stood: () => string): KeyedEntry[] {
+function asks(what: AsksFor | null, { tool_use_id: call }: HookInput, stood: () => string): KeyedEntry[] {
   if (what === null) return [];
   return [
     keyed(`asks:${what}:${stood()}`, { kind: "asks", for: what, ...(call === undefined ? {} : { call: idOf(call) }) }),

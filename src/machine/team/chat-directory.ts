@@ -1,6 +1,5 @@
 import type { Chat } from "../../contract/chats.ts";
 import { shortIdAmong } from "../../contract/short-id.ts";
-import type { Life } from "../../contract/work-state.ts";
 import type { Json } from "../../contract/values.ts";
 import type { OpenedLink, CoordinatorClient } from "../../coordinator-client/client.ts";
 import { redact } from "../../redaction/redact.ts";
@@ -9,6 +8,7 @@ import { oneLine } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
+import { needOf } from "../sessions/life/questions.ts";
 import * as life from "../sessions/life/row.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { displayTitle, type Session } from "../sessions/sessions.ts";
@@ -135,7 +135,7 @@ export interface ChatIdentity {
   readonly machine: string;
   readonly checkout: string;
   /** Null also for a chat of another machine, whose progress says it a little later. */
-  readonly waiting: Life["asks"];
+  readonly waiting: ReturnType<typeof needOf>;
 }
 
 const validForMs = 60_000;
@@ -195,7 +195,7 @@ export class ChatDirectory {
     if (!session) return null;
     const title = sessions.displayTitle(session);
     const name = title === null ? this.#shortName(chat) : toLabel(title);
-    const waiting = store.read((sql) => life.read(sql, chat)?.asks ?? null, null);
+    const waiting = store.read((sql) => needOf(life.read(sql, chat)), null);
     return { name, machine: this.#machine, checkout: session.project ?? "", waiting };
   }
 

@@ -12,7 +12,7 @@ import { oneAtATime } from "../../shared/async-work.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { StoreError } from "../../store/store-error.ts";
 import * as life from "../sessions/life/row.ts";
-import { activityOf, keepsTasks } from "../sessions/life/questions.ts";
+import { activityOf, keepsTasks, needOf } from "../sessions/life/questions.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
@@ -186,7 +186,7 @@ export class TeamChat {
   #reportActivity(): void {
     const idle = { activity: "idle", waits: null } as const;
     const { activity, waits } = this.#ask(
-      (session, stood, now) => ({ activity: activityOf(session, stood, now), waits: stood?.asks?.for ?? null }),
+      (session, stood, now) => ({ activity: activityOf(session, stood, now), waits: needOf(stood)?.for ?? null }),
       { ifDead: idle, ifUnknown: idle },
     );
     const isBusy = activity === "busy" || activity === "waiting";

@@ -161,6 +161,7 @@ it("OpenCode shows the line while it waits for the end of its limit, and at an a
   const message = expect.stringMatching(/^SHIM: the limit ends at .*--in gemini`$/) as string;
   expect(toasts).toMatchObject([{ body: { message } }]);
   expect(limit()).toMatchObject({ resetsAtMs: retry.next });
+  runtime.wait(7_200_000);
   await chat.happens("session.idle");
   expect(limit()).toBeNull();
   await prompt(chat, session, { id: "second" });

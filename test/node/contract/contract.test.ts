@@ -207,6 +207,11 @@ it.each<[string, Partial<RegisteredChat>]>([
 });
 
 it("progress that only says that a chat waits for its user is no second word for its state", () => {
-  expect(Object.values(waitingProgress).map((progress) => workProgress({ progress }))).toEqual([null, null, null]);
+  expect(Object.values(waitingProgress).map((progress) => workProgress({ progress }))).toEqual([
+    null,
+    null,
+    null,
+    null,
+  ]);
   expect(workProgress({ progress: "half of it" })).toBe("half of it");
 });

@@ -49,7 +49,11 @@ const steps = {
   tool_error: callOver,
   asks: asking,
   answered: (state) => ({ ...state, asks: null }),
-  turn_end: (state, at) => ({ ...ended(state, { at, how: "done" }), stopped: [] }),
+  // A turn that failed has an end, too; that of a wait at a limit comes later.
+  turn_end: (state, at) =>
+    state.turn?.over?.how === "failed" && isLate(state, at)
+      ? state
+      : { ...ended(state, { at, how: "done" }), stopped: [] },
   interrupted: (state, at) => ended(state, { at, how: "interrupted" }),
   failure: failed,
   detached: closed,

@@ -1,4 +1,5 @@
 import type { UsageLimit } from "../../../contract/config.ts";
+import type { WaitsFor } from "../../../contract/chat-state.ts";
 import type { Life } from "../../../contract/work-state.ts";
 import type { Session } from "../sessions.ts";
 
@@ -40,6 +41,12 @@ export function failureOf(
 ): { readonly at: number; readonly text: string; readonly limit: UsageLimit | null } | null {
   const over = life?.turn?.over;
   return over?.how === "failed" ? { at: over.at, text: over.text ?? "", limit: over.limit ?? null } : null;
+}
+
+/** Pure. The need of a chat for its user, with its time (epoch ms); null: it has none. */
+export function needOf(life: Life | null): { readonly for: WaitsFor; readonly at: number } | null {
+  const failure = failureOf(life);
+  return failure === null ? (life?.asks ?? null) : { for: "error", at: failure.at };
 }
 
 type Activity = "idle" | "busy" | "waiting" | "stuck";
