@@ -152,8 +152,11 @@ export function chatWords(text: string): string {
 const refusal = /^(?:Error: )?The user doesn't want to [^\n]{1,300}?\bthe user said:\s/;
 const noteAfterRefusal = "\n\nNote: The user's next message may contain a correction or preference.";
 
-/** Claude Code and OpenCode say so of a call that the user refused: it has not run. */
-const refused = /^(?:Error: )?The user (?:doesn't want to|rejected permission)\b/;
+/** Clients say so of a call that the user refused: it has not run. */
+const refused =
+  /^(?:(?:Error: )?The user (?:doesn't want to|rejected permission)|\[Operation Cancelled\] Reason: User (?:denied|did not allow))\b/;
+/** The same of a call whose client names no reason. */
+export const refusedText = "The user rejected permission for this call.";
 
 export function isRefusal(error: string): boolean {
   return refused.test(error);

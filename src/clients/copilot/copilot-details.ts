@@ -89,6 +89,13 @@ const copilotEvents: LineFormats = {
     const response = shell === null ? created : { response: shell };
     addEnd(draft, { toolUseId: textAt(data, "toolCallId", 200), error, at, isUnhooked, ...response });
   },
+  "permission.completed": (draft, data, { at }) => {
+    const answer = textAt(objectAt(data, "result"), "kind") ?? "";
+    draft.decisions.push({ at, isRefused: !answer.startsWith("approved") });
+  },
+  abort: (draft, data, { at }) => {
+    if (data["reason"] === "user_initiated") draft.interruptions.push({ at });
+  },
   "session.error": (draft, data, origin) =>
     addFailure(draft, textAt(data, "message") ?? "error", origin, copilot.limitIn?.(data)),
   "session.compaction_complete": (draft, data, { at }) => {

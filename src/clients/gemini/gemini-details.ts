@@ -5,7 +5,7 @@ import { asObject, listAt, objectAt, textAt, numberAt, type JsonObject } from ".
 import { asTime } from "../../shared/known-time.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { millisecond, settings } from "../adapter/client-form.ts";
-import { userWords } from "../adapter/harness-text.ts";
+import { isRefusal, userWords } from "../adapter/harness-text.ts";
 import { readObject, type SessionFiles, type CleanUp, type StoreHabits } from "../adapter/session-files.ts";
 import { beginEvents, endEvent, runOutput, toolEvent } from "../adapter/run-output.ts";
 import { failedText, shellAnswer } from "../adapter/tools.ts";
@@ -53,9 +53,11 @@ const isUnhooked = true;
  */
 const geminiMessages: LineFormats = {
   user: (draft, line, origin) => {
-    const words = userWords(textOf(line));
+    const isCopy = stateOf(draft).isCancelled && textOf(line).startsWith(contextMark);
+    const words = isCopy ? "" : userWords(textOf(line));
+    stateOf(draft).isCancelled = false;
     if (words.trim() !== "") draft.branch = { parent: draft.branch, isWithdrawn: false };
-    branchesOf(draft).set(origin.uuid, draft.branch);
+    stateOf(draft).branches.set(origin.uuid, draft.branch);
     addText(draft, "user", words, origin);
   },
   gemini: (draft, line, origin) => {
@@ -70,12 +72,21 @@ const geminiMessages: LineFormats = {
   },
   error: (draft, line, origin) => addFailure(draft, textOf(line) || "error", origin),
   info: (draft, line, { at }) => {
-    if (textOf(line) === "Request cancelled.") draft.interruptions.push({ at });
+    if (textOf(line) !== "Request cancelled.") return;
+    draft.interruptions.push({ at });
+    stateOf(draft).isCancelled = true;
   },
 };
 
-/** Branch of each message of the user, by its id. */
-const branchesOf = rowState(() => new Map<string, Branch | null>());
+const stateOf = rowState(() => ({
+  /** Branch of each message of the user, by its id. */
+  branches: new Map<string, Branch | null>(),
+  /** Whether the newest message says so: a copy of the prompt follows it, under another id. */
+  isCancelled: false,
+}));
+
+/** Begins the first message of a chat, and the copy of a prompt that was cancelled. */
+const contextMark = "<session_context>";
 
 const readGeminiLine: LineFormat = (draft, line, { at, uuid }) => {
   const rewoundTo = textAt(line, "$rewindTo", 100);
@@ -85,7 +96,7 @@ const readGeminiLine: LineFormat = (draft, line, { at, uuid }) => {
 
 /** The user goes back to before a message. */
 function readRewind(draft: TranscriptDraft, to: string, uuid: string): void {
-  const branch = branchesOf(draft).get(to);
+  const branch = stateOf(draft).branches.get(to);
   if (!branch) return void draft.unplaced.push(uuid);
   branch.isWithdrawn = true;
   draft.branch = branch.parent;
@@ -105,6 +116,7 @@ const readGeminiCall: LineFormat = (draft, call, { at: lineAt, uuid }) => {
   const response = objectAt(answer, "response");
   const shell = shellAnswer(answer);
   const output = textAt(response, "output") ?? textAt(response, "error") ?? textAt(call, "resultDisplay") ?? "failed";
+  if (isRefusal(output)) draft.decisions.push({ at, isRefused: true });
   const isFailed = status !== "success" || /^Exit Code: [1-9]/m.test(output);
   const created = output.startsWith("Successfully created") ? { response: { type: "create" } } : {};
   const printed = shell === null ? created : { response: shell };

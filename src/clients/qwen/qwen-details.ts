@@ -67,13 +67,17 @@ const qwenRecords: LineFormats = {
   },
   tool_result: (draft, line, { at }) => {
     const result = objectAt(line, "toolCallResult");
+    const answer = objectAt(qwenParts(line)[0] ?? null, "functionResponse");
     const error =
       textAt(objectAt(result, "error"), "message") ??
       textAt(result, "resultDisplay") ??
       textAt(objectAt(result, "resultDisplay"), "text") ??
+      textAt(objectAt(answer, "response"), "error") ??
       "failed";
     const isFailed = result?.["status"] !== "success";
-    const shell = shellAnswer(objectAt(qwenParts(line)[0] ?? null, "functionResponse"));
+    // Its user refused or stopped the call, which ends the turn.
+    if (result?.["status"] === "cancelled") draft.interruptions.push({ at });
+    const shell = shellAnswer(answer);
     const end = { toolUseId: textAt(result, "callId", 200), at };
     if (shell === null) addEnd(draft, { ...end, error: isFailed ? error : null });
     else addEnd(draft, { ...end, error: isFailed ? failedText(shell) : null, response: shell });

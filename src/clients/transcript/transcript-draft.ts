@@ -112,6 +112,8 @@ export interface TranscriptContent {
   readonly notes: readonly TranscriptNote[];
   /** The user stopped the model. */
   readonly interruptions: readonly Pick<LineOrigin, "at">[];
+  /** Answers of the user at the client's dialogs for a permission. */
+  readonly decisions: readonly (Pick<LineOrigin, "at"> & { readonly isRefused: boolean })[];
   /** Plans that the user approved by a prompt; null: it stands in an earlier part. */
   readonly plans: readonly ({ readonly text: string | null } & LineOrigin)[];
   /** Null if no turn ended, or the model has answered again since. */
@@ -191,6 +193,7 @@ export function emptyDraft(): TranscriptDraft {
     compactions: [],
     notes: [],
     interruptions: [],
+    decisions: [],
     plans: [],
     turnEnd: null,
     outcomes: [],

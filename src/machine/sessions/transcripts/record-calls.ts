@@ -7,6 +7,7 @@ import type { Sql } from "../../../shared/sql.ts";
 import { asShownBy } from "../effects.ts";
 import { idOf } from "../entries.ts";
 import { entriesOf } from "../hook-entries.ts";
+import * as life from "../life/row.ts";
 import * as journal from "../journal.ts";
 import * as sessions from "../sessions.ts";
 
@@ -37,6 +38,8 @@ export function recordMissedTools(
   const isOfSession = ({ at, isUnhooked }: TranscriptToolCall): boolean => !isUnhooked && (at ?? now) >= startedAt;
   const callsSinceStart = part.toolCalls.filter(isOfSession);
   const newStarts = callsSinceStart.filter(({ id }) => id !== current && recordStart(sql, caller, now, id, calls));
+  const [started, ...others] = newStarts;
+  if (started && others.length === 0) nameAsking(sql, sessionId, started);
   const startedIds = new Set(newStarts.map(({ id }) => id));
   const hookedEnds = part.toolEnds.filter((end) => !end.isUnhooked);
   for (const call of unhookedCalls(part))
@@ -55,6 +58,14 @@ function isCutOff({ texts, toolCalls }: TranscriptPart, { error, at }: Transcrip
     at !== null &&
     [...texts, ...toolCalls].every((other) => (other.at ?? 0) <= at)
   );
+}
+
+/** A client may ask its user before it reports the call. */
+function nameAsking(sql: Sql, sessionId: string, { id, at }: TranscriptToolCall): void {
+  const asks = life.read(sql, sessionId)?.asks;
+  if (asks?.for !== "permission" || asks.call !== undefined || at === null || at > asks.at) return;
+  const entry = { kind: "asks", for: asks.for, call: idOf(id) } as const;
+  journal.append(sql, sessionId, asks.at, `asks:call:${idOf(id)}`, entry);
 }
 
 type Caller = Pick<HookInput, "session_id" | "agent_id">;

@@ -1,3 +1,4 @@
+import { refusedText } from "../../../clients/adapter/harness-text.ts";
 import { isBySubagent } from "../../../clients/adapter/tools.ts";
 import { transcriptFormat } from "../../../clients/details.ts";
 import { readAppended, type ReadLimits, type TranscriptPart } from "../../../clients/transcript.ts";
@@ -109,6 +110,7 @@ export function recordTranscript(
   const calls = callsOf(part);
   const isOver = options.isOver === true;
   let missed = 0;
+  recordDecisions(sql, session.id, part);
   for (const [turn, isLast] of turnsIn(part)) {
     recordTexts(sql, session, now, turn, options.prompt);
     missed += recordMissedTools(sql, session, now, turn, { ...options, calls, isOver: isOver && isLast });
@@ -203,6 +205,21 @@ function recordInterruptions(sql: Sql, sessionId: string, { interruptions }: Tra
   for (const { at } of interruptions)
     if (at !== null && at >= since && isTurnOpen(sql, sessionId))
       journal.append(sql, sessionId, at, `interrupted:${at}`, { kind: "interrupted" });
+}
+
+/** The call that asked may stand in the transcript under another id than in the journal. */
+function recordDecisions(sql: Sql, sessionId: string, { decisions }: TranscriptPart): void {
+  for (const { at, isRefused } of decisions) {
+    const { asks = null, calls = [] } = life.read(sql, sessionId) ?? {};
+    if (at === null || asks?.for !== "permission" || at < asks.at) continue;
+    const call = isRefused ? calls.find(({ id }) => id === asks.call) : undefined;
+    if (call === undefined) journal.append(sql, sessionId, at, `answered:${at}`, { kind: "answered" });
+    else {
+      const { id, name, input } = call;
+      journal.append(sql, sessionId, at, `end:${id}`, { kind: "tool_error", id, name, input, text: refusedText });
+      sessions.update(sql, sessionId, { toolCalls: 1, toolErrors: 1 });
+    }
+  }
 }
 
 /** Enough to find the words before a prompt among those after it. */
