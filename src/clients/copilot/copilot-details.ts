@@ -24,7 +24,7 @@ import {
   type LineFormats,
   type TranscriptDraft,
 } from "../transcript/transcript-draft.ts";
-import { copilot, copilotTools } from "./copilot.ts";
+import { backgroundIn, copilot, copilotTools, shellName } from "./copilot.ts";
 
 const copilotContents: ReadContents = (row) => {
   if (textAt(row, "agentId") !== null) return { isOfSubagent: true };
@@ -85,9 +85,15 @@ const copilotEvents: LineFormats = {
     const output = textAt(objectAt(data, "result"), "content") ?? "";
     const shell = shellCompletion(output, numberAt(objectAt(data, "shellExecution"), "exitCode"));
     const error = shell !== null && shell.exit_code !== 0 ? failedText(shell) : failed;
-    const created = output.startsWith("Created file") ? { response: { type: "create" } } : {};
-    const response = shell === null ? created : { response: shell };
+    const created = output.startsWith("Created file") ? { type: "create" } : null;
+    const known = shell ?? backgroundIn(output) ?? created;
+    const response = known === null ? {} : { response: known };
     addEnd(draft, { toolUseId: textAt(data, "toolCallId", 200), error, at, isUnhooked, ...response });
+  },
+  "system.notification": (draft, data, { at }) => {
+    const kind = objectAt(data, "kind");
+    const shell = kind?.["type"] === "shell_completed" ? textAt(kind, "shellId", 40) : null;
+    if (shell !== null) draft.notes.push({ kind: "ended", id: shellName(shell), at });
   },
   "permission.completed": (draft, data, { at }) => {
     const answer = textAt(objectAt(data, "result"), "kind") ?? "";

@@ -104,12 +104,13 @@ function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): 
   const { tool_result: response, ...rest } = payload;
   const report = textAt(asObject(response), "text_result_for_llm");
   const shell = shellCompletion(report ?? "");
+  const background = backgroundIn(report ?? "");
   const home = env["COPILOT_HOME"] ?? join(env["HOME"] ?? env["USERPROFILE"] ?? "", ".copilot");
   const input = withClaudeTool(
     {
       ...rest,
       ...omitUndefined({
-        tool_response: shell ?? response,
+        tool_response: shell ?? background ?? response,
         error: payload["error"] ?? (shell === null ? (report ?? undefined) : failedText(shell)),
       }),
       session_id: session,
@@ -120,6 +121,19 @@ function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): 
   );
   // `create` refuses a file that exists.
   return withNewFile(input, () => response !== undefined);
+}
+
+const movedBehind = /^<command with shellId: (\w{1,40}) moved to background\b/;
+
+/** A command that its user moved behind, as by typing while it ran; null: it has ended. */
+export function backgroundIn(result: string): { readonly backgroundTaskId: string } | null {
+  const id = movedBehind.exec(result)?.[1];
+  return id === undefined ? null : { backgroundTaskId: shellName(id) };
+}
+
+/** Names what runs in the background. */
+export function shellName(id: string): string {
+  return `shell ${id}`;
 }
 
 /** Context stands at the top of an answer, but inside at PreToolUse. */

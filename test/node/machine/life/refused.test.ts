@@ -182,3 +182,21 @@ it("Qwen Code, which asks before it reports the call: the brief of a chat killed
   expect(shown(runtime)).toBe("waits (your permission)");
   expect(briefAfter(runtime, chat)).toMatch(/it had asked the user for leave to run Bash touch deployed\.txt/);
 });
+
+it("Copilot CLI: a shell that typing ahead moves behind is told as at work in the background, until the client reports its end", () => {
+  const { runtime, chat, report, write } = aChatThatAsks("copilot");
+  const moved =
+    "<command with shellId: 0 moved to background by the user. You will be automatically notified when it completes.>";
+  const result = { result_type: "success", text_result_for_llm: moved };
+  report("PostToolUse", { tool_name: "Bash", tool_input: command, tool_result: result });
+  report("Stop", { stop_reason: "end_turn" });
+  const told = (): string => {
+    const restored = restoreById(runtime, session);
+    return restored === null ? "" : brief(restored, runtime.now(), "ask");
+  };
+  expect(told()).toMatch(/in the background, with no end seen: Bash touch deployed\.txt/);
+  const kind = { type: "shell_completed", shellId: "0", exitCode: 1, description: "scripted" };
+  write((timestamp) => [{ type: "system.notification", data: { content: "", kind }, id: "n1", timestamp }]);
+  expect(told()).not.toContain("in the background");
+  expect(chat.entries(session).at(-1)).toMatchObject({ kind: "background_end" });
+});
