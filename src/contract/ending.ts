@@ -32,7 +32,7 @@ export const Ending = z.object({
   reason: z.string().max(200),
   /** Whether it may have left work to continue. */
   isOpen: z.boolean(),
-  /** No sign is waited for: it ended for good, or its process is known to be gone. */
+  /** No sign is waited for: it ended for good, or its process is gone, or works in others alone. */
   isSettled: z.boolean(),
   /** Why it died or was closed; null: it did neither. */
   cause: z.nullable(z.enum(crashCauses).catch("unknown")),

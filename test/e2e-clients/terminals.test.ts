@@ -40,6 +40,12 @@ it.each(terminalClients.map((client) => [client.name, client] as const))(
       [edit, "waits", "your next prompt"],
     ]).toContainEqual(editing);
     expect(asking).toEqual([deploy, "waits", "your permission"]);
+    // Also where both are of one process.
+    await untilFound(
+      () => rig.team().length === 2,
+      () => `two chats in the team ${JSON.stringify(rig.team())}`,
+    );
+    expect(rig.team()).toEqual([deploy, edit]);
 
     await rig.killClient(second);
     const third = await rig.window();

@@ -35,8 +35,8 @@ export interface ClientAdapter {
   readonly lacks: readonly string[];
   /** The client keeps its conversations where SHIM does not read them. */
   readonly isTranscriptUnread?: true;
-  /** One process works in several sessions at once; each has a server, whose calls name it. */
-  readonly hasThreads?: true;
+  /** One process works in several sessions at once; each has a server of SHIM, or all have one. */
+  readonly threads?: "server-each" | "one-server";
   /** Compactions of the client; absent: they keep no prompt and show no summary. */
   readonly compaction?: {
     /** The user's prompts stay beside the summary. */

@@ -14,7 +14,7 @@ export const codex = defineClient({
   name: "codex",
   title: "Codex",
   verifiedWith: "0.169.0",
-  hasThreads: true,
+  threads: "server-each",
   hidesFailures: true,
   hidesErrors: true,
   permissionDialog: "after-hook",

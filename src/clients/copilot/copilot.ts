@@ -41,6 +41,7 @@ export const copilot = defineClient({
   name: "copilot",
   title: "Copilot CLI",
   verifiedWith: "1.0.102",
+  threads: "server-each",
   endsSilently: true,
   endReason: "user_exit",
   limitIn,

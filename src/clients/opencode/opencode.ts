@@ -25,6 +25,7 @@ function openCodeLimit(error: JsonObject): UsageLimit | null {
 export const opencode = claudeCompatible({
   name: "opencode",
   title: "OpenCode",
+  threads: "one-server",
   endsSilently: true,
   permissionDialog: "beside-hook",
   isTranscriptUnread: true,

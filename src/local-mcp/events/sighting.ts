@@ -115,7 +115,7 @@ export function startSource({ input }: IncomingEvent): string {
   return input.source ?? "startup";
 }
 
-/** A client with threads reports the end of each. */
+/** A client with threads still works in the session that its user leaves. */
 function enterSession(
   { sql, machine, incoming: { clientName, input }, known: { id, left } }: IdentifiedEvent,
   client: ProcessIdentity,
@@ -123,7 +123,7 @@ function enterSession(
   const now = machine.now();
   clients.moveTo(sql, now, client, { givenId: input.session_id, session: id });
   // Windows gives no start time: this process may have reused the id of the session's client.
-  if (!left || adapterOf(clientName)?.hasThreads || client.start === "unknown") return;
+  if (!left || adapterOf(clientName)?.threads || client.start === "unknown") return;
   note(sql, machine, left.session, { left: { at: now, reason: "moved_on" } });
 }
 

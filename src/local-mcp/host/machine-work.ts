@@ -8,12 +8,12 @@ import type { ConflictWatch } from "../../machine/team/conflict-watch.ts";
 import { phoneFileMark } from "../../machine/sharing/phones/phone-file.ts";
 import { markHost, unmarkHost } from "../../platform/host-socket.ts";
 import { attempt } from "../../platform/log-file.ts";
-import type { ProcessIdentity } from "../../platform/processes.ts";
+import { isSameProcess, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { isEmpty } from "../../store/spool.ts";
 import { finishEvent, scheduleSettling, Settling, type DeferredWork } from "../events/after-answer.ts";
-import type { LoadedTeam } from "../mcp/chat/chat.ts";
+import type { LateTeam, LoadedTeam } from "../mcp/chat/chat.ts";
 import { deadTasks } from "../notify/due-notifications.ts";
 import { Notifier } from "../notify/notifier.ts";
 import { FileSaver } from "./file-saver.ts";
@@ -22,7 +22,9 @@ import { Turns } from "./turns.ts";
 import { upkeep, type TimedWork } from "./upkeep.ts";
 
 /** A chat that the process serves, as far as the machine's work concerns it. */
-interface WorkingChat {
+export interface WorkingChat {
+  readonly client: ProcessIdentity | null;
+  readonly lateTeam: LateTeam | null;
   readonly isConnected: boolean;
   readonly isSettled: boolean;
   /** The chat's team; null: its code is not loaded. */
@@ -129,6 +131,11 @@ export class MachineWork {
 
   remove(chat: WorkingChat): void {
     this.#chats.delete(chat);
+  }
+
+  /** The oldest of the chats of one client's process. */
+  firstOf(client: ProcessIdentity): WorkingChat | undefined {
+    return [...this.#chats].find((chat) => isSameProcess(chat.client, client));
   }
 
   /** The machine's work is done while a program is connected, as for a chat. @returns ends that */

@@ -7,6 +7,7 @@ import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { capture } from "../../machine/sessions/checkpoints/capture.ts";
 import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { isPausedById } from "../../machine/sessions/session-settings.ts";
+import { threadsOf } from "../../machine/sessions/session-identity.ts";
 import { note } from "../../machine/sessions/ending/ending.ts";
 import type { Signs } from "../../machine/sessions/ending/judge.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
@@ -21,7 +22,7 @@ import { controlMethods, type FrontHello } from "../front/hello.ts";
 import { Chat, type ClientInfo, lateTeam, type LateTeam, type LoadedTeam } from "../mcp/chat/chat.ts";
 import { clientInfoIn, createServer } from "../mcp/server.ts";
 import { ConnectionTransport, withControl } from "./connection-transport.ts";
-import type { MachineWork } from "./machine-work.ts";
+import type { MachineWork, WorkingChat } from "./machine-work.ts";
 import { refreshIfDue } from "./refresh.ts";
 
 /** Nothing is written for a client that only inspects the server and leaves. */
@@ -45,10 +46,10 @@ export interface ServedChatOptions {
 }
 
 /** One client's connection. It ends once, and detaches its sessions. */
-export class ServedChat {
+export class ServedChat implements WorkingChat {
   readonly #options: ServedChatOptions;
   readonly #chat: Chat;
-  readonly #team: LateTeam | null;
+  readonly lateTeam: LateTeam | null;
   readonly #close: () => Promise<void>;
   readonly #startedAt: number;
   #clientInfo: ClientInfo | null = null;
@@ -69,13 +70,15 @@ export class ServedChat {
     const { front: server, client, isRestart, isExtension } = hello;
     this.#options = options;
     this.#startedAt = runtime.now();
-    this.#team = lateTeam(
+    this.lateTeam = lateTeam(
       runtime,
       server,
       () => this.#chat.client,
       (isDeath) => machine.pullSoon(isDeath),
+      () => (this.#first === this ? null : this.#first.lateTeam),
     );
-    this.#chat = new Chat({ runtime, server, client, clientInfo: () => this.#clientInfo, team: this.#team, isRestart });
+    const team = this.lateTeam;
+    this.#chat = new Chat({ runtime, server, client, clientInfo: () => this.#clientInfo, team, isRestart });
     const hooks = new HookChannel({
       runtime,
       pid: server.pid,
@@ -126,10 +129,18 @@ export class ServedChat {
     return this.#chat.client;
   }
 
+  /** The oldest front of a client with threads has the team of all its sessions. */
+  get #first(): WorkingChat {
+    const { client } = this;
+    const isAlone = client === null || threadsOf(this.#clientInfo?.name ?? null) === null;
+    return (isAlone ? undefined : this.#options.machine.firstOf(client)) ?? this;
+  }
+
   /** Silence of a client with hooks since it connected; null: it has none, or events came. */
   get silent(): HostStatus["chats"][number]["silent"] {
     const adapter = this.#clientInfo && adapterOf(this.#clientInfo.name);
-    if (!this.#isConnected || !adapter || this.#chat.servedSessions().length > 0) return null;
+    const hasEvents = [...this.#chat.servedSessions(), ...this.#chat.threads()].length > 0;
+    if (!this.#isConnected || !adapter || hasEvents) return null;
     return { client: adapter.title, ms: this.#options.runtime.now() - this.#startedAt };
   }
 
@@ -222,14 +233,18 @@ export class ServedChat {
   }
 
   async #leaveTeam(ending: TeamEnding): Promise<void> {
-    await attempt(this.#options.runtime.log, "leaving the team", () => this.#team?.end(ending));
+    await attempt(this.#options.runtime.log, "leaving the team", () => this.lateTeam?.end(ending));
   }
 
   /** Neither the end of stdin nor a signal means that the work is finished. */
   #saveAndDetach(end: Ending): void {
     const { runtime } = this.#options;
+    const { client } = this;
+    // The fronts that are left serve the others.
+    const isLast = this.#first === this && (client === null || !runtime.fronts.serves(client));
     void attempt(runtime.log, "last checkpoint", () => {
-      for (const sessionId of this.#chat.servedSessions()) detachSession(runtime, sessionId, end);
+      const ids = new Set([...this.#chat.servedSessions(), ...(isLast ? this.#chat.threads() : [])]);
+      for (const sessionId of ids) detachSession(runtime, sessionId, end);
     });
   }
 
@@ -256,17 +271,19 @@ export class ServedChat {
 
   /** The chat's team; null: its code is not loaded. */
   get team(): LoadedTeam | null {
-    return this.#team?.loaded ?? null;
+    return this.lateTeam?.loaded ?? null;
   }
 
   work(): void {
-    const session = this.#chat.current();
-    if (session) refreshIfDue(this.#chat, session);
-    void this.#team?.follow(session);
+    const current = this.#chat.current();
+    const all = new Set([...(current === null ? [] : [current]), ...this.#chat.threads()]);
+    const ids = this.#first === this ? [...all] : [];
+    for (const session of ids) refreshIfDue(this.#chat, session);
+    void this.lateTeam?.follow(ids);
   }
 
   reader(): OpenedLink | null | Promise<OpenedLink | null> {
-    return this.#team?.reader() ?? null;
+    return this.lateTeam?.reader() ?? null;
   }
 
   #afterAnswer(): void {

@@ -168,7 +168,7 @@ function register(server: McpServer, name: ToolName, tool: ChatTool, options: Se
   server.registerTool(name, config, async (input: unknown, { mcpReq }: ServerContext) => {
     try {
       readClientInfo(options.chat, mcpReq.envelope);
-      options.chat.setCaller(mcpReq._meta);
+      options.chat.setCaller(name, mcpReq._meta);
       const result = await call(name, options.chat, input);
       options.afterAnswer();
       return result;

@@ -21,9 +21,9 @@ export function sessionOf(sql: Sql, client: ProcessIdentity, givenId: string): s
   return listOpen(sql, client).find(({ parentId }) => parentId === givenId)?.id ?? null;
 }
 
-/** Whether the client works in several sessions that have neither ended nor died. */
-export function hasSeveral(sql: Sql, client: ProcessIdentity): boolean {
-  return listOpen(sql, client).length > 1;
+/** Sessions of the client that have neither ended nor died. */
+export function openIn(sql: Sql, client: ProcessIdentity): string[] {
+  return listOpen(sql, client).map(({ id }) => id);
 }
 
 /** A client has one fork of a session at most. */

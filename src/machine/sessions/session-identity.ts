@@ -1,5 +1,6 @@
 import * as z from "zod";
-import { adapterOf, supportedClients } from "../../clients/adapters.ts";
+import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
+import { supportedClients } from "../../clients/adapters.ts";
 import { shortIdAmong } from "../../contract/short-id.ts";
 import { isAlive, isSameProcess, type ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -22,8 +23,7 @@ export function newSessionId({ now, random }: Pick<Runtime, "now" | "random">): 
  * decides which one counts: the handshake has it, or a name that begins with it.
  */
 export function sessionInEnv(env: NodeJS.ProcessEnv, clientName: string | null): string | null {
-  const own = supportedClients.find(({ name, variables }) => variables.session && clientName?.startsWith(name));
-  const given = env[own?.variables.session ?? "CLAUDE_CODE_SESSION_ID"];
+  const given = env[inHandshake(clientName)?.variables.session ?? "CLAUDE_CODE_SESSION_ID"];
   return given === undefined ? null : idOf(given);
 }
 
@@ -31,13 +31,18 @@ const NamedSession = z.object({ sessionId: z.string() });
 
 /** The session in which a client with threads makes a call. @param meta of the request */
 export function sessionInCall(meta: unknown, clientName: string | null): string | null {
-  const named = hasThreads(clientName) ? NamedSession.safeParse(meta).data : undefined;
+  const named = threadsOf(clientName) === null ? undefined : NamedSession.safeParse(meta).data;
   return named ? idOf(named.sessionId) : null;
 }
 
-/** @param clientName of the handshake: whether one process of it works in several sessions */
-export function hasThreads(clientName: string | null): boolean {
-  return clientName !== null && adapterOf(clientName.replace(/-mcp-client$/, ""))?.hasThreads === true;
+/** @returns null: one process of the client works in one session at a time */
+export function threadsOf(clientName: string | null): ClientAdapter["threads"] | null {
+  return inHandshake(clientName)?.threads ?? null;
+}
+
+/** In a handshake a client's name may go on. */
+function inHandshake(clientName: string | null): ClientAdapter | undefined {
+  return supportedClients.find(({ name }) => clientName?.startsWith(name));
 }
 
 /**

@@ -21,7 +21,7 @@ const leaveTimeoutMs = 2_000;
 export class Team {
   readonly #options: TeamOptions;
   readonly #chats = new Map<string, TeamChat>();
-  #followed: string | null = null;
+  #followed: ReadonlySet<string> = new Set();
   #isFollowing = false;
   #problem: string | null = null;
   #reader: OpenedLink | null = null;
@@ -46,10 +46,11 @@ export class Team {
     return joined.ok || isTransient(joined.error) ? ok(chat) : joined;
   }
 
-  async follow(sessionId: string | null): Promise<void> {
+  /** @param ids all sessions of the client that are to be in the team */
+  async follow(ids: readonly string[]): Promise<void> {
     if (this.#isFollowing) return;
     this.#isFollowing = true;
-    await attempt(this.#options.runtime.log, "team", () => this.#follow(sessionId));
+    await attempt(this.#options.runtime.log, "team", () => this.#follow(ids));
     this.#isFollowing = false;
   }
 
@@ -83,15 +84,19 @@ export class Team {
     for (const chat of this.#chats.values()) await chat.settleHandedOver();
   }
 
-  async #follow(sessionId: string | null): Promise<void> {
+  async #follow(ids: readonly string[]): Promise<void> {
     if (this.#hasEnded) return;
-    const session = sessionId === null ? null : this.#sessionToFollow(sessionId);
-    await this.#leaveOthers(session);
+    const next = ids.flatMap((id) => this.#sessionToFollow(id) ?? []);
+    await this.#leaveOthers(new Set(next.map(({ id }) => id)));
     for (const chat of this.#chats.values()) chat.sendNewCheckpoint();
-    if (session === null || this.#hasEnded) return;
-    const followed = this.#followed === session.id ? this.#chats.get(session.id) : undefined;
+    for (const session of next) await this.#followOne(session);
+  }
+
+  async #followOne(session: Session): Promise<void> {
+    if (this.#hasEnded) return;
+    const followed = this.#followed.has(session.id) ? this.#chats.get(session.id) : undefined;
     if (followed) return followed.describe();
-    this.#followed = session.id;
+    this.#followed = new Set([...this.#followed, session.id]);
     const joined = await this.chatFor(session);
     const problem = joined.ok ? null : joined.error.message;
     if (problem !== null && problem !== this.#problem) this.#options.runtime.log("error", "team", { reason: problem });
@@ -125,15 +130,15 @@ export class Team {
     }, null);
   }
 
-  async #leaveOthers(next: Session | null): Promise<void> {
+  async #leaveOthers(next: ReadonlySet<string>): Promise<void> {
     const { store } = this.#options.runtime;
     for (const id of this.#chats.keys()) {
       const session = store.read((sql) => sessions.get(sql, id), null);
       // The chats of a client without session ids live side by side.
-      const isReplaced = id === this.#followed && id !== next?.id && !(session && isOfServer(session));
+      const isReplaced = this.#followed.has(id) && !next.has(id) && !(session && isOfServer(session));
       if (isReplaced || session?.ending?.how === "ended") await this.#end(id, "over");
     }
-    if (this.#followed !== next?.id) this.#followed = null;
+    this.#followed = new Set([...this.#followed].filter((id) => next.has(id)));
   }
 
   async #end(sessionId: string, ending: TeamEnding): Promise<void> {

@@ -83,6 +83,12 @@ export class TerminalRig extends ChatRig {
     return sessions.toSorted((a, b) => a.startedAt - b.startedAt);
   }
 
+  /** Titles of the chats that are present in the team, by the alphabet. */
+  team(): string[] {
+    const { chats } = JSON.parse(this.shim("team", "chats", "--json")) as MachineOutput<"team.chats">;
+    return chats.map(({ title }) => title ?? "").toSorted((a, b) => a.localeCompare(b));
+  }
+
   shim(...args: readonly string[]): string {
     const { name, version } = this.client;
     const bin = join(this.root, "bin");

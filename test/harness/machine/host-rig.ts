@@ -53,9 +53,17 @@ export async function aHost(runtime = tempRuntime(), faked: readonly ("setTimeou
 
 type HostRig = Awaited<ReturnType<typeof aHost>>;
 
-type Chat = Readonly<{ pid: number; clientPid: number; env?: NodeJS.ProcessEnv; isRestart?: boolean }>;
+type Chat = Readonly<{
+  pid: number;
+  clientPid: number;
+  /** As the client gives it in the handshake. */
+  name?: string;
+  env?: NodeJS.ProcessEnv;
+  isRestart?: boolean;
+}>;
 
-export async function aFront({ runtime, socket }: HostRig, { pid, clientPid, env = {}, isRestart = false }: Chat) {
+export async function aFront({ runtime, socket }: HostRig, chat: Chat) {
+  const { pid, clientPid, name = "raw", env = {}, isRestart = false } = chat;
   for (const each of [clientPid, pid]) if (!runtime.processes.facts(each)) runtime.processes.start(each);
   const connection = await open(socket);
   const heard: Message[] = [];
@@ -83,7 +91,7 @@ export async function aFront({ runtime, socket }: HostRig, { pid, clientPid, env
     const { structuredContent } = await call("shim_force_checkpoint", { goal });
     return String((structuredContent as Message)["session"]);
   };
-  const clientInfo = { name: "raw", version: "1" };
+  const clientInfo = { name, version: "1" };
   await ask("initialize", { protocolVersion: "2025-11-25", capabilities: {}, clientInfo });
   send({ jsonrpc: "2.0", method: "notifications/initialized" });
   const closed = new Promise<void>((resolve) => void connection.once("close", () => resolve()));

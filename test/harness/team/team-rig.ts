@@ -63,7 +63,8 @@ export class TeamRig {
     const own: Team = team;
     onTestFinished(() => void own.end("goes_on"));
     const tick = async (): Promise<void> => {
-      await own.follow(connected.chat.current());
+      const current = connected.chat.current();
+      await own.follow(current === null ? [] : [current]);
       for (const watch of own.watches()) await watch.checkMembers();
     };
     const news = async (): Promise<unknown> => (await connected.ask("shim_inbox")).output["news"];

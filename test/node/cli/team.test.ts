@@ -56,6 +56,16 @@ it("chats shows the present chats by short id, title and project, and counts the
   expect((await home.shim("team send", "no such title", "hello")).code).toBe(3);
 });
 
+it("a message to sessions that are in no team is refused with that, and where several are meant, with all of them", async () => {
+  const { home } = aTeam();
+  for (const end of [1, 2]) addSession(home, { id: `eeee1111-0000-4000-8000-00000000000${end}`, title: `chat ${end}` });
+  const send = (to: string) => home.shim(`team send ${to} hello`);
+  expect(await send("eeee1111")).toMatchObject(failed(2, '"eeee1111" matches several sessions', "chat 1", "chat 2"));
+  expect(await send("eeee1111-0000-4000-8000-000000000001")).toMatchObject(failed(3, "there is no chat"));
+  addSession(home, { id: "ffff1111-0000-4000-8000-000000000001", title: "alone" });
+  expect(await send("ffff")).toMatchObject(failed(3, "session ffff1111 is in no team"));
+});
+
 it("a message to all chats comes to the command line until it is acknowledged", async () => {
   const { home, coordinator } = aTeam();
   await home.shim("team inbox");

@@ -6,14 +6,15 @@ import { offer } from "../../../machine/recovery/offers.ts";
 import * as clients from "../../../machine/sessions/clients.ts";
 import { pathOf } from "../../../machine/sessions/entries.ts";
 import * as journal from "../../../machine/sessions/journal.ts";
+import * as life from "../../../machine/sessions/life/row.ts";
 import { isSessionPaused } from "../../../machine/sessions/session-settings.ts";
 import {
-  hasThreads,
   isHeldByAnother,
   newSessionId,
   sessionInCall,
   sessionInEnv,
   findSessionArgument,
+  threadsOf,
 } from "../../../machine/sessions/session-identity.ts";
 import { noteProject } from "../../../machine/sessions/projects.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
@@ -70,6 +71,8 @@ export class Chat {
   #hasFoundClient = false;
   /** The client's id of the session in which it has made the last call that names one. */
   #namedByClient: string | null = null;
+  /** Tool of the last call. */
+  #calledTool = "";
   /** Sessions to which nothing is offered any more. */
   readonly #offered = new Set<string>();
 
@@ -96,7 +99,8 @@ export class Chat {
   }
 
   /** @param meta of the request that makes the call */
-  setCaller(meta: unknown): void {
+  setCaller(tool: string, meta: unknown): void {
+    this.#calledTool = tool;
     this.#namedByClient = sessionInCall(meta, this.#clientName) ?? this.#namedByClient;
   }
 
@@ -104,10 +108,39 @@ export class Chat {
   #findCaller(sql: Sql): string | null {
     const named = this.#namedByClient === null ? null : this.#findNamedByClient(sql, this.#namedByClient);
     if (named !== null) return named;
-    // This server is that of one session of its client, and no call has said of which.
-    if (this.#client && hasThreads(this.#clientName) && clients.hasSeveral(sql, this.#client)) return null;
+    const threads = this.#threads;
+    const inEnv = threads === "server-each" ? this.#findOwnInEnv(sql) : null;
+    if (inEnv !== null) return inEnv;
+    const open = this.#openThreads(sql);
+    // This server is that of one of them, and nothing has said of which.
+    if (open.length > 1 && threads === "server-each") return null;
     const known = this.#client && clients.current(sql, this.#client);
-    return known?.session ?? this.#findGiven(sql);
+    return this.#findCalling(sql, open) ?? known?.session ?? this.#findGiven(sql);
+  }
+
+  /** A chat from which the client was started has left it a variable of its own. */
+  #findOwnInEnv(sql: Sql): string | null {
+    const given = this.#envSessionId();
+    if (given === null || !this.#client) return null;
+    const id = clients.sessionOf(sql, this.#client, given) ?? given;
+    const owner = sessions.get(sql, id)?.owner ?? null;
+    return owner === null || isSameProcess(owner, this.#client) ? id : null;
+  }
+
+  /** By the event before the call, of which none has said its end. */
+  #findCalling(sql: Sql, open: readonly string[]): string | null {
+    if (open.length < 2) return null;
+    const isCalling = (id: string): boolean =>
+      life.read(sql, id)?.calls.some(({ name }) => name.endsWith(this.#calledTool)) === true;
+    return open.find(isCalling) ?? null;
+  }
+
+  #openThreads(sql: Sql): string[] {
+    return this.#client && this.#threads !== null ? clients.openIn(sql, this.#client) : [];
+  }
+
+  get #threads(): ReturnType<typeof threadsOf> {
+    return threadsOf(this.#clientName);
   }
 
   #findGiven(sql: Sql): string | null {
@@ -186,8 +219,14 @@ export class Chat {
     return this.runtime.store.read((sql) => claimOf(sql, session), null) === null;
   }
 
+  /** Open sessions of a client that works in several at once, those of its other servers too. */
+  threads(): string[] {
+    return this.runtime.store.read((sql) => this.#openThreads(sql), []);
+  }
+
+  /** Its own ones. */
   servedSessions(): string[] {
-    const hooked = this.#callerSession();
+    const hooked = this.#threads === "one-server" ? null : this.#callerSession();
     const continued = [...this.#continued].filter((id) => {
       const owner = this.runtime.store.read((sql) => sessions.get(sql, id)?.owner, null);
       return this.#ownProcesses().some((one) => isSameProcess(one, owner));
@@ -376,12 +415,17 @@ export interface LateTeam extends ChatTeam {
   readonly loaded: LoadedTeam | null;
 }
 
-/** Loads the team's code, most of the program, on demand: the client waits for an answer. */
+/**
+ * Loads the team's code, most of the program, on demand: the client waits for an answer.
+ *
+ * @param first the team that has all sessions of the client; null: this one has
+ */
 export function lateTeam(
   runtime: Runtime,
   server: ProcessIdentity,
   client: () => ProcessIdentity | null,
   onSyncHint: (isDeath: boolean) => void = () => undefined,
+  first: () => LateTeam | null = () => null,
 ): LateTeam | null {
   // The worker is the member in the run of a task.
   if (!runtime.config.team.isEnabled || runtime.env["SHIM_TASK"]) return null;
@@ -395,11 +439,11 @@ export function lateTeam(
     get loaded() {
       return loaded;
     },
-    chatFor: async (session) => (await load()).chatFor(session),
-    follow: async (session) => {
-      if (loading !== null || session !== null) await (await load()).follow(session);
+    chatFor: async (session) => (first() ?? (await load())).chatFor(session),
+    follow: async (ids) => {
+      if (loading !== null || ids.length > 0) await (await load()).follow(ids);
     },
-    reader: async () => (await load()).reader(),
+    reader: async () => (first() ?? (await load())).reader(),
     end: async (ending) => {
       if (loading !== null) await (await loading).end(ending);
     },

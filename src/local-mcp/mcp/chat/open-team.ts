@@ -18,8 +18,8 @@ export function openTeam(
   platform: Platform = nodePlatform(),
   onSyncHint: (isDeath: boolean) => void = () => undefined,
 ): Team {
-  const processOf: TeamOptions["processOf"] = ({ origin }) =>
-    processKey(origin === "handle" ? server : (client() ?? server));
+  const processOf: TeamOptions["processOf"] = ({ origin, owner }) =>
+    processKey((origin === "handle" ? owner : client()) ?? server);
   return createTeam({ runtime, platform, processOf, onSyncHint }, () => openLink(runtime, platform));
 }
 

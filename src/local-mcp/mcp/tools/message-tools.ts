@@ -208,9 +208,9 @@ function pickRecipient(member: TeamChat, others: readonly Chat[], to: string): R
   const [match, ...more] = chatsNamed(named, to);
   if (match && more.length === 0) return ok({ to: "chat", chat: match.chat });
   const message = match
-    ? `"${to}" may be ${[match, ...more].map(({ chat }) => chat).join(", ")}; give more of the id`
+    ? `"${to}" is ambiguous: ${[match, ...more].map(({ chat }) => chat).join(", ")}; give more of the id`
     : `no online chat is called "${to}"; shim_chats lists them (with all: true also offline chats)`;
-  return err({ code: "unknown_chat", message });
+  return err({ code: match ? "ambiguous" : "unknown_chat", message });
 }
 
 function isWholeId(to: string): boolean {

@@ -55,7 +55,9 @@ function endingOf(sql: Sql, machine: Machine, session: Session, signs: Signs): E
   const verdict = judge(signs, groundOf(sql, machine, session, stood, signs));
   if (verdict === null) return null;
   const { cause, detail } = causeOf(sql, machine, { session, stood, signs, verdict }) ?? { cause: null, detail: null };
-  const isSettled = verdict.how === "ended" || signs.gone !== undefined;
+  // The process lives for other sessions, and is no sign of this one.
+  const isClosedThread = verdict.how === "closed" && adapterOf(session.client)?.threads !== undefined;
+  const isSettled = verdict.how === "ended" || isClosedThread || signs.gone !== undefined;
   return { ...verdict, isSettled, cause, detail, signs, journalSeq: life.newestSeq(sql, session.id) };
 }
 
@@ -99,7 +101,7 @@ function isSilent(sql: Sql, session: Session): boolean {
   if (sessions.isOnlyImported(session)) return session.origin === sessions.importOrigin;
   const adapter = adapterOf(client);
   if (adapter?.endsSilently) return true;
-  return adapter?.hasThreads === true && owner !== null && clients.current(sql, owner)?.session !== id;
+  return adapter?.threads !== undefined && owner !== null && clients.current(sql, owner)?.session !== id;
 }
 
 /** Pure. Whether a session that is dead may have work to continue. */

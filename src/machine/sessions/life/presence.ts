@@ -14,9 +14,13 @@ export function isOwnerSeen({ processes }: Pick<Machine, "processes">, { owner }
   return owner !== null && !isInOtherNamespace(processes, owner);
 }
 
-/** For a session that has not ended: its process is gone, or is not seen and silent for long. */
+/**
+ * For a session that has not ended: its process is gone, or is not seen and silent for long, or
+ * has closed this one of its sessions.
+ */
 export function isDead(machine: Machine, session: Session): boolean {
   const { owner, ending, lastSeenAt } = session;
+  if (ending?.how === "closed" && ending.isSettled) return true;
   if (owner !== null && isOwnerSeen(machine, session)) return !runs(machine.processes, owner);
   return ending !== null || sessions.isOnlyImported(session) || machine.now() - lastSeenAt > maxSilenceMs;
 }

@@ -1,5 +1,5 @@
 import type { ForeseenConflict, ListedChat, ShownChat } from "../../../contract/machine/team.ts";
-import { ok, type Result } from "../../../shared/result.ts";
+import { err, ok, type Result } from "../../../shared/result.ts";
 import type { HandlerContext, Handlers } from "../../recovery/handler-context.ts";
 import type { KeptWorkspace, Workspace } from "../../sharing/operations/workspace.ts";
 import { stateText, workProgress, type ShownState } from "../../../contract/chat-state.ts";
@@ -7,7 +7,7 @@ import { type Chat, commandLine } from "../../../contract/chats.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { oneLine } from "../../../shared/format.ts";
 import { shortIds } from "../../../contract/short-id.ts";
-import { pickOne } from "../../recovery/resolve-id.ts";
+import { findSession, pickOne, shortSession } from "../../recovery/resolve-id.ts";
 import { readChatState } from "../../recovery/session-state.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { createNaming, folderOf } from "../chat-directory.ts";
@@ -32,7 +32,7 @@ export const teamHandlers = {
   },
   async "team.find-chat"(context, { chat }) {
     const listed = await allChats(context);
-    const found = listed.ok ? findChat(listed.value.chats, chat) : listed;
+    const found = listed.ok ? findChat(await context.runtime(), listed.value.chats, chat) : listed;
     return found.ok ? ok({ chat: found.value }) : found;
   },
 } satisfies Partial<Handlers>;
@@ -79,16 +79,25 @@ export function isPresent({ state }: ShownState): boolean {
 }
 
 /** Resolves what a text names; the coordinator answers for an unknown id. */
-function findChat(chats: readonly ListedChat[], text: string): Result<string> {
+function findChat(runtime: Runtime, chats: readonly ListedChat[], text: string): Result<string> {
   const matching = chatsNamed(chats, text).map((one) => ({ id: one.chat, one }));
   // No id has a blank.
-  if (matching.length === 0 && !/\s/.test(text)) return ok(text);
+  if (matching.length === 0 && !/\s/.test(text)) return orSession(runtime, text);
   const found = pickOne(matching, text, {
     what: "chat",
     list: "shim team chats",
     describe: ({ one }) => `${one.shortId}  ${stateText(one)}  ${oneLine(one.title ?? one.client, 60)}`,
   });
   return found.ok ? ok(found.value.id) : found;
+}
+
+/** @returns the text, unless it begins the id of a session that is in no team */
+function orSession(runtime: Runtime, text: string): Result<string> {
+  const found = findSession(runtime, text);
+  if (!found.ok) return found.error.code === "ambiguous" ? found : ok(text);
+  const { id } = found.value;
+  const message = `session ${shortSession(runtime, id)} is in no team: \`shim team chats\` lists who is.`;
+  return id === text ? ok(id) : err({ code: "not_found", message });
 }
 
 /** The chats of this id or title, else those whose id begins so, else those whose title does. */

@@ -13,6 +13,7 @@ import { request } from "node:http";
 import { expect, it, vi, onTestFinished } from "vitest";
 import { nameOf, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
 import { storedSession, rowCount, aDeadClaude, aProject, aChat } from "#harness/machine/claude.ts";
+import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { aFront, aHost, aReceiver, ask, open, program, settled, statusOf } from "#harness/machine/host-rig.ts";
 import { tokenOf } from "#harness/sync/sync-machine.ts";
@@ -76,6 +77,59 @@ it("one host serves several chats at once, each with its own session and the var
   expect([first, second].map((id) => storedSession(host.runtime, id).owner?.pid)).toEqual([101, 200]);
   const chats = [101, 201].map((front) => ({ front, client: front - 1, isConnected: true }));
   expect(await statusOf(host)).toMatchObject({ pid: 7_000, chats });
+});
+
+it("all threads of a client's process are in the team once, whichever of its fronts is there, and each gets its messages", async () => {
+  const host = await aHost();
+  const { runtime } = host;
+  const cwd = aProject();
+  const codex = new RecordedClient(runtime, "codex", 100);
+  const threads = ["a", "b", "c"].map((name) => `01a2045b-7370-7310-ae86-759c5ba1215${name}`);
+  const tell = (event: string, fields: object = {}): Record<string, unknown>[] =>
+    threads.map((id) => codex.report(event, { session_id: id, cwd, ...fields }));
+  tell("SessionStart", { source: "startup" });
+  tell("UserPromptSubmit", { turn_id: "t1", prompt: "fix the parser" });
+  const fronts: FrontOfChat[] = [];
+  for (const pid of [101, 102, 103]) fronts.push(await aFront(host, { pid, clientPid: 100, name: "codex-mcp-client" }));
+  const other = await aFront(host, { pid: 201, clientPid: 200, env: { CLAUDE_CODE_SESSION_ID: "session-of-another" } });
+  const members = async (): Promise<string[]> => {
+    const answer = await other.call("shim_chats", {});
+    const { chats } = answer["structuredContent"] as { readonly chats: { readonly chat: string }[] };
+    const ids = chats.map(({ chat }) => chat).filter((chat) => chat !== "session-of-another");
+    return ids.toSorted((a, b) => a.localeCompare(b));
+  };
+  const areMembers = async (): Promise<void> => {
+    pass(host, 10_000);
+    await vi.waitUntil(async () => (await members()).length === threads.length, patience);
+  };
+  await areMembers();
+  // A call of a thread, whose own server is not that which came first.
+  const called = await fronts[2]?.ask("tools/call", {
+    name: "shim_inbox",
+    arguments: {},
+    _meta: { sessionId: threads[2] },
+  });
+  expect(called).toMatchObject({ result: { structuredContent: { session: threads[2], news: [] } } });
+  if (fronts[0]) end(fronts[0], "stdin_end");
+  await fronts[0]?.closed;
+  await areMembers();
+  expect(await members()).toEqual(threads);
+  expect(threads.map((id) => storedSession(runtime, id).ending)).toEqual([null, null, null]);
+  await other.call("shim_send", { to: "all", text: "the parser is mine" });
+  await other.call("shim_send", { to: threads[1], text: "you take the lexer" });
+  const unclear = JSON.stringify(await other.call("shim_send", { to: "01a2045b", text: "which one?" }));
+  expect(unclear).toContain("ambiguous");
+  pass(host, 10_000);
+  const heard: string[] = ["", "", ""];
+  let turns = 1;
+  await vi.waitUntil(() => {
+    turns += 1;
+    tell("UserPromptSubmit", { turn_id: `t${turns}`, prompt: "go on" }).forEach((answer, at) => {
+      heard[at] += JSON.stringify(answer);
+    });
+    return heard.every((text) => text.includes("the parser is mine")) && heard[1]?.includes("you take the lexer");
+  }, patience);
+  expect(heard.map((text) => text.includes("you take the lexer"))).toEqual([false, true, false]);
 });
 
 it.each([

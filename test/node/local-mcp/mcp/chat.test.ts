@@ -6,6 +6,7 @@ import { git, GIT_ENV, makeProject } from "#harness/machine/git-project.ts";
 import { aDeadChat, connect, desktop, type Connected, type Answer } from "#harness/machine/mcp-process.ts";
 import { listCrashes, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
+import { readState } from "#src/machine/recovery/session-state.ts";
 
 const sessionOf = async ({ call }: Connected): Promise<string> => named(await call("shim_session_status"));
 const named = ({ output }: Answer): string => String(output["session"]);
@@ -291,15 +292,15 @@ it("the user's words that a chat without hooks passes count like prompts, each o
 const [one, two] = ["01a2045b-7370-7310-ae86-759c5ba1215d", "01a2045b-738d-7bd2-87af-c202c9d1a215"] as const;
 const three = "01a2045b-738d-7bd2-87af-c202c9d1a999";
 
-/** A process of Codex, whose threads report their events in any order. */
-function aCodex(runtime = tempRuntime(), pid = 400) {
-  const [chat, cwd] = [new RecordedClient(runtime, "codex", pid), aProject()];
+/** A process of a client whose threads report their events in any order. */
+function aProcess(client: string, runtime = tempRuntime(), pid = 400) {
+  const [chat, cwd] = [new RecordedClient(runtime, client, pid), aProject()];
   const tell = (thread: string, event: string, fields: object = {}): void =>
     void chat.report(event, { session_id: thread, turn_id: `turn-${thread}`, cwd, ...fields });
   return { runtime, tell };
 }
 
-type Tell = ReturnType<typeof aCodex>["tell"];
+type Tell = ReturnType<typeof aProcess>["tell"];
 
 function begin(tell: Tell, thread: string): void {
   tell(thread, "SessionStart", { source: "startup" });
@@ -309,8 +310,10 @@ function begin(tell: Tell, thread: string): void {
 const tool = (tell: Tell, thread: string, event: "PreToolUse" | "PostToolUse"): void =>
   tell(thread, event, { tool_name: "Bash", tool_use_id: `call-${thread}`, tool_input: { command: "npm test" } });
 
-it("threads of one process that take turns are a session each, and each has its own end", () => {
-  const { runtime, tell } = aCodex();
+const withThreads = ["codex", "copilot", "opencode"];
+
+it.each(withThreads)("%s: threads of one process that take turns are a session each, and stay alive", (client) => {
+  const { runtime, tell } = aProcess(client);
   begin(tell, one);
   begin(tell, two);
   tool(tell, one, "PreToolUse");
@@ -320,26 +323,48 @@ it("threads of one process that take turns are a session each, and each has its 
   tell(one, "UserPromptSubmit", { turn_id: "next", prompt: "and the lexer" });
   for (const id of [one, two]) expect(storedSession(runtime, id)).toMatchObject({ ending: null, owner: { pid: 400 } });
   expect(journalKinds(runtime, two)).toEqual(["start", "prompt", "tool_start"]);
-  tell(two, "SessionEnd", { reason: "other" });
-  expect(storedSession(runtime, one).ending).toBeNull();
 });
 
-it("when the process is gone, a thread that the user has left is closed, and those that worked have died", () => {
-  const { runtime, tell } = aCodex();
-  for (const id of [one, two, three]) begin(tell, id);
-  tell(one, "Stop", { last_assistant_message: "Done." });
-  tool(tell, two, "PreToolUse");
-  tell(three, "Stop", { last_assistant_message: "Done." });
-  runtime.processes.kill(400);
-  recordDeaths(runtime, () => true);
-  const causes = runtime.store.read((sql) => listCrashes(sql), []).map(({ session, cause }) => [session, cause]);
-  expect(Object.fromEntries(causes)).toEqual({ [one]: "closed", [two]: "killed", [three]: "killed" });
+it("a thread that its process closes is over, though the process goes on with others, until the user opens it again", () => {
+  const { runtime, tell } = aProcess("codex");
+  for (const id of [one, two]) {
+    begin(tell, id);
+    tell(id, "Stop", { last_assistant_message: "Done." });
+  }
+  tell(one, "SessionEnd", { reason: "other" });
+  const detailOf = (id: string): string | null => {
+    const session = storedSession(runtime, id);
+    return runtime.store.read((sql) => readState(sql, runtime, session).detail, "unread");
+  };
+  expect([detailOf(one), detailOf(two)]).toEqual(["closed with nothing open", null]);
+  tell(one, "SessionStart", { source: "resume" });
+  expect([storedSession(runtime, one).ending, detailOf(one)]).toEqual([null, null]);
 });
+
+it.each([
+  ["codex", "killed"],
+  ["copilot", "closed"],
+  ["opencode", "closed"],
+])(
+  "%s: when the process is gone, a thread between two turns is closed, and those that worked have died",
+  (client, last) => {
+    const { runtime, tell } = aProcess(client);
+    for (const id of [one, two, three]) begin(tell, id);
+    tell(one, "Stop", { last_assistant_message: "Done." });
+    tool(tell, two, "PreToolUse");
+    tell(three, "Stop", { last_assistant_message: "Done." });
+    runtime.processes.kill(400);
+    recordDeaths(runtime, () => true);
+    const causes = runtime.store.read((sql) => listCrashes(sql), []).map(({ session, cause }) => [session, cause]);
+    // Codex reports the end of the one in which its user is.
+    expect(Object.fromEntries(causes)).toEqual({ [one]: "closed", [two]: "killed", [three]: last });
+  },
+);
 
 it("each of its servers serves the thread that its calls name, and before that none of several", async () => {
-  const { runtime, tell } = aCodex();
+  const { runtime, tell } = aProcess("codex");
   begin(tell, one);
-  begin(aCodex(runtime, 401).tell, three);
+  begin(aProcess("codex", runtime, 401).tell, three);
   const name = "codex-mcp-client";
   const ofOne = await connect(runtime, { name, era: "legacy", serverPid: 500 });
   const ofTwo = await connect(runtime, { name, era: "legacy", serverPid: 501 });
@@ -359,4 +384,34 @@ it("each of its servers serves the thread that its calls name, and before that n
   const later = await connect(runtime, { name, era: "legacy", serverPid: 502 });
   await later.client.listTools();
   expect(later.chat.servedSessions()).toEqual([two]);
+});
+
+it("where each thread has a server, the environment of that names it, unless it is another process's", async () => {
+  const { runtime, tell } = aProcess("copilot");
+  begin(tell, one);
+  begin(tell, two);
+  begin(aProcess("copilot", runtime, 401).tell, three);
+  const servedIn = async (session: string): Promise<string[]> => {
+    const env = { COPILOT_AGENT_SESSION_ID: session };
+    const beside = tempRuntime({ beside: runtime, env });
+    const { client, chat } = await connect(beside, { name: "copilot-cli", era: "legacy" });
+    await client.listTools();
+    return chat.servedSessions();
+  };
+  expect([await servedIn(one), await servedIn(two), await servedIn(three)]).toEqual([[one], [two], []]);
+});
+
+it("where all threads have one server, a call is of the one whose event has said it, also behind the newest", async () => {
+  const { runtime, tell } = aProcess("opencode");
+  begin(tell, one);
+  begin(tell, two);
+  const { chat, ask } = await connect(runtime, { name: "opencode" });
+  const status = async (): Promise<unknown> => (await ask("shim_session_status")).output["session"];
+  expect(await status()).toBe(two);
+  const call = { tool_name: "shim_shim_session_status", tool_use_id: "call-1", tool_input: {} };
+  tell(one, "PreToolUse", call);
+  expect(await status()).toBe(one);
+  tell(one, "PostToolUse", call);
+  expect(await status()).toBe(two);
+  expect([chat.servedSessions(), chat.threads().toSorted()]).toEqual([[], [one, two]]);
 });

@@ -291,12 +291,12 @@ it("a chat of a client without session ids is attested dead with its server, whe
     const plain = await connect(rig.base, { serverPid: 500, clientPid: 600, name: "claude-ai", team });
     await rig.time.until(plain.ask("shim_force_checkpoint", { goal: "one" }));
     const id = plain.chat.current() ?? "";
-    await rig.time.until(plain.chat.team?.follow(id) ?? Promise.resolve());
+    await rig.time.until(plain.chat.team?.follow([id]) ?? Promise.resolve());
     expect(await stateAt(rig, id)).toBe("alive");
     await rig.time.until(plain.chat.team?.end(ending) ?? Promise.resolve());
     expect(await stateAt(rig, id)).toBe("offline: attested");
     // The host goes on with a client that lives.
-    await rig.time.until(plain.chat.team?.follow(id) ?? Promise.resolve());
+    await rig.time.until(plain.chat.team?.follow([id]) ?? Promise.resolve());
     expect(await stateAt(rig, id)).toBe("offline: attested");
   }
 });
