@@ -33,14 +33,17 @@ export const longTool = "sleep 600";
  * the tools that a killed client leaves behind; those are ended here.
  */
 export class ChatRig {
-  readonly root = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), "shim-rig-")));
-  readonly home = join(this.root, "home");
-  readonly project = join(this.root, "project");
+  readonly root: string;
+  readonly home: string;
+  readonly project: string;
   readonly paths: Paths;
   readonly #store: Store;
 
-  /** @param shimHome SHIM's folder, from the home */
-  constructor(shimHome = "../shim") {
+  /** @param shimHome SHIM's folder, from the home; `folder`: in which that of the machine is made */
+  constructor(shimHome = "../shim", folder = tmpdir()) {
+    this.root = fs.realpathSync(fs.mkdtempSync(join(folder, "shim-rig-")));
+    this.home = join(this.root, "home");
+    this.project = join(this.root, "project");
     this.paths = pathsIn(resolve(this.home, shimHome));
     this.#store = new Store({ path: this.paths.database, driver: openNodeSqlite, now: Date.now });
     fs.mkdirSync(this.home);

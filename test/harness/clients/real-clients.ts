@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as installed from "../../../scripts/install-clients.ts";
@@ -257,5 +257,7 @@ export function putProgram(folder: string, name: string, { version, path }: { ve
 type Place = Readonly<{ env: Readonly<Record<string, string>>; cwd?: string }>;
 
 export function runShim(args: readonly string[], options: Place): string {
-  return execFileSync(process.execPath, [launcher, ...args], { ...options, encoding: "utf8" });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [launcher, ...args], { ...options, encoding: "utf8" });
+  if (status !== 0) throw new Error(`shim ${args.join(" ")} ended with ${status}: ${stdout}${stderr}`);
+  return stdout;
 }

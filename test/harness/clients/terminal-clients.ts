@@ -21,6 +21,8 @@ export interface TerminalClient {
   readonly files: (place: Place) => Readonly<Record<string, string>>;
   /** SHIM's folder, from the home; without it a folder beside the home. */
   readonly shimHome?: string;
+  /** Folder of the machine; without it that of temporary files. */
+  readonly folder?: string;
   /** Path below the home of the file that names SHIM's MCP server. */
   readonly servers: string;
   /** On the screen when a prompt can be typed. */
@@ -35,7 +37,7 @@ export interface TerminalClient {
 }
 
 type Own = Pick<TerminalClient, "servers" | "ready" | "asks" | "write"> &
-  Partial<Pick<TerminalClient, "files" | "asking">> & { readonly flags?: readonly string[] };
+  Partial<Pick<TerminalClient, "files" | "asking" | "folder">> & { readonly flags?: readonly string[] };
 
 function inTerminal(client: RealClient, { flags = [], ...own }: Own): TerminalClient {
   const { name, pinned, shimHome } = client;
@@ -98,8 +100,10 @@ projects."${project}" = { trust_level = "trusted" }
 `;
 }
 
-const codexTerminal = inTerminal(codex, {
+export const codexTerminal = inTerminal(codex, {
   files: (place) => ({ ".codex/config.toml": codexConfig(place) }),
+  // Its sandbox has a /dev of its own, so that a project in /dev/shm cannot be written.
+  folder: "/tmp",
   servers: ".codex/config.toml",
   ready: "Ask Codex to do anything",
   asks: "Would you like to run",
@@ -117,7 +121,7 @@ const openCodeSettings = {
   permission: { bash: { "*": "allow", "touch *": "ask" } },
 };
 
-const openCodeTerminal = inTerminal(opencode, {
+export const openCodeTerminal = inTerminal(opencode, {
   files: () => asJson({ ...opencode.files, [openCodeConfig]: openCodeSettings }),
   servers: openCodeConfig,
   ready: "Ask anything",
@@ -128,7 +132,7 @@ const openCodeTerminal = inTerminal(opencode, {
 const knownCommands = ["echo", "tail"];
 const qwenTools = ["write_file", ...knownCommands.map((command) => `run_shell_command(${command})`)];
 
-const qwenTerminal = inTerminal(qwen, {
+export const qwenTerminal = inTerminal(qwen, {
   flags: ["--approval-mode", "default", "--allowed-tools", qwenTools.join(",")],
   servers: ".qwen/settings.json",
   ready: "Type your message",

@@ -18,7 +18,7 @@ export class TerminalRig extends ChatRig {
   #windows = 0;
 
   private constructor(client: TerminalClient, model: ScriptedModel, script: PromptScript) {
-    super(client.shimHome);
+    super(client.shimHome, client.folder);
     this.client = client;
     this.model = model;
     this.#script = script;
