@@ -45,6 +45,17 @@ export const JournalEntry = z.discriminatedUnion("kind", [
    * rewind, a rollback or an edit. `said`: its time.
    */
   entry("taken_back", { said: z.number(), until: z.number() }),
+  /**
+   * What stands in the context of a fork from before it began: words, or a call of a tool (its
+   * input). `from`: session that did and said it; absent: not known.
+   */
+  entry("inherited", {
+    by: z.enum(["user", "assistant", "tool"]),
+    text,
+    tool: z.exactOptional(text),
+    error: z.exactOptional(text),
+    from: z.exactOptional(text),
+  }),
   entry("assistant", { text }),
   entry("tool_start", {
     ...call,

@@ -213,6 +213,8 @@ export const WorkState = stored({
   droppedPrompts: number,
   /** Newest prompts that the user took back, shortened. */
   takenBack: z.exactOptional(z.array(UserPrompt).readonly()),
+  /** Session of which it is a fork; absent: it is none, or that is not known. */
+  forkedFrom: z.exactOptional(text),
   /** Newest texts of the chat, in the order of their time. */
   words: remarks,
   /** The chat's last words before each of the newest prompts, oldest first. */

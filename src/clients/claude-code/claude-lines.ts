@@ -72,6 +72,9 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
 
 export function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
+  // A fork copies the rows of another session: under its own id, beside which that one's stays.
+  const by = textAt(line, "session_id", 100);
+  if (by !== null && by !== line["sessionId"]) draft.forkedFrom = by;
   const branch = wordAt(line, "gitBranch", 200);
   // Without a branch it is "HEAD", without a repository empty.
   if (branch !== null && branch !== "" && branch !== "HEAD") draft.git = { branch, commit: null };

@@ -136,6 +136,8 @@ export interface TranscriptContent {
   readonly name: string | null;
   /** Version in the newest line that has one. */
   readonly clientVersion: string | null;
+  /** Id of the session from which the newest row was copied that names one; null: none does. */
+  readonly forkedFrom: string | null;
   /** Where git was: at the start with a commit, or at the end without one; null: not known. */
   readonly git: GitPosition | null;
   /** Parts that could not be read, in their order, then rows that are missing. */
@@ -205,6 +207,7 @@ export function emptyDraft(): TranscriptDraft {
     limitWindows: [],
     model: null,
     name: null,
+    forkedFrom: null,
     clientVersion: null,
     git: null,
     damages: [],

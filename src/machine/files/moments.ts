@@ -16,7 +16,7 @@ export interface Moment {
   /** Epoch ms. */
   readonly at: number;
   readonly text: string;
-  /** Its row of the journal; null: that was pruned. */
+  /** Its row of the journal; null: that was pruned, or a fork has copied the prompt. */
   readonly seq: number | null;
   /** The user took it back in the client: by a rewind, a rollback or an edit. */
   readonly isTakenBack: boolean;
@@ -138,6 +138,7 @@ export function stateOfMoment(
   const past = stateAt(sql, session, seq);
   // Rows are pruned from the oldest on.
   const oldest = journal.list(sql, session, 0, 1)[0]?.seq ?? seq;
-  const isWhole = moments.every((one) => one.seq !== null) && moments[0]?.number === 1;
+  const copied = journal.newest(sql, session, ["inherited"], Number.MAX_SAFE_INTEGER);
+  const isWhole = moments.filter((one) => one.seq === null).length <= copied.length && moments[0]?.number === 1;
   return isWhole || (past.checkpoint?.journalSeq ?? 0) >= oldest ? past : null;
 }

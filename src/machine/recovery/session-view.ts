@@ -232,6 +232,7 @@ const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, shorten: Shorten
   prompt: (said, shorten) => `user: ${shorten(shownPrompt(said))}`,
   taken_back: ({ said }) => `the user took back the prompt of ${new Date(said).toISOString()} and what followed it`,
   prompt_text: ({ text }, shorten) => `all of a prompt: ${shorten(text)}`,
+  inherited: ({ by, tool, text }, shorten) => `before the fork, ${tool ?? by}: ${shorten(text)}`,
   assistant: ({ text }, shorten) => `assistant: ${shorten(text)}`,
   subagent_end: ({ text }, shorten) => `subagent ended: ${shorten(text)}`,
   exited: ({ id, exitCode }) => `call ${id} had ended with exit code ${exitCode}`,

@@ -51,6 +51,11 @@ export function record(
   return isEvent;
 }
 
+/** Key of what stands in the context of a fork, by its row or the id of its call. */
+export function inheritedKey(name: string): string {
+  return `inherited:${idOf(name)}`;
+}
+
 /**
  * Stores that the user took back a prompt, which its row names. A prompt that is not known is left
  * out.
@@ -64,9 +69,13 @@ export function takeBack(sql: Sql, session: string, now: number, { uuid, text, a
   const [from, to] = at === null ? [0, now] : [at - most.eventBeforeRowMs, at + most.eventAfterRowMs];
   const near = journal.promptsBetween(sql, session, from, to);
   const prompt = near.find(({ entry }) => entry.row === row) ?? near.find(({ entry }) => isSame(entry.text, text));
-  if (prompt === undefined) return;
-  const until = journal.nextPromptAt(sql, session, prompt.at) ?? now;
-  journal.append(sql, session, until, key, { kind: "taken_back", said: prompt.at, until });
+  const said = prompt?.at ?? journal.find(sql, session, inheritedKey(uuid))?.at;
+  if (said !== undefined) tookBack(sql, session, now, key, said);
+}
+
+function tookBack(sql: Sql, session: string, now: number, key: string, said: number): void {
+  const until = journal.nextPromptAt(sql, session, said) ?? now;
+  journal.append(sql, session, until, key, { kind: "taken_back", said, until });
 }
 
 /** Begins the turn in the key of a prompt that its row alone has reported. */

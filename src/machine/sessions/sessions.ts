@@ -95,6 +95,16 @@ export function isFirstSeenResumed({ origin }: Pick<Session, "origin">): boolean
   return origin === "resume";
 }
 
+/** Its context began with that of another session, or of another window of the same one. */
+export function isFork({ origin }: Pick<Session, "origin">): boolean {
+  return origin === "fork";
+}
+
+/** Its transcript begins before SHIM has seen it. */
+export function hasHistory(session: Pick<Session, "origin">): boolean {
+  return isFirstSeenResumed(session) || isFork(session);
+}
+
 /** For a session of which no event comes any more. */
 export function touch(sql: Sql, now: number, id: string): void {
   sql.run(

@@ -121,6 +121,12 @@ const appliers: Appliers = {
     prompts: state.prompts.map((one) => (one.at === said ? { ...one, text, ...charsOf(text) } : one)),
   }),
   taken_back: (state, _at, { said, until }) => withoutTakenBack(state, said, until),
+  inherited: (state, at, { by, text, tool = "", error, from }) => {
+    const call = { name: tool, input: text, at, ...(error === undefined ? {} : { error }) };
+    const known = from === undefined ? state : { ...state, forkedFrom: from };
+    if (by === "tool") return withEndedCall(known, call);
+    return by === "user" ? applyPrompt(known, at, { text }) : withWords(known, { text, at });
+  },
   assistant: (state, at, { text }) => withWords(state, { text, at }),
   tool_start: unchanged,
   tool_end: (state, at, entry) => {
@@ -241,16 +247,15 @@ function withWords(state: WorkState, remark: Remark): WorkState {
   const isLong = remark.text.trim().length >= leastFirstWords;
   return {
     ...state,
-    words: withRemark(state.words, remark),
+    words: inOrder(state.words, remark).slice(-limits.words),
     firstWords:
       isFirst && isLong ? [...firstWords, { ...remark, text: bothEnds(remark.text, stored.firstWords) }] : firstWords,
   };
 }
 
 /** In the order of their time: a transcript may be read after the end of its turn. */
-function withRemark(words: readonly Remark[], remark: Remark): readonly Remark[] {
-  const position = words.findLastIndex((one) => one.at <= remark.at) + 1;
-  return words.toSpliced(position, 0, remark).slice(-limits.words);
+function inOrder<One extends { readonly at: number }>(all: readonly One[], one: One): readonly One[] {
+  return all.toSpliced(all.findLastIndex(({ at }) => at <= one.at) + 1, 0, one);
 }
 
 function stated(state: WorkState, field: StatedField, at: number): WorkState {
@@ -273,7 +278,7 @@ const bookkeeping =
 
 function withEndedCall(state: WorkState, call: EndedCall): WorkState {
   if (bookkeeping.test(call.name) && call.error === undefined) return state;
-  const calls = [...state.calls, call];
+  const calls = inOrder(state.calls, call);
   const shown = new Set(calls.filter(({ output }) => output !== undefined).slice(-limits.outputs));
   const kept = calls.filter((one, index) => index >= calls.length - limits.calls || shown.has(one));
   return { ...state, calls: kept };

@@ -7,7 +7,7 @@ import { isOfThisSystem } from "../../../platform/this-system.ts";
 import { interpret } from "../../../platform/time-budget.ts";
 import { formatAgo, unreadParts, testRunText, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
-import { type Session, givenOrigin, importOrigin, isFirstSeenResumed } from "../../sessions/sessions.ts";
+import { type Session, givenOrigin, importOrigin, isFirstSeenResumed, isFork } from "../../sessions/sessions.ts";
 import { standingOf, type Standing } from "../../sessions/life/questions.ts";
 import { emptyState } from "../../sessions/work-state.ts";
 import { bothEnds, tail } from "../../sessions/text/excerpt.ts";
@@ -360,6 +360,7 @@ function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
   const texts = [
     `client: ${oneLine(clientTitle(session), 80)}; project: ${oneLine(projectText(session), room)}; ${begin} ${started}${fork ? "" : `; ${callsText(session)}`}`,
     ...(fork?.notes.map((note) => oneLine(note, 2 * room)) ?? []),
+    ...(isFork(session) ? [forkText(from, context.now)] : []),
     ...(elsewhere
       ? [
           `it ran on: ${quotedMachine(elsewhere.machine)}, in ${elsewhere.root?.slice(0, room) ?? "no project folder"} there`,
@@ -374,6 +375,11 @@ function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {
     standingLine(from, context),
   ];
   return texts.map((text) => ({ text, rank: 0 }));
+}
+
+function forkText({ session, state }: Restoration, now: number): string {
+  const origin = state.forkedFrom === undefined ? "another" : state.forkedFrom.slice(0, 8);
+  return `forked from: session ${origin}, ${formatAgo(now, session.startedAt)}; what is older here is the work of that session`;
 }
 
 /** A transcript may name a folder of another system, or none. */

@@ -2,7 +2,7 @@ import type { RestoreScore, ScorePart } from "../../../contract/machine/recovery
 import type { DamagedParts, WorkState } from "../../../contract/work-state.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
 import { absentReason } from "../../../snapshots/file-state.ts";
-import { isFirstSeenResumed, isOnlyImported, type Session } from "../../sessions/sessions.ts";
+import { hasHistory, isOnlyImported, type Session } from "../../sessions/sessions.ts";
 import type { RestoredFile } from "../incomplete/restoration.ts";
 import { standingOf, type Standing } from "../../sessions/life/questions.ts";
 
@@ -38,7 +38,7 @@ function promptsPart({ session, state, storeDamagedAt }: ScoredSession, quoted: 
 
 /** No prompt is known of the time before SHIM was there. */
 function isBeginUnread(session: ScoredSession["session"], { prompts }: WorkState): boolean {
-  return isFirstSeenResumed(session) && prompts.every(({ at }) => at >= session.startedAt);
+  return hasHistory(session) && prompts.every(({ at }) => at >= session.startedAt);
 }
 
 const ended: ReadonlySet<Standing> = new Set<Standing>(["waiting", "interrupted"]);

@@ -25,6 +25,7 @@ import * as sessions from "../sessions.ts";
 import type { Session } from "../sessions.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";
 import { callsOf, type MissedToolOptions, recordAll, recordMissedTools } from "./record-calls.ts";
+import { recordInherited } from "./record-inherited.ts";
 import { recordSubagents } from "./record-subagents.ts";
 
 /** Parts whose time is kept; all are counted. */
@@ -102,11 +103,12 @@ interface RecordOptions extends MissedToolOptions {
 export function recordTranscript(
   sql: Sql,
   session: sessions.Session,
-  part: TranscriptPart,
+  read: TranscriptPart,
   now: number,
   options: RecordOptions = {},
 ): number {
-  if (part.isOverBudget) recordUnreadPart(sql, session, part, now);
+  if (read.isOverBudget) recordUnreadPart(sql, session, read, now);
+  const part = recordInherited(sql, session, read);
   const calls = callsOf(part);
   const isOver = options.isOver === true;
   let missed = 0;
@@ -246,10 +248,10 @@ function headedWordsBefore(sql: Sql, sessionId: string, at: number): string | nu
 /** Between the event of a prompt and its row. */
 const reportedMs = 5_000;
 
-/** A fork begins with the rows of another session. A command of the client is no prompt. */
+/** A command of the client is no prompt. */
 function isOfSession(session: Session, { at, startsNoTurn }: TranscriptText, now: number): boolean {
   if (startsNoTurn === "local") return false;
-  return sessions.isFirstSeenResumed(session) || (at ?? now) >= session.startedAt - reportedMs;
+  return sessions.hasHistory(session) || (at ?? now) >= session.startedAt - reportedMs;
 }
 
 export function rowOfPrompt({ texts }: TranscriptPart, prompt: string, now: number): TranscriptText | undefined {
@@ -270,14 +272,14 @@ const maxFirstBytes = 1_048_576;
 /** @param session null: it has no row yet */
 export function firstReadLimit(session: Pick<Session, "origin" | "transcriptOffset"> | null): { maxBytes?: number } {
   const isFirst = session === null || (session.transcriptOffset === 0 && session.origin !== "startup");
-  return isFirst ? { maxBytes: maxFirstBytes } : {};
+  // The prompts of a fork are counted over all that it has copied.
+  return isFirst && session?.origin !== "fork" ? { maxBytes: maxFirstBytes } : {};
 }
 
-/** The start of a fork is that of another session. */
 function skippedPart(session: Session, { skippedBytes: bytes }: TranscriptPart, now: number): Damage[] {
   const { transcriptOffset: position } = session;
   const isStart = position === 0;
-  if (bytes === 0 || (isStart && !sessions.isFirstSeenResumed(session))) return [];
+  if (bytes === 0 || (isStart && !sessions.hasHistory(session))) return [];
   return [{ kind: "headless", at: isStart ? null : now, position, bytes }];
 }
 
