@@ -5,6 +5,7 @@ import {
   emptyDraft,
   type LineOrigin,
   finished,
+  type TranscriptDraft,
 } from "./transcript/transcript-draft.ts";
 import { budgetMs, interpret, shortText } from "../platform/time-budget.ts";
 import { codeOf } from "../shared/error.ts";
@@ -36,6 +37,8 @@ export interface ReadLimits {
   readonly isExcluded?: (at: number, cwd: string | null) => boolean;
   /** Whether what the part takes back of what stands before it is left out. */
   readonly isAlone?: boolean;
+  /** Skips rows of prompts that another window of the session has sent. Absent: there is none. */
+  readonly isForeign?: (prompt: string) => boolean;
   /** Limit of one call, plus one byte to see where a line starts. */
   readonly maxBytes?: number;
   /** Limit of one call that leaves the rest to the next one, unless it is within one line. */
@@ -93,11 +96,8 @@ function withdrawnUntil(
   return known.withdrawn;
 }
 
-function readPart(
-  file: TranscriptFile,
-  offset: number,
-  { maxBytes = defaultMaxBytes, stepBytes: step = Infinity, minOffset = 0, isExcluded, format }: ReadLimits,
-): TranscriptPart {
+function readPart(file: TranscriptFile, offset: number, limits: ReadLimits): TranscriptPart {
+  const { maxBytes = defaultMaxBytes, stepBytes: step = Infinity, minOffset = 0, isExcluded, format } = limits;
   const size = file.size();
   // A file that is shorter than its offset, or its mark, is another file.
   const from = Math.max(size < offset ? 0 : offset, size < minOffset ? 0 : minOffset);
@@ -112,8 +112,10 @@ function readPart(
   const end = isInsideLine ? part.length : Math.max(begin, part.lastIndexOf(newline) + 1);
   // An import reads all of a file at once.
   const megabytes = Math.max(1, part.length / megabyte);
-  const read = (): TranscriptContent =>
-    readRows(isInsideLine ? [] : rowsIn(part.subarray(begin, end), base + begin), isExcluded, format);
+  const read = (): TranscriptContent => {
+    const rows = isInsideLine ? [] : rowsIn(part.subarray(begin, end), base + begin);
+    return limits.isForeign ? readBehind(file, base + begin, [...rows], limits) : readRows(rows, isExcluded, format);
+  };
   const content = part.length < shortText ? read() : interpret(read, megabytes * budgetMs);
   return {
     ...(content ?? readRows([])),
@@ -123,6 +125,20 @@ function readPart(
     skippedBytes: start > from ? base + (isInsideLine ? end : begin) - from : 0,
     unreadable: null,
   };
+}
+
+/** The prompt that a row follows may stand before the part. */
+function readBehind(file: TranscriptFile, start: number, rows: readonly ContentRow[], limits: ReadLimits) {
+  const readFrom = (from: number): ContentReader => {
+    const reader = new ContentReader(limits.format, limits.isExcluded, undefined, limits.isForeign);
+    const bytes = Buffer.alloc(start - from);
+    reader.pass(rowsIn(bytes.subarray(0, file.read(bytes, from)), from));
+    reader.add(rows);
+    return reader;
+  };
+  const starts = widerParts.map((bytes) => Math.max(0, start - bytes));
+  const from = starts.find((one) => one === 0 || readFrom(one).isPlaced) ?? 0;
+  return readFrom(from).content();
 }
 
 type IsExcluded = (at: number, cwd: string | null) => boolean;
@@ -135,7 +151,7 @@ export function readRows(rows: Iterable<ContentRow>, isExcluded?: IsExcluded, fo
 
 /** Makes the content of rows that come in parts. */
 export class ContentReader {
-  readonly #draft = emptyDraft();
+  readonly #draft: TranscriptDraft;
   readonly #chain: RowChain;
   readonly #callsOfResults = new CallsOfResults<RowPosition>();
   readonly #format: LineFormat;
@@ -145,7 +161,13 @@ export class ContentReader {
   #newest: number | null = null;
   #end = 0;
 
-  constructor(format: LineFormat = readClaudeLine, isExcluded: IsExcluded = () => false, files?: SessionFiles) {
+  constructor(
+    format: LineFormat = readClaudeLine,
+    isExcluded: IsExcluded = () => false,
+    files?: SessionFiles,
+    isForeign?: TranscriptDraft["isForeign"],
+  ) {
+    this.#draft = emptyDraft(isForeign);
     this.#format = format;
     this.#isExcluded = isExcluded;
     this.#chain = new RowChain(files?.links ?? unlinked);
@@ -165,6 +187,17 @@ export class ContentReader {
   /** First words of a user; null: none yet. */
   get firstPrompt(): string | null {
     return this.#draft.texts.find(({ role }) => role === "user")?.text ?? null;
+  }
+
+  get isPlaced(): boolean {
+    return this.#draft.isPlaced;
+  }
+
+  /** Reads rows to know what the next ones follow, and keeps nothing else of them. */
+  pass(rows: Iterable<ContentRow>): void {
+    this.add(rows);
+    const { branch, isForeign } = this.#draft;
+    Object.assign(this.#draft, emptyDraft(isForeign), { branch });
   }
 
   add(rows: Iterable<ContentRow>): void {

@@ -18,7 +18,7 @@ import {
   type TranscriptText,
   type Usage,
 } from "../transcript/transcript-draft.ts";
-import { followBranch, goOn, startBranch } from "../transcript/linked-rows.ts";
+import { followBranch, goOn, isForeignRow, startBranch } from "../transcript/linked-rows.ts";
 
 const stateOf = rowState(() => ({
   /** Time at which the prompt was typed that has its row next; 0: not known. */
@@ -94,6 +94,7 @@ function followUnanswered(draft: TranscriptDraft, line: JsonObject): void {
 /** A line of the transcript that a sub-agent has of its own: there it is the main chat. */
 export function readSubagentLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   followBranch(draft, line);
+  if (isForeignRow(draft, line)) return;
   followUnanswered(draft, line);
   const type = textAt(line, "type") ?? "";
   const kind = textAt(line, "subtype") ?? textAt(line, "operation") ?? "";

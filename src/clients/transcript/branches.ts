@@ -5,6 +5,8 @@ export interface Branch {
   /** Branch that it continues. */
   readonly parent: Branch | null;
   isWithdrawn: boolean;
+  /** Another window of the session has it. */
+  readonly isForeign?: boolean;
 }
 
 /**

@@ -16,11 +16,28 @@ const linksOf = rowState(() => ({
  * not linked, that of the row before it.
  */
 export function followBranch(draft: TranscriptDraft, line: JsonObject): void {
-  const [id, parent] = [textAt(line, "uuid", 100), textAt(line, "parentUuid", 100)];
+  const id = textAt(line, "uuid", 100);
+  const parent = textAt(line, "parentUuid", 100) ?? textAt(line, "logicalParentUuid", 100);
   const { branches } = linksOf(draft);
   const parentsBranch = parent === null ? undefined : branches.get(parent);
   if (parentsBranch !== undefined) draft.branch = parentsBranch;
-  if (id !== null) branches.set(id, draft.branch);
+  if (id === null) return;
+  branches.set(id, draft.branch);
+  if (draft.branch === null) draft.isPlaced = false;
+}
+
+/**
+ * Two windows of a session write one file: a row is of the window that has sent its prompt. What
+ * another window adds takes nothing back, and is no second branch.
+ */
+export function isForeignRow(draft: TranscriptDraft, line: JsonObject): boolean {
+  const [id, prompt] = [textAt(line, "uuid", 100), textAt(line, "promptId", 100)];
+  if (id === null) return false;
+  if (prompt === null) return draft.branch?.isForeign === true;
+  if (!draft.isForeign(prompt)) return false;
+  draft.branch = { parent: draft.branch, isWithdrawn: false, isForeign: true };
+  linksOf(draft).branches.set(id, draft.branch);
+  return true;
 }
 
 /** A new answer or prompt in a branch that seemed withdrawn: two chats write the file. */

@@ -171,6 +171,10 @@ export interface TranscriptDraft extends Growing<
   queue: ({ readonly text: string; readonly words: string } & LineOrigin)[];
   /** Branch of the newest row. */
   branch: Branch | null;
+  /** Each row follows a prompt that was read. */
+  isPlaced: boolean;
+  /** Whether another window of the session has sent the prompt with this id of the client. */
+  readonly isForeign: (prompt: string) => boolean;
 }
 
 /** State of one client's reader from row to row, beside a draft. */
@@ -186,7 +190,7 @@ export function rowState<State>(begin: () => State): (draft: TranscriptDraft) =>
 /** Adds what one line of a client's transcript says. */
 export type LineFormat = (draft: TranscriptDraft, line: JsonObject, origin: LineOrigin) => void;
 
-export function emptyDraft(): TranscriptDraft {
+export function emptyDraft(isForeign: TranscriptDraft["isForeign"] = () => false): TranscriptDraft {
   return {
     texts: [],
     toolCalls: [],
@@ -218,6 +222,8 @@ export function emptyDraft(): TranscriptDraft {
     ended: new Set(),
     queue: [],
     branch: null,
+    isPlaced: true,
+    isForeign,
   };
 }
 
@@ -336,7 +342,7 @@ export function endWithout(calls: readonly unknown[], text: string, { at }: Line
 
 /** Without what a reader keeps only from line to line. */
 export function finished(draft: TranscriptDraft): TranscriptContent {
-  const { calls: _calls, ended: _ended, queue, branch: _branch, ...content } = draft;
+  const { calls: _, ended: _ended, queue, branch: _branch, isPlaced: _placed, isForeign: _foreign, ...content } = draft;
   const isWithdrawn = withdrawnBranches();
   const judged = draft.texts.map(({ branch, ...text }) => ({ text, isGone: isWithdrawn(branch) }));
   const texts = judged.flatMap(({ text, isGone }) => (isGone ? [] : [text]));

@@ -16,6 +16,7 @@ import { recordSubagents } from "../../machine/sessions/transcripts/record-subag
 import {
   catchUp,
   firstReadLimit,
+  foreignPrompts,
   isTurnOpen,
   readTurnEnd,
   recordTranscript,
@@ -56,7 +57,8 @@ function limitsOf({ sql, incoming: { input, clientName }, known }: IdentifiedEve
   const { id, row, has } = known;
   const session = { id, project: row?.project ?? null, cwd: input.cwd ?? row?.cwd ?? null };
   const limits = has.pauses > 0 ? pauseReadLimits(sql, path, session) : {};
-  return { ...limits, ...firstReadLimit(row), format: transcriptFormat(clientName) };
+  const own = { ...firstReadLimit(row), ...(row ? foreignPrompts(sql, row) : {}) };
+  return { ...limits, ...own, format: transcriptFormat(clientName) };
 }
 
 /** Text from a pause is skipped for good, and what the client wrote before is read. */

@@ -1,7 +1,7 @@
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
-import { clients, isUnsettledSql, sessions, type ClientSession } from "../../store/session-tables.ts";
+import { clients, isUnsettledSql, sessions, type ClientSession, type Session } from "../../store/session-tables.ts";
 import { identityOf } from "./sessions.ts";
 
 const clientSessions = clients.pick("givenId", "session");
@@ -19,6 +19,12 @@ export function sessionOf(sql: Sql, client: ProcessIdentity, givenId: string): s
   const now = current(sql, client);
   if (now?.givenId === givenId) return now.session;
   return listOpen(sql, client).find(({ parentId }) => parentId === givenId)?.id ?? null;
+}
+
+/** Sessions of other windows that work, or have worked, under the same id of the client. */
+export function otherWindows(sql: Sql, { id, parentId }: Pick<Session, "id" | "parentId">): string[] {
+  const found = clientSessions.select(sql, "WHERE givenId = ? AND session <> ?", parentId ?? id, id);
+  return [...new Set(found.map(({ session }) => session)).add(parentId ?? id)].filter((one) => one !== id);
 }
 
 /** Sessions of the client that have neither ended nor died. */

@@ -17,6 +17,7 @@ import type { Sql } from "../../../shared/sql.ts";
 import { approvedPlan, assistant, failure, idOf } from "../entries.ts";
 import { entriesOf, noteEntries } from "../hook-entries.ts";
 import { isEndUnseen } from "../life/questions.ts";
+import * as clients from "../clients.ts";
 import * as life from "../life/row.ts";
 import * as journal from "../journal.ts";
 import * as prompts from "../prompts.ts";
@@ -263,7 +264,16 @@ export function rowOfPrompt({ texts }: TranscriptPart, prompt: string, now: numb
 /** Limits of the next reading of a session's own transcript. */
 export function readLimitsOf(sql: Sql, path: string, session: Session): ReadLimits {
   const { client } = session;
-  return { ...pauseReadLimits(sql, path, session), ...firstReadLimit(session), format: transcriptFormat(client) };
+  const own = { ...firstReadLimit(session), ...foreignPrompts(sql, session) };
+  return { ...pauseReadLimits(sql, path, session), ...own, format: transcriptFormat(client) };
+}
+
+/** Prompts of other windows since the session began; those from before belong to all of them. */
+export function foreignPrompts(sql: Sql, session: Session): Pick<ReadLimits, "isForeign"> {
+  const others = clients.otherWindows(sql, session);
+  if (others.length === 0) return {};
+  const sentAt = (other: string, prompt: string): number => journal.newestKeyedAt(sql, other, `prompt:${prompt}:`) ?? 0;
+  return { isForeign: (prompt) => others.some((other) => sentAt(other, prompt) >= session.startedAt) };
 }
 
 /** In bytes: the first reading takes only the end of what came before SHIM. */

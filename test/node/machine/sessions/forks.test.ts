@@ -5,6 +5,7 @@ import { listMoments, stateOfMoment } from "#src/machine/files/moments.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import { list } from "#src/machine/sessions/journal.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts";
 import { usageBy } from "#src/machine/sessions/usage/ledger.ts";
 import { aChat, anotherClaude, stateOf, storedSession, type Claude } from "#harness/machine/claude.ts";
@@ -130,4 +131,29 @@ it("a fork goes back to before a prompt that it has copied", () => {
   const text = read(runtime, forked.session);
   expect(asked(runtime, forked.session)).toEqual(["alpha please", "delta please"]);
   expect(text).toMatch(/took back in the client[^]*beta please[^]*gamma please/);
+});
+
+it("two windows of one session: each has the history and its own prompts, words and calls, and none of the other's", () => {
+  const { runtime, claude } = aChat();
+  claude.start();
+  const shared = turn(runtime, claude, "alpha", null);
+  const window = anotherClaude(runtime, claude, { session: claude.session });
+  window.start("resume");
+  turn(runtime, window, "beta", shared);
+  const begun = begin(runtime, claude, "gamma", shared);
+  const other = begin(runtime, window, "delta", "beta-answer");
+  finish(runtime, claude, "gamma", begun, ` ${"and on ".repeat(200_000)}`);
+  finish(runtime, window, "delta", other);
+  const printed = claude.prompt("last please");
+  const own =
+    runtime.store.read((sql) => sessions.list(sql), []).find((one) => one.parentId === claude.session)?.id ?? "";
+  const [one, two] = [claude.session, own].map((id) => read(runtime, id));
+  expect(asked(runtime, claude.session)).toEqual(["alpha please", "gamma please", "last please"]);
+  expect(asked(runtime, own)).toEqual(["alpha please", "beta please", "delta please"]);
+  expect(printed.systemMessage ?? "").not.toContain("did not reach");
+  expect(one).not.toMatch(/(?:beta|delta)(?: please| is done|\.ts)|took back|two branches/);
+  expect(two).not.toMatch(/gamma(?: please| is done|\.ts)|took back|two branches/);
+  expect(two).toMatch(/alpha is done[^]*beta is done[^]*delta is done/);
+  const counts = [claude.session, own].map((id) => storedSession(runtime, id).toolCalls);
+  expect(counts).toEqual([2, 2]);
 });
