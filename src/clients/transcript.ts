@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import {
   type Damage,
   type LineFormat,
@@ -5,17 +6,18 @@ import {
   emptyDraft,
   type LineOrigin,
   finished,
+  type TranscriptBase,
   type TranscriptDraft,
 } from "./transcript/transcript-draft.ts";
 import { budgetMs, interpret, shortText } from "../platform/time-budget.ts";
 import { codeOf } from "../shared/error.ts";
 import { numberAt, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { asTime, toMilliseconds } from "../shared/known-time.ts";
-import type { SessionFiles } from "./adapter/session-files.ts";
+import { pathsBelow, type SessionFiles } from "./adapter/session-files.ts";
 import { readClaudeLine } from "./claude-code/claude-lines.ts";
 import { CallsOfResults } from "./transcript/call-ids.ts";
 import { RowChain, unlinked, type RowPosition } from "./transcript/row-chain.ts";
-import { openTranscript, type TranscriptFile } from "./transcript/transcript-file.ts";
+import { openTranscript, readBytes, type TranscriptFile } from "./transcript/transcript-file.ts";
 import { rowsIn, type ContentRow } from "./transcript/transcript-rows.ts";
 
 export interface TranscriptPart extends TranscriptContent {
@@ -28,6 +30,8 @@ export interface TranscriptPart extends TranscriptContent {
   readonly isOverBudget: boolean;
   /** Error code (`ENOENT`, `EACCES`, `not_a_file` ...); null: readable. */
   readonly unreadable: string | null;
+  /** Content of the files that this one continues; null: none, or they cannot be read. */
+  readonly before: TranscriptContent | null;
 }
 
 export interface ReadLimits {
@@ -38,7 +42,7 @@ export interface ReadLimits {
   /** Whether what the part takes back of what stands before it is left out. */
   readonly isAlone?: boolean;
   /** Skips rows of prompts that another window of the session has sent. Absent: there is none. */
-  readonly isForeign?: (prompt: string) => boolean;
+  readonly isForeign?: TranscriptDraft["isForeign"];
   /** Limit of one call, plus one byte to see where a line starts. */
   readonly maxBytes?: number;
   /** Limit of one call that leaves the rest to the next one, unless it is within one line. */
@@ -65,14 +69,58 @@ export function readAppended(path: string, offset: number, limits: ReadLimits = 
   try {
     file = open(path);
     const part = readPart(file, offset, limits);
-    return { ...part, withdrawn: withdrawnUntil(file, offset, limits, part) };
+    return {
+      ...part,
+      withdrawn: withdrawnUntil(file, offset, limits, part),
+      before: contentBefore(path, part, limits),
+    };
   } catch (error) {
     const unreadable = codeOf(error);
     if (unreadable === null) throw error;
-    return { ...readRows([]), offset, size: 0, skippedBytes: 0, isOverBudget: false, unreadable };
+    return { ...readRows([]), offset, size: 0, skippedBytes: 0, isOverBudget: false, unreadable, before: null };
   } finally {
     file?.close();
   }
+}
+
+function contentBefore(
+  path: string,
+  { base, forkedFrom }: TranscriptPart,
+  limits: ReadLimits,
+): TranscriptContent | null {
+  if (base === null) return null;
+  try {
+    const rows = rowsBefore(path, base, limits.format, forkedFrom === null ? megabyte : defaultMaxBytes);
+    return rows && readRows(rows, limits.isExcluded, limits.format);
+  } catch (error) {
+    if (codeOf(error) === null) throw error;
+    return null;
+  }
+}
+
+/** Files that continue each other; more are a circle. */
+const maxFiles = 100;
+
+/**
+ * Rows of the files that a file continues, oldest first; null: one of them cannot be read.
+ *
+ * @param most bytes of each file, from its end: of what is before a longer one nothing is read
+ */
+function rowsBefore(
+  path: string,
+  { files, bytes }: TranscriptBase,
+  format: LineFormat | undefined,
+  most: number,
+  left = maxFiles,
+): ContentRow[] | null {
+  const [file] = left === 0 ? [] : pathsBelow(dirname(path), [files], "");
+  if (file === undefined) return null;
+  const written = readBytes(file, bytes).bytes;
+  const start = Math.max(0, written.length - most);
+  const own = [...rowsIn(written.subarray(start), start)];
+  const { base } = readRows(own.slice(0, 1), undefined, format);
+  const before = base ? rowsBefore(file, base, format, most, left - 1) : [];
+  return before && [...before, ...own];
 }
 
 /** In bytes: most turns begin within the first, and nearly all sessions within the last. */
@@ -124,6 +172,7 @@ function readPart(file: TranscriptFile, offset: number, limits: ReadLimits): Tra
     size,
     skippedBytes: start > from ? base + (isInsideLine ? end : begin) - from : 0,
     unreadable: null,
+    before: null,
   };
 }
 

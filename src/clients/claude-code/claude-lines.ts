@@ -94,7 +94,7 @@ function followUnanswered(draft: TranscriptDraft, line: JsonObject): void {
 /** A line of the transcript that a sub-agent has of its own: there it is the main chat. */
 export function readSubagentLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   followBranch(draft, line);
-  if (isForeignRow(draft, line)) return;
+  if (isForeignRow(draft, line, origin)) return;
   followUnanswered(draft, line);
   const type = textAt(line, "type") ?? "";
   const kind = textAt(line, "subtype") ?? textAt(line, "operation") ?? "";

@@ -9,6 +9,7 @@ import {
   type JsonObject,
 } from "../../shared/json-fields.ts";
 import { userWords, withAttachments } from "../adapter/harness-text.ts";
+import { uuid } from "../adapter/session-files.ts";
 import {
   addCall,
   addEnd,
@@ -291,7 +292,11 @@ export function readCodexLine(draft: TranscriptDraft, line: JsonObject, origin: 
 }
 
 /** A session that continues another one repeats that one's row after its own. */
-function readMeta(draft: TranscriptDraft, payload: JsonObject): void {
+function readMeta(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
+  draft.forkedFrom ??= textAt(payload, "forked_from_id", 100);
+  const base = objectAt(payload, "history_base");
+  const [id, bytes] = [textAt(base, "thread_id", 100) ?? "", numberAt(base, "end_byte_offset") ?? 0];
+  if (uuid.test(id)) draft.base ??= { bytes, files: `../../../*/*/*/rollout-*${id}.jsonl`, at: at ?? 0 };
   draft.clientVersion ??= wordAt(payload, "cli_version", 40);
   const git = objectAt(payload, "git");
   const commit = textAt(git, "commit_hash", 64) ?? "";

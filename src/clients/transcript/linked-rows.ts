@@ -30,11 +30,11 @@ export function followBranch(draft: TranscriptDraft, line: JsonObject): void {
  * Two windows of a session write one file: a row is of the window that has sent its prompt. What
  * another window adds takes nothing back, and is no second branch.
  */
-export function isForeignRow(draft: TranscriptDraft, line: JsonObject): boolean {
+export function isForeignRow(draft: TranscriptDraft, line: JsonObject, { at }: LineOrigin): boolean {
   const [id, prompt] = [textAt(line, "uuid", 100), textAt(line, "promptId", 100)];
   if (id === null) return false;
   if (prompt === null) return draft.branch?.isForeign === true;
-  if (!draft.isForeign(prompt)) return false;
+  if (!draft.isForeign(prompt, at ?? 0)) return false;
   draft.branch = { parent: draft.branch, isWithdrawn: false, isForeign: true };
   linksOf(draft).branches.set(id, draft.branch);
   return true;

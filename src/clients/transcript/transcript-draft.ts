@@ -86,6 +86,15 @@ export interface LimitWindow {
   readonly resetsAt: number | null;
 }
 
+/** A transcript continues another file up to one of its bytes. */
+export interface TranscriptBase {
+  /** Pattern of that file's path, from the folder of the transcript. */
+  readonly files: string;
+  readonly bytes: number;
+  /** Time of the row that says so, in epoch ms. */
+  readonly at: number;
+}
+
 /** Last words of a turn that the model itself ended. */
 export interface TranscriptTurnEnd {
   readonly text: string;
@@ -136,6 +145,8 @@ export interface TranscriptContent {
   readonly name: string | null;
   /** Version in the newest line that has one. */
   readonly clientVersion: string | null;
+  /** The file that this one continues; null: it names none. */
+  readonly base: TranscriptBase | null;
   /** Id of the session from which the newest row was copied that names one; null: none does. */
   readonly forkedFrom: string | null;
   /** Where git was: at the start with a commit, or at the end without one; null: not known. */
@@ -173,8 +184,8 @@ export interface TranscriptDraft extends Growing<
   branch: Branch | null;
   /** Each row follows a prompt that was read. */
   isPlaced: boolean;
-  /** Whether another window of the session has sent the prompt with this id of the client. */
-  readonly isForeign: (prompt: string) => boolean;
+  /** @param prompt the client's id of one; `at`: of its row, epoch ms */
+  readonly isForeign: (prompt: string, at: number) => boolean;
 }
 
 /** State of one client's reader from row to row, beside a draft. */
@@ -211,6 +222,7 @@ export function emptyDraft(isForeign: TranscriptDraft["isForeign"] = () => false
     limitWindows: [],
     model: null,
     name: null,
+    base: null,
     forkedFrom: null,
     clientVersion: null,
     git: null,

@@ -24,6 +24,7 @@ import {
   recordUnreadPart,
   rowOfPrompt,
 } from "../../machine/sessions/transcripts/record-transcript.ts";
+import * as sessions from "../../machine/sessions/sessions.ts";
 import type { Concern, EventTranscript, Recording } from "./concern.ts";
 import { isPausedAt, type IdentifiedEvent } from "./known-session.ts";
 
@@ -39,7 +40,7 @@ export function readTranscript(identified: IdentifiedEvent): EventTranscript {
   const { transcript_path: path } = incoming.input;
   const { id, row } = known;
   if (!path) return { ...nothingRead, isBehind: path !== undefined };
-  const from = row?.transcriptOffset ?? transcriptMark(sql, id);
+  const from = row ? sessions.offsetIn(row, path) : transcriptMark(sql, id);
   const isBetween = betweenTurns.has(event);
   if (!isBetween && row && from === unreadBytes(path, 0)) return nothingRead;
   const limits = limitsOf(identified, path);

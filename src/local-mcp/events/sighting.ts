@@ -75,6 +75,7 @@ export function see(identified: IdentifiedEvent): Sighted {
 
 function begin(identified: IdentifiedEvent, sighting: ReturnType<typeof sightingOf>, returns: boolean) {
   const { sql, machine, incoming, known } = identified;
+  if (returns) sessions.update(sql, known.id, { transcriptOffset: sighting.transcriptOffset });
   return sessions.recordSighting(sql, machine.now(), {
     ...sighting,
     id: known.id,
@@ -98,6 +99,7 @@ function sightingOf({ machine, incoming: { event, input }, known }: IdentifiedEv
     model,
     clientVersion,
     transcriptPath: path && pathOf(path),
+    ...(path && known.row ? { transcriptOffset: sessions.offsetIn(known.row, path) } : {}),
     owner: known.client && sessions.identityOf(known.client),
     lastSeenAt: now,
     workedAt: isWork ? now : null,

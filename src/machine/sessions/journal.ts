@@ -80,12 +80,6 @@ export function countKeys(sql: Sql, sessionId: string, prefix: string): number {
   return sql.all<{ count: number }>(query, sessionId, prefix, `${prefix}\u{10FFFF}`)[0]?.count ?? 0;
 }
 
-/** @returns epoch ms of the newest entry whose key begins with the prefix; null: there is none */
-export function newestKeyedAt(sql: Sql, sessionId: string, prefix: string): number | null {
-  const query = "SELECT max(at) AS at FROM journal WHERE session = ? AND key > ? AND key < ?";
-  return sql.all<{ at: number | null }>(query, sessionId, prefix, `${prefix}\u{10FFFF}`)[0]?.at ?? null;
-}
-
 export function find(sql: Sql, sessionId: string, key: string): JournalRow | null {
   const row = entries.find(sql, { session: sessionId, key });
   return row ? toJournalRow(row) : null;

@@ -51,9 +51,9 @@ export function record(
   return isEvent;
 }
 
-/** Key of what stands in the context of a fork, by its row or the id of its call. */
-export function inheritedKey(name: string): string {
-  return `inherited:${idOf(name)}`;
+/** Key of what a fork has copied: rows of several files may have the same name, a position. */
+export function inheritedKey(at: number | null, name: string): string {
+  return `inherited:${at}:${idOf(name)}`;
 }
 
 /**
@@ -69,8 +69,20 @@ export function takeBack(sql: Sql, session: string, now: number, { uuid, text, a
   const [from, to] = at === null ? [0, now] : [at - most.eventBeforeRowMs, at + most.eventAfterRowMs];
   const near = journal.promptsBetween(sql, session, from, to);
   const prompt = near.find(({ entry }) => entry.row === row) ?? near.find(({ entry }) => isSame(entry.text, text));
-  const said = prompt?.at ?? journal.find(sql, session, inheritedKey(uuid))?.at;
+  const said = prompt?.at ?? journal.find(sql, session, inheritedKey(at, uuid))?.at;
   if (said !== undefined) tookBack(sql, session, now, key, said);
+}
+
+/**
+ * Stores that the user took back the prompts that the texts lack with which the session continued.
+ *
+ * @param until epoch ms: when it continued with them
+ */
+export function takeBackMissing(sql: Sql, session: string, kept: readonly TranscriptText[], until: number): void {
+  const from = kept.at(-1)?.at ?? 0;
+  for (const { at, entry } of journal.promptsBetween(sql, session, from, until))
+    if (!kept.some((one) => isSame(one.text, entry.text) && at - (one.at ?? 0) <= most.eventAfterRowMs))
+      tookBack(sql, session, until, `taken_back:${at}`, at);
 }
 
 function tookBack(sql: Sql, session: string, now: number, key: string, said: number): void {

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type { RiskMark } from "../../contract/readings.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -103,6 +104,11 @@ export function isFork({ origin }: Pick<Session, "origin">): boolean {
 /** Its transcript begins before SHIM has seen it. */
 export function hasHistory(session: Pick<Session, "origin">): boolean {
   return isFirstSeenResumed(session) || isFork(session);
+}
+
+/** Start of the next reading of a transcript, in bytes: a file of another name is another file. */
+export function offsetIn({ transcriptPath, transcriptOffset }: Session, path: string): number {
+  return transcriptPath === null || basename(transcriptPath) === basename(path) ? transcriptOffset : 0;
 }
 
 /** For a session of which no event comes any more. */

@@ -418,7 +418,9 @@ function withPrompt(state: WorkState, at: number, said: Said): WorkState {
   };
   const position = state.prompts.findLastIndex((one) => one.at <= at) + 1;
   const isNewest = position === state.prompts.length;
-  const earlier = isNewest && isFirstSince && before ? [before] : [];
+  // A prompt that was taken back may have followed the same words.
+  const isKnown = state.earlierWords.at(-1)?.at === before?.at;
+  const earlier = isNewest && isFirstSince && before && !isKnown ? [before] : [];
   const all = state.prompts.toSpliced(position, 0, prompt);
   const prompts = fitted(all.map((one, index) => (isRecent(index, all.length) ? one : shortened(one))));
   return {

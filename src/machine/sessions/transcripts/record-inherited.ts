@@ -20,12 +20,14 @@ const timed = ["texts", "toolCalls", "toolEnds", "apiErrors", "interruptions", "
  */
 export function recordInherited(sql: Sql, session: Session, part: TranscriptPart): TranscriptPart {
   if (!isFork(session)) return part;
+  const { before, forkedFrom } = part;
+  if (before) recordInherited(sql, session, { ...part, ...before, forkedFrom, before: null });
   const { id, startedAt, parentId } = session;
   const isOwn = ({ at }: { readonly at: number | null }): boolean => at === null || at >= startedAt;
-  const from = part.forkedFrom ?? parentId;
+  const from = forkedFrom ?? parentId;
   const record = (at: number | null, name: string, one: Inherited): void => {
     const entry = { kind: "inherited" as const, ...one, ...(from === null ? {} : { from: idOf(from) }) };
-    journal.append(sql, id, at ?? startedAt, inheritedKey(name), entry);
+    journal.append(sql, id, at ?? startedAt, inheritedKey(at, name), entry);
   };
   for (const { role, text, at, uuid, startsNoTurn } of part.texts.filter((one) => !isOwn(one))) {
     if (startsNoTurn === "local") continue;

@@ -119,6 +119,7 @@ export function recordTranscript(
     missed += recordMissedTools(sql, session, now, turn, { ...options, calls, isOver: isOver && isLast });
     recordInterruptions(sql, session.id, turn);
   }
+  if (part.before && part.base) prompts.takeBackMissing(sql, session.id, part.before.texts, part.base.at);
   for (const prompt of part.withdrawn) prompts.takeBack(sql, session.id, now, prompt);
   recordPlans(sql, session.id, part);
   if (part.name !== null) sessions.rename(sql, session.id, part.name);
@@ -271,9 +272,10 @@ export function readLimitsOf(sql: Sql, path: string, session: Session): ReadLimi
 /** Prompts of other windows since the session began; those from before belong to all of them. */
 export function foreignPrompts(sql: Sql, session: Session): Pick<ReadLimits, "isForeign"> {
   const others = clients.otherWindows(sql, session);
-  if (others.length === 0) return {};
-  const sentAt = (other: string, prompt: string): number => journal.newestKeyedAt(sql, other, `prompt:${prompt}:`) ?? 0;
-  return { isForeign: (prompt) => others.some((other) => sentAt(other, prompt) >= session.startedAt) };
+  const hasSent = (window: string, prompt: string): boolean => journal.countKeys(sql, window, `prompt:${prompt}:`) > 0;
+  const isForeign: ReadLimits["isForeign"] = (prompt, at) =>
+    at >= session.startedAt && others.some((other) => hasSent(other, prompt));
+  return others.length === 0 ? {} : { isForeign };
 }
 
 /** In bytes: the first reading takes only the end of what came before SHIM. */

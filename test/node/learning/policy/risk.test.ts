@@ -90,7 +90,7 @@ it.each<[number | undefined, ToolOutcome[]]>([
 it("the context is what the newest response counted", () => {
   const sent = { input_tokens: 10, cache_read_input_tokens: 80_000, cache_creation_input_tokens: 19_000 };
   const content = readRows(rowsIn(Buffer.from(anAssistantLine({ usage: { ...sent, output_tokens: 990 } }))));
-  const read = { offset: 100, size: 100, skippedBytes: 0, isOverBudget: false, unreadable: null };
+  const read = { offset: 100, size: 100, skippedBytes: 0, isOverBudget: false, unreadable: null, before: null };
   const part = { ...content, ...read };
   expect(fromTranscript(part, {}, {}, T0 + 5)).toEqual({
     ...someReadings({ transcriptBytes: 100 }, T0 + 5),

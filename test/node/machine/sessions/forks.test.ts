@@ -1,5 +1,5 @@
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { listMoments, stateOfMoment } from "#src/machine/files/moments.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
@@ -8,8 +8,10 @@ import { list } from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts";
 import { usageBy } from "#src/machine/sessions/usage/ledger.ts";
-import { aChat, anotherClaude, stateOf, storedSession, type Claude } from "#harness/machine/claude.ts";
-import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
+import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import { codex } from "#src/clients/codex/codex.ts";
+import { aChat, anotherClaude, aProject, stateOf, storedSession, type Claude } from "#harness/machine/claude.ts";
+import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aToolResultLine, aToolUse, aUserLine } from "#harness/machine/transcripts.ts";
 
 /** One turn with an edit, in hooks and transcript; each row names the one before it. */
@@ -156,4 +158,132 @@ it("two windows of one session: each has the history and its own prompts, words 
   expect(two).toMatch(/alpha is done[^]*beta is done[^]*delta is done/);
   const counts = [claude.session, own].map((id) => storedSession(runtime, id).toolCalls);
   expect(counts).toEqual([2, 2]);
+});
+
+/** Codex 0.171 as its hooks and rollouts show it: a file continues another one up to a byte of that. */
+class Codex {
+  readonly id: string;
+  readonly #runtime: TempRuntime;
+  readonly #cwd: string;
+  readonly #pid: number;
+  #file = "";
+  #base = "";
+
+  constructor(runtime: TempRuntime, cwd: string, pid: number, id: string) {
+    this.id = id;
+    this.#runtime = runtime;
+    this.#cwd = cwd;
+    this.#pid = pid;
+    runtime.processes.start(pid);
+  }
+
+  get size(): number {
+    return readFileSync(this.#file).length;
+  }
+
+  /** @param base the file's id and size; `by`: id of the new file, where the session has one */
+  open(source: string, base?: Base, by = this.id): void {
+    this.#runtime.wait(1_000);
+    this.#base = by;
+    this.#file = join(this.#cwd, `sessions/2026/09/01/rollout-${by === this.id ? by : `${this.id}_${by}`}.jsonl`);
+    mkdirSync(dirname(this.#file), { recursive: true });
+    const history = base && {
+      history_base: { thread_id: base.id, end_ordinal_exclusive: 1, end_byte_offset: base.bytes },
+    };
+    const forked = base?.from === undefined ? {} : { forked_from_id: base.from };
+    this.#write("session_meta", { id: this.id, cwd: this.#cwd, cli_version: "0.171.0", ...forked, ...history });
+    this.#tell("SessionStart", { source });
+  }
+
+  /** @returns where the session goes on that is reverted to before the turn */
+  turn(name: string): Base {
+    this.#runtime.wait(1_000);
+    const base = { id: this.#base, bytes: this.size };
+    const item = (type: string, fields: object) => ({
+      type: "item_completed",
+      item: { type, id: `${name}-${type}`, ...fields },
+    });
+    this.#tell("UserPromptSubmit", { prompt: `${name} please`, prompt_id: name });
+    this.#write("event_msg", item("UserMessage", { content: [{ type: "text", text: `${name} please` }] }));
+    const input = { command: `make ${name}` };
+    this.#tell("PreToolUse", { tool_name: "Bash", tool_input: input, tool_use_id: `call_${name}` });
+    this.#write("response_item", {
+      type: "function_call",
+      name: "exec_command",
+      call_id: `call_${name}`,
+      arguments: JSON.stringify({ cmd: input.command }),
+    });
+    this.#tell("PostToolUse", { tool_name: "Bash", tool_input: input, tool_use_id: `call_${name}`, tool_response: "" });
+    this.#write("event_msg", item("CommandExecution", { id: `call_${name}`, exit_code: 0, status: "completed" }));
+    this.#write("event_msg", item("AgentMessage", { content: [{ type: "Text", text: `${name} is done` }] }));
+    this.#write("event_msg", { type: "task_complete", last_agent_message: `${name} is done` });
+    this.#tell("Stop", { last_assistant_message: `${name} is done`, prompt_id: name });
+    return base;
+  }
+
+  #write(type: string, payload: object): void {
+    const timestamp = new Date(this.#runtime.now()).toISOString();
+    appendFileSync(this.#file, `${JSON.stringify({ timestamp, type, payload })}\n`);
+  }
+
+  #tell(event: string, fields: object): void {
+    const about = { session_id: this.id, transcript_path: this.#file, cwd: this.#cwd, hook_event_name: event };
+    this.#runtime.wait(20);
+    answerHook(this.#runtime, event, () => JSON.stringify({ ...about, ...fields }), this.#pid, codex);
+  }
+}
+
+interface Base {
+  readonly id: string;
+  readonly bytes: number;
+  /** Session that is forked. */
+  readonly from?: string;
+}
+
+const codexIds = ["a", "b", "c", "d"].map((one) => `01a22b32-f969-71a3-9ca3-74${one}b45deffca`) as [
+  string,
+  string,
+  string,
+  string,
+];
+
+it("Codex: what a new rollout does not continue of the one before was taken back; a fork has what it continues", () => {
+  const runtime = tempRuntime();
+  const cwd = aProject();
+  const [id, second, third, other] = codexIds;
+  const chat = new Codex(runtime, cwd, 2_000, id);
+  chat.open("startup");
+  chat.turn("alpha");
+  const beforeBeta = chat.turn("beta");
+  chat.turn("gamma");
+  chat.open("resume", beforeBeta, second);
+  chat.turn("delta");
+  expect(asked(runtime, id)).toEqual(["alpha please", "delta please"]);
+  const beforeEpsilon = chat.turn("epsilon");
+  chat.open("resume", beforeEpsilon, third);
+  chat.turn("zeta");
+  expect(asked(runtime, id)).toEqual(["alpha please", "delta please", "zeta please"]);
+  expect(read(runtime, id).match(/: alpha is done/g)).toHaveLength(1);
+  expect(read(runtime, id)).toMatch(/took back in the client[^]*beta please[^]*gamma please[^]*epsilon please/);
+  const forked = new Codex(runtime, cwd, 3_000, other);
+  forked.open("fork", { id: third, bytes: chat.size, from: id });
+  forked.turn("eta");
+  const text = read(runtime, other);
+  expect(asked(runtime, other)).toEqual(["alpha please", "delta please", "zeta please", "eta please"]);
+  expect(text).toContain(`forked from: session ${id.slice(0, 8)}`);
+  expect(text).toContain("4 of 4 prompts quoted");
+  expect(text).toMatch(/its last calls[^]*make alpha[^]*make delta[^]*make zeta[^]*make eta/);
+  expect(storedSession(runtime, other)).toMatchObject({ title: "eta please", toolCalls: 1 });
+});
+
+it("Codex: a session that goes back to before its first prompt has taken back all of them", () => {
+  const runtime = tempRuntime();
+  const [id, second] = codexIds;
+  const chat = new Codex(runtime, aProject(), 2_000, id);
+  chat.open("startup");
+  const begin = chat.turn("alpha");
+  chat.turn("beta");
+  chat.open("resume", begin, second);
+  chat.turn("gamma");
+  expect(asked(runtime, id)).toEqual(["gamma please"]);
 });
