@@ -46,7 +46,7 @@ export const JournalEntry = z.discriminatedUnion("kind", [
    */
   entry("taken_back", { said: z.number(), until: z.number() }),
   /**
-   * What stands in the context of a fork from before it began: words, or a call of a tool (its
+   * Text in the context of a fork from before it began: words, or a call of a tool (its
    * input). `from`: session that did and said it; absent: not known.
    */
   entry("inherited", {
