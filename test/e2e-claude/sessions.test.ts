@@ -104,7 +104,7 @@ it("a killed session that is resumed receives its brief once, and no other chat 
   expect(received((await rig.printed("hello", hello)).model)).not.toContain("recovered data");
   again.model.release("answer");
   expect(await again.process.waitForExit()).toEqual({ code: 0, signal: null });
-  expect(rig.session(id)).toMatchObject({ ending: { how: "ended", reason: "other" } });
+  expect(rig.session(id)).toMatchObject({ ending: { how: "closed", isOpen: false } });
   expect(rig.sessions()).toHaveLength(2);
 
   const third = await rig.printed("one more thing", { ...resume, ...hello });
@@ -166,7 +166,9 @@ it.each(cases)(
     const rig = new ClaudeRig();
     const mcpServers = way === "the plugin" ? {} : initialise(rig, way === "processes alone" ? null : binary);
     const hasPlugin = way.endsWith("plugin");
-    await rig.printed("fix it", { steps: [bash("echo fixed"), { text: "Fixed." }], binary, mcpServers, hasPlugin });
+    const env = { CLAUDE_CODE_ENTRYPOINT: "sdk-ts" };
+    const steps = [bash("echo fixed"), { text: "Fixed." }];
+    await rig.printed("fix it", { steps, env, binary, mcpServers, hasPlugin });
     const [session, ...others] = rig.sessions();
     expect([others, session?.toolCalls, session?.ending?.reason]).toEqual([[], 1, "other"]);
     const kinds = ["assistant", "end", "prompt", "start", "tool_end", "tool_start", "turn_end"];

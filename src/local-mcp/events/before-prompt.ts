@@ -1,3 +1,4 @@
+import { hasUser, isOfWorker } from "../../clients/adapter/attendance.ts";
 import { acceptOffer } from "../../machine/recovery/given-context.ts";
 import { isOwnerGone } from "../../machine/sessions/life/presence.ts";
 import * as journal from "../../machine/sessions/journal.ts";
@@ -5,7 +6,6 @@ import { limitLine } from "../../machine/sessions/usage/at-limit.ts";
 import { isAlive } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Concern, Recording, StartedSession } from "./concern.ts";
-import { isWithoutUser } from "./session-bounds.ts";
 
 /** Asks of the state that the prompt changes. */
 export const beforePrompt: Concern = {
@@ -17,7 +17,7 @@ export const beforePrompt: Concern = {
     draft.start = findMissedStart(event);
     draft.warning = frontWarning(event) ?? missedWarning(draft.missed) ?? limitWarning(event);
     const { prompt = "", agent_id: agent } = incoming.input;
-    const isUsers = agent === undefined && !machine.env["SHIM_TASK"];
+    const isUsers = agent === undefined && !isOfWorker(machine.env);
     if (isUsers) draft.accepted = acceptOffer(sql, machine, session.id, prompt);
   },
 };
@@ -31,7 +31,7 @@ export const limitAtFailure: Concern = {
 };
 
 function limitWarning({ sql, machine, session }: Recording): string | null {
-  const line = isWithoutUser(machine.env) ? null : limitLine(sql, machine, session);
+  const line = hasUser(machine.env) ? limitLine(sql, machine, session) : null;
   return line && withShimCommand(`SHIM: ${line}`, () => shimCommand(machine));
 }
 

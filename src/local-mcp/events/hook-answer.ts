@@ -1,3 +1,4 @@
+import { hasUser } from "../../clients/adapter/attendance.ts";
 import type { HookAnswer, HookEvent, HookInput } from "../../contract/hooks.ts";
 import { acceptedContext, type Acceptance } from "../../machine/recovery/given-context.ts";
 import { effectiveWindow } from "../../machine/sessions/signals/context-readings.ts";
@@ -6,7 +7,7 @@ import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Draft } from "./concern.ts";
 import type { IncomingEvent } from "./read-event.ts";
-import { isWithoutUser, emptyStart, type StartAnswer } from "./session-bounds.ts";
+import { emptyStart, type StartAnswer } from "./session-bounds.ts";
 
 /** Other text at a stop would make Claude Code continue, or would not be read. */
 export function toAnswer(
@@ -69,7 +70,7 @@ function toText(
 function modelSwitch({ env }: Runtime, event: HookEvent, input: HookInput): HookAnswer {
   const warning = switchWarning(input, env);
   if (warning === null) return {};
-  if (isWithoutUser(env)) return { systemMessage: warning };
+  if (!hasUser(env)) return { systemMessage: warning };
   const question = { permissionDecision: "ask", permissionDecisionReason: warning } as const;
   return { hookSpecificOutput: { hookEventName: event, ...question } };
 }

@@ -1,3 +1,4 @@
+import { hasUser, isOfWorker } from "../../clients/adapter/attendance.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { giveBack, lostBrief } from "../../machine/recovery/given-context.ts";
 import { isToolEnd } from "../../machine/sessions/checkpoints/triggers.ts";
@@ -11,7 +12,6 @@ import {
 } from "../../machine/team/deliver-news.ts";
 import { conflictLine } from "../../machine/team/team-news.ts";
 import type { Concern, Draft, Recording } from "./concern.ts";
-import { isWithoutUser } from "./session-bounds.ts";
 
 /** News for the chat, and a line for its user, with events at which clients show one. */
 export const news: Concern = {
@@ -27,7 +27,7 @@ export const news: Concern = {
     const isBriefed = draft.start !== null && draft.start.source !== "compact";
     const isGiven = !isBriefed && !(isSubagents && incoming.event !== "UserPromptSubmit");
     if (isGiven && known.has.news + conflicts.length > 0) draft.news = findNews(event, draft, conflicts);
-    const isShown = !isSubagents && !isWithoutUser(machine.env);
+    const isShown = !isSubagents && hasUser(machine.env);
     if (isShown) draft.conflict = conflictLine(sql, machine, session.id, conflicts);
   },
 };
@@ -44,7 +44,7 @@ function findNews(event: Recording, draft: Draft, conflicts: readonly NumberedCo
 /** Whether the event can bring the chat what its user wrote elsewhere. */
 function takesWords({ machine: { env }, incoming: { event, clientName } }: Recording): boolean {
   if (event === "UserPromptSubmit") return true;
-  return event === "Stop" && adapterOf(clientName)?.continuesAtStop === true && !env["SHIM_TASK"];
+  return event === "Stop" && adapterOf(clientName)?.continuesAtStop === true && !isOfWorker(env);
 }
 
 /** Skips a worker's run, and a chat that a hook already continued. */
@@ -61,7 +61,7 @@ function findOthersNews(
   if (compacted !== null && compacted.text !== null) return { context: compacted.text, line: null };
   if (isPrompt) return deliverAtPrompt(sql, machine, id, draft.accepted, conflicts);
   if (isToolEnd(event)) return toDelivery(deliverAtTool(sql, machine, id, conflicts));
-  if (input.stop_hook_active === true || env["SHIM_TASK"]) return null;
+  if (input.stop_hook_active === true || isOfWorker(env)) return null;
   return toDelivery(deliverAtStop(sql, now(), id, config.team.maxContinuationsPerHour));
 }
 

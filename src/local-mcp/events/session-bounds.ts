@@ -1,14 +1,9 @@
+import { hasUser } from "../../clients/adapter/attendance.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { brief } from "../../machine/recovery/brief/brief.ts";
 import { missingFrom } from "../../machine/recovery/brief/compaction.ts";
-import {
-  closedContext,
-  isScripted,
-  offeredLine,
-  resumedLine,
-  speakerOf,
-} from "../../machine/recovery/brief/user-lines.ts";
+import { closedContext, offeredLine, resumedLine, speakerOf } from "../../machine/recovery/brief/user-lines.ts";
 import { acceptedContext, compactionOf, lostBrief, recordGivenBack } from "../../machine/recovery/given-context.ts";
 import { recordDeaths } from "../../machine/recovery/incomplete/deaths.ts";
 import { hasContent } from "../../machine/recovery/incomplete/detect.ts";
@@ -29,12 +24,6 @@ import * as notices from "../../store/notices.ts";
 import type { Concern, Recording, StartedSession } from "./concern.ts";
 import { startSource } from "./sighting.ts";
 import { isDead } from "../../machine/sessions/life/presence.ts";
-
-const userlessEntryPoint = /^(sdk-|mcp$|claude-code-github-action$)/;
-
-export function isWithoutUser(env: NodeJS.ProcessEnv): boolean {
-  return userlessEntryPoint.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
-}
 
 /** The end of a session. That of a turn may be reported after it, and changes what it was. */
 export const end: Concern = {
@@ -61,7 +50,7 @@ export const start: Concern = {
     const details = {
       ...(git ? { git } : {}),
       ...(isLate ? ({ isUndelivered: true } as const) : {}),
-      ...(isWithoutUser(machine.env) ? ({ isScripts: true } as const) : {}),
+      ...(hasUser(machine.env) ? {} : ({ isScripts: true } as const)),
     };
     const [last] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
     const key = `start:${source}:${known.client ? processKey(known.client) : ""}:${last?.seq ?? 0}`;
@@ -79,7 +68,7 @@ const askedReason = "other";
 /** Any other reason names what the user has done. */
 function signOf({ machine, incoming: { input, clientName } }: Recording): Signs {
   const { reason = askedReason } = input;
-  const isScripts = isWithoutUser(machine.env);
+  const isScripts = !hasUser(machine.env);
   const seen = { at: machine.now(), reason, ...(isScripts ? { isScripts } : {}) };
   if (reason === askedReason) return { asked: seen };
   return reason === adapterOf(clientName)?.endReason ? { exit: seen } : { left: seen };
@@ -124,7 +113,7 @@ export function startSession(machine: Runtime, started: StartedSession): StartAn
     .filter((part) => part !== "");
   return {
     context: all.length > 0 ? all.join("\n\n") : null,
-    line: line === null || isScripted(runtime.env) ? null : withCommand(line),
+    line: line === null || !hasUser(runtime.env) ? null : withCommand(line),
   };
 }
 

@@ -1,3 +1,4 @@
+import { hasUser } from "../../clients/adapter/attendance.ts";
 import { callKinds } from "../../contract/turn-kinds.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
 import { adapterOf } from "../../clients/adapters.ts";
@@ -16,7 +17,6 @@ import { shortSessionId } from "../sessions/session-identity.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import { brief, type Occasion } from "./brief/brief.ts";
 import { missingFrom } from "./brief/compaction.ts";
-import { isScripted } from "./brief/user-lines.ts";
 import { restore } from "./incomplete/restoration.ts";
 
 export interface Acceptance {
@@ -54,9 +54,9 @@ export function acceptOffer(sql: Sql, runtime: EventMachine, chat: string, promp
   return {
     session,
     brief: isUnbriefed ? "resume" : null,
-    line: isScripted(runtime.env)
-      ? null
-      : acceptedLine(known && sessions.displayTitle(known), shortSessionId(sql, session)),
+    line: hasUser(runtime.env)
+      ? acceptedLine(known && sessions.displayTitle(known), shortSessionId(sql, session))
+      : null,
   };
 }
 

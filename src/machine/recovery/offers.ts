@@ -1,3 +1,4 @@
+import { hasUser, isOfWorker } from "../../clients/adapter/attendance.ts";
 import { existsSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { isTaskPrompt } from "../../contract/task-prompt.ts";
@@ -14,7 +15,7 @@ import { shortSessionId } from "../sessions/session-identity.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { catchUp } from "../sessions/transcripts/record-transcript.ts";
 import { brief, type Occasion, composeBrief, type Brief } from "./brief/brief.ts";
-import { offeredLine, isScripted } from "./brief/user-lines.ts";
+import { offeredLine } from "./brief/user-lines.ts";
 import { findElsewhere, type SeenElsewhere, type Reach } from "./elsewhere/candidates.ts";
 import { restoreElsewhere, takeOver } from "./elsewhere/restoration.ts";
 import { findIncomplete, type IncompleteSession, type SessionSearch } from "./incomplete/detect.ts";
@@ -61,9 +62,9 @@ export function renderBrief({ from, occasion }: StoredOffer, now: number): strin
  * for a worker's task. A script has no user to ask: it only learns of the session.
  */
 export function offerPolicy({ env, config, store }: Runtime, chatId: string): "offer" | "mention" | "nothing" {
-  if (env["SHIM_TASK"]) return "nothing";
+  if (isOfWorker(env)) return "nothing";
   if (store.read((sql) => recoveries.heldBy(sql, chatId).length > 0, false)) return "nothing";
-  return isScripted(env) && config.recovery !== "resume" ? "mention" : "offer";
+  return hasUser(env) || config.recovery === "resume" ? "offer" : "mention";
 }
 
 export interface Offer {

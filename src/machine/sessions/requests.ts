@@ -42,8 +42,8 @@ function holdMs(config: Pick<Config, "answers">, client: string): number {
 
 interface Asking {
   readonly client: string;
-  /** No person sees its terminal. */
-  readonly isWithoutUser: boolean;
+  /** Whether a person sees its terminal. */
+  readonly hasUser: boolean;
 }
 
 /**
@@ -54,11 +54,11 @@ interface Asking {
 export function toRequest(
   runtime: Pick<Runtime, "config" | "now" | "random" | "processes" | "store">,
   asked: readonly AskedPermission[],
-  { client, isWithoutUser }: Asking,
+  { client, hasUser }: Asking,
 ): PermissionRequest | null {
   const { config, now, random } = runtime;
   const [first] = asked;
-  if (isWithoutUser || first === undefined) return null;
+  if (!hasUser || first === undefined) return null;
   const { session, input } = first;
   const heldMs = holdMs(config, client);
   const tool = input.tool_name ?? "";

@@ -34,7 +34,10 @@ export class ClaudeRig extends ChatRig {
   async print(prompt: string, options: ChatOptions): Promise<ClientRun> {
     const model = await modelOf(options);
     const { env, ...rest } = this.#options(model, options);
-    return { model, process: startClaude({ ...rest, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-ts", ...env }, prompt }) };
+    return {
+      model,
+      process: startClaude({ ...rest, env: { CLAUDE_CODE_ENTRYPOINT: "an-application", ...env }, prompt }),
+    };
   }
 
   async printed(prompt: string, options: ChatOptions): Promise<ClientRun> {

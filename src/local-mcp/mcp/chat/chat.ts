@@ -1,3 +1,4 @@
+import { isOfWorker } from "../../../clients/adapter/attendance.ts";
 import { isAbsolute } from "node:path";
 import type { OpenedLink } from "../../../coordinator-client/client.ts";
 import { withEarlierDeath } from "../../../machine/recovery/incomplete/deaths.ts";
@@ -428,7 +429,7 @@ export function lateTeam(
   first: () => LateTeam | null = () => null,
 ): LateTeam | null {
   // The worker is the member in the run of a task.
-  if (!runtime.config.team.isEnabled || runtime.env["SHIM_TASK"]) return null;
+  if (!runtime.config.team.isEnabled || isOfWorker(runtime.env)) return null;
   let loading: Promise<Team> | null = null;
   let loaded: Team | null = null;
   const load = (): Promise<Team> =>

@@ -1,3 +1,4 @@
+import { hasUser } from "../../../clients/adapter/attendance.ts";
 import type { EventMachine } from "../../../runtime/runtime.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { adapterOf } from "../../../clients/adapters.ts";
@@ -9,11 +10,6 @@ import { shortSessionId } from "../../sessions/session-identity.ts";
 import { formatAgo, quotedTitle } from "../../../shared/format.ts";
 import { quotedMachine } from "./brief-text.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
-
-/** Detects `claude -p`: a script reads the answer, and there is no user to ask. */
-export function isScripted(env: NodeJS.ProcessEnv): boolean {
-  return env["CLAUDE_CODE_ENTRYPOINT"] === "sdk-cli";
-}
 
 const actionText: Record<RecoverySetting, string> = {
   ask: "asks whether to continue it",
@@ -40,7 +36,7 @@ export function offeredLine(
   offered: Offered & { readonly more: number },
   client: string,
 ): string | null {
-  if (isScripted(env)) return null;
+  if (!hasUser(env)) return null;
   const { session, more } = offered;
   const speaker = speakerOf(client);
   const title = quotedTitle(displayTitle(session));

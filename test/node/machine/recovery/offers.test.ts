@@ -258,18 +258,21 @@ it("a chat that has the brief of a session is told, with its next prompt, that t
   expect(second.prompt("and now?").hookSpecificOutput?.additionalContext ?? "").not.toContain("is open again");
 });
 
-it("a run without a user is given one line, and the offer waits for a chat with a user", () => {
-  const runtime = tempRuntime();
-  const first = aDeadClaude(runtime);
-  const script = tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: "sdk-cli" } });
-  const second = anotherClaude(script, first);
-  const line = `^SHIM: session ${first.session} of this project died \\d+ s ago\\. .*Otherwise ignore this\\.$`;
-  expect(second.start()).toMatch(new RegExp(line));
-  second.turn("write a commit message");
-  expect(claimOf(runtime, first.session)).toBeNull();
-  const third = anotherClaude(runtime, first, { pid: 3_000, session: "third-session" });
-  expect(third.start()).toContain("s ago: fix the parser");
-});
+it.each(["sdk-cli", "sdk-ts", "sdk-py", "mcp", "claude-code-github-action"])(
+  "a run without a user (%s) is given one line, and the offer waits for a chat with a user",
+  (entryPoint) => {
+    const runtime = tempRuntime();
+    const first = aDeadClaude(runtime);
+    const script = tempRuntime({ beside: runtime, env: { CLAUDE_CODE_ENTRYPOINT: entryPoint } });
+    const second = anotherClaude(script, first);
+    const line = `^SHIM: session ${first.session} of this project died \\d+ s ago\\. .*Otherwise ignore this\\.$`;
+    expect(second.start()).toMatch(new RegExp(line));
+    second.turn("write a commit message");
+    expect(claimOf(runtime, first.session)).toBeNull();
+    const third = anotherClaude(runtime, first, { pid: 3_000, session: "third-session" });
+    expect(third.start()).toContain("s ago: fix the parser");
+  },
+);
 
 it("a chat that does a task of a worker is offered no dead session, under no setting", () => {
   for (const recovery of ["brief", "resume"]) {
