@@ -59,7 +59,7 @@ function record(
     const found = readTranscript(identified);
     return within(identified, found, (all) => {
       if (given.event === "SessionEnd" && isForeign(identified)) return "nothing";
-      const incoming = withCallId(identified);
+      const incoming = given.input.tool_use_id === undefined ? withCallId(identified) : given;
       const { sighting, ...seen } = see(identified);
       const draft = runConcerns(all, { ...identified, ...found, incoming, ...seen, arms }, sighting);
       return { draft, sessionId: seen.session.id, isTranscriptBehind: found.isBehind };

@@ -26,7 +26,7 @@ const callKinds: Partial<Record<HookEvent, "start" | "end">> = {
 export function withCallId({ sql, incoming, known: { id } }: IdentifiedEvent): IncomingEvent {
   const { event, input } = incoming;
   const kind = callKinds[event];
-  if (kind === undefined || input.tool_use_id !== undefined || input.tool_name === undefined) return incoming;
+  if (kind === undefined || input.tool_name === undefined) return incoming;
   const call = digest(JSON.stringify([input.agent_id, input.tool_name, input.tool_input]));
   const callId = `call_${call}.${journal.countKeys(sql, id, `${kind}:call_${call}.`)}`;
   return { ...incoming, input: { ...input, tool_use_id: callId } };
