@@ -72,7 +72,7 @@ export class Chat {
   #hasFoundClient = false;
   /** The client's id of the session in which it has made the last call that names one. */
   #namedByClient: string | null = null;
-  /** Tool of the last call. */
+  /** Tool of the last call; empty: there was none. */
   #calledTool = "";
   /** Sessions to which nothing is offered any more. */
   readonly #offered = new Set<string>();
@@ -130,7 +130,7 @@ export class Chat {
 
   /** By the event before the call, of which none has said its end. */
   #findCalling(sql: Sql, open: readonly string[]): string | null {
-    if (open.length < 2) return null;
+    if (open.length < 2 || this.#calledTool === "") return null;
     const isCalling = (id: string): boolean =>
       life.read(sql, id)?.calls.some(({ name }) => name.endsWith(this.#calledTool)) === true;
     return open.find(isCalling) ?? null;
