@@ -1,7 +1,8 @@
 import type { WorkState } from "../../contract/work-state.ts";
 
-/** Returns whether the last turn ended with work left or a question to the user. */
-export function hasOpenWork({ todos, inProgress, openQuestions, words, prompts }: WorkState): boolean {
+/** Whether the last turn ended with work left, in the background too, or a question to the user. */
+export function hasOpenWork({ todos, inProgress, openQuestions, words, prompts, background }: WorkState): boolean {
+  if (background !== undefined && background.length > 0) return true;
   if (inProgress.length > 0 || openQuestions.length > 0) return true;
   if (todos.some(({ status }) => status !== "completed")) return true;
   const last = words.at(-1);

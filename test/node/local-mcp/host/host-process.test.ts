@@ -163,6 +163,17 @@ it("a chat whose client is gone is ended within a tick, though its front still h
   expect(saved.map((id) => storedSession(host.runtime, id).ending?.reason)).toEqual(["client_gone", "client_gone"]);
 });
 
+it("a front whose client was seen to be gone before it says that a signal ended it is heard", async () => {
+  const host = await aHost();
+  const [one] = await twoFronts(host);
+  const session = await one.save("one");
+  host.runtime.processes.kill(100);
+  vi.advanceTimersByTime(2_000);
+  end(one, "sigterm");
+  await one.closed;
+  expect(storedSession(host.runtime, session).ending?.signs).toMatchObject({ signal: { reason: "sigterm" } });
+});
+
 it("a host that hands over closes its connections and detaches no session: a chat that comes back to the next host keeps it", async () => {
   const host = await aHost();
   const [one, two] = await twoFronts(host);
