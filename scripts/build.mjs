@@ -59,6 +59,7 @@ const forPlugin = /^(mcp|hook|parts\/(?!commands))/;
 fill("plugin/dist", [
   ...Object.entries(bundled.files).filter(([name]) => forPlugin.test(name)),
   ...loaders.filter(([name]) => forPlugin.test(name)),
+  ["shim-hook", shimHookScript("launch.mjs")],
 ]);
 
 fill(join("dist", "web"), page.files);

@@ -1,14 +1,11 @@
 /** Writes the hooks and the slash commands of the plugin. Run it after a change of the events or commands: `node scripts/plugin-files.ts`. */
 import { writeFileSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { hookToolGroups, hookToolSince, isEventKnown, isHookToolEvent } from "../src/contract/hook-tool.ts";
-import { hookEvents } from "../src/contract/hooks.ts";
+import { eventSince, isHookToolEvent } from "../src/contract/hook-tool.ts";
+import { type HookEvent, hookEvents } from "../src/contract/hooks.ts";
 import { slashCommands, stepsOf, type SlashCommand } from "../src/contract/slash-commands.ts";
 import { clientMs } from "../src/contract/hook-limits.ts";
 import { withShimCommand } from "../src/platform/shim-command.ts";
-
-/** Claude Code's name of the plugin's server: `plugin:<plugin>:<server>`. */
-const server = "plugin:shim:shim";
 
 /** An update of the plugin deletes the folder from which an open chat starts its hooks. */
 const start = `import(require("node:url").pathToFileURL(process.argv[1])).catch(() => {
@@ -16,27 +13,33 @@ const start = `import(require("node:url").pathToFileURL(process.argv[1])).catch(
   if (process.argv[3] === "SessionStart") console.log(JSON.stringify({ systemMessage }));
 })`.replaceAll(/\n */g, " ");
 
-const command = (event: (typeof hookEvents)[number]): object => ({
-  type: "command",
+/** A start, a prompt and an end, of which the first reports to the user what is missing, and a prompt a server that is gone. */
+const nodeCommand = (event: HookEvent): object => ({
   command: "node",
   args: ["-e", start, "${CLAUDE_PLUGIN_ROOT}/launch.mjs", "hook", event],
-  timeout: clientMs(event) / 1_000,
 });
 
-/** One file for each client version that knows more: an older client drops a file in which it does not know an event or a type of hook. */
+/**
+ * The other events, several in each turn: the script, which is faster than Node. An entry of a plugin names no system, so the line means
+ * the same to PowerShell, which some Windows have without `sh`: there the transcript has these events. Whatever is missing, it ends with 0.
+ */
+const scriptCommand = (event: HookEvent): object => ({
+  command: `sh "\${CLAUDE_PLUGIN_ROOT}/dist/shim-hook" - ${event}; exit 0`,
+});
+
+function handlerOf(event: HookEvent): object {
+  const command = isHookToolEvent(event) ? scriptCommand(event) : nodeCommand(event);
+  return { type: "command", ...command, timeout: clientMs(event) / 1_000 };
+}
+
+/** One file for each client version that knows more: an older client drops a file in which it does not know an event. */
 export function pluginHooks(): Record<string, object> {
-  const tools = hookEvents.filter(isHookToolEvent);
-  const old = tools.filter((event) => isEventKnown(event, hookToolSince));
-  const files = {
-    "hooks.json": hookEvents
-      .filter((event) => !isHookToolEvent(event))
-      .map((event) => [event, [{ hooks: [command(event)] }]]),
-    "mcp.json": old.map((event) => [event, hookToolGroups(event, server)]),
-    "newer-events.json": tools
-      .filter((event) => !old.includes(event))
-      .map((event) => [event, hookToolGroups(event, server)]),
-  };
-  return Object.fromEntries(Object.entries(files).map(([name, hooks]) => [name, { hooks: Object.fromEntries(hooks) }]));
+  const ages = Map.groupBy(hookEvents, (event) => eventSince[event]);
+  const files = [...ages].map(([version, events]): [string, object] => [
+    version === undefined ? "hooks.json" : `since-${version}.json`,
+    { hooks: Object.fromEntries(events.map((event) => [event, [{ hooks: [handlerOf(event)] }]])) },
+  ]);
+  return Object.fromEntries(files.toSorted(([one], [other]) => one.localeCompare(other)));
 }
 
 if (import.meta.main) {

@@ -202,14 +202,20 @@ export function newestSource(root: string): number {
   return Math.max(...paths.map((path) => Math.floor(statSync(join(root, path)).mtimeMs)));
 }
 
-/** The script `shim-hook`, with its program and the variables that it sends. */
-export function shimHookScript(): string {
+/**
+ * The script `shim-hook`, with its program and the variables that it sends.
+ *
+ * @param launcher path of the launcher from the folder above the script's
+ */
+export function shimHookScript(launcher = "bin/shim.mjs"): string {
   const program = source("shim-hook.pl")
     .replaceAll(/^\s*#.*\n/gm, "")
     .replace("@variables@", () => valueVariables.join(" "))
     .replace("@prefix@", () => headerPrefix);
   if (program.includes("'")) throw new Error("shim-hook.pl is written between single quotes, so it cannot hold one");
-  return source("shim-hook.sh").replace("@perl@", () => program);
+  return source("shim-hook.sh")
+    .replace("@perl@", () => program)
+    .replaceAll("bin/shim.mjs", launcher);
 }
 
 function source(name: string): string {

@@ -69,10 +69,10 @@ export const hookToolFields = {
 export type HookToolEvent = keyof typeof hookToolFields;
 
 /** The first version of Claude Code with hooks of type `mcp_tool`. */
-export const hookToolSince = "2.1.118";
+const hookToolSince = "2.1.118";
 
 /** Events of later versions. A client drops all hooks of a file with an unknown event or type. */
-const eventSince: Partial<Record<HookEvent, string>> = {
+export const eventSince: Partial<Record<HookEvent, string>> = {
   PermissionRequest: "2.0.45",
   PreModelSwitch: "2.1.251",
 };
@@ -115,7 +115,7 @@ const wholeInputs = "mcp__|Agent$";
 export const blockingArgument = "blocks";
 
 /**
- * @param server SHIM's MCP server in the client (`shim`, or `plugin:shim:shim`)
+ * @param server name of SHIM's MCP server in the client
  * @param isBlocking whether a tool call waits until it could be checked
  */
 export function hookToolGroups(event: HookToolEvent, server: string, isBlocking = false) {

@@ -1,5 +1,5 @@
 import { clientFiles, formOf } from "../clients/details.ts";
-import { canBlock, hasHookTool } from "../contract/hook-tool.ts";
+import { canBlock } from "../contract/hook-tool.ts";
 import type { ClientState } from "../contract/machine/overview.ts";
 import { readConfig } from "../platform/config-file.ts";
 import type { Launch } from "../platform/shim-command.ts";
@@ -125,14 +125,13 @@ function checkPresence(inspection: Inspection): void {
 }
 
 /** Nothing is said of a client whose version is not known. */
-function deliveryText({ target, handlersOf, claudeVersion, plugins }: Inspection): string {
+function deliveryText({ target, handlersOf, claudeVersion }: Inspection): string {
   if (target.client !== "claude-code" || claudeVersion === null) return "";
   const handlers = handlersOf("PreToolUse");
-  const isTool = plugins.length > 0 ? hasHookTool(claudeVersion) : handlers.some(isHookToolHandler);
-  const other = plugins.length > 0 ? "are read from the transcript" : "start a process each";
+  const isTool = handlers.some(isHookToolHandler);
   const version = /(?<!\d)\d+\.\d+\.\d+/.exec(claudeVersion)?.[0] ?? "of unknown version";
   const blockText = isBlocking(handlers) ? "; a tool call that SHIM could not check is blocked" : "";
-  return `; tool events ${isTool ? "go through its MCP process" : other}${blockText} (Claude Code ${version})`;
+  return `; tool events ${isTool ? "go through its MCP process" : "start a process each"}${blockText} (Claude Code ${version})`;
 }
 
 function isBlocking(handlers: readonly JsonObject[]): boolean {

@@ -198,18 +198,24 @@ it("Claude Code works on where SHIM's folder goes in the middle of a turn; the n
 /** What the user would see of a hook that fails, as the screen has it without blanks. */
 const hookFailure = /hookfailed|hookerror|notconnected|stophookproblem/;
 
-it.each(["left out by --strict-mcp-config", "killed"])(
-  "with SHIM's server %s no hook fails, each event is recorded, and a turn can be taken back",
-  async (how) => {
+it.each([
+  ["init", "left out by --strict-mcp-config"],
+  ["init", "killed"],
+  ["the plugin", "left out by --strict-mcp-config"],
+])(
+  "of %s with SHIM's server %s no hook fails, each event is recorded, and a turn can be taken back",
+  async (way, how) => {
     const rig = new ClaudeRig();
-    const mcpServers = initialise(rig, claudeBinary());
+    const hasPlugin = way === "the plugin";
+    const mcpServers = hasPlugin ? {} : initialise(rig, claudeBinary());
+    const args = ["--permission-mode", "acceptEdits", ...(hasPlugin ? ["--strict-mcp-config"] : [])];
     const file = join(rig.project, "made.txt");
     const steps = [bash("echo one"), call("Write", { file_path: file, content: "made" }), { text: "Alldone." }];
     const chat = await rig.terminal({
       steps,
-      hasPlugin: false,
+      hasPlugin,
       mcpServers: how === "killed" ? mcpServers : {},
-      args: ["--permission-mode", "acceptEdits"],
+      args,
     });
     if (how === "killed") {
       const [front] = await untilFound(() => {

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { HookClient } from "#src/contract/clients.ts";
 import { clientFiles } from "#src/clients/details.ts";
@@ -173,15 +173,41 @@ it("OpenCode's plugin file is imported without SHIM, and shows once that nothing
   expect(shown).toEqual([missingText(join(gone.dist, "opencode-plugin.mjs"), gone.launch)]);
 });
 
-it("the plugin's hook without its launcher ends well, and says so at the start of a session", () => {
-  for (const event of ["SessionStart", "UserPromptSubmit"]) {
-    const [group] = (pluginHooks()["hooks.json"] as Hooks).hooks[event] ?? [];
-    const args = group?.hooks[0]?.args.map((arg) => arg.replace("${CLAUDE_PLUGIN_ROOT}", '/nonexistent/pl"ugin'));
-    const { status, stdout } = spawnSync(process.execPath, args ?? [], { input: "{}", encoding: "utf8" });
-    expect([status, stdout.includes('/nonexistent/pl\\"ugin/launch.mjs')]).toEqual([0, event === "SessionStart"]);
+it("no hook of the plugin fails where the plugin is gone, and the user learns it at the start of a session", () => {
+  for (const { hooks } of Object.values(pluginHooks()) as Hooks[])
+    for (const [event, [group]] of Object.entries(hooks)) {
+      const { command = "", args } = group?.hooks[0] ?? {};
+      const [line = "", ...words] = [command, ...(args ?? [])].map((word) =>
+        word.replace("${CLAUDE_PLUGIN_ROOT}", "/nonexistent/plug in"),
+      );
+      for (const shell of args ? [false] : shells.filter((path) => !path.endsWith("busybox"))) {
+        const { status, stdout } = spawnSync(line, words, { input: "{}", encoding: "utf8", shell });
+        const isSaid = stdout.includes("/nonexistent/plug in/launch.mjs");
+        expect([event, status, isSaid], String(shell)).toEqual([event, 0, event === "SessionStart"]);
+      }
+    }
+});
+
+it("the plugin's script starts the plugin's own program where no host runs, and has its answer", () => {
+  const { dist, folder } = new EntryRig();
+  write(folder, { "launch.mjs": readFileSync("plugin/launch.mjs", "utf8") });
+  for (const perl of ["/usr/bin/perl", "/nonexistent/perl"]) {
+    write(dist, { "shim-hook": shimHookScript("launch.mjs").replaceAll("/usr/bin/perl", perl) });
+    const env = { PATH: `${dirname(process.execPath)}:/bin`, HOME: folder, SHIM_HOME: folder, CLAUDECODE: "1" };
+    const { hooks } = pluginHooks()["hooks.json"] as Hooks;
+    const line = hooks["PreToolUse"]?.[0]?.hooks[0]?.command ?? "";
+    const options = {
+      env: { ...env, CLAUDE_PLUGIN_ROOT: folder },
+      input: '{"session_id":"a"}',
+      encoding: "utf8",
+    } as const;
+    const { status, stdout } = spawnSync(line, { ...options, shell: "/bin/sh" });
+    expect([status, stdout.trim()]).toEqual([0, denial]);
   }
 });
 
 interface Hooks {
-  readonly hooks: Readonly<Record<string, readonly { readonly hooks: readonly { readonly args: string[] }[] }[]>>;
+  readonly hooks: Readonly<
+    Record<string, readonly { readonly hooks: readonly { readonly command: string; readonly args?: string[] }[] }[]>
+  >;
 }

@@ -31,7 +31,7 @@ it("the plugin's hook files are those of the table of events, one for each age o
   const written = pluginHooks();
   for (const [name, content] of Object.entries(written)) expect(json(`plugin/hooks/${name}`)).toEqual(content);
   const { hooks } = json("plugin/.claude-plugin/plugin.json") as { hooks: string[] };
-  expect(["./hooks/hooks.json", ...hooks]).toEqual(Object.keys(written).map((name) => `./hooks/${name}`));
+  expect(["./hooks/hooks.json", ...hooks].toSorted()).toEqual(Object.keys(written).map((name) => `./hooks/${name}`));
   const events = Object.values(written).flatMap((file) => Object.keys((file as { hooks: object }).hooks));
   expect(events.toSorted()).toEqual([...hookEvents].toSorted());
 });
