@@ -72,7 +72,7 @@ async function run(cli: Cli, options: InitOptions): Promise<CommandResult> {
   if (request.action === "install" && cli.io.isInteractive && !options.dryRun) return converse(cli, installation, plan);
   if (!hasChanges(setup) && untrusted === null) return ok(unchanged(installation, setup, request, preview));
   if (options.dryRun) return ok(unchangedAnswer(setup, [...preview, "Dry run: nothing was changed."]));
-  if (options.json !== true) cli.io.stdout(cli.format(textOf(preview)));
+  if (options.json !== true) cli.io.stdout(cli.wrap(cli.format(textOf(preview))));
   return request.action === "install" ? connect(cli, installation, plan) : remove(cli, installation, plan);
 }
 
@@ -91,7 +91,7 @@ interface InitPlan {
 async function converse(cli: Cli, installation: Installation, plan: InitPlan): Promise<CommandResult> {
   const { setup, request, untrusted, options, short, preview } = plan;
   const say = (lines: Lines): void => {
-    if (options.json !== true) cli.io.stdout(cli.format(textOf(lines)));
+    if (options.json !== true) cli.io.stdout(cli.wrap(cli.format(textOf(lines))));
   };
   const targets = setup.plans.map(({ target }) => target);
   say([...foundLines(foundClients(installation, targets), storeText(cli, short)), ""]);

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
+import { write } from "#harness/machine/git-project.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { textWidth, wrapLine } from "#src/cli/screen-text.ts";
 import { table } from "#src/cli/table.ts";
@@ -104,6 +105,12 @@ it("sentences, errors and the help are broken between words at the edge of the t
     const wide = `${out}${err}`.split("\n").filter((line) => textWidth(line) > 60 && wrapLine(line, 60).length > 1);
     expect([command, wide]).toEqual([command, []]);
   }
+  // What is shown before a question as well.
+  write(home.folder, { ".claude/settings.json": "{} // mine\n" });
+  const terminal = { ...windowOf(60), isInteractive: true, ask: () => Promise.resolve("n") };
+  const { out: preview } = await home.shimWith(terminal, "init");
+  expect(preview).toContain("will not be connected");
+  expect(preview.split("\n").filter((line) => textWidth(line) > 60 && wrapLine(line, 60).length > 1)).toEqual([]);
   expect(wrapLine("say `shim a b` now", 10, "")).toEqual(["say", "`shim a b`", "now"]);
   const piped = await home.shim("report");
   expect(piped.out).not.toMatch(/\n {2,}\S+$/);
