@@ -112,7 +112,7 @@ export function spoolUnanswered({ home, env, launch }: HostHome, unanswered: Una
   const clientPid = findClientPid(systemProcesses, name, env, parent);
   const given = { event, input, client: named, env, clientPid, id: eventIdOf(event, stated) };
   const { client, events, loss } = spoolGiven({ processes: systemProcesses, env, paths, now: Date.now, log }, given);
-  const reason = problem ?? loss;
+  const reason = loss ?? problem;
   const isShown = reason !== null && events.some((one) => problemEvents.has(one.event));
   if (!isShown) return "";
   return JSON.stringify(client.answer(event, { systemMessage: problemText({ env, launch }, reason, loss === null) }));

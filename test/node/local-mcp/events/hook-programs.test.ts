@@ -439,14 +439,18 @@ it("a program that hangs does not stay behind", async () => {
 it("a script whose shell the client has ended gives the event to the program and ends", async () => {
   const rig = new ShimHookRig({ isTimed: true });
   const isAsked = new Promise<void>((resolve) => void rig.host(() => resolve()));
-  const script = join(rig.folder, "shim-hook");
+  const [script, waited] = [join(rig.folder, "shim-hook"), join(rig.folder, "waited")];
+  // What it prints is read by nobody any more.
+  const program = `require("node:fs").writeFileSync(${JSON.stringify(waited)}, process.env.SHIM_HOOK_WAITED);\n`;
+  write(rig.folder, { "hook.cjs": program });
   const child = spawn("/bin/sh", ["-c", '(. "$0"); exit 0', script, process.execPath, ...codexStop], {
     env: { PATH: "/usr/bin:/bin", HOME: rig.folder, SHIM_HOME: rig.home },
   });
   child.stdin.end(hostile);
   await isAsked;
   child.kill("SIGTERM");
-  expect((await outputOf(child, null)).out).toContain("SHIM_HOOK_WAITED");
+  await outputOf(child, null);
+  await vi.waitUntil(() => existsSync(waited) && readFileSync(waited, "utf8") === "1", patience);
 });
 
 it.runIf(process.platform === "linux")(

@@ -249,7 +249,9 @@ it("without a host an event waits in the spool, and a prompt says why, also wher
   expect([tell("Stop", null, "none" as HookClient), names()]).toEqual(["", 3]);
   rmSync(paths.spool, { recursive: true });
   writeFileSync(paths.spool, "a file where the folder should be");
-  expect(tell("UserPromptSubmit", null)).toMatch(/^SHIM cannot save: .*EEXIST.* Events are lost until it can\.$/);
+  // What the hook itself has seen is the reason, also where a host that does not start has not said why.
+  for (const problem of [null, "no host starts"])
+    expect(tell("UserPromptSubmit", problem)).toMatch(/^SHIM cannot save: .*EEXIST.* Events are lost until it can\.$/);
   const cut = { client: claudeCode, env: {}, clientPid: 7, id: "e1", event: "Stop", input: "no json" };
   const runtime = tempRuntime({ paths });
   spoolGiven(runtime, cut);
