@@ -6,7 +6,6 @@ const notices = [
   "local-command-caveat",
   "local-command-stdout",
   "local-command-stderr",
-  "bash-input",
   "bash-stdout",
   "bash-stderr",
   "task-notification",
@@ -17,7 +16,6 @@ const notices = [
   "ci-monitor-event",
   "user-prompt-submit-hook",
   // Codex
-  "user_shell_command",
   "turn_aborted",
   "subagent_notification",
 ];
@@ -64,11 +62,39 @@ const beginnings = [
 
 /** The user's words in a message of the user; empty: all of it is the client's. */
 export function userWords(text: string): string {
+  const command = ranIn(text.trim());
+  if (command !== null) return ranText(command);
   let rest = requestIn(text.trim());
   for (let name = elementOf(rest); name !== undefined; name = elementOf(rest)) rest = withoutElement(rest, name);
   rest = withoutContextsAtEnd(rest).replace(noteOfPlan, "");
   rest = skillCommand(rest) ?? promptCommand(rest) ?? rest;
   return beginnings.some((beginning) => rest.startsWith(beginning)) ? "" : rest;
+}
+
+/** How clients tell the model of a command that the user ran in them (`!`). */
+const ran = [
+  // Claude Code
+  /^<bash-input>([^]*?)<\/bash-input>/,
+  // Codex
+  /^<user_shell_command>\s*<command>\s*([^]*?)\s*<\/command>/,
+  // Gemini CLI
+  /^I ran the following shell command:\n```sh\n([^]*?)\n```/,
+];
+
+function ranIn(text: string): string | null {
+  return ran.map((form) => form.exec(text)?.[1]).find((command) => command !== undefined) ?? null;
+}
+
+const ranMark = " [run by the user]";
+
+/** A command that the user ran in the client, as words of the user. */
+export function ranText(command: string): string {
+  return `! ${command}${ranMark}`;
+}
+
+/** Whether the words are such a command: they ask the model for nothing. */
+export function isRan(words: string): boolean {
+  return words.startsWith("! ") && words.endsWith(ranMark);
 }
 
 function elementOf(text: string): string | undefined {

@@ -8,7 +8,7 @@ import {
   textAt,
   type JsonObject,
 } from "../../shared/json-fields.ts";
-import { userWords, withAttachments } from "../adapter/harness-text.ts";
+import { ranText, userWords, withAttachments } from "../adapter/harness-text.ts";
 import { uuid } from "../adapter/session-files.ts";
 import {
   addCall,
@@ -87,10 +87,10 @@ function readFunctionCall(draft: TranscriptDraft, payload: JsonObject, origin: L
 }
 
 /** A command is a list of words, the last of which is a shell's script. */
-function shellCall(command: unknown): Call {
+function shellCall(command: unknown): Call & { readonly input: { readonly command: string } } {
   const words = Array.isArray(command) ? command.filter((word) => typeof word === "string") : [];
   const isScript = words.length === 3 && /^-\w*c$/.test(words[1] ?? "");
-  const line = typeof command === "string" ? command : isScript ? words[2] : words.join(" ");
+  const line = typeof command === "string" ? command : isScript ? (words[2] ?? "") : words.join(" ");
   return { name: "Bash", input: { command: line } };
 }
 
@@ -358,7 +358,14 @@ const items: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
       says(draft, plan, origin);
     },
   ],
-  ["CommandExecution", endItem],
+  [
+    "CommandExecution",
+    (draft, item, origin) => {
+      if (item["source"] !== "user_shell") return endItem(draft, item, origin);
+      const { command } = shellCall(item["command"]).input;
+      asks(draft, ranText(command), [], origin);
+    },
+  ],
   ["McpToolCall", endItem],
   ["FileChange", endItem],
   // `compacted` has more, and a live read may begin between the two.

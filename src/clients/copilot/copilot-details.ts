@@ -6,7 +6,7 @@ import { wordAt } from "../../redaction/bounded-text.ts";
 import { listAt, objectAt, textAt, numberAt, type JsonObject, asObject } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { type HookLaunch, jsonExtensions } from "../adapter/client-form.ts";
-import { userWords } from "../adapter/harness-text.ts";
+import { ranText, userWords } from "../adapter/harness-text.ts";
 import { refusal, uuid, type SessionFiles, type StoreHabits } from "../adapter/session-files.ts";
 import { failedText, shellCompletion } from "../adapter/tools.ts";
 import type { ReadContents } from "../conversation/conversation.ts";
@@ -52,6 +52,10 @@ const copilotEvents: LineFormats = {
     // A skill, a schedule and a notification name themselves as its source.
     const source = textAt(data, "source") ?? "user";
     if (source === "user") addText(draft, "user", userWords(textAt(data, "content") ?? ""), origin);
+  },
+  "tool.user_requested": (draft, data, origin) => {
+    const command = textAt(objectAt(data, "arguments"), "command");
+    if (command !== null) addText(draft, "user", ranText(command), origin);
   },
   "assistant.message": (draft, data, origin) => {
     const text = textAt(data, "content") ?? "";

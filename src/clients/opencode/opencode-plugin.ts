@@ -3,6 +3,7 @@
  * and gives the answers to the model. Bundled as one file without dependencies.
  */
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { ranText } from "../adapter/harness-text.ts";
 import { HookProgram, type SendEvent } from "../adapter/hook-program.ts";
 
 /** OpenCode's input of a plugin, as far as it is used. */
@@ -62,7 +63,12 @@ interface Session {
   isStarted: boolean;
   /** Answer of the model that no event has carried yet. */
   text: string | null;
+  /** Command that the user runs; empty: it comes next; null: none runs. */
+  ran: string | null;
 }
+
+/** In the user's name, before the call of a command that the user runs. */
+const ranMessage = "The following tool was executed by the user";
 
 export function openCodeHooks(input: PluginInput, sendEvent: SendEvent): OpenCodeHooks {
   const chats = new OpenCodeChats(input, sendEvent);
@@ -174,7 +180,14 @@ class OpenCodeChats {
     // Only the model's parts have times.
     const isWhole = objectAt(part, "time")?.["end"] !== undefined;
     if (part?.["type"] === "text" && isWhole) (await this.#find(id)).text = textAt(part, "text");
-    if (part?.["type"] === "tool") await this.#toolFailed(id, part, objectAt(part, "state"));
+    if (part?.["synthetic"] === true && part["text"] === ranMessage) (await this.#find(id)).ran = "";
+    if (part?.["type"] === "tool") await this.#tool(id, part, objectAt(part, "state"));
+  }
+
+  async #tool(id: string, part: JsonObject, state: JsonObject | null): Promise<void> {
+    const session = await this.#find(id);
+    if (session.ran === null) return this.#toolFailed(id, part, state);
+    session.ran = textAt(objectAt(state, "input"), "command") ?? session.ran;
   }
 
   /** OpenCode ends no call that fails with a hook. */
@@ -190,7 +203,10 @@ class OpenCodeChats {
 
   async #idle(id: string): Promise<void> {
     const session = await this.#find(id);
-    if (session.parent === null) await this.#send("Stop", id, takeText(session));
+    const { ran } = session;
+    session.ran = null;
+    const own = ran ? { prompt: ranText(ran) } : takeText(session);
+    if (session.parent === null) await this.#send("Stop", id, own);
   }
 
   async #error(id: string, error: JsonObject | null): Promise<void> {
@@ -280,7 +296,14 @@ function permissionOf(properties: JsonObject): JsonObject {
 }
 
 function toSession(info: JsonObject | null, isNew: boolean): Session {
-  return { parent: textAt(info, "parentID"), version: textAt(info, "version"), isNew, isStarted: false, text: null };
+  return {
+    parent: textAt(info, "parentID"),
+    version: textAt(info, "version"),
+    isNew,
+    isStarted: false,
+    text: null,
+    ran: null,
+  };
 }
 
 function takeText(session: Session): JsonObject {

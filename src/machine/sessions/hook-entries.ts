@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { userWords } from "../../clients/adapter/harness-text.ts";
+import { isRan, userWords } from "../../clients/adapter/harness-text.ts";
 import { deedOf, shellCommandOf, filePathOf, subagentTool } from "../../clients/adapter/tools.ts";
 import type { TranscriptNote } from "../../clients/transcript/transcript-draft.ts";
 import type { AsksFor } from "../../contract/chat-state.ts";
@@ -208,7 +208,8 @@ const readers: Record<HookEvent, Reader> = {
     const stamp = input.compact_summary ? digest(summary) : eventStamp(input, turn);
     return [keyed(`compacted:${stamp}`, { kind: "compacted", summary })];
   },
-  Stop: (input, turn) => [keyed(`turn:${eventStamp(input, turn)}`, { kind: "turn_end" })],
+  // A client may report with it what its user ran.
+  Stop: (input, turn) => (isRan(input.prompt ?? "") ? prompt(input, turn) : [turnEnd(input, turn)]),
   StopFailure: (input, turn) => {
     const text = [input.error ?? "unknown error", input.last_assistant_message].filter(Boolean).join(": ");
     return [keyed(`failure:${eventStamp(input, turn)}`, failure(text, input.limit ?? null))];
@@ -275,7 +276,12 @@ function prompt(input: HookInput, turn: () => string): KeyedEntry[] {
   const text = withoutOwnTexts(userWords(input.prompt ?? ""));
   if (!text) return [];
   const kept = redactAndKeepEnds(text, stored.prompt);
-  return [keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: kept })];
+  const said = keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: kept });
+  return isRan(text) ? [said, turnEnd(input, turn)] : [said];
+}
+
+function turnEnd(input: HookInput, turn: () => string): KeyedEntry {
+  return keyed(`turn:${eventStamp(input, turn)}`, { kind: "turn_end" });
 }
 
 /** Entries of what a client notes in its transcript, and has no event for. */

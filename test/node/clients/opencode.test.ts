@@ -82,6 +82,23 @@ async function aPrompted(isRepeated = false): Promise<Chat> {
   return chat;
 }
 
+it("a command that the user runs in OpenCode is a deed of the user, and no call of the chat", async () => {
+  const chat = await aPrompted();
+  await chat.happens("session.idle");
+  await chat.part({ type: "text", text: "The following tool was executed by the user", synthetic: true });
+  const state = { input: { command: "cat missing" }, time: { start: 1 } };
+  await chat.part({ type: "tool", tool: "bash", callID: "01M8", state: { ...state, status: "running" } });
+  await chat.part({ type: "tool", tool: "bash", callID: "01M8", state: { ...state, status: "error", error: "no" } });
+  await chat.happens("session.idle");
+  await chat.happens("session.idle");
+  expect(chat.entries().slice(2)).toMatchObject([
+    { kind: "turn_end" },
+    { kind: "prompt", text: "! cat missing [run by the user]" },
+    { kind: "turn_end" },
+    { kind: "turn_end" },
+  ]);
+});
+
 it.each([false, true])("OpenCode's events are recorded, also where each comes a second time: %s", async (isTwice) => {
   const chat = await aPrompted(isTwice);
   await chat.happens("message.part.updated");

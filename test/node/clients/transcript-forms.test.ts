@@ -108,7 +108,6 @@ it("OpenCode: parts of messages, without its own; a failed command, an answered 
 const noise = [
   "<local-command-stdout>Goodbye!</local-command-stdout>",
   "<local-command-caveat>Caveat: none of this</local-command-caveat>",
-  "<bash-input>ls</bash-input>",
   "<bash-stdout>a</bash-stdout><bash-stderr></bash-stderr>",
   "<task-notification>\n<status>done</status>\n</task-notification>\nRead the output file to retrieve the result: /tmp/a",
   '<agent-message from="review">fine</agent-message>',
