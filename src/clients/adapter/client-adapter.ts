@@ -37,7 +37,7 @@ export interface ClientAdapter {
   readonly isTranscriptUnread?: true;
   /** One process works in several sessions at once; each has a server of SHIM, or all have one. */
   readonly threads?: "server-each" | "one-server";
-  /** Compactions of the client; absent: they keep no prompt and show no summary. */
+  /** Compactions of the client; absent: no event tells of their end, and they keep no prompt. */
   readonly compaction?: {
     /** The user's prompts stay beside the summary. */
     readonly keepsPrompts: boolean;

@@ -13,6 +13,7 @@ import type { ReadContents } from "../conversation/conversation.ts";
 import type { Branch } from "../transcript/branches.ts";
 import {
   addCall,
+  addCompaction,
   addCounts,
   addEnd,
   addFailure,
@@ -89,10 +90,21 @@ const stateOf = rowState(() => ({
 const contextMark = "<session_context>";
 
 const readGeminiLine: LineFormat = (draft, line, { at, uuid }) => {
+  readCompression(draft, listAt(objectAt(line, "$set"), "messages").map(asObject));
   const rewoundTo = textAt(line, "$rewindTo", 100);
   if (rewoundTo !== null) return readRewind(draft, rewoundTo, uuid);
   formatOf(geminiMessages, textAt(line, "type"))?.(draft, line, { at, uuid: textAt(line, "id", 100) ?? uuid });
 };
+
+/** The answer to the summary, in the model's name, in a compressed conversation. */
+const afterSummary = "Got it. Thanks for the additional context!";
+
+/** The messages that replace all others; a later batch has those of an earlier compression, too. */
+function readCompression(draft: TranscriptDraft, messages: readonly (JsonObject | null)[]): void {
+  const at = messages.findIndex((message) => message?.["type"] === "gemini" && textOf(message) === afterSummary);
+  const time = asTime(Date.parse(textAt(messages[at] ?? null, "timestamp", 40) ?? ""));
+  if (at > 0) addCompaction(draft, { summary: textOf(messages[at - 1] ?? null), trigger: "unknown", at: time });
+}
 
 /** The user goes back to before a message. */
 function readRewind(draft: TranscriptDraft, to: string, uuid: string): void {

@@ -64,7 +64,7 @@ export const gemini = defineClient({
   },
   lacks: [
     "A tool call has no id: the same call made twice at once is paired in the order of its events.",
-    "No event says that a conversation was compressed, or which version runs.",
+    "No event says which version runs, and the transcript alone that a conversation was compressed.",
     "The transcript loses the call that runs when the client is killed; the journal has it.",
     "The signs < and > of a brief reach the model escaped.",
   ],

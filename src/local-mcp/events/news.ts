@@ -19,14 +19,16 @@ export const news: Concern = {
   on: ["UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "Stop"],
   isForLate: false,
   inTransaction(event, draft) {
-    const { sql, machine, incoming, known, session } = event;
-    if (!draft.isNew || known.has.conflicts + known.has.news === 0) return;
+    const { sql, machine, incoming, known, session, part } = event;
+    // The event itself may bring the first word of a compaction.
+    const waiting = known.has.news + (part?.compactions.length ?? 0);
+    if (!draft.isNew || known.has.conflicts + waiting === 0) return;
     const conflicts = known.has.conflicts > 0 ? conflictsOf(sql, machine, session.id) : [];
     const isSubagents = incoming.input.agent_id !== undefined;
     // A start's brief fills what the client takes of a hook; one after a compaction has none.
     const isBriefed = draft.start !== null && draft.start.source !== "compact";
     const isGiven = !isBriefed && !(isSubagents && incoming.event !== "UserPromptSubmit");
-    if (isGiven && known.has.news + conflicts.length > 0) draft.news = findNews(event, draft, conflicts);
+    if (isGiven && waiting + conflicts.length > 0) draft.news = findNews(event, draft, conflicts);
     const isShown = !isSubagents && hasUser(machine.env);
     if (isShown) draft.conflict = conflictLine(sql, machine, session.id, conflicts);
   },

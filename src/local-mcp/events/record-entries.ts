@@ -9,12 +9,12 @@ import { stampOf } from "../../snapshots/file-state.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { stored } from "../../contract/limits.ts";
 import { recordAssistant, recordPrompt } from "../../machine/sessions/transcripts/record-transcript.ts";
-import { noteCompaction } from "../../machine/recovery/given-context.ts";
 import { isCall, asShownBy } from "../../machine/sessions/effects.ts";
 import { digest, pathOf } from "../../machine/sessions/entries.ts";
 import * as life from "../../machine/sessions/life/row.ts";
 import { describeInput, entriesOf } from "../../machine/sessions/hook-entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
+import * as news from "../../machine/sessions/news.ts";
 import * as prompts from "../../machine/sessions/prompts.ts";
 import type { SessionChange } from "../../machine/sessions/sessions.ts";
 import { editedPath, type EditVerdict } from "../../machine/team/file-guard.ts";
@@ -58,7 +58,8 @@ function recordEntries(recording: Recording, draft: Draft): void {
         : journal.append(sql, id, now, key, noted, end);
     if (!isFirst) continue;
     if (!isLate) noteImage(recording, entry);
-    if (entry.kind === "compacted" && entry.summary !== "") noteCompaction(sql, now, id, key);
+    // A client that shows no summary has none of these: the start that follows gives it back.
+    if (entry.kind === "compacted" && entry.summary !== "") news.add(sql, now, id, key, { kind: "compaction" });
     draft.isNew = true;
     draft.changes.push(sessionChange(entry));
   }

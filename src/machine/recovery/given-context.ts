@@ -107,15 +107,6 @@ export function compactionOf(client: string): NonNullable<ClientAdapter["compact
 }
 
 /**
- * A client that shows no summary has none of these: the start that follows gives it back.
- *
- * @param key of the journal's entry of the summary
- */
-export function noteCompaction(sql: Sql, now: number, session: string, key: string): void {
-  news.add(sql, now, session, key, { kind: "compaction" });
-}
-
-/**
  * @param isPrompted the newest prompt is just being sent, and was never dropped
  * @returns what the summary lacks; null: no compaction is waiting
  */

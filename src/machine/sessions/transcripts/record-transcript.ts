@@ -1,9 +1,11 @@
 import { refusedText } from "../../../clients/adapter/harness-text.ts";
+import { adapterOf } from "../../../clients/adapters.ts";
 import { isBySubagent } from "../../../clients/adapter/tools.ts";
 import { transcriptFormat } from "../../../clients/details.ts";
 import { readAppended, type ReadLimits, type TranscriptPart } from "../../../clients/transcript.ts";
 import type {
   Damage,
+  TranscriptCompaction,
   TranscriptContent,
   TranscriptText,
   TranscriptTurnEnd,
@@ -20,6 +22,7 @@ import { isEndUnseen } from "../life/questions.ts";
 import * as clients from "../clients.ts";
 import * as life from "../life/row.ts";
 import * as journal from "../journal.ts";
+import * as news from "../news.ts";
 import * as prompts from "../prompts.ts";
 import { isSessionPaused, pauseReadLimits, markTranscript } from "../session-settings.ts";
 import * as sessions from "../sessions.ts";
@@ -122,6 +125,7 @@ export function recordTranscript(
   if (part.before && part.base) prompts.takeBackMissing(sql, session.id, part.before.texts, part.base.at);
   for (const prompt of part.withdrawn) prompts.takeBack(sql, session.id, now, prompt);
   recordPlans(sql, session.id, part);
+  for (const compaction of part.compactions) recordCompaction(sql, session, now, compaction);
   if (part.name !== null) sessions.rename(sql, session.id, part.name);
   for (const note of part.notes) recordAll(sql, session.id, note.at ?? now, noteEntries(note));
   countResponses(sql, session, part, now, options.prices);
@@ -224,6 +228,15 @@ function recordDecisions(sql: Sql, sessionId: string, { decisions }: TranscriptP
       sessions.update(sql, sessionId, { toolCalls: 1, toolErrors: 1 });
     }
   }
+}
+
+/** Its chat has what it dropped with the next event that can carry that. */
+function recordCompaction(sql: Sql, session: Session, now: number, { at, summary }: TranscriptCompaction): void {
+  const isReported = adapterOf(session.client)?.compaction !== undefined;
+  if (isReported || at === null || at < session.startedAt) return;
+  const key = `compacted:${at}`;
+  for (const { entry } of entriesOf("PostCompact", { session_id: session.id, compact_summary: summary ?? "" }))
+    if (journal.append(sql, session.id, at, key, entry)) news.add(sql, now, session.id, key, { kind: "compaction" });
 }
 
 /** Enough to find the words before a prompt among those after it. */

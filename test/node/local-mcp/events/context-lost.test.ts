@@ -1,8 +1,12 @@
+import { appendFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
 import { aChat, aDeadClaude, anotherClaude, storedSession, type Claude } from "#harness/machine/claude.ts";
+import { RecordedClient } from "#harness/clients/recorded-client.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const rule = "RULE: integers only, never floats";
@@ -29,6 +33,54 @@ it("a brief that was offered stands in the context again after each compaction",
     expect(textOf(claude.prompt("and then"))).not.toContain(rule);
   }
 });
+
+const summary = "## Goal: a calculator";
+
+/** What a compaction leaves in the transcripts of 0.61.0 and 1.0.102, cut: no event tells of its end. */
+const compactionsOf: Readonly<Record<string, (timestamp: string, id: string) => object>> = {
+  gemini: (timestamp, id) => ({
+    $set: {
+      messages: [
+        { id: "d04923d3", timestamp, type: "user", content: [{ text: "<session_context>\nThis is the Gemini CLI." }] },
+        { id: `s${id}`, timestamp, type: "user", content: [{ text: summary }] },
+        { id: `g${id}`, timestamp, type: "gemini", content: [{ text: "Got it. Thanks for the additional context!" }] },
+        { id: `p${id}`, timestamp, type: "user", content: [{ text: "and the tests" }] },
+      ],
+    },
+  }),
+  copilot: (timestamp, id) => ({
+    type: "session.compaction_complete",
+    data: { success: true, preCompactionMessagesLength: 6, summaryContent: summary },
+    id,
+    timestamp,
+  }),
+};
+
+it.each(Object.entries(compactionsOf))(
+  "%s, whose transcript alone tells of a compaction: the brief stands in the context again after each",
+  (client, row) => {
+    const runtime = tempRuntime();
+    const dead = aDeadClaude(runtime, rule);
+    const chat = new RecordedClient(runtime, client);
+    const path = join(temporaryFolder(), "rows.jsonl");
+    writeFileSync(path, "");
+    const own = { session_id: "00000000-0000-4000-8000-000000000001", cwd: dead.cwd, transcript_path: path };
+    const tell = (event: string, fields: object): string =>
+      textOf(chat.report(event, { ...own, ...fields }, { COPILOT_CLI: "1" }));
+    const prompt = (text: string): string => {
+      runtime.wait(20_000);
+      return tell(client === "gemini" ? "BeforeAgent" : "UserPromptSubmit", { prompt: text });
+    };
+    const source = client === "gemini" ? "startup" : "new";
+    expect(tell("SessionStart", { source }) + prompt("what is here")).toContain(rule);
+    for (const id of ["1", "2"]) {
+      runtime.wait(20_000);
+      appendFileSync(path, `${JSON.stringify(row(new Date(runtime.now()).toISOString(), id))}\n`);
+      expect(prompt(`now go on with ${id}`)).toContain(rule);
+      expect(prompt(`and then ${id}`)).not.toContain(rule);
+    }
+  },
+);
 
 it("so do the prompts of a session that the chat has taken and not worked on yet", () => {
   const { claude } = aSuccessor();
