@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir, availableParallelism } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { aligned, partsOf as partsBeside } from "../scripts/page-table.ts";
 import { isBench, type BenchName } from "./benches.ts";
 import { figures, type Reading } from "./figure-table.ts";
 import { CannotMeasureError, share } from "./measure.ts";
@@ -16,16 +17,9 @@ export interface Row extends Reading {
 /** By the id of the figure. */
 export type Rows = Readonly<Record<string, Row>>;
 
-const begin = "<!-- figures: written by `npm run bench -- figures` -->";
-const end = "<!-- /figures -->";
-
 /** @throws {Error} for a page without the markers */
-function partsOf(page: string): readonly [before: string, between: string, after: string] {
-  const [before, rest] = page.split(`${begin}\n`);
-  const [between, after] = rest?.split(end) ?? [];
-  if (before === undefined || between === undefined || after === undefined)
-    throw new Error("docs/benchmarks.md has not the two markers of its table.");
-  return [before, between, after];
+function partsOf(page: string): ReturnType<typeof partsBeside> {
+  return partsBeside(page, "figures", "npm run bench -- figures");
 }
 
 /** What was measured, as the page has it. */
@@ -59,18 +53,10 @@ export function table(rows: Rows): string {
   return aligned([head, ...lines]);
 }
 
-/** As the formatter of this repository aligns it. */
-function aligned(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, at) => Math.max(3, ...rows.map((cells) => cells[at]?.length ?? 0)));
-  const lines = rows.map((cells) => `| ${cells.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(" | ")} |`);
-  const rule = `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`;
-  return [lines[0], rule, ...lines.slice(1)].join("\n");
-}
-
 /** The page with these rows, and with those that it has of the other figures. */
 export function withRows(page: string, measured: Rows, machine: string): string {
   const [before, , after] = partsOf(page);
-  return `${before}${begin}\n\n${machine}\n\n${table({ ...rowsOn(page), ...measured })}\n\n${end}${after}`;
+  return `${before}\n${machine}\n\n${table({ ...rowsOn(page), ...measured })}\n\n${after}`;
 }
 
 /** Where and with what the newest figures were measured. */

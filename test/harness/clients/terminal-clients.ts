@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { cleanEnv, skipFirstRunDialogs } from "#harness/claude/claude-code.ts";
 import type { ScriptedModel, ToolCall } from "#harness/claude/scripted-model.ts";
 import { CLAUDE_VERSION, claudeBinary } from "../../../scripts/install-claude.ts";
@@ -16,6 +17,8 @@ export interface TerminalClient {
   readonly version: string;
   /** Program with the arguments of every start. */
   readonly command: () => readonly string[];
+  /** How a terminal starts it; without it by that. */
+  readonly start?: () => readonly string[];
   readonly env: (place: Place) => Record<string, string>;
   /** Texts of files below the home, as they are before `shim init`. */
   readonly files: (place: Place) => Readonly<Record<string, string>>;
@@ -27,6 +30,8 @@ export interface TerminalClient {
   readonly servers: string;
   /** On the screen when a prompt can be typed. */
   readonly ready: string;
+  /** Typed to leave the client. */
+  readonly exit: string;
   /** On the screen when the client asks for leave to run a command. */
   readonly asks: string | RegExp;
   /** `echo` and `tail` run without leave: a `sleep` that is not in the background is refused by some clients. */
@@ -36,7 +41,7 @@ export interface TerminalClient {
   readonly write: (path: string, content: string) => ToolCall;
 }
 
-type Own = Pick<TerminalClient, "servers" | "ready" | "asks" | "write"> &
+type Own = Pick<TerminalClient, "servers" | "ready" | "exit" | "asks" | "write"> &
   Partial<Pick<TerminalClient, "files" | "asking" | "folder">> & { readonly flags?: readonly string[] };
 
 function inTerminal(client: RealClient, { flags = [], ...own }: Own): TerminalClient {
@@ -82,6 +87,7 @@ export const claudeTerminal: TerminalClient = {
   },
   servers: ".claude.json",
   ready: "manual mode on",
+  exit: "/exit",
   asks: "Do you want to proceed?",
   shell: claudeShell,
   asking: claudeShell,
@@ -106,6 +112,7 @@ export const codexTerminal = inTerminal(codex, {
   folder: "/tmp",
   servers: ".codex/config.toml",
   ready: "Ask Codex to do anything",
+  exit: "/quit",
   asks: "Would you like to run",
   // The model says which command needs leave.
   asking: (command) => ({
@@ -125,6 +132,7 @@ export const openCodeTerminal = inTerminal(opencode, {
   files: () => asJson({ ...opencode.files, [openCodeConfig]: openCodeSettings }),
   servers: openCodeConfig,
   ready: "Ask anything",
+  exit: "/exit",
   asks: "Permission required",
   write: (path, content) => opencode.write(path, content),
 });
@@ -136,6 +144,7 @@ export const qwenTerminal = inTerminal(qwen, {
   flags: ["--approval-mode", "default", "--allowed-tools", qwenTools.join(",")],
   servers: ".qwen/settings.json",
   ready: "Type your message",
+  exit: "/quit",
   asks: "Allow execution of",
   write: (path, content) => qwen.write(path, content),
 });
@@ -157,6 +166,7 @@ export const geminiTerminal = inTerminal(gemini, {
   files: () => ({ ...asJson(gemini.files), ".gemini/policies/tests.toml": geminiPolicy }),
   servers: ".gemini/settings.json",
   ready: "Type your message",
+  exit: "/quit",
   asks: "Allow execution of",
   write: (path, content) => gemini.write(path, content),
 });
@@ -166,6 +176,7 @@ const copilotTerminal = inTerminal(copilot, {
   files: ({ project }) => asJson({ ".copilot/config.json": { trustedFolders: [project] } }),
   servers: ".copilot/mcp-config.json",
   ready: "/ commands",
+  exit: "/exit",
   asks: "Do you want to run this command?",
   write: (path, content) => copilot.write(path, content),
 });
@@ -178,3 +189,26 @@ export const terminalClients = [
   geminiTerminal,
   copilotTerminal,
 ];
+
+/** Programs that users have on their PATH, which start the client as a child; Codex's becomes the client. */
+const launchers: Readonly<Record<string, string>> = {
+  qwen: "@qwen-code/qwen-code/cli-entry.js",
+  gemini: "@google/gemini-cli/bundle/gemini.js",
+  copilot: "@github/copilot/npm-loader.js",
+};
+
+/** Started by its launcher below a shell, so that the terminal is still there when either is gone. */
+export function throughLauncher(client: TerminalClient): TerminalClient {
+  return {
+    ...client,
+    start: () => {
+      const words = client.command();
+      const at = words.findLastIndex((word) => word.includes("node_modules"));
+      const modules = words[at]?.split("node_modules")[0] ?? "";
+      const launcher = join(modules, "node_modules", launchers[client.name] ?? "");
+      return ["/bin/sh", "-c", '"$@"; exec cat', "sh", process.execPath, launcher, ...words.slice(at + 1)];
+    },
+    env: (place) =>
+      Object.fromEntries(Object.entries(client.env(place)).filter(([name]) => !name.endsWith("_NO_RELAUNCH"))),
+  };
+}

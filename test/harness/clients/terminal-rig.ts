@@ -38,7 +38,8 @@ export class TerminalRig extends ChatRig {
   /** A new terminal with the client in it. Resolves when a prompt can be typed. @param args besides those of every start */
   async window(...args: readonly string[]): Promise<Terminal> {
     this.#windows += 1;
-    const words = [...this.client.command(), ...args];
+    const { start = this.client.command } = this.client;
+    const words = [...start(), ...args];
     const place = { socket: join(this.root, `terminal-${this.#windows}`), cwd: this.project, env: this.#env() };
     const terminal = await Terminal.open({ ...place, words });
     onTestFinished(() => terminal.close());

@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import { parse } from "yaml";
 import { definitionOf, metrics, type MetricName } from "#src/contract/metrics.ts";
 import { dashboards } from "../../../scripts/dashboards.ts";
+import { endsPage, withEnds } from "../../../scripts/reference/ends.ts";
 import { serverJson, type PackageFacts } from "../../../scripts/server-json.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
@@ -17,6 +18,11 @@ it("server.json is current, and a registry takes its name, its version and the l
   expect(String(stored["description"]).length).toBeLessThanOrEqual(100);
   const withRepository = serverJson({ ...facts, repository: { type: "git", url: "git+https://example.com/shim.git" } });
   expect(withRepository["repository"]).toEqual({ url: "https://example.com/shim", source: "github" });
+});
+
+it("the guide to clients has the ends that the tests try in each terminal", () => {
+  const page = readFileSync(join(root, "docs", endsPage), "utf8");
+  expect(withEnds(page), "npm run docs").toBe(page);
 });
 
 type Query = Readonly<Record<"expr" | "refId", string>>;

@@ -1,0 +1,154 @@
+import { expect, it } from "vitest";
+import { untilFound } from "#harness/claude/claude-code.ts";
+import { fail } from "#harness/clients/chat-rig.ts";
+import { ends, outcomesOf, ways, type Outcome, type Way } from "#harness/clients/ends.ts";
+import { terminalClients, throughLauncher } from "#harness/clients/terminal-clients.ts";
+import { TerminalRig } from "#harness/clients/terminal-rig.ts";
+import type { Terminal } from "#harness/clients/terminal.ts";
+import { childrenOf } from "#harness/machine/process-tree.ts";
+
+const prompt = "Build the site, please";
+
+/** The chat in its terminal at the moment in which it is ended. */
+interface Moment {
+  readonly rig: TerminalRig;
+  readonly terminal: Terminal;
+}
+
+async function between({ rig, terminal }: Moment): Promise<void> {
+  await rig.ask(terminal, prompt, [{ text: "The site is there." }]);
+  await terminal.shows("The site is there.");
+  await rig.turns((await rig.begun()).id, 1);
+}
+
+async function inTurn({ rig, terminal }: Moment): Promise<void> {
+  await rig.ask(terminal, prompt, [{ tools: [rig.client.shell("tail -f one.ts")] }]);
+  await untilFound(() => isRunning(rig), "the command");
+  await rig.last((await rig.begun()).id, "tool_start");
+}
+
+function isRunning(rig: TerminalRig): boolean {
+  return rig.processes().some(({ command }) => command.join(" ") === "tail -f one.ts");
+}
+
+function isGone({ rig, terminal }: Moment): boolean {
+  return rig.processes().every(({ pid }) => pid !== terminal.pid);
+}
+
+async function atQuestion({ rig, terminal }: Moment): Promise<void> {
+  await rig.ask(terminal, prompt, [{ tools: [rig.client.asking("touch deployed.txt")] }]);
+  await terminal.shows(rig.client.asks);
+  const isAsked = (): boolean => rig.chats()[0]?.state === "waits";
+  await untilFound(isAsked, "the question");
+}
+
+/** Leaves the client by a key, and by the same once more where it asks for that. */
+async function left(moment: Moment, key: string): Promise<void> {
+  const { rig, terminal } = moment;
+  const asksAgain = async (): Promise<boolean> => /\bagain\b/i.test(await terminal.screen());
+  await terminal.press(key);
+  await untilFound(async () => isGone(moment) || (await asksAgain()), `what ${key} does in ${rig.client.name}`);
+  if (!isGone(moment)) await terminal.press(key);
+}
+
+/** In most clients the first Ctrl-C only stops the turn. */
+async function leftInTurn(moment: Moment): Promise<void> {
+  const { rig, terminal } = moment;
+  await terminal.press("C-c");
+  await untilFound(() => !isRunning(rig), `the end of the command in ${rig.client.name}`);
+  if (!isGone(moment)) await left(moment, "C-c");
+}
+
+async function signalled({ rig }: Moment, pid: number, signal: NodeJS.Signals): Promise<void> {
+  process.kill(pid, signal);
+  await rig.gone(pid);
+}
+
+const byWay: Readonly<Record<Way, (moment: Moment) => Promise<void>>> = {
+  async exit(moment) {
+    await between(moment);
+    await moment.terminal.send(moment.rig.client.exit);
+  },
+  async ctrlC(moment) {
+    await between(moment);
+    await left(moment, "C-c");
+  },
+  async ctrlD(moment) {
+    await between(moment);
+    await left(moment, "C-d");
+  },
+  async ctrlCInTurn(moment) {
+    await inTurn(moment);
+    await leftInTurn(moment);
+  },
+  async closed(moment) {
+    await between(moment);
+    await moment.terminal.close();
+  },
+  async closedInTurn(moment) {
+    await inTurn(moment);
+    await moment.terminal.close();
+  },
+  async closedAtQuestion(moment) {
+    await atQuestion(moment);
+    await moment.terminal.close();
+  },
+  async term(moment) {
+    await between(moment);
+    process.kill(moment.terminal.pid, "SIGTERM");
+  },
+  async termInTurn(moment) {
+    await inTurn(moment);
+    process.kill(moment.terminal.pid, "SIGTERM");
+  },
+  async kill(moment) {
+    await between(moment);
+    process.kill(moment.terminal.pid, "SIGKILL");
+  },
+  async killInTurn(moment) {
+    await inTurn(moment);
+    process.kill(moment.terminal.pid, "SIGKILL");
+  },
+  async killLauncher(moment) {
+    await inTurn(moment);
+    const [launcher] = childrenOf(moment.terminal.pid);
+    await signalled(moment, launcher?.pid ?? fail("there is no launcher"), "SIGKILL");
+  },
+  async killChild(moment) {
+    await inTurn(moment);
+    const { owner } = await moment.rig.begun();
+    await signalled(moment, owner?.pid ?? fail("the chat has no process"), "SIGKILL");
+  },
+  async killServer(moment) {
+    await inTurn(moment);
+    const server = moment.rig.processes().find(({ command }) => command.includes("app-server"));
+    await signalled(moment, server?.pid ?? fail("there is no server"), "SIGKILL");
+  },
+};
+
+const launched: ReadonlySet<Way> = new Set(["killLauncher", "killChild"]);
+/** The terminal stays. */
+const isOpen: ReadonlySet<Way> = new Set([...launched, "killServer"]);
+
+function outcomeOf(rig: TerminalRig): Outcome {
+  const [{ state, detail } = { state: "none", detail: null }] = rig.chats();
+  if (state === "died") return "died";
+  if (state !== "ended") return "lives";
+  return detail === "closed with nothing open" ? "closed" : "ended";
+}
+
+const cells = terminalClients.flatMap((client) => {
+  const column = ends[client.name] ?? fail(`the ends of ${client.name} are not declared`);
+  return (Object.keys(ways) as Way[]).flatMap((way) => {
+    const outcomes = outcomesOf(column, way);
+    return outcomes === null ? [] : [[client.name, ways[way], outcomes.join(" or "), client, way] as const];
+  });
+});
+
+it.each(cells)("%s, %s: %s @night", async (_client, _way, outcome, client, way) => {
+  const rig = await TerminalRig.open(launched.has(way) ? throughLauncher(client) : client);
+  const terminal = await rig.window();
+  await byWay[way]({ rig, terminal });
+  if (!isOpen.has(way)) await rig.gone(terminal.pid);
+  expect(outcome.split(" or ")).toContain(outcomeOf(rig));
+});
