@@ -7,6 +7,7 @@ const number = z.optional(z.catch(z.optional(z.number()), undefined));
 const flag = z.optional(z.catch(z.optional(z.boolean()), undefined));
 const limit = z.optional(z.catch(z.optional(z.object({ resetsAtMs: z.nullable(z.number()) })), undefined));
 const effort = z.optional(z.catch(z.optional(z.object({ level: text })), undefined));
+const texts = z.optional(z.catch(z.optional(z.array(z.string())), undefined));
 // oxlint-enable promise/valid-params
 
 export const HookInput = z.looseObject({
@@ -23,6 +24,8 @@ export const HookInput = z.looseObject({
   model: text,
   context_tokens: number,
   prompt: text,
+  /** Prompts that the user took back, by their ids. */
+  taken_back: texts,
   tool_name: text,
   tool_use_id: text,
   tool_input: z.optional(z.unknown()),

@@ -16,6 +16,7 @@ const notices = [
   "ci-monitor-event",
   "user-prompt-submit-hook",
   // Codex
+  "user_shell_command",
   "turn_aborted",
   "subagent_notification",
 ];
@@ -62,8 +63,8 @@ const beginnings = [
 
 /** The user's words in a message of the user; empty: all of it is the client's. */
 export function userWords(text: string): string {
-  const command = ranIn(text.trim());
-  if (command !== null) return ranText(command);
+  const [, typed, command = typed] = ran.exec(text.trim()) ?? [];
+  if (command !== undefined) return ranText(command);
   let rest = requestIn(text.trim());
   for (let name = elementOf(rest); name !== undefined; name = elementOf(rest)) rest = withoutElement(rest, name);
   rest = withoutContextsAtEnd(rest).replace(noteOfPlan, "");
@@ -71,19 +72,8 @@ export function userWords(text: string): string {
   return beginnings.some((beginning) => rest.startsWith(beginning)) ? "" : rest;
 }
 
-/** How clients tell the model of a command that the user ran in them (`!`). */
-const ran = [
-  // Claude Code
-  /^<bash-input>([^]*?)<\/bash-input>/,
-  // Codex
-  /^<user_shell_command>\s*<command>\s*([^]*?)\s*<\/command>/,
-  // Gemini CLI
-  /^I ran the following shell command:\n```sh\n([^]*?)\n```/,
-];
-
-function ranIn(text: string): string | null {
-  return ran.map((form) => form.exec(text)?.[1]).find((command) => command !== undefined) ?? null;
-}
+/** A command that the user ran (`!`), as Claude Code and Gemini CLI tell the model of it. */
+const ran = /^(?:<bash-input>([^]*?)<\/bash-input>|I ran the following shell command:\n```sh\n([^]*?)\n```)/;
 
 const ranMark = " [run by the user]";
 

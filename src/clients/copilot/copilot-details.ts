@@ -53,6 +53,11 @@ const copilotEvents: LineFormats = {
     const source = textAt(data, "source") ?? "user";
     if (source === "user") addText(draft, "user", userWords(textAt(data, "content") ?? ""), origin);
   },
+  // The client has cut its file back to before a prompt.
+  "session.info": (draft, data, { at, uuid }) => {
+    if (data["infoType"] !== "rewind" || at === null) return;
+    draft.base = { files: "events.jsonl", bytes: Number(uuid.slice(1)), at };
+  },
   "tool.user_requested": (draft, data, origin) => {
     const command = textAt(objectAt(data, "arguments"), "command");
     if (command !== null) addText(draft, "user", ranText(command), origin);
@@ -123,8 +128,8 @@ const readCopilotLine: LineFormat = (draft, line, { at, uuid }) => {
   // Events of a subagent name it.
   if (!data || textAt(line, "agentId") !== null) return;
   const type = textAt(line, "type") ?? "";
-  // The id of the event is that of the answer which it counts.
-  const id = type === "session.usage_record" ? (textAt(line, "id", 100) ?? uuid) : uuid;
+  // A rewind moves the rows that it keeps; its own row says where the kept ones end.
+  const id = type === "session.info" ? uuid : (textAt(line, "id", 100) ?? uuid);
   formatOf(copilotEvents, type)?.(draft, data, { at, uuid: id });
 };
 

@@ -57,8 +57,9 @@ const geminiMessages: LineFormats = {
     const isCopy = stateOf(draft).isCancelled && textOf(line).startsWith(contextMark);
     const words = isCopy ? "" : userWords(textOf(line));
     stateOf(draft).isCancelled = false;
-    if (words.trim() !== "") draft.branch = { parent: draft.branch, isWithdrawn: false };
-    stateOf(draft).branches.set(origin.uuid, draft.branch);
+    const isPrompt = words.trim() !== "";
+    if (isPrompt) draft.branch = { parent: draft.branch, isWithdrawn: false };
+    stateOf(draft).branches.set(origin.uuid, isPrompt || draft.branch === null ? draft.branch : "in a turn");
     addText(draft, "user", words, origin);
   },
   gemini: (draft, line, origin) => {
@@ -80,8 +81,8 @@ const geminiMessages: LineFormats = {
 };
 
 const stateOf = rowState(() => ({
-  /** Branch of each message of the user, by its id. */
-  branches: new Map<string, Branch | null>(),
+  /** Branch of each message of the user, by its id; results of calls are such messages. */
+  branches: new Map<string, Branch | "in a turn" | null>(),
   /** Whether the newest message says so: a copy of the prompt follows it, under another id. */
   isCancelled: false,
 }));
@@ -109,6 +110,7 @@ function readCompression(draft: TranscriptDraft, messages: readonly (JsonObject 
 /** The user goes back to before a message. */
 function readRewind(draft: TranscriptDraft, to: string, uuid: string): void {
   const branch = stateOf(draft).branches.get(to);
+  if (branch === "in a turn") return;
   if (!branch) return void draft.unplaced.push(uuid);
   branch.isWithdrawn = true;
   draft.branch = branch.parent;

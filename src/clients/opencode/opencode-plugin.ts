@@ -36,7 +36,7 @@ export interface OpenCodeHooks {
   "chat.message"(input: JsonObject, output: MessageOutput): Promise<void>;
   "tool.execute.before"(input: JsonObject, output: { readonly args: unknown }): Promise<void>;
   "tool.execute.after"(input: JsonObject, output: ToolOutput): Promise<void>;
-  "experimental.session.compacting"(input: JsonObject, output: { readonly context: string[] }): Promise<void>;
+  "experimental.session.compacting"(input: JsonObject): Promise<void>;
 }
 
 /** @param hook the program with its arguments */
@@ -65,6 +65,8 @@ interface Session {
   text: string | null;
   /** Command that the user runs; empty: it comes next; null: none runs. */
   ran: string | null;
+  /** Ids of messages that the user took back, since the last prompt. */
+  takenBack: string[];
 }
 
 /** In the user's name, before the call of a command that the user runs. */
@@ -77,7 +79,7 @@ export function openCodeHooks(input: PluginInput, sendEvent: SendEvent): OpenCod
     "chat.message": (given, output) => chats.prompt(textAt(given, "sessionID"), output),
     "tool.execute.before": (given, { args }) => chats.toolStart(textAt(given, "sessionID"), given, args),
     "tool.execute.after": (given, output) => chats.toolEnd(textAt(given, "sessionID"), given, output),
-    "experimental.session.compacting": (given, { context }) => chats.compacting(textAt(given, "sessionID"), context),
+    "experimental.session.compacting": (given) => chats.compacting(textAt(given, "sessionID")),
   };
 }
 
@@ -98,7 +100,9 @@ class OpenCodeChats {
     ["session.idle", (id) => this.#idle(id)],
     ["session.error", (id, properties) => this.#error(id, objectAt(properties, "error"))],
     ["session.status", (id, properties) => this.#status(id, objectAt(properties, "status"))],
-    ["session.compacted", (id) => this.#send("PostCompact", id, {})],
+    ["session.compacted", (id) => this.#compacted(id)],
+    // After an undo, with the next prompt.
+    ["message.removed", async (id, { messageID }) => (await this.#find(id)).takenBack.push(String(messageID))],
     ["permission.asked", (id, properties) => this.#asked(id, properties)],
     ["permission.replied", (_id, properties) => this.#replied(properties)],
   ]);
@@ -125,7 +129,12 @@ class OpenCodeChats {
     const prompt = /^"([^]*)"\s*$/.exec(given)?.[1] ?? given;
     const answers = [
       await this.#start(id, session, model),
-      await this.#send("UserPromptSubmit", id, { prompt, prompt_id: message["id"], model }),
+      await this.#send("UserPromptSubmit", id, {
+        prompt,
+        prompt_id: message["id"],
+        taken_back: session.takenBack.splice(0),
+        model,
+      }),
     ];
     const [first] = texts;
     if (!first) return;
@@ -164,11 +173,14 @@ class OpenCodeChats {
     if (context !== null && typeof output.output === "string") output.output += `\n\n${context}`;
   }
 
-  async compacting(id: string | null, context: string[]): Promise<void> {
-    if (id === null) return;
-    await this.#send("PreCompact", id, { trigger: "auto" });
-    const text = contextOf(await this.#send("SessionStart", id, { source: "compact" }));
-    if (text !== null) context.push(text);
+  async compacting(id: string | null): Promise<void> {
+    if (id !== null) await this.#send("PreCompact", id, { trigger: "auto" });
+  }
+
+  /** The summary is an answer of the model. */
+  async #compacted(id: string): Promise<void> {
+    const { last_assistant_message: summary } = takeText(await this.#find(id));
+    await this.#send("PostCompact", id, { compact_summary: summary });
   }
 
   #created(id: string, info: JsonObject | null): Promise<unknown> {
@@ -303,6 +315,7 @@ function toSession(info: JsonObject | null, isNew: boolean): Session {
     isStarted: false,
     text: null,
     ran: null,
+    takenBack: [],
   };
 }
 

@@ -27,6 +27,7 @@ export const opencode = claudeCompatible({
   title: "OpenCode",
   threads: "one-server",
   endsSilently: true,
+  compaction: { keepsPrompts: false, showsSummary: true },
   permissionDialog: "beside-hook",
   isTranscriptUnread: true,
   commands: {

@@ -11,6 +11,8 @@ import {
   setPausedFolder,
   transcriptMark,
 } from "../../machine/sessions/session-settings.ts";
+import { idOf } from "../../machine/sessions/entries.ts";
+import * as prompts from "../../machine/sessions/prompts.ts";
 import { partChange } from "../../machine/sessions/signals/observe.ts";
 import { recordSubagents } from "../../machine/sessions/transcripts/record-subagents.ts";
 import {
@@ -77,6 +79,8 @@ export const transcript: Concern = {
   inTransaction(event, draft) {
     const { sql, incoming, session, part, turnEnd } = event;
     if (incoming.input.prompt !== undefined) adoptBriefed(sql, incoming.input.prompt, session.id);
+    for (const id of incoming.input.taken_back ?? [])
+      prompts.takeBackNamed(sql, session.id, event.machine.now(), idOf(id));
     if (part) draft.missed += recordPart(event, part);
     if (betweenTurns.has(incoming.event)) draft.missed += recordMissed(event);
     if (turnEnd) recordTurnEnd(sql, session.id, event.machine.now(), turnEnd);

@@ -73,6 +73,13 @@ export function takeBack(sql: Sql, session: string, now: number, { uuid, text, a
   if (said !== undefined) tookBack(sql, session, now, key, said);
 }
 
+/** The same of the prompt to which its client's event gave an id. */
+export function takeBackNamed(sql: Sql, session: string, now: number, id: string): void {
+  const prompts = journal.promptsBetween(sql, session, 0, now);
+  const said = prompts.find(({ key }) => key.startsWith(`prompt:${id}:`))?.at;
+  if (said !== undefined) tookBack(sql, session, now, `taken_back:${id}`, said);
+}
+
 /**
  * Stores that the user took back the prompts that the texts lack with which the session continued.
  *

@@ -82,6 +82,26 @@ async function aPrompted(isRepeated = false): Promise<Chat> {
   return chat;
 }
 
+it("what the user took back in OpenCode with /undo is taken back with the next prompt, before which it may be redone", async () => {
+  const runtime = tempRuntime();
+  const chat = chatOf(runtime);
+  const takenBack = () => chat.entries().filter(({ kind }) => kind === "taken_back");
+  await chat.happens("session.created");
+  for (const id of ["msg_a", "msg_b", "msg_c"]) {
+    runtime.wait(10_000);
+    await prompt(chat, session, { id });
+    await chat.happens("session.idle");
+  }
+  const said = runtime.now();
+  for (const messageID of ["msg_c", "msg_c_answer"]) await chat.happens("message.removed", { messageID });
+  expect(takenBack()).toEqual([]);
+  for (const id of ["msg_d", "msg_e"]) {
+    runtime.wait(10_000);
+    await prompt(chat, session, { id });
+    expect(takenBack()).toEqual([{ kind: "taken_back", said, until: said + 10_000 }]);
+  }
+});
+
 it("a command that the user runs in OpenCode is a deed of the user, and no call of the chat", async () => {
   const chat = await aPrompted();
   await chat.happens("session.idle");
@@ -133,19 +153,19 @@ it("a subagent's calls are the chat's; what it is asked is no request, and it ge
   expect(chat.entries().at(-1)).toMatchObject({ name: "Bash (subagent)" });
 });
 
-it("a compaction is asked to keep the prompts", async () => {
+it("what the summary of a compaction lacks comes with the next prompt, and the summary is none of the chat's words", async () => {
   const chat = await aPrompted();
-  const { o } = call<{ context: string[] }>("experimental.session.compacting");
-  await chat.hooks["experimental.session.compacting"]({ sessionID: session }, o);
+  await chat.happens("session.idle");
+  await chat.hooks["experimental.session.compacting"]({ sessionID: session });
+  await chat.says("## Goal: build");
   await chat.happens("session.compacted");
-  expect(o.context).toEqual([expect.stringContaining("do the scripted work")]);
-  expect(chat.entries().slice(2)).toMatchObject([
+  await chat.happens("session.idle");
+  expect(chat.entries().slice(3)).toMatchObject([
     { kind: "compacting", trigger: "auto" },
-    { kind: "start", source: "compact" },
-    { kind: "given_back" },
-    // OpenCode's event brings no summary.
-    { kind: "compacted", summary: "" },
+    { kind: "compacted", summary: "## Goal: build" },
   ]);
+  const given = (await prompt(chat, session, { id: "msg_b" })) as { readonly text: string }[];
+  expect(given.at(-1)?.text).toMatch(/^SHIM: this conversation was compacted\.[^]*do the scripted work/);
 });
 
 it("a command that ends with a code other than 0 has failed; an API error ends the turn, an interruption by the user does not; a question waits", async () => {

@@ -232,8 +232,7 @@ function recordDecisions(sql: Sql, sessionId: string, { decisions }: TranscriptP
 
 /** Its chat has what it dropped with the next event that can carry that. */
 function recordCompaction(sql: Sql, session: Session, now: number, { at, summary }: TranscriptCompaction): void {
-  const isReported = adapterOf(session.client)?.compaction !== undefined;
-  if (isReported || at === null || at < session.startedAt) return;
+  if (adapterOf(session.client)?.compaction !== undefined || at === null || at < session.startedAt) return;
   const key = `compacted:${at}`;
   for (const { entry } of entriesOf("PostCompact", { session_id: session.id, compact_summary: summary ?? "" }))
     if (journal.append(sql, session.id, at, key, entry)) news.add(sql, now, session.id, key, { kind: "compaction" });

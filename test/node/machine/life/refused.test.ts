@@ -200,3 +200,13 @@ it("Copilot CLI: a shell that typing ahead moves behind is told as at work in th
   expect(told()).not.toContain("in the background");
   expect(chat.entries(session).at(-1)).toMatchObject({ kind: "background_end" });
 });
+
+it("Copilot CLI: a chat that is killed while a shell is at work behind its turn was not closed with nothing open", () => {
+  const { runtime, chat, report } = aChatThatAsks("copilot");
+  const moved = "<command with shellId: 0 moved to background by the user.>";
+  const result = { result_type: "success", text_result_for_llm: moved };
+  report("PostToolUse", { tool_name: "Bash", tool_input: command, tool_result: result });
+  report("Stop", { stop_reason: "end_turn" });
+  briefAfter(runtime, chat);
+  expect(shown(runtime)).toBe("died (closed)");
+});
