@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { zstdCompressSync } from "node:zlib";
 import Database from "better-sqlite3";
-import { redactJson } from "../src/redaction/redact.ts";
+import { redactJson } from "../src/redaction/redact-json.ts";
 import { sample, scaled, timed, type Sample, generator, lines } from "./measure.ts";
 import { emptyServer, connect } from "./mcp-server.ts";
 

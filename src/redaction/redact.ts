@@ -1,17 +1,32 @@
-import type { InputOf, OperationName } from "../contract/operations.ts";
+import { textAt, type JsonObject } from "../shared/json-fields.ts";
+import { setNewest } from "../shared/set-newest.ts";
+import { besideMark, cutMark, wholeLength, withoutMark } from "../shared/shorten.ts";
 import { assignments } from "./assignments.ts";
 import { replace, type Finding, type RedactResult, type Rule } from "./findings.ts";
-import { keyNameAt, tellingWordFrom, type Strength } from "./key-names.ts";
 import { privateKeys } from "./private-keys.ts";
 import { knownTokens } from "./token-formats.ts";
 import { userPasswords } from "./user-passwords.ts";
-import { isSecretValue } from "./values.ts";
 
 /** Two passes are usual where something was found; more only in a hostile text. */
 const maxPasses = 6;
 
-/** Replaces private text and secrets with markers. Linear and idempotent. */
+const maxClean = { texts: 256, chars: 512 };
+/** Short texts without a secret: ids, folders and names come with each event. */
+const clean = new Map<string, RedactResult>();
+
+/**
+ * Replaces private text and secrets with markers. Linear and idempotent. A short text that is
+ * known to hold no secret is not searched again.
+ */
 export function redact(text: string): RedactResult {
+  const known = text.length > maxClean.chars ? undefined : clean.get(text);
+  if (known !== undefined) return known;
+  const result = search(text);
+  if (result.count === 0 && text.length <= maxClean.chars) setNewest(clean, text, result, maxClean.texts);
+  return result;
+}
+
+function search(text: string): RedactResult {
   let { text: current, count } = stripPrivate(text);
   for (let pass = 0; pass < maxPasses; pass++) {
     const findings = findBy(rules, current);
@@ -68,83 +83,99 @@ export function findBy(rules: readonly Rule[], text: string): Finding[] {
 
 const rules = [...privateKeys, ...knownTokens, ...userPasswords, assignments];
 
-export interface RedactedJson {
-  readonly value: unknown;
-  readonly count: number;
+/** Characters read beyond four times the limit; as many are dropped at the window's edge. */
+const windowMarginChars = 4_000;
+
+/** The mark of an earlier cut does not count. */
+function isWithin(text: string, max: number): boolean {
+  return text.length <= max || withoutMark(text).length <= max;
 }
 
-/** Deeper than any tool writes; deeper values are left out unread. */
-export const maxDepth = 64;
-const tooDeepText = "[omitted: nested too deep]";
-
-/**
- * Redacts a copy, keys too. Masks a whole string at a telling key, or in `value` beside a
- * telling `name` or `key`, unless it is a placeholder.
- */
-export function redactJson(value: unknown): RedactedJson {
-  const totals = { count: 0 };
-  const copy = walk(value, { strength: null, depth: 0 }, totals);
-  return { value: copy, count: totals.count };
+/** Redacts before cutting, so that no secret is cut in two and missed. */
+export function redactAndClip(text: string, max: number): string {
+  const window = text.slice(0, max * 4 + windowMarginChars);
+  const open = redact(window).text;
+  const isWhole = window.length === text.length;
+  // The edge of the window may hold the first half of a secret.
+  const safe = isWhole ? open : open.slice(0, Math.max(0, open.length - windowMarginChars));
+  if (isWhole && isWithin(safe, max)) return safe;
+  const kept = safe.slice(0, besideMark(safe, max, "before"));
+  return `${kept} ${cutMark(wholeLength(open.slice(kept.length) + text.slice(window.length)))}`;
 }
 
-/** Sealed contents, and names beside tokens that the coordinator makes. */
-const withoutTexts = /^(?:sync|tokens|workspaces)\./;
+export const maxLabelChars = 100;
 
-/** Same input, same redaction. */
-export function redactInput<Name extends OperationName>(
-  name: Name,
-  input: InputOf<Name>,
-): { readonly input: InputOf<Name>; readonly count: number } {
-  if (withoutTexts.test(name)) return { input, count: 0 };
-  const { value, count } = redactJson(input);
-  return { input: value as InputOf<Name>, count };
+export function label(text: string): string {
+  // Not `oneLine`: a name that is compared keeps what is not seen.
+  return redactAndClip(text, maxLabelChars).replaceAll(/\s+/g, " ");
 }
 
-interface WalkContext {
-  readonly strength: Strength | null;
-  readonly depth: number;
+/** Redacts a client's word for storage. */
+export function wordAt(from: JsonObject | null, key: string, maxLength: number): string | null {
+  const value = textAt(from, key, maxLength);
+  return value === null ? null : label(value);
 }
 
-function walk(value: unknown, context: WalkContext, totals: { count: number }): unknown {
-  if (typeof value === "string") return redactString(value, context.strength, totals);
-  if (typeof value !== "object" || value === null) return value;
-  if (context.depth >= maxDepth) return tooDeepText;
-  const depth = context.depth + 1;
-  if (Array.isArray(value)) return value.map((item) => walk(item, { strength: context.strength, depth }, totals));
-  const entries = Object.entries(value);
-  const nameStrength = strengthOfName(entries);
-  return Object.fromEntries(
-    entries.map(([key, item]) => {
-      const strength = nameStrength !== null && /^(?:default)?value$/i.test(key) ? nameStrength : strengthOf(key);
-      return [redactString(key, null, totals), walk(item, { strength, depth }, totals)];
-    }),
-  );
+interface Ends {
+  /** Characters kept of the beginning. */
+  readonly head: number;
+  /** Characters kept of the end. */
+  readonly tail: number;
 }
 
-function redactString(value: string, strength: Strength | null, totals: { count: number }): string {
-  const redacted = redact(value);
-  // A known secret keeps its own marker; else a telling key hides the whole.
-  const isWhole = /^\[(?:private|redacted:[\w-]+)\]$/.test(redacted.text);
-  if (strength !== null && !isWhole && isSecretValue(value, strength, "quoted")) {
-    totals.count += 1;
-    return `[redacted:${strength}]`;
+/** The longest secret that redaction finds, a private key, with its margins. */
+const maxSecretChars = 33_000;
+/** Read beyond the kept characters: what is redacted may shrink a window to a quarter. */
+const windowFactor = 4;
+
+/** Keeps both ends of a long text, each redacted as a whole window before it is cut. */
+export function redactAndKeepEnds(text: string, ends: Ends): string {
+  const windowChars = (ends.head + ends.tail) * windowFactor + maxSecretChars;
+  // A private part may begin in one window and end in the other.
+  const open = text.length <= windowChars ? text : stripPrivate(text).text;
+  if (open.length <= windowChars) {
+    const whole = redact(open).text;
+    return isWithin(whole, ends.head + ends.tail) ? whole : joinEnds(whole, [whole, whole], ends);
   }
-  totals.count += redacted.count;
-  return redacted.text;
+  // The edge of a window may hold half a secret.
+  const start = redact(open.slice(0, windowChars)).text.slice(0, -maxSecretChars);
+  const end = redact(open.slice(-windowChars)).text.slice(maxSecretChars);
+  return joinEnds(open, [start, end], ends);
 }
 
-function strengthOfName(entries: readonly (readonly [string, unknown])[]): Strength | null {
-  const name = entries.find(([key, item]) => /^(?:name|key)$/i.test(key) && typeof item === "string")?.[1];
-  return typeof name === "string" ? strengthOf(name) : null;
+function joinEnds(all: string, [start, end]: readonly [string, string], ends: Ends): string {
+  // A break may be part of a mark, which is then left out as a whole.
+  const headAt = untilBreak(start.slice(0, besideMark(start, ends.head, "before"))).length;
+  const head = start.slice(0, besideMark(start, headAt, "before"));
+  const rest = ends.tail === 0 ? "" : end.slice(besideMark(end, Math.max(0, end.length - ends.tail), "after"));
+  const tail = end.slice(besideMark(end, end.length - sinceBreak(rest).length, "after"));
+  const isTailCode = isFenceOpen(all.slice(0, all.length - tail.length));
+  return [
+    head,
+    ...(isFenceOpen(head) ? ["```"] : []),
+    cutMark(wholeLength(all.slice(head.length, all.length - tail.length))),
+    ...(isTailCode ? ["```"] : []),
+    tail,
+  ].join("\n");
 }
 
-/** The last telling word decides. */
-function strengthOf(key: string): Strength | null {
-  if (key.length > 128) return null;
-  let strength: Strength | null = null;
-  for (let word = tellingWordFrom(key, 0); word; word = tellingWordFrom(key, word.end)) {
-    const name = keyNameAt(key, word);
-    if (name && name.end === key.length) ({ strength } = name);
-  }
-  return strength;
+function isFenceOpen(text: string): boolean {
+  return (text.split("```").length - 1) % 2 === 1;
+}
+
+/** Half a sentence may say the opposite of the whole: "[never] restart the queue". */
+const maxFragmentChars = 400;
+const lineOrSentenceEnd = /\n|[.!?…]["')\]]?\s|[。！？]/g;
+
+function untilBreak(text: string): string {
+  const from = Math.max(0, text.length - maxFragmentChars);
+  const last = [...text.slice(from).matchAll(lineOrSentenceEnd)].at(-1);
+  return last ? text.slice(0, from + last.index + last[0].length).trimEnd() : text;
+}
+
+function sinceBreak(text: string): string {
+  const first = text.slice(0, maxFragmentChars).search(lineOrSentenceEnd);
+  if (first < 0) return text;
+  const rest = text.slice(first);
+  return rest.slice(rest.search(/(?<=[\n\s。！？])/)).trimStart();
 }

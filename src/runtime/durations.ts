@@ -51,17 +51,13 @@ export class Durations {
   }
 
   /** Runs `work` and observes its duration, unless it throws or `counts` says no. */
-  time<T>(
-    name: TimedName,
-    work: () => T,
-    { labels = [], counts = () => true, session = () => undefined }: TimeOptions<T> = {},
-  ): T {
+  time<T>(name: TimedName, work: () => T, { labels = [], counts, session }: TimeOptions<T> = {}): T {
     const startedAt = this.#monotonicMs();
     const result = work();
-    if (!counts(result)) return result;
+    if (counts?.(result) === false) return result;
     const seconds = (this.#monotonicMs() - startedAt) / 1_000;
     this.observe(name, seconds, labels);
-    this.#observeSession(session(result), name, seconds);
+    this.#observeSession(session?.(result), name, seconds);
     return result;
   }
 

@@ -1,4 +1,5 @@
 import type { Decision, Outcome } from "../contract/machine/requests.ts";
+import { setNewest } from "../shared/set-newest.ts";
 
 /**
  * Shows that the terminal has allowed a command: its client may not say so before the end of the
@@ -93,6 +94,11 @@ export class PermissionRequests {
     return [...this.#open.values()].map(({ request }) => request);
   }
 
+  /** Whether a session has asked for a permission of which it is known how it stands. */
+  hasAny(session: string): boolean {
+    return [...this.#open.values(), ...this.#ended.values()].some(({ request }) => request.session === session);
+  }
+
   /** Oldest first. */
   listEnded(): EndedRequest[] {
     return [...this.#ended.values()];
@@ -122,8 +128,6 @@ export class PermissionRequests {
 
   #end({ request }: Held, end: RequestEnd, answer: SentAnswer | null): void {
     this.#open.delete(request.id);
-    this.#ended.set(request.id, { request, end, answer });
-    const [oldest] = this.#ended.keys();
-    if (oldest !== undefined && this.#ended.size > maxEnded) this.#ended.delete(oldest);
+    setNewest(this.#ended, request.id, { request, end, answer }, maxEnded);
   }
 }

@@ -24,6 +24,7 @@ import {
 } from "./change-author.ts";
 import { objectIn, type FileEntry } from "./file-entry.ts";
 import { listAt } from "../shared/json-fields.ts";
+import { setNewest } from "../shared/set-newest.ts";
 import { KnownModes, type ChangeTimes } from "./file-modes.ts";
 import type { FileTimes } from "./file-times.ts";
 import type { ExcludedFile, MovedFile } from "./selection.ts";
@@ -430,10 +431,7 @@ export class History {
     const isNow = commit === this.#present.root;
     const known = this.#readings.get(commit);
     const read = known ?? (await (isNow ? presentReading(this.#present) : savedReading(this.#present, commit)));
-    this.#readings.delete(commit);
-    const [oldest] = this.#readings.keys();
-    if (oldest !== undefined && this.#readings.size >= maxReadings) this.#readings.delete(oldest);
-    this.#readings.set(commit, read);
+    setNewest(this.#readings, commit, read, maxReadings);
     return read;
   }
 }

@@ -264,13 +264,16 @@ export class Store {
       for (;;) {
         const connection = this.#currentConnection();
         try {
-          const done = transaction(connection, "BEGIN IMMEDIATE", () =>
-            this.#isReady(connection) ? this.#counted(connection, body) : null,
-          );
+          const done = transaction(connection, "BEGIN IMMEDIATE", (): Written<T> | null => {
+            if (!this.#isReady(connection)) return null;
+            const value = body(connection);
+            const changed = connection.changed();
+            return { value, changed, mark: changed.size === 0 ? null : countWrite(connection, this.#madeAt) };
+          });
           if (!done) this.#migrate(connection);
           // A file that still has its name after the commit can only be moved later, with its
           // rows salvaged. Otherwise the row may be in an abandoned file: write it again.
-          else if (inodeOf(this.path) !== this.#inode) committed = done;
+          else if (this.#findOpenConnection() === null) committed = done;
           else {
             if (done.mark) this.#markFile.write(done.mark);
             return done;
@@ -282,12 +285,6 @@ export class Store {
         }
       }
     });
-  }
-
-  #counted<T>(connection: Connection, body: (sql: Sql) => T): Written<T> {
-    const value = body(connection);
-    const changed = connection.changed();
-    return { value, changed, mark: changed.size === 0 ? null : countWrite(connection, this.#madeAt) };
   }
 
   async backup(to: string): Promise<void> {

@@ -23,7 +23,7 @@ import {
 import { isRead } from "../shared/check-input.ts";
 import type { Failure } from "../contract/errors.ts";
 import type { Self } from "../contract/values.ts";
-import { redactInput } from "../redaction/redact.ts";
+import { redactInput } from "../redaction/redact-json.ts";
 import { messageOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { beginningOf } from "../shared/shorten.ts";

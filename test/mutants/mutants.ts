@@ -32,7 +32,7 @@ export const mutants: readonly Mutant[] = [
     "const report = salvage(context, null, connection);",
   ]),
   defect(7, "src/store/store.ts", "a row goes to a file that was replaced meanwhile", [
-    "else if (inodeOf(this.path) !== this.#inode) committed = done;",
+    "else if (this.#findOpenConnection() === null) committed = done;",
     "else if (committed) committed = done;",
   ]),
   defect(
@@ -306,7 +306,7 @@ export const mutants: readonly Mutant[] = [
     '  { marks: ["://"], find: urlCredentials },\n',
     "",
   ]),
-  defect(102, "src/redaction/bounded-text.ts", "half a secret is left at the edge of what was read", [
+  defect(102, "src/redaction/redact.ts", "half a secret is left at the edge of what was read", [
     "const safe = isWhole ? open : open.slice(0, Math.max(0, open.length - windowMarginChars));",
     "const safe = open;",
   ]),

@@ -1,3 +1,5 @@
+import { isAbsolute, resolve } from "node:path";
+import type { HookInput } from "../../contract/hooks.ts";
 import { isWayToOwnTool } from "../../contract/own-tools.ts";
 import { asObject, textAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
 
@@ -85,6 +87,13 @@ export function mayChangeAnyFile(name: string): boolean {
 export function filePathOf(name: string, input: unknown): string | null {
   const { path } = tools.get(name) ?? {};
   return path === undefined ? null : (textAt(asObject(input), path) ?? textAt(asObject(input), "file_path"));
+}
+
+/** Absolute path of the file that an edit names; null: it names none. */
+export function editedPath({ tool_name: tool = "", tool_input: input, cwd }: HookInput): string | null {
+  const path = deedOf(tool) === "edits" ? filePathOf(tool, input) : null;
+  if (path === null || isAbsolute(path)) return path;
+  return cwd === undefined ? null : resolve(cwd, path);
 }
 
 /** Whether its calls name a file in the field `file_path`. */

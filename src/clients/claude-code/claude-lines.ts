@@ -1,7 +1,7 @@
 import { claudeCode } from "./claude-code.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { wordAt } from "../../redaction/bounded-text.ts";
+import { wordAt } from "../../redaction/redact.ts";
 import { commandIn, refusalWords, userWords, withAttachments } from "../adapter/harness-text.ts";
 import {
   addCall,

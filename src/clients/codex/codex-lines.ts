@@ -1,4 +1,4 @@
-import { wordAt } from "../../redaction/bounded-text.ts";
+import { wordAt } from "../../redaction/redact.ts";
 import {
   asObject,
   listAt,

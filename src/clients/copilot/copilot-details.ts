@@ -2,7 +2,7 @@ import { clientMs } from "../../contract/hook-limits.ts";
 import { isUtf8 } from "node:buffer";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { wordAt } from "../../redaction/bounded-text.ts";
+import { wordAt } from "../../redaction/redact.ts";
 import { listAt, objectAt, textAt, numberAt, type JsonObject, asObject } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { type HookLaunch, jsonExtensions } from "../adapter/client-form.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
-import { wordAt } from "../../redaction/bounded-text.ts";
+import { wordAt } from "../../redaction/redact.ts";
 import { asObject, listAt, objectAt, textAt, numberAt, type JsonObject } from "../../shared/json-fields.ts";
 import { asTime } from "../../shared/known-time.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";

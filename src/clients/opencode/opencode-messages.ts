@@ -1,4 +1,4 @@
-import { wordAt } from "../../redaction/bounded-text.ts";
+import { wordAt } from "../../redaction/redact.ts";
 import { asObject, listAt, objectAt, textAt, type JsonObject, numberAt } from "../../shared/json-fields.ts";
 import { asTime } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";

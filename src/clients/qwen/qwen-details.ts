@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path";
-import { wordAt } from "../../redaction/bounded-text.ts";
+import { wordAt } from "../../redaction/redact.ts";
 import { asObject, listAt, objectAt, textAt, type JsonObject, numberAt } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { settings } from "../adapter/client-form.ts";

@@ -1,7 +1,7 @@
 import type { UsageLimit } from "../../contract/config.ts";
 import type { GitPosition } from "../../contract/work-state.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
-import { label } from "../../redaction/bounded-text.ts";
+import { label } from "../../redaction/redact.ts";
 import { withdrawnBranches, type Branch } from "./branches.ts";
 import type { ByteDamage } from "./transcript-rows.ts";
 

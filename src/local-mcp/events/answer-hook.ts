@@ -9,7 +9,7 @@ import { messageOf, stackOf } from "../../shared/error.ts";
 import { drain, isEmpty, type SpoolEntry } from "../../store/spool.ts";
 import { noteEvent, type AskedPermission } from "../../machine/sessions/requests.ts";
 import { StoreError } from "../../store/store-error.ts";
-import { label } from "../../redaction/bounded-text.ts";
+import { label } from "../../redaction/redact.ts";
 import { finishEvent, type DeferredWork } from "./after-answer.ts";
 import { readVerdict, uncheckedVerdict } from "./guard.ts";
 import { toAnswer, verdictAnswer } from "./hook-answer.ts";
@@ -41,16 +41,22 @@ export const nothingTaken: Taken = { answer: {}, works: [], asked: [] };
 /** Never throws: an event that cannot be stored is spooled, and the user is informed. */
 export function take(runtime: Runtime, { client, event, events, unread, clientPid }: GivenEvents): Taken {
   if (unread !== null) keepUnread(runtime, redactUnread(unread));
-  const answered = events.map((one) => answerEvent(runtime, one));
-  const isShowing = kindsOf(client, event, events, runtime.env).some((kind) => problemEvents.has(kind));
-  const line = isShowing ? takeUnreadLine(runtime, clientPid) : null;
-  const answer = strictest(answered.map((one) => one.answer));
-  return {
-    answer: line === null ? answer : withLine(answer, line),
-    works: answered.flatMap(({ works }) => works),
-    asked: answered.flatMap(({ asked }) => asked),
-  };
+  let answer: HookAnswer = {};
+  const works: DeferredWork[] = [];
+  const asked: AskedPermission[] = [];
+  for (const incoming of events) {
+    const taken = answerEvent(runtime, incoming);
+    answer = stricter(answer, taken.answer);
+    works.push(...taken.works);
+    asked.push(...taken.asked);
+  }
+  // The kind of an event shows also where nothing of its input could be read.
+  const kinds = events.length > 0 ? events : (client.normalise(event, anyPayload, runtime.env) ?? []);
+  const line = kinds.some((one) => problemEvents.has(one.event)) ? takeUnreadLine(runtime, clientPid) : null;
+  return { answer: line === null ? answer : withLine(answer, line), works, asked };
 }
+
+const anyPayload = { session_id: "any", sessionId: "any", prompt: "any" };
 
 /**
  * Never throws. @returns the text that the hook prints
@@ -83,28 +89,16 @@ function emptyAnswer({ permissionDialog }: ClientAdapter, event: string): string
   return event === "PermissionRequest" && permissionDialog === "beside-hook" ? undecided : "";
 }
 
-/** Kinds of a client's event, also where nothing of its input could be read. */
-function kindsOf(
-  client: ClientAdapter,
-  event: string,
-  events: readonly IncomingEvent[],
-  env: NodeJS.ProcessEnv,
-): readonly string[] {
-  const read = events.length > 0 ? events : client.normalise(event, anyPayload, env);
-  return (read ?? []).map((one) => one.event);
-}
-
-const anyPayload = { session_id: "any", sessionId: "any", prompt: "any" };
-
 function withLine(answer: HookAnswer, line: string): HookAnswer {
   const { systemMessage: before } = answer;
   return { ...answer, systemMessage: before === undefined ? line : `${before}\n${line}` };
 }
 
-/** One call may change several files: a refusal of one refuses the call. */
-function strictest(answers: readonly HookAnswer[]): HookAnswer {
-  const refusal = answers.find(({ hookSpecificOutput }) => hookSpecificOutput?.permissionDecision === "deny");
-  return refusal ?? answers.find((answer) => Object.keys(answer).length > 0) ?? {};
+/** One call may change several files: a refusal of one refuses the call. Else the first counts. */
+function stricter(first: HookAnswer, second: HookAnswer): HookAnswer {
+  if (first.hookSpecificOutput?.permissionDecision === "deny" || Object.keys(second).length === 0) return first;
+  const isRefusal = second.hookSpecificOutput?.permissionDecision === "deny";
+  return isRefusal || Object.keys(first).length === 0 ? second : first;
 }
 
 export function rejectInput({ log }: Runtime, reason: string): string {
@@ -127,7 +121,7 @@ function store(runtime: Runtime, incoming: IncomingEvent): Taken | null {
   const { event, input, isLate = false, clientPid } = incoming;
   const { draft, sessionId, isTranscriptBehind } = recorded;
   const { trigger, start, asked } = draft;
-  if (!isLate) noteEvent(runtime, { session: sessionId, event, input });
+  if (!isLate && runtime.permissions.hasAny(sessionId)) noteEvent(runtime, { session: sessionId, event, input });
   const client = event === "UserPromptSubmit" && !isLate ? identifyProcess(runtime.processes, clientPid) : null;
   if (client) runtime.fronts.reported(client);
   const answer = toAnswer(runtime, incoming, draft, start && startSession(runtime, start));

@@ -2,15 +2,15 @@ import type { TranscriptPart } from "../../clients/transcript.ts";
 import type { TranscriptTurnEnd } from "../../clients/transcript/transcript-draft.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
-import type { EffectNote } from "../../contract/work-state.ts";
 import type { Acceptance } from "../../machine/recovery/given-context.ts";
+import type { CallNotes } from "../../machine/sessions/effects.ts";
 import type { Claim } from "../../machine/sessions/recoveries.ts";
 import type { AskedPermission } from "../../machine/sessions/requests.ts";
 import type { ServiceArms } from "../../machine/sessions/session-settings.ts";
 import type { Session, SessionChange } from "../../machine/sessions/sessions.ts";
 import type { Delivery } from "../../machine/team/deliver-news.ts";
 import type { EditVerdict } from "../../machine/team/file-guard.ts";
-import type { IdentifiedEvent } from "./known-session.ts";
+import type { IdentifiedEvent, StoredParts } from "./known-session.ts";
 
 /** Text of the transcript that is read with an event. */
 export interface EventTranscript {
@@ -42,32 +42,38 @@ export interface StartedSession {
 }
 
 /** Findings of the concerns of an event, each for those after it and for the answer. */
-export class Draft {
+export interface Draft {
   /** Changes of the session's row. */
-  readonly changes: SessionChange[] = [];
-  effects: readonly EffectNote[] = [];
-  verdict: EditVerdict = { kind: "free" };
+  readonly changes: SessionChange[];
+  /** Deeds of the call; absent: the event is of none. */
+  call?: CallNotes;
+  verdict: EditVerdict;
   /** Tool calls that only the transcript has. */
-  missed = 0;
+  missed: number;
   /** Whether the event is new, as far as known: some events are not stored. */
-  isNew = true;
-  start: StartedSession | null = null;
-  accepted: Acceptance | null = null;
-  news: Delivery | null = null;
+  isNew: boolean;
+  start: StartedSession | null;
+  accepted: Acceptance | null;
+  news: Delivery | null;
   /** Lines for the user. */
-  conflict: string | null = null;
-  warning: string | null = null;
+  conflict: string | null;
+  warning: string | null;
   /** Why a checkpoint is due at once. */
-  trigger: Trigger | null = null;
+  trigger: Trigger | null;
   /** A permission that the client asks its user for. */
-  asked: AskedPermission | null = null;
+  asked: AskedPermission | null;
 }
+
+/** Parts that only some events have: text of the transcript, the end of a turn in it, an effort. */
+export type EventPart = "part" | "turnEnd" | "effort";
 
 /** One thing that SHIM does with events, in the transaction that records them. */
 export interface Concern {
   readonly name: string;
-  /** Absent: all. */
-  readonly on?: readonly HookEvent[];
+  /** Events, and parts of any event; absent: all. */
+  readonly on?: readonly (HookEvent | EventPart)[];
+  /** The store, or the event, has one of these parts for the session; absent: it need not. */
+  readonly has?: readonly (keyof StoredParts | "compactions")[];
   /** Events from the spool count, too: their answers are not read. */
   readonly isForLate: boolean;
   /** Runs again where the transaction does: it takes nothing from memory. */

@@ -75,6 +75,7 @@ export function skipTranscript({ sql, machine, incoming, known: { id, cwd } }: I
 /** Entries of the time before the event stand before it in the journal. */
 export const transcript: Concern = {
   name: "transcript",
+  on: ["UserPromptSubmit", "SessionEnd", "part", "turnEnd"],
   isForLate: true,
   inTransaction(event, draft) {
     const { sql, incoming, session, part, turnEnd } = event;
@@ -112,18 +113,20 @@ export function ownRow({ machine, incoming: { event, input }, part }: Recording)
 /** The readings that the event itself brings. */
 export const readings: Concern = {
   name: "readings",
+  on: ["PostCompact", "part"],
   isForLate: true,
   inTransaction({ machine, incoming: { event }, session, part }, { changes }) {
     const isCompacted = event === "PostCompact";
     const known = isCompacted ? afterCompaction(session.readings, machine.now()) : session.readings;
     if (part) changes.push(partChange(machine, { ...session, readings: known }, part));
-    else if (isCompacted) changes.push({ readings: known });
+    else changes.push({ readings: known });
   },
 };
 
 /** The same of an event of which no text is interpreted. */
 export const unreadPart: Concern = {
   name: "unread part",
+  on: ["part"],
   isForLate: true,
   inTransaction({ sql, machine, session, part }, { changes }) {
     if (!part) return;

@@ -1,10 +1,11 @@
+import { editedPath } from "../../clients/adapter/tools.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import { currentState } from "../../machine/sessions/checkpoints/capture.ts";
-import { noteEffects, type CallFolder } from "../../machine/sessions/effects.ts";
+import { noteCall, type CallFolder, type CallNotes } from "../../machine/sessions/effects.ts";
 import { reasonToAsk } from "../../machine/sessions/effects/repeat-guard.ts";
 import * as spending from "../../machine/sessions/usage/task-spending.ts";
-import { checkEdit, editedFile, isEdit, recordWarning, type EditVerdict } from "../../machine/team/file-guard.ts";
+import { checkEdit, editedFile, recordWarning, type EditVerdict } from "../../machine/team/file-guard.ts";
 import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
 import type { Concern, Draft, Recording } from "./concern.ts";
 import { identify, type IdentifiedEvent } from "./known-session.ts";
@@ -20,11 +21,11 @@ export const guard: Concern = {
   inTransaction(event, draft) {
     const { sql, machine, incoming, known, session } = event;
     const { event: kind, input, isLate = false } = incoming;
-    if (kind !== "UserPromptSubmit") draft.effects = effectsOf(event);
+    if (kind !== "UserPromptSubmit") draft.call = notesOf(event);
     if (isLate) return;
-    if (kind === "PreToolUse") judge(event, draft, callVerdict(event, draft.effects));
+    if (kind === "PreToolUse") judge(event, draft, callVerdict(event, draft.call?.effects));
     if (kind === "PermissionRequest")
-      draft.asked = { session: session.id, input, guard: reasonOf(callVerdict(event, draft.effects)) };
+      draft.asked = { session: session.id, input, guard: reasonOf(callVerdict(event, draft.call?.effects)) };
     if (known.has.spending === 0) return;
     if (kind === "UserPromptSubmit") spending.release(sql, known.id);
     const text = kind === "PostToolUse" ? spending.warning(sql, known.id, machine.now()) : null;
@@ -55,7 +56,7 @@ function reasonOf(verdict: EditVerdict): string | null {
 export function readVerdict(runtime: Runtime, incoming: IncomingEvent): EditVerdict {
   return runtime.store.read((sql) => {
     const event = { sql, machine: runtime, readAt: runtime.now(), incoming, known: identify(sql, runtime, incoming) };
-    return event.known.isPaused ? free : callVerdict(event, effectsOf(event));
+    return event.known.isPaused ? free : callVerdict(event, notesOf(event).effects);
   }, free);
 }
 
@@ -64,21 +65,21 @@ export function uncheckedVerdict({ config: { team } }: EventMachine, { input }: 
   const cause = "its store cannot be read. Run `shim doctor`";
   if (team.blockUnchecked)
     return { kind: "refused", reason: `SHIM could not check this call: ${cause}, then try again.` };
-  if (!team.isEnabled || !isEdit(input)) return free;
+  if (!team.isEnabled || editedPath(input) === null) return free;
   const subject = "SHIM could not check whether another chat has reserved this file";
   return { kind: "warned", text: `${subject}: ${cause}. The edit is allowed.` };
 }
 
-/** The commands of a call that cannot be undone; a late one runs no more where it ran. */
-function effectsOf({ machine, incoming, known: { project, cwd } }: IdentifiedEvent): EffectNote[] {
+/** A late call runs no more where it ran. */
+function notesOf({ machine, incoming, known: { project, cwd } }: IdentifiedEvent): CallNotes {
   const { event, input, isLate = false } = incoming;
   const folder = input.cwd ?? cwd;
   const isBefore = event === "PreToolUse" || event === "PermissionRequest";
   const where: CallFolder | null = isLate || folder === null ? null : { cwd: folder, project, isBefore };
-  return noteEffects(input, machine.config.effects.commands, where);
+  return noteCall(input, machine.config.effects.commands, where);
 }
 
-function callVerdict(event: IdentifiedEvent, effects: readonly EffectNote[]): EditVerdict {
+function callVerdict(event: IdentifiedEvent, effects: readonly EffectNote[] = []): EditVerdict {
   const bound = boundVerdict(event);
   return (bound.kind === "refused" ? null : repeatVerdict(event, effects)) ?? bound;
 }

@@ -57,13 +57,17 @@ function toText(
 ): HookAnswer {
   const verdictText = verdict.kind === "warned" ? verdict.text : null;
   const { context: newsContext, line: newsLine } = news ?? emptyStart;
-  const given = [start.context ?? newsContext ?? verdictText, accepted.context].filter((text) => text !== null);
+  const given = [start.context ?? newsContext ?? verdictText, accepted.context].filter(isSaid);
   const context = given.join("\n\n");
-  const lines = [start.line, newsLine, accepted.line, conflict, warning ?? verdictText].filter((text) => text !== null);
+  const lines = [start.line, newsLine, accepted.line, conflict, warning ?? verdictText].filter(isSaid);
   return {
     ...(lines.length > 0 ? { systemMessage: lines.join("\n") } : {}),
     ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),
   };
+}
+
+function isSaid(text: string | null): text is string {
+  return text !== null;
 }
 
 /** Asks: a message would be shown after the switch. A client without a user refuses. */

@@ -43,7 +43,7 @@ export interface IdentifiedEvent {
 }
 
 /** Parts that the store has, 1 or 0: no statement asks for another. */
-interface StoredParts {
+export interface StoredParts {
   /** Pauses that run, or have ended. */
   readonly pauses: number;
   /** Decisions about the session. */

@@ -1,7 +1,7 @@
 import { hasUser, isOfWorker } from "../../clients/adapter/attendance.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { giveBack, lostBrief } from "../../machine/recovery/given-context.ts";
-import { isToolEnd } from "../../machine/sessions/checkpoints/triggers.ts";
+import { isToolEnd } from "../../machine/sessions/hook-entries.ts";
 import { conflictsOf, type NumberedConflict } from "../../machine/team/conflicts.ts";
 import {
   deliverAtPrompt,
@@ -17,12 +17,12 @@ import type { Concern, Draft, Recording } from "./concern.ts";
 export const news: Concern = {
   name: "news",
   on: ["UserPromptSubmit", "PostToolUse", "PostToolUseFailure", "Stop"],
+  has: ["conflicts", "news", "compactions"],
   isForLate: false,
   inTransaction(event, draft) {
     const { sql, machine, incoming, known, session, part } = event;
-    // The event itself may bring the first word of a compaction.
+    if (!draft.isNew) return;
     const waiting = known.has.news + (part?.compactions.length ?? 0);
-    if (!draft.isNew || known.has.conflicts + waiting === 0) return;
     const conflicts = known.has.conflicts > 0 ? conflictsOf(sql, machine, session.id) : [];
     const isSubagents = incoming.input.agent_id !== undefined;
     // A start's brief fills what the client takes of a hook; one after a compaction has none.

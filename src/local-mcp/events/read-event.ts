@@ -6,7 +6,7 @@ import { hookToolFields, isHookToolEvent, type HookToolEvent } from "../../contr
 import { clientPidOf, skipShells, type Processes } from "../../platform/processes.ts";
 import { asObject, jsonOrText, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { digest, idOf } from "../../machine/sessions/entries.ts";
-import { label } from "../../redaction/bounded-text.ts";
+import { label } from "../../redaction/redact.ts";
 import { readPayload } from "./payload.ts";
 
 /** An event of a client in Claude Code's names, checked and bounded. */

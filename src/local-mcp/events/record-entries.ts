@@ -3,9 +3,10 @@ import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import { callKinds, turnBounds, turnEnds } from "../../contract/turn-kinds.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import { interpret } from "../../platform/time-budget.ts";
-import { redactAndClip } from "../../redaction/bounded-text.ts";
+import { redactAndClip } from "../../redaction/redact.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
+import { editedPath } from "../../clients/adapter/tools.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { stored } from "../../contract/limits.ts";
 import { recordAssistant, recordPrompt } from "../../machine/sessions/transcripts/record-transcript.ts";
@@ -17,7 +18,7 @@ import * as journal from "../../machine/sessions/journal.ts";
 import * as news from "../../machine/sessions/news.ts";
 import * as prompts from "../../machine/sessions/prompts.ts";
 import type { SessionChange } from "../../machine/sessions/sessions.ts";
-import { editedPath, type EditVerdict } from "../../machine/team/file-guard.ts";
+import type { EditVerdict } from "../../machine/team/file-guard.ts";
 import { takeImage } from "../../machine/files/images.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import type { Concern, Draft, Recording } from "./concern.ts";
@@ -40,9 +41,9 @@ export const entries: Concern = {
 function recordEntries(recording: Recording, draft: Draft): void {
   const { sql, machine, session } = recording;
   const { id } = session;
-  const { event, input, isLate = false } = withLimit(withFailure(recording, draft.verdict));
+  const { event, input, isLate = false } = asRecorded(recording, draft.verdict);
   const now = isLate ? machine.now() : timeInOrder(sql, id, machine.now());
-  const found = entriesOf(event, input, () => turnId(sql, { event, input }, id), draft.effects);
+  const found = entriesOf(event, input, () => turnId(sql, { event, input }, id), draft.call);
   const { last_assistant_message: words = "" } = carriesWords.has(event) ? input : {};
   draft.isNew = found.length === 0;
   for (const { key, entry } of found) {
@@ -92,21 +93,16 @@ function timeInOrder(sql: Sql, id: string, now: number): number {
 }
 
 /**
- * A refused call never runs, and the client reports no end of it. The exit code of a
- * command may stand in the transcript alone.
+ * The adapter reads a usage limit from the record of a failure. A refused call never runs, and the
+ * client reports no end of it. The exit code of a command may stand in the transcript alone.
  */
-function withFailure({ incoming, part }: Recording, verdict: EditVerdict): IncomingEvent {
+function asRecorded({ incoming, part }: Recording, verdict: EditVerdict): IncomingEvent {
   const { event, input } = incoming;
+  if (event === "StopFailure")
+    return { ...incoming, input: { ...input, limit: adapterOf(incoming.clientName)?.limitIn?.(input) ?? undefined } };
   const end = event === "PostToolUse" && part?.toolEnds.find(({ toolUseId }) => toolUseId === input.tool_use_id);
   const error = verdict.kind === "refused" ? verdict.reason : end ? end.error : null;
   return error === null ? incoming : { ...incoming, event: "PostToolUseFailure", input: { ...input, error } };
-}
-
-/** A usage limit as the client's adapter reads it from the record of a failure. */
-function withLimit(incoming: IncomingEvent): IncomingEvent {
-  const { event, input, clientName } = incoming;
-  if (event !== "StopFailure") return incoming;
-  return { ...incoming, input: { ...input, limit: adapterOf(clientName)?.limitIn?.(input) ?? undefined } };
 }
 
 /** Older clients give no prompt id, so the journal position identifies the turn. */
@@ -140,9 +136,10 @@ function withStamp(entry: JournalEntry, isLate: boolean): JournalEntry {
 }
 
 /** Adds where its commands that cannot be undone run, and the commit that they push. */
-function withEffects(recording: Recording, entry: JournalEntry, { verdict, effects }: Draft): JournalEntry {
+function withEffects(recording: Recording, entry: JournalEntry, { verdict, call }: Draft): JournalEntry {
   if (!isCall(entry)) return entry;
   const ended = asShownBy(entry, recording.incoming.clientName);
+  const { effects = [] } = call ?? {};
   if (effects.length === 0) return ended;
   const noted = { ...ended, effects };
   if (noted.kind === "tool_start") return verdict.kind === "asked" ? { ...noted, asked: true } : noted;

@@ -1,14 +1,15 @@
 import { askService } from "../../machine/learning/assignment-service.ts";
+import type { SessionChange } from "../../machine/sessions/sessions.ts";
 import type { ServiceArms } from "../../machine/sessions/session-settings.ts";
 import { OverBudgetError, repeatWithinBudget, shortText } from "../../platform/time-budget.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { seenEvents } from "../../store/machine-tables.ts";
-import type { Concern, Draft, EventTranscript } from "./concern.ts";
+import type { Concern, Draft, EventTranscript, Recording } from "./concern.ts";
 import { readTranscript, skipTranscript } from "./event-transcript.ts";
 import { identify, type IdentifiedEvent } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 import { isForeign, see, withCallId } from "./sighting.ts";
-import { concerns, runConcerns, unreadConcerns } from "./steps.ts";
+import { concerns, unreadConcerns } from "./steps.ts";
 
 export interface RecordedEvent {
   readonly draft: Draft;
@@ -24,27 +25,22 @@ export interface RecordedEvent {
  * @throws {StoreError} when nothing could be stored
  */
 export function recordEvent(runtime: Runtime, incoming: IncomingEvent): RecordedEvent | "repeated" | "nothing" {
-  const arms = askArms(runtime, incoming);
+  const arms = incoming.event === "SessionStart" ? askArms(runtime, incoming) : null;
   try {
-    return repeatWithinBudget((bound) =>
-      record(runtime, incoming, arms, (identified, found, run) =>
-        isShortCall(identified, found) ? run(concerns) : bound(() => run(concerns)),
-      ),
-    );
+    return repeatWithinBudget((bound) => record(runtime, incoming, arms, bound));
   } catch (error) {
     if (!(error instanceof OverBudgetError)) throw error;
     runtime.log("warn", `${incoming.event} was stored without being interpreted`, { reason: error.message });
-    return record(runtime, incoming, arms, (_identified, _found, run) => run(unreadConcerns));
+    return record(runtime, incoming, arms, null);
   }
 }
 
-type Run = (all: readonly Concern[]) => RecordedEvent | "nothing";
-
+/** @param bound of the interpretation; null: nothing is interpreted */
 function record(
   machine: Runtime,
   given: IncomingEvent,
   arms: ServiceArms | null,
-  within: (identified: IdentifiedEvent, found: EventTranscript, run: Run) => ReturnType<Run>,
+  bound: (<R>(work: () => R) => R) | null,
 ): RecordedEvent | "repeated" | "nothing" {
   return machine.store.write((sql) => {
     const { id } = given;
@@ -57,21 +53,50 @@ function record(
       return "nothing";
     }
     const found = readTranscript(identified);
-    return within(identified, found, (all) => {
+    const run = (): RecordedEvent | "nothing" => {
       if (given.event === "SessionEnd" && isForeign(identified)) return "nothing";
       const incoming = given.input.tool_use_id === undefined ? withCallId(identified) : given;
       const { sighting, ...seen } = see(identified);
-      const draft = runConcerns(all, { ...identified, ...found, incoming, ...seen, arms }, sighting);
+      const recording = { ...identified, ...found, incoming, ...seen, arms };
+      const draft = runConcerns(bound === null ? unreadConcerns : concerns, recording, sighting);
       return { draft, sessionId: seen.session.id, isTranscriptBehind: found.isBehind };
-    });
+    };
+    return bound === null || isShortCall(identified, found) ? run() : bound(run);
   });
+}
+
+function runConcerns(all: readonly Concern[], recording: Recording, sighting: SessionChange): Draft {
+  const draft: Draft = {
+    changes: [sighting],
+    verdict: { kind: "free" },
+    missed: 0,
+    isNew: true,
+    start: null,
+    accepted: null,
+    news: null,
+    conflict: null,
+    warning: null,
+    trigger: null,
+    asked: null,
+  };
+  const { incoming, known, part, turnEnd } = recording;
+  const { event, input, isLate = false } = incoming;
+  const effort = input.effort?.level !== undefined;
+  const has: Partial<Record<string, unknown>> = { [event]: true, part, turnEnd, effort };
+  // The event itself may bring the first word of a compaction.
+  const counts = { ...known.has, compactions: part?.compactions.length ?? 0 };
+  const isFor = ({ on, has: stored, isForLate }: Concern): boolean =>
+    (isForLate || !isLate) &&
+    (on === undefined || on.some((one) => has[one])) &&
+    (stored === undefined || stored.some((one) => counts[one] > 0));
+  for (const concern of all) if (isFor(concern)) concern.inTransaction(recording, draft);
+  return draft;
 }
 
 /** Asked before the transaction: the answer may take a second. */
 function askArms(runtime: Runtime, incoming: IncomingEvent): ServiceArms | null {
   const { store, config } = runtime;
-  const { event, isLate = false } = incoming;
-  if (event !== "SessionStart" || isLate || config.experiments.provider === "local") return null;
+  if (incoming.isLate || config.experiments.provider === "local") return null;
   const known = store.read((sql) => identify(sql, runtime, incoming), null);
   return known?.isPaused === true ? null : askService(runtime, known?.id ?? incoming.input.session_id);
 }

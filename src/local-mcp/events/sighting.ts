@@ -10,7 +10,7 @@ import { clearPausedFolder, recordSettings, transcriptMark } from "../../machine
 import { claimOf, type Claim } from "../../machine/sessions/recoveries.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { isAlive, isSameProcess, type ProcessIdentity } from "../../platform/processes.ts";
-import { label } from "../../redaction/bounded-text.ts";
+import { label } from "../../redaction/redact.ts";
 import * as notices from "../../store/notices.ts";
 import type { Concern } from "./concern.ts";
 import type { IdentifiedEvent } from "./known-session.ts";
@@ -129,13 +129,20 @@ function enterSession(
   note(sql, machine, left.session, { left: { at: now, reason: "moved_on" } });
 }
 
+/** All changes of the session's row with one statement. */
+export const row: Concern = {
+  name: "row",
+  isForLate: true,
+  inTransaction: ({ sql, session }, { changes }) => sessions.update(sql, session.id, ...changes),
+};
+
 /** Model and effort of the session from now on. */
 export const settings: Concern = {
   name: "settings",
+  on: ["SessionStart", "effort"],
   isForLate: true,
   inTransaction({ sql, machine, incoming, session, arms }) {
     const level = incoming.input.effort?.level;
-    if (incoming.event !== "SessionStart" && level === undefined) return;
     const effort = level === undefined ? null : label(level);
     recordSettings(sql, machine.now(), session.id, machine.config, { model: session.model, effort }, arms);
   },

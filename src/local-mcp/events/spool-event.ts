@@ -3,14 +3,14 @@ import type { HookClient } from "../../contract/clients.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import { pathsIn } from "../../platform/paths.ts";
 import { identify, statedProcess, systemProcesses } from "../../platform/processes.ts";
-import { redactJson } from "../../redaction/redact.ts";
+import { redactJson, boundTexts } from "../../redaction/redact-json.ts";
+import { redactAndKeepEnds } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { asObject, pick } from "../../shared/json-fields.ts";
 import { append } from "../../store/spool.ts";
 import type { HostHome } from "../host-client/reach-host.ts";
 import { pathOf } from "../../machine/sessions/entries.ts";
-import { boundTexts, redactAndKeepEnds } from "../../redaction/bounded-text.ts";
 import { problemEvents, problemText, type SentEvent } from "./post-event.ts";
 import {
   eventIdOf,

@@ -15,6 +15,7 @@ import type { Log } from "../../platform/log-file.ts";
 import { messageOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { err, type Result } from "../../shared/result.ts";
+import { setNewest } from "../../shared/set-newest.ts";
 
 export interface PhoneLinkOptions {
   readonly phone: PairedPhone;
@@ -157,9 +158,7 @@ export class PhoneLink {
     const answer = randomText(16);
     const channel = await PhoneChannel.open("machine", fromBase64url(this.phone.key), session, answer);
     if (this.#isOver) return;
-    this.#sessions.set(session, channel);
-    const [oldest] = this.#sessions.keys();
-    if (this.#sessions.size > maxSessions && oldest !== undefined) this.#sessions.delete(oldest);
+    setNewest(this.#sessions, session, channel, maxSessions);
     this.#socket?.send(JSON.stringify({ open: session, answer }));
   }
 

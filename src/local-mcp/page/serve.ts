@@ -23,6 +23,7 @@ import type { KeptWorkspace } from "../../machine/sharing/operations/workspace.t
 import type { Sample } from "../../contract/metrics.ts";
 import { codeOf } from "../../shared/error.ts";
 import { contentType, toExposition } from "../../shared/exposition.ts";
+import { setNewest } from "../../shared/set-newest.ts";
 
 export interface PageServing {
   /** Absent: the one of the last time, else a free one. */
@@ -126,14 +127,12 @@ export function pageCalls(
     if (known) return known;
     const answer = answerCall(host, workspace, call);
     if (requestId === undefined) return answer;
-    answers.set(key, answer);
+    setNewest(answers, key, answer, maxAnswers);
     // A request that has failed may be sent again.
     void answer.then(
       ({ ok }) => ok || answers.delete(key),
       () => answers.delete(key),
     );
-    const [oldest] = answers.keys();
-    if (answers.size > maxAnswers && oldest !== undefined) answers.delete(oldest);
     return answer;
   };
 }

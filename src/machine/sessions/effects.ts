@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { isRefusal } from "../../clients/adapter/harness-text.ts";
-import { shellCommandOf } from "../../clients/adapter/tools.ts";
+import { shellCommandOf, type ShellCommand } from "../../clients/adapter/tools.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import {
   type EffectOutcome,
@@ -15,15 +15,23 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import { isWayToOwnTool } from "../../contract/own-tools.ts";
 import type { EffectNote, EffectRun } from "../../contract/work-state.ts";
 import { stored } from "../../contract/limits.ts";
-import { boundTexts, redactAndClip } from "../../redaction/bounded-text.ts";
-import { redactJson } from "../../redaction/redact.ts";
+import { boundTexts, redactJson } from "../../redaction/redact-json.ts";
+import { redactAndClip } from "../../redaction/redact.ts";
 import { codeOf } from "../../shared/error.ts";
 import { formatAgo, oneLine } from "../../shared/format.ts";
 import { asObject, parseObject, textAt } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
+import { setNewest } from "../../shared/set-newest.ts";
 import { matchesWord, type WantedWord, wordsOf } from "../../shared/wildcard.ts";
 import { type GitHead, projectRoot, readHead } from "../../snapshots/git-head.ts";
-import { simpleCommands, type Shown, shownThrough } from "./shell-commands.ts";
+import {
+  removedBy,
+  simpleCommands,
+  type SimpleCommand,
+  type Shown,
+  shownThrough,
+  worktreeIn,
+} from "./shell-commands.ts";
 
 /** Pure: a view of the journal. Nothing is stored but what the entries of the calls have. */
 
@@ -187,19 +195,27 @@ interface Wanted {
   readonly declared: EffectCommand;
 }
 
-const tables = new WeakMap<readonly EffectCommand[], readonly Wanted[]>();
+/** SHIM's commands behind those of a user, and what they find in the newest texts for a shell. */
+interface Table {
+  readonly wanted: readonly Wanted[];
+  readonly read: Map<string, Deeds>;
+}
 
-function tableOf(commands: readonly EffectCommand[]): readonly Wanted[] {
-  const known = tables.get(commands);
+const tables = new WeakMap<readonly EffectCommand[], Table>();
+
+function tableOf(own: readonly EffectCommand[]): Table {
+  const known = tables.get(own);
   if (known) return known;
-  const table = commands.map((declared): Wanted => {
-    const [program, ...words] = wordsOf(declared.words) as [WantedWord, ...WantedWord[]];
-    const unless = wordsOf(`${harmlessWords} ${declared.unless ?? ""}`);
-    const once = declared.once === undefined ? [] : wordsOf(declared.once);
-    return { program, words, unless, once, declared };
-  });
-  tables.set(commands, table);
+  const table = { wanted: [...own, ...effectCommands].map(toWanted), read: new Map<string, Deeds>() };
+  tables.set(own, table);
   return table;
+}
+
+function toWanted(declared: EffectCommand): Wanted {
+  const [program, ...words] = wordsOf(declared.words) as [WantedWord, ...WantedWord[]];
+  const unless = wordsOf(`${harmlessWords} ${declared.unless ?? ""}`);
+  const once = declared.once === undefined ? [] : wordsOf(declared.once);
+  return { program, words, unless, once, declared };
 }
 
 /** The first entry that fits, and the index behind the last word that it names. */
@@ -212,20 +228,44 @@ function findEntry(table: readonly Wanted[], words: readonly string[]): { entry:
   return null;
 }
 
-/**
- * Those of SHIM's table and of the user, each as it ran.
- *
- * @param own commands that the user added
- */
-export function findEffects(
-  toolName: string,
-  toolInput: unknown,
-  own: readonly EffectCommand[] = [],
-): readonly FoundEffect[] {
-  const all = [...tableOf(own), ...tableOf(effectCommands)];
-  const command = shellCommandOf(toolName, toolInput);
-  if (command === null) return toolEffects(all, toolName, toolInput);
-  return effectsIn(all, command.text, command.shell === "powershell");
+/** Deeds of a call, as its input says them. */
+interface Deeds {
+  /** Commands of SHIM's table and of the user, each as it ran. */
+  readonly effects: readonly FoundEffect[];
+  /** Files that its commands are to take away. */
+  readonly removed: readonly string[];
+  /** Folders of the work trees that they make. */
+  readonly worktrees: readonly string[];
+}
+
+type CallInput = Pick<HookInput, "tool_name" | "tool_input" | "cwd">;
+
+const noneAdded: readonly EffectCommand[] = [];
+
+/** @param own commands that the user added */
+export function deedsOf({ tool_name: tool = "", tool_input: input, cwd }: CallInput, own = noneAdded): Deeds {
+  const { wanted, read } = tableOf(own);
+  const command = shellCommandOf(tool, input);
+  if (command === null) return { effects: toolEffects(wanted, tool, input), removed: [], worktrees: [] };
+  // The end of a call asks again what its begin has asked.
+  const key = `${command.shell} ${cwd} ${command.text}`;
+  const known = read.get(key);
+  if (known) return known;
+  const found = readCommands(wanted, command, cwd);
+  setNewest(read, key, found, maxRead);
+  return found;
+}
+
+const maxRead = 64;
+
+function readCommands(wanted: readonly Wanted[], { text, shell }: ShellCommand, cwd: string | undefined): Deeds {
+  const isPowerShell = shell === "powershell";
+  const commands = simpleCommands(text, isPowerShell);
+  return {
+    effects: effectsIn(wanted, commands, isPowerShell),
+    removed: cwd === undefined ? [] : commands.flatMap((one) => removedBy(one, cwd)),
+    worktrees: commands.flatMap(worktreeIn),
+  };
 }
 
 /** A server's tool is a command without words, whose end is its own. */
@@ -244,18 +284,19 @@ const maxShells = 3;
 
 function effectsIn(
   all: readonly Wanted[],
-  text: string,
+  commands: readonly SimpleCommand[],
   isPowerShell: boolean,
   depth = 0,
   before: Moved = "nothing",
 ): FoundEffect[] {
   let moved = before;
-  return simpleCommands(text, isPowerShell).flatMap((command): FoundEffect[] => {
+  return commands.flatMap((command): FoundEffect[] => {
     const words = withoutWrappers(command.words);
     const script = depth < maxShells ? scriptOf(words) : null;
     if (script !== null) {
-      const found = effectsIn(all, script, isPowerShell, depth + 1, moved);
-      moved = simpleCommands(script, isPowerShell).reduce((known, inner) => movedBy(inner.words, known), moved);
+      const inside = simpleCommands(script, isPowerShell);
+      const found = effectsIn(all, inside, isPowerShell, depth + 1, moved);
+      moved = inside.reduce((known, inner) => movedBy(inner.words, known), moved);
       return found.map((inner) => Object.assign(inner, shownThrough(command, inner)));
     }
     const lower = words.map((word) => word.toLowerCase());
@@ -373,19 +414,25 @@ export interface CallFolder {
 
 const maxNotes = 8;
 
+/** Deeds of a call for its entry in the journal. */
+export interface CallNotes extends Pick<Deeds, "removed" | "worktrees"> {
+  /** Commands that cannot be undone. */
+  readonly effects: readonly EffectNote[];
+}
+
 /**
- * Notes of a call's commands that cannot be undone, for its entry in the journal.
- *
  * @param own commands that the user added
  * @param callFolder for its commit and the version of its package; absent: the call is of the past
  */
-export function noteEffects(
-  { tool_name: tool, tool_input: toolInput }: Pick<HookInput, "tool_name" | "tool_input">,
+export function noteCall(
+  input: CallInput,
   own?: readonly EffectCommand[],
   callFolder: CallFolder | null = null,
-): EffectNote[] {
-  const found = findEffects(tool ?? "", toolInput, own).slice(0, maxNotes);
-  return found.map((one) => toNote(one, callFolder === null ? {} : positionOf(one, callFolder)));
+): CallNotes {
+  const deeds = deedsOf(input, own);
+  const found = deeds.effects.slice(0, maxNotes);
+  const effects = found.map((one) => toNote(one, callFolder === null ? {} : positionOf(one, callFolder)));
+  return { ...deeds, effects };
 }
 
 type Position = Pick<EffectNote, "folder" | "subject" | "branch">;

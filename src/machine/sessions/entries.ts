@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { UsageLimit } from "../../contract/config.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import { stored } from "../../contract/limits.ts";
-import { redactAndClip, redactAndKeepEnds, redactOnce } from "../../redaction/bounded-text.ts";
+import { redactAndClip, redactAndKeepEnds, redact } from "../../redaction/redact.ts";
 import { chatWords } from "../../clients/adapter/harness-text.ts";
 
 export interface KeyedEntry<Entry extends JournalEntry = JournalEntry> {
@@ -32,12 +32,12 @@ export function approvedPlan(text: string, id: string): KeyedEntry<Extract<Journ
 
 /** Replaces what cannot be an id, or resembles a secret or an option, by its digest. */
 export function idOf(given: string): string {
-  return /^\w[\w.:@-]{0,199}$/.test(given) && redactOnce(given).count === 0 ? given : `id_${digest(given)}`;
+  return /^\w[\w.:@-]{0,199}$/.test(given) && redact(given).count === 0 ? given : `id_${digest(given)}`;
 }
 
 /** Redacts a path for storage; a redacted path only fails to open later. */
 export function pathOf(given: string): string {
-  return given.length <= stored.path ? redactOnce(given).text : redactAndClip(given, stored.path);
+  return given.length <= stored.path ? redact(given).text : redactAndClip(given, stored.path);
 }
 
 export function digest(text: string): string {

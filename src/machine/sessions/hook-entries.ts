@@ -1,21 +1,19 @@
-import { resolve } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { isRan, userWords } from "../../clients/adapter/harness-text.ts";
-import { deedOf, shellCommandOf, filePathOf, subagentTool } from "../../clients/adapter/tools.ts";
+import { deedOf, filePathOf, subagentTool } from "../../clients/adapter/tools.ts";
 import type { TranscriptNote } from "../../clients/transcript/transcript-draft.ts";
 import type { AsksFor } from "../../contract/chat-state.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
 import type { HookInput, HookEvent } from "../../contract/hooks.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
-import type { EffectNote, FileNote, TodoItem } from "../../contract/work-state.ts";
+import type { FileNote, TodoItem } from "../../contract/work-state.ts";
 import { stored } from "../../contract/limits.ts";
-import { redactAndClip, redactAndKeepEnds, boundTexts } from "../../redaction/bounded-text.ts";
-import { redactJson } from "../../redaction/redact.ts";
+import { boundTexts, redactJson } from "../../redaction/redact-json.ts";
+import { redactAndClip, redactAndKeepEnds } from "../../redaction/redact.ts";
 import { asObject, listAt, numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
 import { withoutOwnTexts } from "./text/neutralize.ts";
 import { idOf, pathOf, approvedPlan, digest, failure, type KeyedEntry } from "./entries.ts";
-import { noteEffects } from "./effects.ts";
-import { simpleCommands, type SimpleCommand } from "./shell-commands.ts";
+import { noteCall, type CallNotes } from "./effects.ts";
 
 /** Pure: what the end of a call shows, in the words of its client. */
 
@@ -26,29 +24,20 @@ type CallResult = Pick<
 
 const most = { readChars: 2_000, colouredChars: 8_000, names: 6, nameChars: 160, removed: 30 };
 
-function resultOf(input: HookInput): CallResult {
-  const { tool_name: tool = "", tool_input: given, tool_response: response } = input;
+function resultOf(input: HookInput, { removed, worktrees }: CallNotes): CallResult {
+  const { tool_name: tool = "", tool_response: response } = input;
   const fields = asObject(response);
-  const commands = simpleCommandsOf(tool, given);
   const output = deedOf(tool) === "runs" ? lastLines(printedIn(response)) : "";
   const exitCode = numberAt(fields, "exit_code");
   const background = textAt(fields, "backgroundTaskId") ?? (fields?.["isAsync"] === true ? agentIn(input) : null);
-  const removed = commands.flatMap((one) => removedBy(one, input.cwd));
-  const names = namesIn(input, commands, output);
+  const names = namesIn(input, worktrees, output);
   return {
     ...(output === "" ? {} : { output }),
     ...(exitCode === null ? {} : { exitCode }),
     ...(background === null ? {} : { background: idOf(background) }),
-    ...(removed.length === 0 ? {} : { removed: removed.slice(0, most.removed) }),
+    ...(removed.length === 0 ? {} : { removed: removed.slice(0, most.removed).map(pathOf) }),
     ...(names.length === 0 ? {} : { names: names.slice(-most.names) }),
   };
-}
-
-/** Answer of a sub-agent whose call has waited for it; null: it is none, or runs on. */
-function subagentResult({ tool_name: tool = "", tool_response: response }: HookInput): string | null {
-  if (!/^(?:Task|Agent)$/.test(tool) || asObject(response)?.["isAsync"] === true) return null;
-  const text = printedIn(response).trim();
-  return text === "" ? null : text;
 }
 
 function agentIn({ tool_response: response }: HookInput): string | null {
@@ -58,9 +47,13 @@ function agentIn({ tool_response: response }: HookInput): string | null {
 function printedIn(response: unknown): string {
   if (typeof response === "string") return response;
   const fields = asObject(response);
-  const printed = ["stdout", "stderr", "output"].map((name) => textAt(fields, name) ?? "");
-  const blocks = listAt(fields, "content").map((block) => textAt(asObject(block), "text") ?? "");
-  return [...printed, blocks.join("\n")].find((text) => text.trim() !== "") ?? "";
+  for (const name of ["stdout", "stderr", "output"]) {
+    const printed = textAt(fields, name);
+    if (printed !== null && printed.trim() !== "") return printed;
+  }
+  return listAt(fields, "content")
+    .map((block) => textAt(asObject(block), "text") ?? "")
+    .join("\n");
 }
 
 /** The last line, with those before it as far as they are short. */
@@ -78,46 +71,23 @@ function lastLines(printed: string): string {
   return text;
 }
 
-function simpleCommandsOf(tool: string, given: unknown): readonly SimpleCommand[] {
-  const command = shellCommandOf(tool, given);
-  return command === null ? [] : simpleCommands(command.text, command.shell === "powershell");
-}
-
-/** Files that a command is to take away: whether it did is seen at the files. */
-function removedBy({ words, folders }: SimpleCommand, cwd: string | undefined): string[] {
-  const [program, ...rest] = words[0] === "git" ? words.slice(1) : words;
-  const paths = rest.filter((word) => !word.startsWith("-"));
-  const taken = program === "mv" ? paths.slice(0, -1) : program === "rm" || program === "unlink" ? paths : [];
-  if (folders === null || cwd === undefined) return [];
-  return taken.map((path) => pathOf(resolve(cwd, ...folders, path)));
-}
-
 /** Addresses of what people discuss, and names of tasks in a tracker. */
 const address = /https?:\/\/[^\s"'<>()[\]`\\]{1,200}?\/(?:pull|merge_requests|issues)\/\d{1,9}\b/g;
 const trackerId =
   /(?<![\w-])(?!(?:UTF|SHA|ISO|RFC|AES|RSA|GPT|CVE|ES|MD|HTTP|TLS|BASE|PEP)-)[A-Z][A-Z0-9]{1,9}-\d{1,6}(?![\w-])/g;
 
 /** Worktrees, sub-agents, pull requests and tasks of a tracker that the call has named. */
-function namesIn(input: HookInput, commands: readonly SimpleCommand[], output: string): string[] {
+function namesIn(input: HookInput, worktrees: readonly string[], output: string): string[] {
   const { tool_name: tool = "", tool_input: given, tool_response: response } = input;
   const fields = asObject(given);
-  const worktrees = commands.flatMap(({ words }) => worktreeIn(words));
   const agent = /^(?:Task|Agent)$/.test(tool) ? [agentName(input)] : [];
   const texts = [textAt(fields, "command") ?? "", ...(tool.startsWith("mcp__") ? textsOf(fields) : [])];
   const written = texts.join("\n").slice(0, most.readChars);
   const printed = `${output}\n${printedIn(response).slice(-most.readChars)}`;
   const ids = [...written.matchAll(trackerId)].map(([id]) => id);
   const addresses = [...`${written}\n${printed}`.matchAll(address)].map(([one]) => one);
-  const all = [...worktrees, ...agent, ...ids, ...addresses];
+  const all = [...worktrees.map((path) => `worktree ${path}`), ...agent, ...ids, ...addresses];
   return [...new Set(all.map((name) => redactAndClip(name, most.nameChars).replaceAll(/\s+/g, " ")))];
-}
-
-function worktreeIn(words: readonly string[]): string[] {
-  const at = words.indexOf("worktree");
-  if (words[0] !== "git" || at < 0 || words[at + 1] !== "add") return [];
-  const rest = words.slice(at + 2);
-  const path = rest.find((word, index) => !word.startsWith("-") && !/^-[bB]$/.test(rest[index - 1] ?? ""));
-  return path === undefined ? [] : [`worktree ${path}`];
 }
 
 function agentName(input: HookInput): string {
@@ -129,20 +99,6 @@ function agentName(input: HookInput): string {
 
 function textsOf(fields: ReturnType<typeof asObject>): string[] {
   return Object.values(fields ?? {}).filter((value) => typeof value === "string");
-}
-
-/** Id of what a call has ended that ran in the background, or has seen at its end; null: none. */
-function endedBackground({
-  tool_name: tool = "",
-  tool_input: given,
-  tool_response: response,
-}: HookInput): string | null {
-  const fields = asObject(given);
-  const id = textAt(fields, "task_id") ?? textAt(fields, "shell_id") ?? textAt(fields, "bash_id");
-  if (/^(?:TaskStop|KillShell|KillBash)$/.test(tool)) return id;
-  const answer = asObject(response);
-  const status = textAt(answer, "status") ?? textAt(objectAt(answer, "task"), "status") ?? "";
-  return /^(?:TaskOutput|BashOutput)$/.test(tool) && isOver(status) ? id : null;
 }
 
 function isOver(status: string): boolean {
@@ -159,46 +115,41 @@ function endedTaskIn(prompt: string): string | null {
   return id !== undefined && isOver(noticeStatus.exec(text)?.[1] ?? "") ? id : null;
 }
 
+export function isToolEnd(event: HookEvent): boolean {
+  return event === "PostToolUse" || event === "PostToolUseFailure";
+}
+
 /**
  * Pure. Repeated events count once, by the client's own ids.
  *
  * @param turn names the turn, for an event to which the client gives no id
- * @param effects of a call that begins; absent: as its input alone shows them
+ * @param notes of a call; absent: as its input alone shows them
  */
 export function entriesOf(
   event: HookEvent,
   input: HookInput,
   turn: () => string = () => "",
-  effects?: readonly EffectNote[],
+  notes?: CallNotes,
 ): KeyedEntry[] {
-  return readers[event](input, turn, effects);
+  return readers[event](input, turn, notes);
 }
 
-type Reader = (input: HookInput, turn: () => string, effects?: readonly EffectNote[]) => KeyedEntry[];
+type Reader = (input: HookInput, turn: () => string, notes?: CallNotes) => KeyedEntry[];
 
 const readers: Record<HookEvent, Reader> = {
   SessionStart: () => [],
   SessionEnd: () => [],
   UserPromptSubmit: prompt,
-  PreToolUse: (input, _turn, effects = noteEffects(input)) =>
-    toolCall(input, "start", (tool) => ({ kind: "tool_start", ...tool, ...(effects.length === 0 ? {} : { effects }) })),
-  PostToolUse: (input) => [
-    ...toolCall(input, "end", (tool) => ({
-      kind: "tool_end",
-      ...tool,
-      ...durationOf(input),
-      ...fileOf(input),
-      ...resultOf(input),
-    })),
-    ...todos(input),
-    ...dialog(input),
-    ...directed(input),
-  ],
-  PostToolUseFailure: (input) =>
-    toolCall(input, "end", (tool) => {
-      const text = redactAndClip(stripVTControlCharacters(input.error ?? "failed"), stored.error);
-      return { kind: "tool_error", ...tool, ...durationOf(input), text };
-    }),
+  PreToolUse: (input, _turn, { effects } = noteCall(input)) =>
+    toolCall("tool_start", input, effects.length === 0 ? {} : { effects }),
+  PostToolUse: (input, _turn, notes = noteCall(input)) => {
+    const end = toolCall("tool_end", input, { ...durationOf(input), ...fileOf(input), ...resultOf(input, notes) });
+    return [...end, ...(besides.get(input.tool_name ?? "")?.(input, input.tool_use_id ?? "") ?? [])];
+  },
+  PostToolUseFailure: (input) => {
+    const text = redactAndClip(stripVTControlCharacters(input.error ?? "failed"), stored.error);
+    return toolCall("tool_error", input, { ...durationOf(input), text });
+  },
   PreCompact: (input, turn) => {
     const { trigger = "unknown" } = input;
     return [keyed(`compacting:${eventStamp(input, turn)}`, { kind: "compacting", trigger })];
@@ -255,16 +206,6 @@ function subagentEnd(said: string, id: string | null, stamp: string): KeyedEntry
   return keyed(key, { kind: "subagent_end", text, ...(id === null ? {} : { id: idOf(id) }) });
 }
 
-/** Sub-agents and background tasks that the call has ended, or has seen at their end. */
-function directed(input: HookInput): KeyedEntry[] {
-  const result = subagentResult(input);
-  const ended = endedBackground(input);
-  return [
-    ...(result === null ? [] : [subagentEnd(result, agentIn(input), input.tool_use_id ?? "")]),
-    ...(ended === null ? [] : [backgroundEnd(ended)]),
-  ];
-}
-
 function backgroundEnd(id: string): KeyedEntry {
   return keyed(`background_end:${idOf(id)}`, { kind: "background_end", id: idOf(id) });
 }
@@ -298,34 +239,30 @@ export function noteEntries(note: TranscriptNote): KeyedEntry[] {
   return [keyed(`recap:${note.at}:${digest(text)}`, { kind: "recap", text })];
 }
 
-type Tool = Pick<Extract<JournalEntry, { kind: "tool_start" }>, "id" | "name" | "input">;
+type CallEntry = Extract<JournalEntry, { kind: "tool_start" | "tool_end" | "tool_error" }>;
+type Rest<Kind extends CallEntry["kind"]> = Omit<Extract<CallEntry, { kind: Kind }>, "kind" | "id" | "name" | "input">;
 
-function toolCall(input: HookInput, moment: "start" | "end", entryOf: (tool: Tool) => JournalEntry): KeyedEntry[] {
-  const tool = toolOf(input);
-  return tool ? [keyed(`${moment}:${tool.id}`, entryOf(tool))] : [];
+function toolCall<Kind extends CallEntry["kind"]>(kind: Kind, input: HookInput, rest: Rest<Kind>): KeyedEntry[] {
+  const { tool_name: tool, tool_use_id: id, agent_id: agent } = input;
+  if (!tool || !id) return [];
+  const call = { kind, id, name: agent ? subagentTool(tool) : tool, input: describeInput(input.tool_input), ...rest };
+  return [keyed(`${kind === "tool_start" ? "start" : "end"}:${id}`, call as CallEntry)];
 }
 
 function durationOf({ duration_ms: durationMs }: HookInput): { durationMs?: number } {
   return durationMs === undefined ? {} : { durationMs };
 }
 
-function toolOf(input: HookInput): Tool | null {
-  if (!input.tool_name || !input.tool_use_id) return null;
-  const name = input.agent_id ? subagentTool(input.tool_name) : input.tool_name;
-  return { id: input.tool_use_id, name, input: describeInput(input.tool_input) };
-}
-
 export function describeInput(toolInput: unknown): string {
-  const values = asRecord(toolInput);
-  const described = describingArguments.map((key) => values[key]).find((value) => typeof value === "string");
-  const text =
-    searchIn(values) ?? described ?? JSON.stringify(redactJson(boundTexts(toolInput ?? {}, stored.input * 4)).value);
+  const values = asObject(toolInput);
+  const [search, folder] = [textAt(values, "query") ?? textAt(values, "pattern"), textAt(values, "path")];
+  const described = describingArguments.find((name) => typeof values?.[name] === "string");
+  let text: string;
+  // A search is described by what it searches, and its folder.
+  if (search !== null && folder !== null) text = `${search} in ${folder}`;
+  else if (described !== undefined) text = String(values?.[described]);
+  else text = JSON.stringify(redactJson(boundTexts(toolInput ?? {}, stored.input * 4)).value);
   return redactAndClip(text, stored.input).replaceAll(/\s+/g, " ");
-}
-
-/** A search is described by what it searches, and its folder. */
-function searchIn({ pattern, query = pattern, path }: Readonly<Record<string, unknown>>): string | null {
-  return typeof query === "string" && typeof path === "string" ? `${query} in ${path}` : null;
 }
 
 function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] } {
@@ -333,93 +270,107 @@ function fileOf(input: HookInput): { path?: string; action?: FileNote["action"] 
   const path = filePathOf(tool, given);
   if (path === null) return {};
   if (deedOf(tool) === "reads") return { path: pathOf(path), action: "read" };
-  const change = asRecord(response)["type"];
+  const change = asObject(response)?.["type"];
   return { path: pathOf(path), action: change === "create" ? "created" : change === "delete" ? "deleted" : "edited" };
 }
 
-/** Records the user's choice in a dialog, and an approved plan. */
-function dialog(input: HookInput): KeyedEntry[] {
-  if (input.agent_id || !input.tool_use_id) return [];
-  if (input.tool_name === "AskUserQuestion") return answers(input, input.tool_use_id);
-  if (input.tool_name === "ExitPlanMode") return plan(input, input.tool_use_id);
-  return [];
+/** Entries of the end of a call beside its own, by its tool and with its id. */
+const besides: ReadonlyMap<string, (input: HookInput, id: string) => KeyedEntry[]> = new Map([
+  ["TodoWrite", todos],
+  ["TaskCreate", taskCreated],
+  ["TaskUpdate", taskUpdated],
+  ["AskUserQuestion", answers],
+  ["ExitPlanMode", plan],
+  ["Task", subagentResult],
+  ["Agent", subagentResult],
+  ["TaskStop", stopped],
+  ["KillShell", stopped],
+  ["KillBash", stopped],
+  ["TaskOutput", seenOver],
+  ["BashOutput", seenOver],
+]);
+
+/** Answer of a sub-agent whose call has waited for it. */
+function subagentResult(input: HookInput, id: string): KeyedEntry[] {
+  const { tool_response: response } = input;
+  const text = asObject(response)?.["isAsync"] === true ? "" : printedIn(response).trim();
+  return text === "" ? [] : [subagentEnd(text, agentIn(input), id)];
+}
+
+/** The end of what ran in the background. */
+function stopped({ tool_input: given }: HookInput): KeyedEntry[] {
+  const fields = asObject(given);
+  const id = textAt(fields, "task_id") ?? textAt(fields, "shell_id") ?? textAt(fields, "bash_id");
+  return id === null ? [] : [backgroundEnd(id)];
+}
+
+function seenOver(input: HookInput): KeyedEntry[] {
+  const answer = asObject(input.tool_response);
+  const status = textAt(answer, "status") ?? textAt(objectAt(answer, "task"), "status") ?? "";
+  return isOver(status) ? stopped(input) : [];
 }
 
 const maxAnswers = 20;
 
-function answers(input: HookInput, id: string): KeyedEntry[] {
-  const given = {
-    ...asRecord(asRecord(input.tool_input)["answers"]),
-    ...asRecord(asRecord(input.tool_response)["answers"]),
-  };
+/** The user's choice in a dialog. */
+function answers({ agent_id: agent, tool_input: input, tool_response: response }: HookInput, id: string): KeyedEntry[] {
+  if (agent || id === "") return [];
+  const given = { ...objectAt(asObject(input), "answers"), ...objectAt(asObject(response), "answers") };
   const all = Object.entries(given)
     .slice(0, maxAnswers)
     .flatMap(([question, value]) => {
-      const answer = Array.isArray(value) ? value.filter((one) => typeof one === "string").join(", ") : textOf(value);
-      return answer
+      const answer = Array.isArray(value) ? value.filter((one) => typeof one === "string").join(", ") : value;
+      return typeof answer === "string" && answer !== ""
         ? [{ question: redactAndClip(question, stored.input), answer: redactAndClip(answer, stored.input) }]
         : [];
     });
   return all.length === 0 ? [] : [keyed(`answers:${id}`, { kind: "answers", answers: all })];
 }
 
-function plan(input: HookInput, id: string): KeyedEntry[] {
-  const [given, answer] = [asRecord(input.tool_input), asRecord(input.tool_response)];
-  const text = textOf(answer["plan"]) ?? textOf(given["plan"]);
-  if (!text?.trim()) return [];
-  const path = textOf(answer["filePath"]) ?? textOf(given["planFilePath"]);
+/** A plan that the user has approved. */
+function plan({ agent_id: agent, tool_input: input, tool_response: response }: HookInput, id: string): KeyedEntry[] {
+  const [given, answer] = [asObject(input), asObject(response)];
+  const text = textAt(answer, "plan") ?? textAt(given, "plan");
+  if (agent || id === "" || !text?.trim()) return [];
+  const path = textAt(answer, "filePath") ?? textAt(given, "planFilePath");
   const { key, entry } = approvedPlan(text, id);
-  return [keyed(key, { ...entry, ...(path ? { path: pathOf(path) } : {}) })];
+  return [keyed(key, { ...entry, ...(path === null ? {} : { path: pathOf(path) }) })];
 }
 
-function todos(input: HookInput): KeyedEntry[] {
-  const values = asRecord(input.tool_input);
-  const id = input.tool_use_id;
-  if (input.tool_name === "TodoWrite" && Array.isArray(values["todos"])) {
-    return [keyed(`todos:${id}`, { kind: "todos", todos: values["todos"].slice(0, 200).map(todoItem) })];
-  }
-  if (input.tool_name === "TaskCreate") return taskCreated(input, values);
-  if (input.tool_name === "TaskUpdate") return taskUpdated(input, values);
-  return [];
+function todos(input: HookInput, id: string): KeyedEntry[] {
+  const all = asObject(input.tool_input)?.["todos"];
+  if (!Array.isArray(all)) return [];
+  return [keyed(`todos:${id}`, { kind: "todos", todos: all.slice(0, maxTodos).map(todoItem) })];
 }
 
-function taskCreated(input: HookInput, values: Record<string, unknown>): KeyedEntry[] {
-  const task = asRecord(asRecord(input.tool_response)["task"]);
-  const id = task["id"];
+const maxTodos = 200;
+
+function taskCreated({ tool_input: input, tool_response: response }: HookInput, call: string): KeyedEntry[] {
+  const [values, id] = [asObject(input), objectAt(asObject(response), "task")?.["id"]];
   if (typeof id !== "string") return [];
-  const text = redactAndClip(textOf(values["subject"]) ?? textOf(values["description"]) ?? `task ${id}`, stored.input);
-  return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id: idOf(id), text, status: "pending" } })];
+  const about = textAt(values, "subject") ?? textAt(values, "description") ?? `task ${id}`;
+  const todo = { id: idOf(id), text: redactAndClip(about, stored.input), status: "pending" } as const;
+  return [keyed(`todo:${call}`, { kind: "todo", todo })];
 }
 
-function taskUpdated(input: HookInput, values: Record<string, unknown>): KeyedEntry[] {
-  const given = values["taskId"];
+function taskUpdated(input: HookInput, call: string): KeyedEntry[] {
+  const { taskId: given, subject, status } = asObject(input.tool_input) ?? {};
   if (typeof given !== "string") return [];
   const id = idOf(given);
-  const status = values["status"];
-  if (status === "deleted") return [keyed(`todo:${input.tool_use_id}`, { kind: "todo_removed", id })];
-  const text = typeof values["subject"] === "string" ? { text: redactAndClip(values["subject"], stored.input) } : {};
+  if (status === "deleted") return [keyed(`todo:${call}`, { kind: "todo_removed", id })];
+  const text = typeof subject === "string" ? { text: redactAndClip(subject, stored.input) } : {};
   const change = { ...text, ...(status === undefined ? {} : { status: statusOf(status) }) };
-  return [keyed(`todo:${input.tool_use_id}`, { kind: "todo", todo: { id, ...change } })];
+  return [keyed(`todo:${call}`, { kind: "todo", todo: { id, ...change } })];
 }
 
 function todoItem(value: unknown): TodoItem {
-  const values = asRecord(value);
-  return {
-    text: redactAndClip(textOf(values["content"]) ?? textOf(values["subject"]) ?? "", stored.input),
-    status: statusOf(values["status"]),
-  };
+  const item = asObject(value);
+  const text = redactAndClip(textAt(item, "content") ?? textAt(item, "subject") ?? "", stored.input);
+  return { text, status: statusOf(item?.["status"]) };
 }
 
 function statusOf(status: unknown): TodoItem["status"] {
   return status === "completed" || status === "in_progress" ? status : "pending";
-}
-
-function textOf(value: unknown): string | null {
-  return typeof value === "string" ? value : null;
-}
-
-function asRecord(value: unknown): Record<string, unknown> {
-  return { ...asObject(value) };
 }
 
 function keyed(key: string, entry: JournalEntry): KeyedEntry {

@@ -1,7 +1,8 @@
 import { deedOf, takesFilePath } from "../../clients/adapter/tools.ts";
 import type { HookInput } from "../../contract/hooks.ts";
 import type { OpenRequest } from "../../contract/machine/requests.ts";
-import { redact, redactJson, stripPrivate } from "../../redaction/redact.ts";
+import { redactJson } from "../../redaction/redact-json.ts";
+import { redact, stripPrivate } from "../../redaction/redact.ts";
 import { asObject, listAt, type JsonObject } from "../../shared/json-fields.ts";
 import { pluralize } from "../../shared/format.ts";
 import { shorten } from "../../shared/shorten.ts";

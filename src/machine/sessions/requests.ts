@@ -6,7 +6,7 @@ import type { HookAnswer, HookEvent, HookInput } from "../../contract/hooks.ts";
 import * as limits from "../../contract/hook-limits.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
 import type { Decision, Outcome } from "../../contract/machine/requests.ts";
-import { label } from "../../redaction/bounded-text.ts";
+import { label } from "../../redaction/redact.ts";
 import type {
   EndedRequest,
   GivenDecision,
@@ -16,6 +16,7 @@ import type {
 } from "../../runtime/permission-requests.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { asObject } from "../../shared/json-fields.ts";
+import { isToolEnd } from "./hook-entries.ts";
 import * as journal from "./journal.ts";
 import * as audit from "./machine-audit.ts";
 import { awaitedRun, isRunSeen } from "./awaited-run.ts";
@@ -162,10 +163,6 @@ export function endIfRun(runtime: Requests & Pick<Runtime, "processes">, { id, s
 /** Whether the chat waits for no other permission. */
 export function isLast({ permissions, now }: Requests, { id, session }: Pick<PermissionRequest, "id" | "session">) {
   return permissions.list(now()).every((one) => one.session !== session || one.id === id);
-}
-
-function isToolEnd(event: HookEvent): boolean {
-  return event === "PostToolUse" || event === "PostToolUseFailure";
 }
 
 const turnEnds: ReadonlySet<HookEvent> = new Set(["Stop", "StopFailure", "SubagentStop"]);

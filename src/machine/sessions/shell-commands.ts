@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import type { EffectNote } from "../../contract/work-state.ts";
 
 /** Pure: the simple commands of a shell's text, and what its exit status shows of each. */
@@ -46,6 +47,24 @@ const leaving: ReadonlySet<string | undefined> = new Set(["exit", "return", "exe
 
 export function simpleCommands(text: string, isPowerShell = false): readonly SimpleCommand[] {
   return new ShellReader(text, isPowerShell).list(null);
+}
+
+/** Files that a command is to take away: whether it did is seen at the files. */
+export function removedBy({ words, folders }: SimpleCommand, cwd: string): string[] {
+  if (folders === null) return [];
+  const [program, ...rest] = words[0] === "git" ? words.slice(1) : words;
+  const paths = rest.filter((word) => !word.startsWith("-"));
+  const taken = program === "mv" ? paths.slice(0, -1) : program === "rm" || program === "unlink" ? paths : [];
+  return taken.map((path) => resolve(cwd, ...folders, path));
+}
+
+/** The folder of a work tree that a command makes. */
+export function worktreeIn({ words }: SimpleCommand): string[] {
+  const at = words.indexOf("worktree");
+  if (words[0] !== "git" || at < 0 || words[at + 1] !== "add") return [];
+  const rest = words.slice(at + 2);
+  const path = rest.find((word, index) => !word.startsWith("-") && !/^-[bB]$/.test(rest[index - 1] ?? ""));
+  return path === undefined ? [] : [path];
 }
 
 const maxScripts = 3;

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
-import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
-import { deedOf, filePathOf } from "../../clients/adapter/tools.ts";
+import { dirname, join, relative, resolve, sep } from "node:path";
+import { editedPath } from "../../clients/adapter/tools.ts";
 import type { HookInput } from "../../contract/hooks.ts";
 import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -69,18 +69,6 @@ export function editedFile(input: HookInput): EditedFile | null {
   const root = projectRoot(dirname(path));
   if (root !== null && existsSync(join(root, ".git"))) return { path, roots: [root] };
   return { path, roots: foldersAbove(path) };
-}
-
-/** Whether an edit is unchecked where nothing can be read. */
-export function isEdit(input: HookInput): boolean {
-  return editedPath(input) !== null;
-}
-
-/** Absolute path of the file that an edit names; null: it names none. */
-export function editedPath({ tool_name: tool = "", tool_input: input, cwd }: HookInput): string | null {
-  const path = deedOf(tool) === "edits" ? filePathOf(tool, input) : null;
-  if (path === null || isAbsolute(path)) return path;
-  return cwd === undefined ? null : resolve(cwd, path);
 }
 
 function foldersAbove(path: string): string[] {

@@ -1,6 +1,6 @@
 import { inNews } from "../../contract/limits.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
-import { label } from "../../redaction/bounded-text.ts";
+import { label } from "../../redaction/redact.ts";
 import type { EventMachine } from "../../runtime/runtime.ts";
 import { oneLine, age } from "../../shared/format.ts";
 import { beginningOf } from "../../shared/shorten.ts";

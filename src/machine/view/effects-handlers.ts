@@ -9,7 +9,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { currentState } from "../sessions/checkpoints/capture.ts";
 import { neutralize } from "../sessions/text/neutralize.ts";
 import { verifications } from "../../store/session-tables.ts";
-import { redactAndClip, redactAndKeepEnds } from "../../redaction/bounded-text.ts";
+import { redactAndClip, redactAndKeepEnds } from "../../redaction/redact.ts";
 import { checkOf, effectKey, effectLine, effectText, outcomeOf, outcomeText } from "../sessions/effects.ts";
 import { probe } from "../sessions/effects/probe.ts";
 import * as sessions from "../sessions/sessions.ts";

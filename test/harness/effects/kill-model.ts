@@ -1,5 +1,5 @@
 import { toPredecessor } from "#src/machine/sessions/checkpoints/capture.ts";
-import { noteEffects } from "#src/machine/sessions/effects.ts";
+import { noteCall } from "#src/machine/sessions/effects.ts";
 import { reasonToAsk } from "#src/machine/sessions/effects/repeat-guard.ts";
 import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
 import type { Config } from "#src/contract/config.ts";
@@ -91,7 +91,7 @@ function runHistory(draw: Draw, { guard, outlives }: KillSetting, figures: typeo
 
   const notesOf = (command: string): EffectNote[] => {
     const subject = String(commit).padStart(40, "0");
-    return noteEffects({ tool_name: "Bash", tool_input: { command } }).map((note) => {
+    return noteCall({ tool_name: "Bash", tool_input: { command } }).effects.map((note) => {
       if (note.kind === "push") return Object.assign(note, { subject, branch: "main" });
       return note.kind === "deployment" ? Object.assign(note, { subject }) : note;
     });

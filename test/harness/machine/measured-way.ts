@@ -5,8 +5,8 @@ import Database from "better-sqlite3";
 export interface Way {
   /** Files of `src` of which a function ran. */
   readonly files: readonly string[];
-  /** Functions of `src` that ran, each once. */
-  readonly functions: number;
+  /** Functions of `src` that ran, each once, as `file name`. */
+  readonly functions: readonly string[];
   /** What SQLite was asked, in its order. */
   readonly statements: readonly string[];
   readonly transactions: number;
@@ -34,11 +34,13 @@ export function measureWay(body: () => void): Way {
     const ran = result.flatMap(({ url, functions }) => {
       const [, path] = /\/(src\/.*\.tsx?)$/.exec(url) ?? [];
       const called = functions.filter(({ ranges }) => (ranges[0]?.count ?? 0) > 0);
-      return path === undefined || called.length === 0 ? [] : [{ path, count: called.length }];
+      return path === undefined || called.length === 0 ? [] : [{ path, called }];
     });
     return {
       files: ran.map(({ path }) => path).toSorted(),
-      functions: ran.reduce((sum, { count }) => sum + count, 0),
+      functions: ran
+        .flatMap(({ path, called }) => called.map(({ functionName }) => `${path} ${functionName || "(anonymous)"}`))
+        .toSorted(),
       statements,
       transactions: statements.filter((one) => /^\s*BEGIN/i.test(one)).length,
     };

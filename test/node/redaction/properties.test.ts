@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { redact, redactJson } from "#src/redaction/redact.ts";
+import { redactJson } from "#src/redaction/redact-json.ts";
+import { redact } from "#src/redaction/redact.ts";
 import { secretSamples } from "#harness/secrets/secret-corpus.ts";
 import { lookAlikes } from "#harness/secrets/secret-look-alikes.ts";
 

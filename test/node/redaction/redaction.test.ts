@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import * as z from "zod";
 import { operationNames, operations } from "#src/contract/operations.ts";
-import { maxDepth, redact, redactInput, redactJson } from "#src/redaction/redact.ts";
+import { maxDepth, redactInput, redactJson } from "#src/redaction/redact-json.ts";
+import { redact } from "#src/redaction/redact.ts";
 import { base62, base64, draw, drawn, encode, hex, password, pem, surrounded } from "#harness/secrets/secret-draw.ts";
 import type { Draw, Pattern } from "#harness/secrets/secret-draw.ts";
 

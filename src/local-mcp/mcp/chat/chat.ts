@@ -21,7 +21,7 @@ import { noteProject } from "../../../machine/sessions/projects.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import type { Team } from "../../../machine/team/team.ts";
 import { isDescendant, isSameProcess, type ProcessIdentity } from "../../../platform/processes.ts";
-import { label } from "../../../redaction/bounded-text.ts";
+import { label } from "../../../redaction/redact.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isWithin } from "../../../shared/known-time.ts";
 import { err, ok, type Result, fail } from "../../../shared/result.ts";

@@ -4,7 +4,7 @@ import type { teamTools, machineTools } from "../../../contract/tools.ts";
 import type { Call } from "../../../coordinator-client/edge/calls.ts";
 import type { Session } from "../../../machine/sessions/sessions.ts";
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
-import { redactJson } from "../../../redaction/redact.ts";
+import { redactJson } from "../../../redaction/redact-json.ts";
 import { dataWarning, fence } from "../../../shared/format.ts";
 import { badInputText } from "../../../shared/check-input.ts";
 import { err, ok, fail, type Result } from "../../../shared/result.ts";

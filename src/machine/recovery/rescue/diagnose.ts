@@ -7,7 +7,7 @@ import { isVersionBefore } from "../../../platform/version.ts";
 import { codeOf } from "../../../shared/error.ts";
 import { oneLine, pluralize } from "../../../shared/format.ts";
 import type { JsonObject } from "../../../shared/json-fields.ts";
-import { redactAndClip } from "../../../redaction/bounded-text.ts";
+import { redactAndClip } from "../../../redaction/redact.ts";
 import { importOrigin, type Session } from "../../sessions/sessions.ts";
 import { holderOf, openProblem } from "./client-files.ts";
 import { pathsOf, type SessionFiles, type Refusal } from "../../../clients/adapter/session-files.ts";

@@ -18,7 +18,7 @@ import {
   type StoreFinding,
   storedStates,
 } from "../../../contract/machine/stores.ts";
-import { redactAndClip } from "../../../redaction/bounded-text.ts";
+import { redactAndClip } from "../../../redaction/redact.ts";
 import { pluralize } from "../../../shared/format.ts";
 import { textAt, type JsonObject } from "../../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";

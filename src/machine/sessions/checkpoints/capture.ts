@@ -5,6 +5,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
+import { setNewest } from "../../../shared/set-newest.ts";
 import { noteFile } from "../../../snapshots/file-state.ts";
 import { readHead } from "../../../snapshots/git-head.ts";
 import { mayBeProject } from "../../../snapshots/work-tree.ts";
@@ -132,10 +133,7 @@ export function recentStates(store: Runtime["store"]): RecentStates {
 }
 
 function keepRecent(recent: RecentStates, session: string, { checkpoint }: CaptureResult, state: WorkState): void {
-  recent.delete(session);
-  recent.set(session, { checkpointId: checkpoint.id, hash: checkpoint.hash, state });
-  const [oldest] = recent.keys();
-  if (recent.size > maxRecent && oldest !== undefined) recent.delete(oldest);
+  setNewest(recent, session, { checkpointId: checkpoint.id, hash: checkpoint.hash, state }, maxRecent);
 }
 
 /** Throws StoreError when the store cannot write; nothing is half-written then. */

@@ -3,6 +3,7 @@ import type { Config } from "../../../contract/config.ts";
 import type { HookEvent, HookInput } from "../../../contract/hooks.ts";
 import { timerTrigger, type SaveFacts } from "../../../learning/policy/risk.ts";
 import { matchesWildcard } from "../../../shared/wildcard.ts";
+import { isToolEnd } from "../hook-entries.ts";
 import { isRiskyCommand } from "./risky-commands.ts";
 
 /** Pure: no storage, no clock. */
@@ -31,8 +32,4 @@ export function eventTrigger(
 /** Why one is due by what has happened since the last one, after the end of a tool call. */
 export function countedTrigger(event: HookEvent, facts: SaveFacts, config: Config["checkpoint"]): Trigger | null {
   return isToolEnd(event) ? timerTrigger(facts, config) : null;
-}
-
-export function isToolEnd(event: HookEvent): boolean {
-  return event === "PostToolUse" || event === "PostToolUseFailure";
 }

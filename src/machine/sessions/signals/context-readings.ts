@@ -3,7 +3,7 @@ import { merge, toReadings } from "../../../learning/policy/readings.ts";
 import { limitWindows, type LimitWindow, type Usage } from "../../../clients/transcript/transcript-draft.ts";
 import type { TranscriptPart } from "../../../clients/transcript.ts";
 import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../../shared/json-fields.ts";
-import { wordAt } from "../../../redaction/bounded-text.ts";
+import { wordAt } from "../../../redaction/redact.ts";
 import { canonicalModel } from "../../../shared/model-name.ts";
 
 /** Prefers the window in `old`, which came from the client. */

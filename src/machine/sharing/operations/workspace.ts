@@ -22,7 +22,7 @@ import type { PrepareInput } from "../../../coordinator-client/edge/calls.ts";
 import { nodePlatform } from "../../../coordinator-client/edge/platform.ts";
 import { processKey } from "../../../coordinator-client/local/process-key.ts";
 import { identify } from "../../../platform/processes.ts";
-import { redactInput } from "../../../redaction/redact.ts";
+import { redactInput } from "../../../redaction/redact-json.ts";
 import { badInputText } from "../../../shared/check-input.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { OperationContext } from "../../context/operation-context.ts";

@@ -11,7 +11,7 @@ import type { Route } from "../../../contract/model-routes.ts";
 import { StallDetector } from "../../../learning/routing/stall-detector.ts";
 import { describeInput } from "../../../machine/sessions/hook-entries.ts";
 import { programEnv, type runProgram, type Program, type ProgramExit } from "../../../platform/run-program.ts";
-import { redactAndClip } from "../../../redaction/bounded-text.ts";
+import { redactAndClip } from "../../../redaction/redact.ts";
 import type { ClientDeps } from "../machine-deps.ts";
 import type { ClientCommand } from "./command.ts";
 import { toCheckpoint, type ClientWork } from "./continuation.ts";

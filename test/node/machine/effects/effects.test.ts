@@ -7,10 +7,14 @@ import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { codex } from "#src/clients/codex/codex.ts";
 import { probe } from "#src/machine/sessions/effects/probe.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
-import { findEffects, noteEffects } from "#src/machine/sessions/effects.ts";
+import type { EffectCommand } from "#src/contract/effects.ts";
+import { deedsOf, noteCall } from "#src/machine/sessions/effects.ts";
 import { qwen } from "#src/clients/qwen/qwen.ts";
 import { spawnSync } from "node:child_process";
 import { killFigures } from "#harness/effects/kill-model.ts";
+
+const findEffects = (tool_name: string, tool_input: unknown, own?: readonly EffectCommand[]) =>
+  deedsOf({ tool_name, tool_input }, own).effects;
 
 const push = { command: "git push origin main" };
 
@@ -95,7 +99,8 @@ async function probed(command: string, program: string, script: string): Promise
     [`bin/${program}`]: `#!/bin/sh\ncat\necho "$* $GIT_TERMINAL_PROMPT$GH_PROMPT_DISABLED" >> args\n${script}\n`,
   });
   chmodSync(`${folder}/bin/${program}`, 0o755);
-  const [note] = noteEffects({ tool_name: "Bash", tool_input: { command } }, [], { cwd: folder, project: folder });
+  const call = { tool_name: "Bash", tool_input: { command } };
+  const [note] = noteCall(call, [], { cwd: folder, project: folder }).effects;
   const found = await probe(note!, { env: { PATH: `${folder}/bin:${process.env["PATH"]}` }, project: folder });
   return { ...found, ran: readFileSync(`${folder}/args`, "utf8").trim() };
 }
@@ -113,7 +118,7 @@ it.each([
 
 it("a command whose words would have to be quoted, or that deletes, has no check", () => {
   for (const command of ["gh release create 'v1; rm -rf x'", "gh release delete v1"])
-    expect(noteEffects({ tool_name: "Bash", tool_input: { command } })).toEqual([
+    expect(noteCall({ tool_name: "Bash", tool_input: { command } }).effects).toEqual([
       expect.not.objectContaining({ check: expect.anything() as unknown }),
     ]);
 });
