@@ -86,11 +86,6 @@ const rules = [...privateKeys, ...knownTokens, ...userPasswords, assignments];
 /** Characters read beyond four times the limit; as many are dropped at the window's edge. */
 const windowMarginChars = 4_000;
 
-/** The mark of an earlier cut does not count. */
-function isWithin(text: string, max: number): boolean {
-  return text.length <= max || withoutMark(text).length <= max;
-}
-
 /** Redacts before cutting, so that no secret is cut in two and missed. */
 export function redactAndClip(text: string, max: number): string {
   const window = text.slice(0, max * 4 + windowMarginChars);
@@ -98,7 +93,7 @@ export function redactAndClip(text: string, max: number): string {
   const isWhole = window.length === text.length;
   // The edge of the window may hold the first half of a secret.
   const safe = isWhole ? open : open.slice(0, Math.max(0, open.length - windowMarginChars));
-  if (isWhole && isWithin(safe, max)) return safe;
+  if (isWhole && (safe.length <= max || withoutMark(safe).length <= max)) return safe;
   const kept = safe.slice(0, besideMark(safe, max, "before"));
   return `${kept} ${cutMark(wholeLength(open.slice(kept.length) + text.slice(window.length)))}`;
 }
@@ -135,7 +130,8 @@ export function redactAndKeepEnds(text: string, ends: Ends): string {
   const open = text.length <= windowChars ? text : stripPrivate(text).text;
   if (open.length <= windowChars) {
     const whole = redact(open).text;
-    return isWithin(whole, ends.head + ends.tail) ? whole : joinEnds(whole, [whole, whole], ends);
+    const max = ends.head + ends.tail;
+    return whole.length <= max || withoutMark(whole).length <= max ? whole : joinEnds(whole, [whole, whole], ends);
   }
   // The edge of a window may hold half a secret.
   const start = redact(open.slice(0, windowChars)).text.slice(0, -maxSecretChars);

@@ -142,14 +142,15 @@ export function checkInput(name: string, input: unknown): Result<OperationReques
 
 /** Refuses unknown operations, unknown fields and values out of bounds, without effects. */
 export function checkFields(name: string, input: unknown): Result<OperationRequest> {
-  if (!isOperation(name))
-    return err({ code: "unknown_operation", message: `there is no operation ${formatName(name)}` });
-  const checked = compiledInputOf(name)(input);
+  const known = compiledInputOf(name);
+  if (known === null)
+    return err({ code: "unknown_operation", message: `there is no operation ${JSON.stringify(name.slice(0, 60))}` });
+  const checked = known.parse(input);
   // The compiled schema gives what zod gives; TypeScript cannot follow that.
-  if (checked !== undecided) return ok({ name, input: checked as CheckedInputOf<typeof name> });
-  const parsed = operations[name].input.safeParse(input);
+  if (checked !== undecided) return ok({ name: known.name, input: checked as CheckedInputOf<OperationName> });
+  const parsed = operations[known.name].input.safeParse(input);
   if (!parsed.success) return err({ code: "bad_input", message: `${name}: ${formatIssues(parsed.error)}` });
-  return ok({ name, input: parsed.data });
+  return ok({ name: known.name, input: parsed.data });
 }
 
 /** Refuses input that no coordinator takes; `self` and request id may be added later. */
@@ -161,19 +162,21 @@ export function findBadInput(name: CallName, input: object): Failure | null {
   return checked.ok ? null : checked.error;
 }
 
-const compiledInputs = new Map<OperationName, CompiledSchema>();
-
-/** Compiled at the first use: an object uses few operations, and is started often. */
-function compiledInputOf(name: OperationName): CompiledSchema {
-  const known = compiledInputs.get(name);
-  if (known) return known;
-  const compiled = compileSchema(operations[name].input);
-  compiledInputs.set(name, compiled);
-  return compiled;
+interface CompiledInput {
+  readonly name: OperationName;
+  readonly parse: CompiledSchema;
 }
 
-function formatName(name: string): string {
-  return JSON.stringify(name.slice(0, 60));
+const compiledInputs = new Map<string, CompiledInput>();
+
+/** Compiled at the first use: an object uses few operations, and is started often. */
+function compiledInputOf(name: string): CompiledInput | null {
+  const known = compiledInputs.get(name);
+  if (known) return known;
+  if (!isOperation(name)) return null;
+  const compiled = { name, parse: compileSchema(operations[name].input) };
+  compiledInputs.set(name, compiled);
+  return compiled;
 }
 
 /** Each scope contains those before it. */

@@ -76,19 +76,15 @@ function effectOf(query: string): Effect {
 
 /** Tables of changed rows, in the order of the changes: a rollback removes those since its mark. */
 class ChangedTables {
-  #tables: string[] = [];
+  readonly tables: string[] = [];
   #marks: number[] = [];
 
-  get(): ReadonlySet<string> {
-    return new Set(this.#tables);
-  }
-
   note(effect: Effect, rows: number): void {
-    if (effect === "begin") [this.#tables, this.#marks] = [[], []];
-    else if (effect === "mark") this.#marks.push(this.#tables.length);
-    else if (effect === "take-back") this.#tables.length = this.#marks.at(-1) ?? 0;
+    if (effect === "begin") this.#marks.length = this.tables.length = 0;
+    else if (effect === "mark") this.#marks.push(this.tables.length);
+    else if (effect === "take-back") this.tables.length = this.#marks.at(-1) ?? 0;
     else if (effect === "release") this.#marks.pop();
-    else if (effect !== "none" && rows > 0 && this.#tables.at(-1) !== effect.table) this.#tables.push(effect.table);
+    else if (effect !== "none" && rows > 0 && this.tables.at(-1) !== effect.table) this.tables.push(effect.table);
   }
 }
 
@@ -110,7 +106,7 @@ export function toConnection(
   const changed = new ChangedTables();
   return {
     driver,
-    changed: () => changed.get(),
+    changed: () => new Set(changed.tables),
     all<Row>(query: string, ...values: SqlValue[]): Row[] {
       const { statement, effect } = prepare(query);
       const rows = statement.all(...values);

@@ -39,8 +39,8 @@ export function observe(sql: Sql, name: MetricName, value: number, labels: reado
 
 /** Names the bucket by its upper bound, which it includes. */
 export function bucketOf(name: MetricName, value: number): string {
-  const bound = definitionOf(name).buckets?.find((one) => value <= one);
-  return bound === undefined ? aboveAll : String(bound);
+  for (const bound of definitionOf(name).buckets ?? []) if (value <= bound) return String(bound);
+  return aboveAll;
 }
 
 export function list(sql: Sql): TotalRow[] {

@@ -84,15 +84,11 @@ interface SpoolFile {
   readonly reason: string | null;
 }
 
-function filesIn(folder: string): SpoolFile[] {
-  return namesIn(folder).map((name) => ({ name, reason: unreadableReason(join(folder, name)) }));
-}
-
 /** @returns the files of entries, the oldest first */
-function namesIn(folder: string): string[] {
+function filesIn(folder: string): SpoolFile[] {
   const names = readdirSync(folder).filter((name) => waitingName.test(name) || setAsideReason(name) !== null);
   if (names.length > 0) accessSync(folder, constants.W_OK | constants.X_OK);
-  return names.toSorted();
+  return names.toSorted().map((name) => ({ name, reason: unreadableReason(join(folder, name)) }));
 }
 
 const missingCode = "ENOENT";

@@ -248,35 +248,24 @@ export class Store {
   /** {@link write}, which also says of which tables it has changed rows. */
   commit<T>(body: (sql: Sql) => T): Committed<T> {
     if (this.#options.isReadOnly === true) throw new Error(`${this.path} is written by the host only`);
-    const done = this.#write(body);
-    if (done.changed.size > 0) for (const listener of this.#commitListeners) listener(done.changed);
-    return done;
-  }
-
-  /** Writes what can be had again, so a process that only reads leaves it out. */
-  keep(body: (sql: Sql) => void): void {
-    if (this.#options.isReadOnly !== true) this.write(body);
-  }
-
-  #write<T>(body: (sql: Sql) => T): Committed<T> {
     let committed: Written<T> | null = null;
-    return this.#withRepair(() => {
+    const done = this.#withRepair((): Written<T> => {
       for (;;) {
         const connection = this.#currentConnection();
         try {
-          const done = transaction(connection, "BEGIN IMMEDIATE", (): Written<T> | null => {
+          const written = transaction(connection, "BEGIN IMMEDIATE", (): Written<T> | null => {
             if (!this.#isReady(connection)) return null;
             const value = body(connection);
             const changed = connection.changed();
             return { value, changed, mark: changed.size === 0 ? null : countWrite(connection, this.#madeAt) };
           });
-          if (!done) this.#migrate(connection);
+          if (!written) this.#migrate(connection);
           // A file that still has its name after the commit can only be moved later, with its
           // rows salvaged. Otherwise the row may be in an abandoned file: write it again.
-          else if (this.#findOpenConnection() === null) committed = done;
+          else if (this.#findOpenConnection() === null) committed = written;
           else {
-            if (done.mark) this.#markFile.write(done.mark);
-            return done;
+            if (written.mark) this.#markFile.write(written.mark);
+            return written;
           }
         } catch (error) {
           // The salvage has already copied the committed rows with the same keys.
@@ -285,6 +274,13 @@ export class Store {
         }
       }
     });
+    if (done.changed.size > 0) for (const listener of this.#commitListeners) listener(done.changed);
+    return done;
+  }
+
+  /** Writes what can be had again, so a process that only reads leaves it out. */
+  keep(body: (sql: Sql) => void): void {
+    if (this.#options.isReadOnly !== true) this.write(body);
   }
 
   async backup(to: string): Promise<void> {

@@ -32,8 +32,8 @@ export const mutants: readonly Mutant[] = [
     "const report = salvage(context, null, connection);",
   ]),
   defect(7, "src/store/store.ts", "a row goes to a file that was replaced meanwhile", [
-    "else if (this.#findOpenConnection() === null) committed = done;",
-    "else if (committed) committed = done;",
+    "else if (this.#findOpenConnection() === null) committed = written;",
+    "else if (committed) committed = written;",
   ]),
   defect(
     9,

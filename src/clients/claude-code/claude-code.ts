@@ -1,5 +1,5 @@
 import type { UsageLimit } from "../../contract/config.ts";
-import { hookEvents, isHookEvent } from "../../contract/hooks.ts";
+import { hookEvents, type HookEvent } from "../../contract/hooks.ts";
 import { numberAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { ClientAdapter } from "../adapter/client-adapter.ts";
 
@@ -48,7 +48,8 @@ export const claudeCode: ClientAdapter = {
   compaction: { keepsPrompts: false, showsSummary: true },
   limitIn: claudeLimit,
   variables: { own: claudeVariables, ofChat: claudeChatVariables, session: "CLAUDE_CODE_SESSION_ID" },
-  normalise: (event, payload) => (isHookEvent(event) ? [{ event, input: payload }] : []),
+  // One of `events`.
+  normalise: (event, payload) => [{ event: event as HookEvent, input: payload }],
   answer: (_event, answer) => answer,
   commands: {
     resume: (session) => ({ command: "claude", args: ["--resume", session] }),

@@ -13,7 +13,7 @@ import * as lifecycle from "./lifecycle.ts";
 import { dependencyDeath, dependencyState } from "./lifecycle.ts";
 import * as retention from "./task-retention.ts";
 import * as rows from "./task-rows.ts";
-import { isInRow } from "./task-rows.ts";
+import { maxInRowLength } from "./task-rows.ts";
 import { taskDedupe, taskDependents, tasks, taskTexts } from "./task-tables.ts";
 
 /** A second task under a key is the first one, even if that is no longer kept. */
@@ -150,7 +150,7 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
     // The state of a task depends on the stored states of those that it needs.
     if (dependsOn.length > 0) flush();
     const payload = jsonText(input.payload);
-    const isShort = isInRow(payload);
+    const isShort = payload.length <= maxInRowLength;
     const row = toRow(tx, { task, input, depth, parent, dependsOn }, isShort ? payload : null);
     pending.push(row);
     if (!isShort) long.push({ task, payload });

@@ -139,16 +139,12 @@ function pseudoRandom(task: number, attempt: number): number {
   return ((hash ^ (hash >>> 16)) >>> 0) / 2 ** 32;
 }
 
-/** In UTF-16 code units. Each change of a row writes all of it. */
-const maxInRowLength = 1_000;
+/** Limit in UTF-16 code units. Each change of a row writes all of it. */
+export const maxInRowLength = 1_000;
 
 const payloadSql = "coalesce(payload, (SELECT payload FROM task_texts WHERE task_texts.task = tasks.task)) AS payload";
 
 export const textsSql = `${payloadSql}, dependsOn`;
-
-export function isInRow(payload: string): boolean {
-  return payload.length <= maxInRowLength;
-}
 
 export interface TaskTexts {
   readonly task: number;
@@ -187,7 +183,7 @@ export function aboutTasks({ sql }: Pick<Tx, "sql">, numbers: readonly number[])
 
 export function updatePayload({ sql }: Pick<Tx, "sql">, task: number, payload: Json): void {
   const text = jsonText(payload);
-  const inRow = isInRow(text) ? text : null;
+  const inRow = text.length <= maxInRowLength ? text : null;
   tasks.update(sql, { task }, { payload: inRow });
   if (inRow === null) taskTexts.put(sql, { task, payload: text });
 }

@@ -45,7 +45,10 @@ export function take(runtime: Runtime, { client, event, events, unread, clientPi
   const works: DeferredWork[] = [];
   const asked: AskedPermission[] = [];
   for (const incoming of events) {
-    const taken = answerEvent(runtime, incoming);
+    const taken = runtime.durations.time("shim_hook_duration_seconds", () => storeOrSpool(runtime, incoming), {
+      labels: [incoming.event],
+      session: (one) => one.works[0]?.sessionId,
+    });
     answer = stricter(answer, taken.answer);
     works.push(...taken.works);
     asked.push(...taken.asked);
@@ -78,15 +81,12 @@ export function answerHook(
     const taken = take(runtime, { ...read, event, clientPid });
     conclude(taken);
     const answer = read.client.answer(event, taken.answer);
-    return Object.keys(answer).length === 0 ? emptyAnswer(read.client, event) : JSON.stringify(answer);
+    if (Object.keys(answer).length > 0) return JSON.stringify(answer);
+    // A client may take silence beside its dialog for a refusal.
+    return event === "PermissionRequest" && read.client.permissionDialog === "beside-hook" ? undecided : "";
   } catch (error) {
     return rejectInput(runtime, `${event}: ${stackOf(error)}`);
   }
-}
-
-/** A client may take silence beside its dialog for a refusal. */
-function emptyAnswer({ permissionDialog }: ClientAdapter, event: string): string {
-  return event === "PermissionRequest" && permissionDialog === "beside-hook" ? undecided : "";
 }
 
 function withLine(answer: HookAnswer, line: string): HookAnswer {
@@ -104,13 +104,6 @@ function stricter(first: HookAnswer, second: HookAnswer): HookAnswer {
 export function rejectInput({ log }: Runtime, reason: string): string {
   log("error", unreadText, { reason });
   return "";
-}
-
-function answerEvent(runtime: Runtime, incoming: IncomingEvent): Taken {
-  return runtime.durations.time("shim_hook_duration_seconds", () => storeOrSpool(runtime, incoming), {
-    labels: [incoming.event],
-    session: ({ works }) => works[0]?.sessionId,
-  });
 }
 
 /** @returns null for an event that was recorded before @throws {StoreError} */
@@ -213,14 +206,14 @@ function applyEntry(runtime: Runtime, entry: SpoolEntry): void {
     return;
   }
   // An entry without a known client is Claude Code's.
-  const clientName = adapterOf(String(entry["clientName"]))?.name ?? claudeCode.name;
+  const named = adapterOf(String(entry["clientName"])) ?? claudeCode;
   // The event's client decides whether a user attended the session.
   const entryPoint = typeof entry["entryPoint"] === "string" ? entry["entryPoint"] : undefined;
   const past = { ...runtime, env: { ...runtime.env, CLAUDE_CODE_ENTRYPOINT: entryPoint }, now: () => entry.at };
   const client = asProcessIdentity(entry["client"]);
   const clientPid = client && isAlive(runtime.processes, client) ? client.pid : noProcessId;
   try {
-    const incoming = { event, input: input.data, clientName, clientPid, id, isLate: true };
+    const incoming = { event, input: input.data, client: named, clientPid, id, isLate: true };
     store(past, incoming)?.works.forEach((work) => void finishEvent(work));
   } catch (error) {
     if (error instanceof StoreError) throw error;

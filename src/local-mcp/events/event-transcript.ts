@@ -56,12 +56,12 @@ export function readTranscript(identified: IdentifiedEvent): EventTranscript {
   return { part: read.offset === from ? null : read, turnEnd, isBehind: false };
 }
 
-function limitsOf({ sql, incoming: { input, clientName }, known }: IdentifiedEvent, path: string): ReadLimits {
+function limitsOf({ sql, incoming: { input, client }, known }: IdentifiedEvent, path: string): ReadLimits {
   const { id, row, has } = known;
   const session = { id, project: row?.project ?? null, cwd: input.cwd ?? row?.cwd ?? null };
   const limits = has.pauses > 0 ? pauseReadLimits(sql, path, session) : {};
   const own = { ...firstReadLimit(row), ...(row ? foreignPrompts(sql, row) : {}) };
-  return { ...limits, ...own, format: transcriptFormat(clientName) };
+  return { ...limits, ...own, format: transcriptFormat(client.name) };
 }
 
 /** Text from a pause is skipped for good, and what the client wrote before is read. */

@@ -1,5 +1,4 @@
 import { editedPath } from "../../clients/adapter/tools.ts";
-import { adapterOf } from "../../clients/adapters.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import { currentState } from "../../machine/sessions/checkpoints/capture.ts";
 import { noteCall, type CallFolder, type CallNotes } from "../../machine/sessions/effects.ts";
@@ -100,7 +99,7 @@ function repeatVerdict(
 ): EditVerdict | null {
   const state = effects.length === 0 || config.effects.guard === "off" ? null : currentState(sql, known.id);
   if (state === null) return null;
-  const isAsking = adapterOf(incoming.clientName)?.asksUser ?? false;
+  const isAsking = incoming.client.asksUser === true;
   const reason = reasonToAsk(state, effects, config.effects, isAsking, now());
   return reason === null ? null : { kind: isAsking ? "asked" : "refused", reason };
 }

@@ -28,6 +28,19 @@ export function toAnswer(
   return toText(event, draft, start ?? emptyStart, accepted);
 }
 
+/** The texts of the event's concerns: one for the model, and lines for the user. */
+function toText(event: HookEvent, draft: Draft, start: StartAnswer, accepted: StartAnswer): HookAnswer {
+  const { verdict, news, conflict, warning } = draft;
+  const verdictText = verdict.kind === "warned" ? verdict.text : null;
+  const { context: newsContext, line: newsLine } = news ?? emptyStart;
+  const context = [start.context ?? newsContext ?? verdictText, accepted.context].filter(isSaid).join("\n\n");
+  const lines = [start.line, newsLine, accepted.line, conflict, warning ?? verdictText].filter(isSaid);
+  return {
+    ...(lines.length > 0 ? { systemMessage: lines.join("\n") } : {}),
+    ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),
+  };
+}
+
 /** Denies a refused tool call, has its user asked, or warns. */
 export function verdictAnswer(event: HookEvent, verdict: EditVerdict): HookAnswer {
   if (verdict.kind === "free") return {};
@@ -46,23 +59,6 @@ function acceptedAnswer(runtime: Runtime, { news }: Draft, accepted: Acceptance)
   return {
     context: isBriefed ? null : withCommand(acceptedContext(runtime, accepted)),
     line: accepted.line && withCommand(accepted.line),
-  };
-}
-
-function toText(
-  event: HookEvent,
-  { verdict, news, warning, conflict }: Draft,
-  start: StartAnswer,
-  accepted: StartAnswer,
-): HookAnswer {
-  const verdictText = verdict.kind === "warned" ? verdict.text : null;
-  const { context: newsContext, line: newsLine } = news ?? emptyStart;
-  const given = [start.context ?? newsContext ?? verdictText, accepted.context].filter(isSaid);
-  const context = given.join("\n\n");
-  const lines = [start.line, newsLine, accepted.line, conflict, warning ?? verdictText].filter(isSaid);
-  return {
-    ...(lines.length > 0 ? { systemMessage: lines.join("\n") } : {}),
-    ...(context ? { hookSpecificOutput: { hookEventName: event, additionalContext: context } } : {}),
   };
 }
 

@@ -59,7 +59,7 @@ export class HookChannel {
       rejectInput(runtime, `${event}: ${input}`);
       return reply(event, {});
     }
-    const events = [{ clientName: claudeCode.name, event, input, clientPid }];
+    const events = [{ client: claudeCode, event, input, clientPid }];
     const taken = take(runtime, { client: claudeCode, event, events, unread: null, clientPid });
     const decision = await conclude(runtime, settling, taken, { client: claudeCode.name, gone });
     return reply(event, taken.asked.length === 0 ? taken.answer : decisionAnswer(decision));

@@ -63,8 +63,12 @@ export interface StoredParts {
  * @param forkId of the session if it is a new fork; absent: a new id
  */
 export function identify(sql: Sql, machine: EventMachine, incoming: IncomingEvent, forkId?: string): KnownSession {
-  const source = sourceOf(machine, incoming);
-  const givenId = incoming.input.session_id;
+  const { input, clientPid } = incoming;
+  // Redacts first: resolving a path may remove what identifies a secret.
+  const cwd = input.cwd ? pathOf(input.cwd) : null;
+  const project = cwd === null ? null : projectRoot(cwd);
+  const source = { client: identifyProcess(machine.processes, clientPid), cwd, project };
+  const givenId = input.session_id;
   const first = readStored(sql, source.client, givenId);
   const newId = (): string => forkId ?? newSessionId(machine);
   const named = nameSession(sql, machine, incoming, { ...first, client: source.client, newId });
@@ -78,14 +82,6 @@ export function identify(sql: Sql, machine: EventMachine, incoming: IncomingEven
     has,
     isPaused: has.pauses > 0 && isPausedAt(sql, machine.now(), { ...source, id }),
   };
-}
-
-type Source = Pick<KnownSession, "client" | "cwd" | "project">;
-
-function sourceOf({ processes }: EventMachine, { input, clientPid }: IncomingEvent): Source {
-  // Redacts first: resolving a path may remove what identifies a secret.
-  const cwd = input.cwd ? pathOf(input.cwd) : null;
-  return { client: identifyProcess(processes, clientPid), cwd, project: cwd === null ? null : projectRoot(cwd) };
 }
 
 type Stored = Pick<KnownSession, "row" | "left" | "has">;
@@ -128,7 +124,7 @@ function nameSession(
   sql: Sql,
   machine: EventMachine,
   { event, input: { session_id: givenId } }: IncomingEvent,
-  { left, row, client, newId }: Stored & Pick<Source, "client"> & { readonly newId: () => string },
+  { left, row, client, newId }: Stored & Pick<KnownSession, "client"> & { readonly newId: () => string },
 ): Named {
   const plain = { id: givenId, parentId: null, isEntered: false, left };
   if (!client) return plain;

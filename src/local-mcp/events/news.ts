@@ -1,5 +1,4 @@
 import { hasUser, isOfWorker } from "../../clients/adapter/attendance.ts";
-import { adapterOf } from "../../clients/adapters.ts";
 import { giveBack, lostBrief } from "../../machine/recovery/given-context.ts";
 import { isToolEnd } from "../../machine/sessions/hook-entries.ts";
 import { conflictsOf, type NumberedConflict } from "../../machine/team/conflicts.ts";
@@ -44,9 +43,9 @@ function findNews(event: Recording, draft: Draft, conflicts: readonly NumberedCo
 }
 
 /** Whether the event can bring the chat what its user wrote elsewhere. */
-function takesWords({ machine: { env }, incoming: { event, clientName } }: Recording): boolean {
+function takesWords({ machine: { env }, incoming: { event, client } }: Recording): boolean {
   if (event === "UserPromptSubmit") return true;
-  return event === "Stop" && adapterOf(clientName)?.continuesAtStop === true && !isOfWorker(env);
+  return event === "Stop" && client.continuesAtStop === true && !isOfWorker(env);
 }
 
 /** Skips a worker's run, and a chat that a hook already continued. */

@@ -11,7 +11,7 @@ import { readPayload } from "./payload.ts";
 
 /** An event of a client in Claude Code's names, checked and bounded. */
 export interface IncomingEvent {
-  readonly clientName: HookClient;
+  readonly client: ClientAdapter;
   readonly event: HookEvent;
   readonly input: HookInput;
   readonly clientPid: number;
@@ -68,18 +68,18 @@ export function readEvent(given: GivenEvent, reject: (reason: string) => void): 
   }
   const { objects, problem } = readPayload(given.input);
   const problems = problem === null ? [] : [problem];
-  const inputs = objects.flatMap((payload) => {
+  const events: IncomingEvent[] = [];
+  let number = 0;
+  for (const payload of objects) {
     const normalised = client.normalise(event, payload, env);
     if (normalised === null) problems.push(`input is not what ${client.title} sends`);
-    return normalised ?? [];
-  });
-  const events = inputs.flatMap((one, n): IncomingEvent[] => {
-    const input = parseInput(one.input, client.title);
-    const ownId = id === undefined ? undefined : `${id}.${n}`;
-    if (typeof input !== "string") return [{ event: one.event, input, clientName: client.name, clientPid, id: ownId }];
-    problems.push(input);
-    return [];
-  });
+    for (const one of normalised ?? []) {
+      const input = parseInput(one.input, client.title);
+      const ownId = id === undefined ? undefined : `${id}.${number++}`;
+      if (typeof input === "string") problems.push(input);
+      else events.push({ event: one.event, input, client, clientPid, id: ownId });
+    }
+  }
   const [first] = problems;
   if (first === undefined) return { client, events, unread: null };
   reject(`${event}: ${first}`);

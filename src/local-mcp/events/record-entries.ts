@@ -7,7 +7,6 @@ import { redactAndClip } from "../../redaction/redact.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { stampOf } from "../../snapshots/file-state.ts";
 import { editedPath } from "../../clients/adapter/tools.ts";
-import { adapterOf } from "../../clients/adapters.ts";
 import { stored } from "../../contract/limits.ts";
 import { recordAssistant, recordPrompt } from "../../machine/sessions/transcripts/record-transcript.ts";
 import { isCall, asShownBy } from "../../machine/sessions/effects.ts";
@@ -31,11 +30,7 @@ const carriesWords: ReadonlySet<HookEvent> = new Set(["PreToolUse", "Stop"]);
 export const entries: Concern = {
   name: "journal",
   isForLate: true,
-  inTransaction(recording, draft) {
-    recordEntries(recording, draft);
-    const row = recording.part ? ownRow(recording) : undefined;
-    if (row) recordPrompt(recording.sql, recording.session.id, recording.machine.now(), row);
-  },
+  inTransaction: recordEntries,
 };
 
 function recordEntries(recording: Recording, draft: Draft): void {
@@ -65,6 +60,17 @@ function recordEntries(recording: Recording, draft: Draft): void {
     draft.changes.push(sessionChange(entry));
   }
 }
+
+/** Parts that the transcript has of the prompt beside its event. */
+export const promptRow: Concern = {
+  name: "row of the prompt",
+  on: ["UserPromptSubmit"],
+  isForLate: true,
+  inTransaction(recording) {
+    const row = ownRow(recording);
+    if (row) recordPrompt(recording.sql, recording.session.id, recording.machine.now(), row);
+  },
+};
 
 /** The event with its redacted text, of which nothing is interpreted. */
 export const unreadEntry: Concern = {
@@ -99,7 +105,7 @@ function timeInOrder(sql: Sql, id: string, now: number): number {
 function asRecorded({ incoming, part }: Recording, verdict: EditVerdict): IncomingEvent {
   const { event, input } = incoming;
   if (event === "StopFailure")
-    return { ...incoming, input: { ...input, limit: adapterOf(incoming.clientName)?.limitIn?.(input) ?? undefined } };
+    return { ...incoming, input: { ...input, limit: incoming.client.limitIn?.(input) ?? undefined } };
   const end = event === "PostToolUse" && part?.toolEnds.find(({ toolUseId }) => toolUseId === input.tool_use_id);
   const error = verdict.kind === "refused" ? verdict.reason : end ? end.error : null;
   return error === null ? incoming : { ...incoming, event: "PostToolUseFailure", input: { ...input, error } };
@@ -138,7 +144,7 @@ function withStamp(entry: JournalEntry, isLate: boolean): JournalEntry {
 /** Adds where its commands that cannot be undone run, and the commit that they push. */
 function withEffects(recording: Recording, entry: JournalEntry, { verdict, call }: Draft): JournalEntry {
   if (!isCall(entry)) return entry;
-  const ended = asShownBy(entry, recording.incoming.clientName);
+  const ended = asShownBy(entry, recording.incoming.client);
   const { effects = [] } = call ?? {};
   if (effects.length === 0) return ended;
   const noted = { ...ended, effects };

@@ -81,15 +81,16 @@ function runConcerns(all: readonly Concern[], recording: Recording, sighting: Se
   };
   const { incoming, known, part, turnEnd } = recording;
   const { event, input, isLate = false } = incoming;
-  const effort = input.effort?.level !== undefined;
-  const has: Partial<Record<string, unknown>> = { [event]: true, part, turnEnd, effort };
+  const present = new Set<string>([event]);
+  if (part !== null) present.add("part");
+  if (turnEnd !== null) present.add("turnEnd");
+  if (input.effort?.level !== undefined) present.add("effort");
   // The event itself may bring the first word of a compaction.
-  const counts = { ...known.has, compactions: part?.compactions.length ?? 0 };
-  const isFor = ({ on, has: stored, isForLate }: Concern): boolean =>
-    (isForLate || !isLate) &&
-    (on === undefined || on.some((one) => has[one])) &&
-    (stored === undefined || stored.some((one) => counts[one] > 0));
-  for (const concern of all) if (isFor(concern)) concern.inTransaction(recording, draft);
+  if (part !== null && part.compactions.length > 0) present.add("compactions");
+  for (const [name, count] of Object.entries(known.has)) if (count > 0) present.add(name);
+  const isAny = (names?: readonly string[]): boolean => names === undefined || names.some((one) => present.has(one));
+  for (const { on, has, isForLate, inTransaction } of all)
+    if ((isForLate || !isLate) && isAny(on) && isAny(has)) inTransaction(recording, draft);
   return draft;
 }
 

@@ -1,5 +1,4 @@
 import { hasUser } from "../../clients/adapter/attendance.ts";
-import { adapterOf } from "../../clients/adapters.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
 import { brief } from "../../machine/recovery/brief/brief.ts";
 import { missingFrom } from "../../machine/recovery/brief/compaction.ts";
@@ -66,12 +65,12 @@ export const start: Concern = {
 const askedReason = "other";
 
 /** Any other reason names what the user has done. */
-function signOf({ machine, incoming: { input, clientName } }: Recording): Signs {
+function signOf({ machine, incoming: { input, client } }: Recording): Signs {
   const { reason = askedReason } = input;
   const isScripts = !hasUser(machine.env);
   const seen = { at: machine.now(), reason, ...(isScripts ? { isScripts } : {}) };
   if (reason === askedReason) return { asked: seen };
-  return reason === adapterOf(clientName)?.endReason ? { exit: seen } : { left: seen };
+  return reason === client.endReason ? { exit: seen } : { left: seen };
 }
 
 /** One that was cut off is detached or closed, and may be continued. */

@@ -1,4 +1,3 @@
-import { adapterOf } from "../../clients/adapters.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
 import { withEarlierDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import * as clients from "../../machine/sessions/clients.ts";
@@ -80,7 +79,7 @@ function begin(identified: IdentifiedEvent, sighting: ReturnType<typeof sighting
     ...sighting,
     id: known.id,
     transcriptOffset: returns ? 0 : transcriptMark(sql, known.id),
-    client: incoming.clientName,
+    client: incoming.client.name,
     origin: originOf(identified),
     parentId: known.parentId,
     owner: known.client,
@@ -100,7 +99,7 @@ function sightingOf({ machine, incoming: { event, input }, known }: IdentifiedEv
     clientVersion,
     transcriptPath: path && pathOf(path),
     ...(path && known.row ? { transcriptOffset: sessions.offsetIn(known.row, path) } : {}),
-    owner: known.client && sessions.identityOf(known.client),
+    owner: known.client,
     lastSeenAt: now,
     workedAt: isWork ? now : null,
   };
@@ -119,13 +118,21 @@ export function startSource({ input }: IncomingEvent): string {
 
 /** A client with threads still works in the session that its user leaves. */
 function enterSession(
-  { sql, machine, incoming: { clientName, input }, known: { id, left } }: IdentifiedEvent,
+  {
+    sql,
+    machine,
+    incoming: {
+      client: { threads },
+      input,
+    },
+    known: { id, left },
+  }: IdentifiedEvent,
   client: ProcessIdentity,
 ): void {
   const now = machine.now();
   clients.moveTo(sql, now, client, { givenId: input.session_id, session: id });
   // Windows gives no start time: this process may have reused the id of the session's client.
-  if (!left || adapterOf(clientName)?.threads || client.start === "unknown") return;
+  if (!left || threads || client.start === "unknown") return;
   note(sql, machine, left.session, { left: { at: now, reason: "moved_on" } });
 }
 

@@ -29,7 +29,7 @@ const wordEnds = { head: 20_000, tail: 10_000 };
 /** @throws when not even the spool can be written */
 export function spoolEvent(
   { processes, env, paths, now }: Pick<Runtime, "processes" | "env" | "paths" | "now">,
-  { event, input, clientName, clientPid, id }: IncomingEvent,
+  { event, input, client, clientPid, id }: IncomingEvent,
 ): void {
   const { tool_response: response, ...fields } = input;
   // The journal reads only these fields of a tool's answer: its kind, and a new task's number.
@@ -41,7 +41,7 @@ export function spoolEvent(
     at: now(),
     id,
     event,
-    clientName,
+    clientName: client.name,
     client: identify(processes, clientPid),
     entryPoint: env["CLAUDE_CODE_ENTRYPOINT"],
     input: redactJson(boundTexts(fields, maxText)).value,

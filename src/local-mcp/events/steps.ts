@@ -4,7 +4,7 @@ import type { Concern } from "./concern.ts";
 import { readings, transcript, unreadPart } from "./event-transcript.ts";
 import { guard, unreadGuard } from "./guard.ts";
 import { news } from "./news.ts";
-import { entries, unreadEntry } from "./record-entries.ts";
+import { entries, promptRow, unreadEntry } from "./record-entries.ts";
 import { end, start } from "./session-bounds.ts";
 import { row, settings } from "./sighting.ts";
 
@@ -14,6 +14,7 @@ export const concerns: readonly Concern[] = [
   beforePrompt,
   guard,
   entries,
+  promptRow,
   limitAtFailure,
   news,
   readings,

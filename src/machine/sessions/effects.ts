@@ -2,7 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { isRefusal } from "../../clients/adapter/harness-text.ts";
 import { shellCommandOf, type ShellCommand } from "../../clients/adapter/tools.ts";
-import { adapterOf } from "../../clients/adapters.ts";
+import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
 import {
   type EffectOutcome,
   type EffectCommand,
@@ -451,8 +451,8 @@ function toNote({ kind, command, check, shows, isOnce }: FoundEffect, position: 
 }
 
 /** Without an exit code the end of a call shows nothing in a client that may hide a failure. */
-export function asShownBy<Entry extends JournalEntry>(entry: Entry, client: string): Entry {
-  const isHidden = entry.kind === "tool_end" && entry.exitCode !== 0 && adapterOf(client)?.hidesFailures === true;
+export function asShownBy<Entry extends JournalEntry>(entry: Entry, client: ClientAdapter | null): Entry {
+  const isHidden = entry.kind === "tool_end" && entry.exitCode !== 0 && client?.hidesFailures === true;
   return isHidden ? { ...entry, hidesFailure: true } : entry;
 }
 

@@ -61,12 +61,12 @@ function lastLines(printed: string): string {
   // Colours would take the room of words.
   const plain = stripVTControlCharacters(printed.slice(-most.colouredChars)).trimEnd();
   const end = redactAndKeepEnds(plain, { head: 0, tail: most.readChars });
-  const lines = end.split("\n").map((line) => line.replaceAll(/\s+/g, " ").trim());
-  const said = lines.filter((line) => /[\p{L}\p{N}]/u.test(line) && !line.startsWith("[cut, "));
-  let text = (said.pop() ?? "").slice(0, stored.output);
-  for (let line = said.pop(); line !== undefined; line = said.pop()) {
-    if (line.length + text.length + 3 > stored.output) break;
-    text = `${line} / ${text}`;
+  let text = "";
+  for (const line of end.split("\n").toReversed()) {
+    const said = line.replaceAll(/\s+/g, " ").trim();
+    if (!/[\p{L}\p{N}]/u.test(said) || said.startsWith("[cut, ")) continue;
+    if (text !== "" && said.length + text.length + 3 > stored.output) break;
+    text = text === "" ? said.slice(0, stored.output) : `${said} / ${text}`;
   }
   return text;
 }

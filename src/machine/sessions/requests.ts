@@ -1,13 +1,15 @@
 import { adapterOf } from "../../clients/adapters.ts";
 import { isRefusal } from "../../clients/adapter/harness-text.ts";
-import { deedOf } from "../../clients/adapter/tools.ts";
+import { deedOf, shellCommandOf } from "../../clients/adapter/tools.ts";
 import type { Config } from "../../contract/config.ts";
 import type { HookAnswer, HookEvent, HookInput } from "../../contract/hooks.ts";
 import * as limits from "../../contract/hook-limits.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
 import type { Decision, Outcome } from "../../contract/machine/requests.ts";
 import { label } from "../../redaction/redact.ts";
+import type { Processes } from "../../platform/processes.ts";
 import type {
+  AwaitedRun,
   EndedRequest,
   GivenDecision,
   PermissionRequest,
@@ -19,7 +21,7 @@ import { asObject } from "../../shared/json-fields.ts";
 import { isToolEnd } from "./hook-entries.ts";
 import * as journal from "./journal.ts";
 import * as audit from "./machine-audit.ts";
-import { awaitedRun, isRunSeen } from "./awaited-run.ts";
+import * as sessions from "./sessions.ts";
 import { requestText } from "./request-text.ts";
 
 /** Permission requests: who may answer them, when they are over, and the outcome of an answer. */
@@ -158,6 +160,28 @@ export function endIfRun(runtime: Requests & Pick<Runtime, "processes">, { id, s
   if (isLast(runtime, { id, session }))
     store.write((sql) => journal.append(sql, session, now(), `answered:${id}`, { kind: "answered" }));
   return true;
+}
+
+/** @returns null: no command is asked for, or its client is not known */
+function awaitedRun(
+  { processes, store }: Pick<Runtime, "processes" | "store">,
+  { session, input }: AskedPermission,
+): AwaitedRun | null {
+  const command = shellCommandOf(input.tool_name ?? "", input.tool_input)?.text;
+  const client = store.read((sql) => sessions.get(sql, session), null)?.owner?.pid;
+  if (command === undefined || client === undefined) return null;
+  return { command: withoutQuotes(command), client, before: new Set(processes.children(client).keys()) };
+}
+
+/** Whether a new child of the client was started with the command. */
+function isRunSeen(processes: Processes, { command, client, before }: AwaitedRun): boolean {
+  const begun = [...processes.children(client)].filter(([pid]) => !before.has(pid));
+  return begun.some(([, words]) => withoutQuotes(words).includes(command));
+}
+
+/** A client may quote a command for its shell. Blanks at both ends bound it. */
+function withoutQuotes(text: string): string {
+  return ` ${text.replaceAll(/["'\\]/g, "").trim()} `.replaceAll(/\s+/g, " ");
 }
 
 /** Whether the chat waits for no other permission. */

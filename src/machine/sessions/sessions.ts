@@ -195,8 +195,12 @@ const merged: Partial<Record<string, string>> = {
 export function update(sql: Sql, id: string, ...changes: readonly SessionChange[]): void {
   const fields = new Map(changes.flatMap(given));
   if (fields.size === 0) return;
-  const values = [...fields.values()].map((value) => (typeof value === "object" ? JSON.stringify(value) : value));
-  const texts = [...fields.keys()].map((name) => `${name} = ${merged[name] ?? "?"}`);
+  const values: (string | number)[] = [];
+  const texts: string[] = [];
+  for (const [name, value] of fields) {
+    texts.push(`${name} = ${merged[name] ?? "?"}`);
+    values.push(typeof value === "object" ? JSON.stringify(value) : value);
+  }
   sql.run(`UPDATE sessions SET ${texts.join(", ")} WHERE id = ?`, ...values, id);
 }
 

@@ -11,9 +11,9 @@ import { TeamRig } from "#harness/team/team-rig.ts";
 
 /** At most this much of the source is passed. A change that shortens a way lowers its row. */
 const most = {
-  PostToolUse: { files: 34, functions: 148, statements: 8, transactions: 1 },
-  "tasks.claim": { files: 22, functions: 143, statements: 12, transactions: 1 },
-  "tasks.submit": { files: 23, functions: 151, statements: 12, transactions: 1 },
+  PostToolUse: { files: 32, functions: 120, statements: 8, transactions: 1 },
+  "tasks.claim": { files: 22, functions: 141, statements: 12, transactions: 1 },
+  "tasks.submit": { files: 21, functions: 147, statements: 12, transactions: 1 },
 };
 
 function report(name: keyof typeof most, way: Way): void {
@@ -33,23 +33,28 @@ it("the second PostToolUse of a turn passes few files, functions and statements 
   const { runtime, claude } = aChat();
   claude.start();
   claude.prompt("fix it");
-  claude.use("Bash", { command: "ls" });
-  const call = { tool_name: "Bash", tool_input: { command: "npm test" } };
-  const tool_use_id = claude.begin(call.tool_name, call.tool_input);
-  const input = JSON.stringify(claude.input("PostToolUse", { ...call, tool_use_id, tool_response: { stdout: "ok" } }));
   let left = 0;
-  const answer = (): string =>
-    answerHook(
-      runtime,
-      "PostToolUse",
-      () => input,
-      claude.pid,
-      claudeCode,
-      "event-1",
-      () => void (left += 1),
-    );
+  /** The end of a call, as a host is given it: with an id of the event. */
+  const endOf = (command: string, id: string): (() => string) => {
+    const call = { tool_name: "Bash", tool_input: { command } };
+    const tool_use_id = claude.begin(call.tool_name, call.tool_input);
+    const end = claude.input("PostToolUse", { ...call, tool_use_id, tool_response: { stdout: "ok" } });
+    const input = JSON.stringify(end);
+    return () =>
+      answerHook(
+        runtime,
+        "PostToolUse",
+        () => input,
+        claude.pid,
+        claudeCode,
+        id,
+        () => void (left += 1),
+      );
+  };
+  endOf("ls", "event-1")();
+  const answer = endOf("npm test", "event-2");
   report("PostToolUse", measureWay(answer));
-  expect(left).toBe(1);
+  expect(left).toBe(2);
 });
 
 it("an event passes the concerns in the order of the journal, each of those that are for it", () => {
@@ -62,6 +67,7 @@ it("an event passes the concerns in the order of the journal, each of those that
       "before the prompt | UserPromptSubmit |  |",
       "guard | UserPromptSubmit PreToolUse PermissionRequest PostToolUse PostToolUseFailure |  | also late",
       "journal | all |  | also late",
+      "row of the prompt | UserPromptSubmit |  | also late",
       "limit | StopFailure |  |",
       "news | UserPromptSubmit PostToolUse PostToolUseFailure Stop | conflicts or news |",
       "readings | PostCompact part |  | also late",

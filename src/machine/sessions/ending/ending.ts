@@ -1,10 +1,9 @@
 import { adapterOf } from "../../../clients/adapters.ts";
 import { endSigns, type EndSign, type Ending } from "../../../contract/ending.ts";
 import { callKinds } from "../../../contract/turn-kinds.ts";
-import type { Life } from "../../../contract/work-state.ts";
+import type { Life, WorkState } from "../../../contract/work-state.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { sessions as table } from "../../../store/session-tables.ts";
-import { hasOpenWork } from "../activity.ts";
 import { currentState } from "../checkpoints/capture.ts";
 import * as clients from "../clients.ts";
 import * as journal from "../journal.ts";
@@ -107,4 +106,18 @@ function isSilent(sql: Sql, session: Session): boolean {
 /** Pure. Whether a session that is dead may have work to continue. */
 export function mayBeContinued({ ending }: Pick<Session, "ending">): boolean {
   return ending?.isOpen !== false;
+}
+
+/** Whether the last turn ended with work left, in the background too, or a question to the user. */
+function hasOpenWork({ todos, inProgress, openQuestions, words, prompts, background }: WorkState): boolean {
+  if (background !== undefined && background.length > 0) return true;
+  if (inProgress.length > 0 || openQuestions.length > 0) return true;
+  if (todos.some(({ status }) => status !== "completed")) return true;
+  const last = words.at(-1);
+  return last !== undefined && last.at >= (prompts.at(-1)?.at ?? 0) && endsInQuestion(last.text);
+}
+
+/** Markdown marks and quotes may follow the question mark. */
+function endsInQuestion(text: string): boolean {
+  return /[?\uff1f\u061f][\s*_`"')\]\u201d\u00bb]*$/.test(text);
 }

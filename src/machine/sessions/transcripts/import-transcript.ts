@@ -1,3 +1,4 @@
+import { adapterOf } from "../../../clients/adapters.ts";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { isAbsolute } from "node:path";
@@ -218,7 +219,7 @@ function record(
     at = event.at;
     if (event.turn === "starts" || event.turn === "joins") turn += 1;
     for (const { key, entry } of event.entries(String(turn))) {
-      journal.append(sql, id, at, key, asShownBy(entry, client));
+      journal.append(sql, id, at, key, asShownBy(entry, adapterOf(client)));
       if (entry.kind === "prompt") title ??= prompts.titleOf(entry.text);
     }
     const isEnd = event.turn === "joins" ? !isOpen : isOpen && (event.turn === "ends" || event.turn === "interrupts");

@@ -1,3 +1,4 @@
+import { adapterOf } from "../../../clients/adapters.ts";
 import { isRefusal } from "../../../clients/adapter/harness-text.ts";
 import type { TranscriptPart } from "../../../clients/transcript.ts";
 import type { TranscriptToolCall, TranscriptToolEnd } from "../../../clients/transcript/transcript-draft.ts";
@@ -127,7 +128,7 @@ function recordUnhooked(sql: Sql, caller: Caller, now: number, call: UnhookedCal
 export function recordAll(sql: Sql, sessionId: string, at: number, entries: ReturnType<typeof entriesOf>): boolean {
   const client = sessions.get(sql, sessionId)?.client ?? "";
   return entries
-    .map(({ key, entry }) => journal.append(sql, sessionId, at, key, asShownBy(entry, client)))
+    .map(({ key, entry }) => journal.append(sql, sessionId, at, key, asShownBy(entry, adapterOf(client))))
     .includes(true);
 }
 

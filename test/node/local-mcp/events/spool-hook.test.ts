@@ -90,7 +90,7 @@ it("no half of a secret that a limit cuts in two is in the spool", () => {
   const runtime = tempRuntime();
   for (let before = 31_960; before < 32_000; before += 8) {
     const input = { session_id: "s", prompt: `${"x ".repeat(before / 2)}${token} and more` };
-    spoolEvent(runtime, { clientName: "claude-code", event: "UserPromptSubmit", input, clientPid: 1 });
+    spoolEvent(runtime, { client: claudeCode, event: "UserPromptSubmit", input, clientPid: 1 });
   }
   expect(spooled(runtime)).toContain("x x x");
   expect(spooled(runtime)).not.toContain("ghp_");
@@ -264,7 +264,7 @@ it("an event that is recorded is not recorded again, sent a second time or read 
   const send = (id: string): string =>
     answerHook(runtime, "PreToolUse", () => JSON.stringify(input), claude.pid, claudeCode, id);
   const wait = (id: string): void => {
-    const call = { clientName: "claude-code", event: "PreToolUse", input, clientPid: claude.pid } as const;
+    const call = { client: claudeCode, event: "PreToolUse", input, clientPid: claude.pid } as const;
     spoolEvent(runtime, { ...call, id: `${id}.0` });
   };
   send("first");
@@ -288,7 +288,7 @@ it("an event that was recorded is not recorded again from the spool, however man
   claude.stop("It is fixed.");
   for (let n = 0; n < 130; n++) tell("go on", `later${n}`);
   const event = "UserPromptSubmit";
-  spoolEvent(runtime, { clientName: "claude-code", event, input, clientPid: claude.pid, id: "first.0" });
+  spoolEvent(runtime, { client: claudeCode, event, input, clientPid: claude.pid, id: "first.0" });
   drainInto(runtime);
   const prompts = stateOf(runtime, claude.session)?.prompts.map(({ text }) => text) ?? [];
   expect(prompts.filter((text) => text === input.prompt)).toEqual([input.prompt]);

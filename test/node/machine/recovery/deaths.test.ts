@@ -9,6 +9,7 @@ import { dismiss, take, undo } from "#src/machine/recovery/marks.ts";
 import { RecoverySource } from "#src/machine/recovery/source.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
 import { saveLastCheckpoint } from "#src/machine/recovery/operations/recovery-handlers.ts";
+import { claudeCode } from "#src/clients/claude-code/claude-code.ts";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
 import { aDeadClaude, anotherClaude, Claude, storedSession, claimOf, aChat } from "#harness/machine/claude.ts";
@@ -88,7 +89,7 @@ it("an end mark that comes late shows that there was no death", () => {
   const runtime = tempRuntime();
   const claude = aDeadClaude(runtime);
   const input = { ...claude.input("SessionEnd", { reason: "prompt_input_exit" }), session_id: claude.session };
-  spoolEvent(runtime, { clientName: "claude-code", event: "SessionEnd", input, clientPid: claude.pid });
+  spoolEvent(runtime, { client: claudeCode, event: "SessionEnd", input, clientPid: claude.pid });
   recordDeaths(runtime, () => true);
   expect(deaths(runtime)).toHaveLength(1);
   drainInto(runtime);

@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import type { HookEvent } from "#src/contract/hooks.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { answerHook, drainInto } from "#src/local-mcp/events/answer-hook.ts";
+import { claudeCode } from "#src/clients/claude-code/claude-code.ts";
 import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
 import { forget } from "#src/machine/view/keeping/forget.ts";
@@ -279,7 +280,7 @@ it("an event from the spool is judged by its time, and none is spooled during a 
   claude.turn("before");
   const event = (prompt: string): void => {
     const input = { ...claude.input("UserPromptSubmit", { prompt }), session_id: claude.session } as never;
-    spoolEvent(runtime, { clientName: "claude-code", event: "UserPromptSubmit", input, clientPid: claude.pid });
+    spoolEvent(runtime, { client: claudeCode, event: "UserPromptSubmit", input, clientPid: claude.pid });
     runtime.wait(20);
   };
   event(open);
