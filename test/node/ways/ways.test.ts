@@ -69,7 +69,7 @@ it("an event passes the concerns in the order of the journal, each of those that
       "journal | all |  | also late",
       "row of the prompt | UserPromptSubmit |  | also late",
       "limit | StopFailure |  |",
-      "news | UserPromptSubmit PostToolUse PostToolUseFailure Stop | conflicts or news |",
+      "news | UserPromptSubmit PostToolUse PostToolUseFailure Stop | conflicts or news or compactions |",
       "readings | PostCompact part |  | also late",
       "row | all |  | also late",
       "checkpoint | PreToolUse PreCompact PostCompact Stop StopFailure SessionEnd PreModelSwitch |  | also late",
