@@ -1,6 +1,7 @@
+import { chmodSync } from "node:fs";
 import { setImmediate as breathe } from "node:timers/promises";
 import { asObject, listAt } from "../shared/json-fields.ts";
-import type { RawPath } from "./git.ts";
+import { diskPath, type RawPath } from "./git.ts";
 import { entryWith, objectIn, type FileEntry } from "./file-entry.ts";
 import { readStats } from "./selection.ts";
 
@@ -8,7 +9,17 @@ import { readStats } from "./selection.ts";
 export interface FileModes {
   /** Rights of most files that are no programs. */
   readonly usual: number;
-  readonly others: readonly (readonly [path: RawPath, mode: number])[];
+  readonly others: ModeList;
+  /** Rights of folders that are not those of a usual program; 0: it is not on the disk. */
+  readonly folders?: ModeList;
+}
+
+type ModeList = readonly (readonly [path: RawPath, mode: number])[];
+
+/** Folders of a file in the project, the outermost first. */
+export function foldersOf(path: RawPath): RawPath[] {
+  const names = path.split("/").slice(0, -1);
+  return names.map((_, at) => names.slice(0, at + 1).join("/"));
 }
 
 /** Stored. Times of the last changes of files, in whole epoch ms by the file system's clock. */
@@ -28,18 +39,24 @@ export async function readListing(
   const modes: [RawPath, number][] = [];
   const times: [RawPath, number][] = [];
   const counts = new Map<number, number>();
+  const folders = new Map<RawPath, number>();
   for (const [at, path] of paths.entries()) {
     if (at % filesPerTurn === 0) await breathe();
     const stats = readStats(top, path);
     if (stats && stats.ctimeMs >= since && times.length < maxTimes) times.push([path, Math.floor(stats.ctimeMs)]);
+    for (const folder of foldersOf(path).toReversed()) {
+      if (folders.has(folder)) break;
+      folders.set(folder, (readStats(top, folder)?.mode ?? 0) & 0o777);
+    }
     if (!stats?.isFile()) continue;
     const mode = stats.mode & 0o777;
     modes.push([path, mode]);
     if ((mode & 0o111) === 0) counts.set(mode, (counts.get(mode) ?? 0) + 1);
   }
   const [[usual] = [0o644]] = [...counts].toSorted(([, one], [, other]) => other - one);
-  const isUsual = (mode: number): boolean => mode === usual || mode === asProgram(usual);
-  return { modes: { usual, others: modes.filter(([, mode]) => !isUsual(mode)) }, times };
+  const program = asProgram(usual);
+  const others = modes.filter(([, mode]) => mode !== usual && mode !== program);
+  return { modes: { usual, others, folders: [...folders].filter(([, mode]) => mode !== program) }, times };
 }
 
 /** A program may be run by all who may read it. */
@@ -51,14 +68,23 @@ function asProgram(mode: number): number {
 export class KnownModes {
   readonly #usual: number;
   readonly #others: ReadonlyMap<RawPath, number>;
+  /** An older snapshot has none: null. */
+  readonly #folders: ReadonlyMap<RawPath, number> | null;
 
   /** @param modes {@link FileModes}, perhaps of another machine */
   constructor(modes: unknown) {
     const known = asObject(modes);
     const usual = known?.["usual"];
     this.#usual = typeof usual === "number" ? usual & 0o666 : 0o644;
-    const others = listAt(known, "others") as FileModes["others"];
-    this.#others = new Map(others.map(([path, mode]) => [path, mode & 0o777]));
+    const listed = (name: string) =>
+      (listAt(known, name) as ModeList).map(([path, mode]) => [path, mode & 0o777] as const);
+    this.#others = new Map(listed("others"));
+    this.#folders = known?.["folders"] === undefined ? null : new Map(listed("folders"));
+  }
+
+  /** @returns null: they are not known */
+  ofFolder(folder: RawPath): number | null {
+    return this.#folders && ((this.#folders.get(folder) ?? asProgram(this.#usual)) || null);
   }
 
   /** @returns null: any file may have other rights than then */
@@ -80,4 +106,11 @@ export class KnownModes {
     const usual = entry.startsWith("100755") ? asProgram(this.#usual) : this.#usual;
     return this.#others.get(path) ?? usual;
   }
+}
+
+/** @param mode null: it is neither file nor folder, or not known */
+export function setMode(top: string, path: RawPath, mode: number | null): void {
+  const now = readStats(top, path);
+  if (mode === null || !(now?.isFile() || now?.isDirectory())) return;
+  if ((now.mode & 0o777) !== mode) chmodSync(diskPath(top, path), mode);
 }

@@ -4,6 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { errnoOf } from "../platform/errno.ts";
 import { messageOf } from "../shared/error.ts";
 import { entryOnDisk, formatOf, hasSameContent, statsOf } from "./file-entry.ts";
+import { foldersOf, setMode } from "./file-modes.ts";
 import { diskPath, displayPath, type RawPath } from "./git.ts";
 import type { ExcludedFile } from "./selection.ts";
 import { addName, changedMeanwhile, isTakenBack, Staging, type StagedFile } from "./staged-files.ts";
@@ -123,7 +124,7 @@ function change(top: string, file: StagedFile, beforeStep: () => void): void {
   const { path, before, after, target, kept, staged } = file;
   beforeStep();
   if (before === null) {
-    mkdirSync(diskPath(top, folderOf(path)), { recursive: true });
+    makeFolders(top, file);
     addName(staged, target);
     return;
   }
@@ -141,6 +142,15 @@ function change(top: string, file: StagedFile, beforeStep: () => void): void {
   }
   beforeStep();
   if (isTakenBack(file)) throw new Error(changedMeanwhile);
+}
+
+/** Makes the folders of a file with the rights that they had; the user may write in them. */
+function makeFolders(top: string, { path, folders = [] }: UndoneFile): void {
+  for (const [at, folder] of foldersOf(path).entries()) {
+    const isMade = mkdirSync(diskPath(top, folder), { recursive: true }) !== undefined;
+    const mode = folders[at] ?? null;
+    if (isMade && mode !== null) setMode(top, folder, mode | 0o700);
+  }
 }
 
 /** Whether the file is still the kept one, and as its change begins. */

@@ -1,5 +1,4 @@
 import {
-  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -19,7 +18,7 @@ import { besideIndex, checkOut, diffTrees, isChosen, splitLost } from "./file-ch
 import { entryOnDisk, formatOf, hasSameContent, rightsIn, type FileEntry } from "./file-entry.ts";
 import { replaceFiles, requireOwnFolder, type ReplacedFiles, type Replacement } from "./replace-files.ts";
 import type { UndoneFile } from "./undo-history.ts";
-import { KnownModes } from "./file-modes.ts";
+import { foldersOf, KnownModes, setMode } from "./file-modes.ts";
 import {
   diskPath,
   displayPath,
@@ -30,7 +29,6 @@ import {
   text,
   withTimeLimit,
   type Git,
-  type RawPath,
   type TimeLimit,
 } from "./git.ts";
 import {
@@ -174,7 +172,8 @@ export async function compareSaved(
       requireOwnFolder(top, path);
       const after = modes.fullEntry(path, `${mode} ${id}`);
       const before = entryOnDisk(diskPath(top, path), formatOf(after));
-      if (!hasSameContent(before, after) || isMoreOpen(before, after)) changes.push({ path, before, after });
+      if (!hasSameContent(before, after) || isMoreOpen(before, after))
+        changes.push({ path, before, after, folders: foldersOf(path).map((folder) => modes.ofFolder(folder)) });
     } catch (error) {
       notRestored.push({ path: displayPath(path), reason: messageOf(error) });
     }
@@ -230,6 +229,8 @@ export async function writeFiles(
   const failed = code === 0 ? [] : files.filter(({ path }) => readStats(top, path) === undefined);
   const isFailed = new Set(failed);
   for (const { path, mode } of files) setMode(top, path, modes.of(path, mode));
+  for (const folder of new Set(files.flatMap(({ path }) => foldersOf(path))))
+    setMode(top, folder, modes.ofFolder(folder));
   return {
     written: files.filter((entry) => !isFailed.has(entry)).map(({ path }) => displayPath(path)),
     notRestored: [
@@ -238,12 +239,6 @@ export async function writeFiles(
       ...failed.map(({ path }) => ({ path: displayPath(path), reason: firstLine(stderr) || "git could not write it" })),
     ],
   };
-}
-
-/** @param mode null: it is no file */
-function setMode(top: string, path: RawPath, mode: number | null): void {
-  const now = readStats(top, path);
-  if (mode !== null && now?.isFile() && (now.mode & 0o777) !== mode) chmodSync(diskPath(top, path), mode);
 }
 
 const isAbsent = "it was unchanged and stored only in the project's own objects, which no longer have it";

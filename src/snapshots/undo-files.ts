@@ -10,11 +10,12 @@ import { realPath } from "../platform/paths.ts";
 import { tickMs } from "./change-author.ts";
 import { touchedFiles } from "./touched-files.ts";
 import { FileTimes } from "./file-times.ts";
+import { foldersOf, KnownModes } from "./file-modes.ts";
 import { checkOut, diffTrees, isChosen, splitLost, toFileChange, treeAfter, type FileChange } from "./file-changes.ts";
 import { replaceFiles, type ReplacedFiles } from "./replace-files.ts";
 import { settleLeftovers } from "./staged-files.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
-import { type ExcludedFile, goneOf, movedFrom, toRaw, type UnsavedFile } from "./selection.ts";
+import { type ExcludedFile, goneOf, movedFrom, readStats, toRaw, type UnsavedFile } from "./selection.ts";
 import { adopt, readAbout, readPresent, withProject, type PresentFiles } from "./take-snapshot.ts";
 import {
   History,
@@ -181,12 +182,31 @@ async function findChanges(input: UndoInput, scratch: string, top: string, prese
   const touched = times === null ? [] : touchedFiles(top, present.excluded, calls);
   const lost = calls.length > 0 ? [...goneOf(top, before), ...touched] : [];
   const isNamed = (path: RawPath): boolean => input.chosen.length > 0 && isChosen(input.chosen, path);
-  return history.result(lost, isNamed);
+  const found = history.result(lost, isNamed);
+  const [then, later] = [new KnownModes(about.modes), new KnownModes(present.modes)];
+  const changes = found.changes.map((change): UndoneFile => {
+    const { path, before, after } = change;
+    if (before !== null && after !== null) return change;
+    const known = before === null ? then : later;
+    return { ...change, folders: foldersOf(path).map((folder) => known.ofFolder(folder)) };
+  });
+  const held = start === null ? [] : [...(await entriesAt(present.reader, start)).keys()];
+  return { ...found, changes, left: [...found.left, ...changedFolders(top, held, then)] };
+}
+
+/** Folders whose rights are not those of then. @param held files of then */
+function changedFolders(top: string, held: readonly RawPath[], then: KnownModes): ExcludedFile[] {
+  const reason = "its rights have changed, and an undo brings back those of files alone";
+  const changed = [...new Set(held.flatMap(foldersOf))].filter((folder) => {
+    const [mode, stats] = [then.ofFolder(folder), readStats(top, folder)];
+    return mode !== null && stats?.isDirectory() === true && (stats.mode & 0o777) !== mode;
+  });
+  return changed.map((folder) => ({ path: displayPath(`${folder}/`), reason }));
 }
 
 /** A file that is neither as the undo left it nor as it was before is later work. */
 async function findRedo({ redo, isBegun }: Redo, present: PresentFiles, top: string): Promise<Found> {
-  const back = redo.map(({ path, before, after }) => ({ path, before: after, after: before }));
+  const back = redo.map((one) => ({ ...one, before: one.after, after: one.before }));
   const reading = await presentReading(present);
   const now = (path: RawPath): PathState => {
     const state = reading.stateOf(path);

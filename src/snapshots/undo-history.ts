@@ -46,6 +46,8 @@ export interface UndoneFile {
   readonly path: RawPath;
   readonly before: FileEntry;
   readonly after: FileEntry;
+  /** Rights of its folders where it is on one side alone, the outermost first. */
+  readonly folders?: readonly (number | null)[];
 }
 
 /** A file as it was before other chats' first edit of it; `reason`: why it stays. */

@@ -230,6 +230,37 @@ it.each<[number, string]>([
   expect(rightsIn(project, before)).toEqual({ ...after, other: 0o604 });
 });
 
+it("a folder that comes back has the rights that it had, and one whose rights have changed is named", async () => {
+  const home = aCliHome();
+  const rig = anUndoRig({ "private/deep/key": "0\n", "shared/a": "0\n", "plain/a": "0\n", b: "0\n" }, { home });
+  const { project } = rig;
+  const modes = { private: 0o700, "private/deep": 0o750, shared: 0o755, plain: 0o755 };
+  for (const [name, mode] of Object.entries(modes)) chmodSync(join(project, name), mode);
+  await rig.turn(
+    "move the key",
+    command(() => {
+      rmSync(join(project, "private"), { recursive: true });
+      rmSync(join(project, "plain"), { recursive: true });
+      write(project, { "made/key": "1\n" });
+      chmodSync(join(project, "made"), 0o700);
+      chmodSync(join(project, "shared"), 0o777);
+    }),
+  );
+  const named = { "shared/": "its rights have changed, and an undo brings back those of files alone" };
+  expect(reasons((await rig.undo()).left)).toEqual(named);
+  expect(rightsIn(project, modes)).toEqual({ ...modes, shared: 0o777 });
+  await rig.undo({ redo: true });
+  expect(rightsIn(project, { made: 0 })).toEqual({ made: 0o700 });
+  await rig.undo();
+  expect(rightsIn(project, modes)).toEqual({ ...modes, shared: 0o777 });
+  const { id } = home.runtime.store.read(
+    (sql) => sql.all<{ id: string }>("SELECT id FROM checkpoints ORDER BY seq")[0],
+    undefined,
+  ) ?? { id: "" };
+  expect((await home.shim(`restore ${id} --into ${project}-copy`)).code).toBe(0);
+  expect(rightsIn(`${project}-copy`, modes)).toEqual(modes);
+});
+
 it("rights that a turn takes from all files come back", async () => {
   const rig = anUndoRig({ a: "0\n", b: "0\n", c: "0\n" });
   const names = { a: 0o644, b: 0o644, c: 0o640 };
