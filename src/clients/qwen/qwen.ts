@@ -50,6 +50,7 @@ export const qwen = claudeCompatible({
   lacks: [
     "A headless run fires no event at its end.",
     "An API error fires no event.",
+    "A command that the user runs with ! fires no event, and no transcript has it.",
     "Messages of SHIM for the user are not shown with a prompt.",
     "The calls of its memory agent, which works after a turn, cannot be distinguished from those of the chat.",
   ],
