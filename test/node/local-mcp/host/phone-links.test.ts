@@ -1,0 +1,100 @@
+import { PhoneRelay } from "#src/coordinator-client/phone-relay.ts";
+import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
+import { changePhones } from "#src/machine/sharing/phones/phone-file.ts";
+import { randomBytes } from "node:crypto";
+import type { SocketEvents } from "#src/coordinator-client/edge/platform.ts";
+import { PhoneLink } from "#src/local-mcp/host/phone-link.ts";
+import { PhoneChannel, type SealedFrame } from "#src/pairing/channel.ts";
+import { fromBase64url, randomText } from "#src/pairing/sealing.ts";
+import { expect, it, vi, onTestFinished } from "vitest";
+import { nameOf, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { patience } from "#harness/machine/programs.ts";
+import { tokenOf } from "#harness/sync/sync-machine.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+
+const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: tokenOf("m1") };
+const pixel = { id: "p", name: "Pixel 9", scope: "view", pairedAt: 0, endsAt: 1, seenAt: null, push: null } as const;
+
+/** A phone's pages, and the machine's end of their connection. */
+function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
+  const key = randomText(32);
+  const frames: string[] = [];
+  const timers: (() => void)[] = [];
+  const state = { connections: 0 };
+  let events: SocketEvents | undefined;
+  const link = new PhoneLink({
+    phone: { ...pixel, key, workspace: "" },
+    connect: (given) => {
+      events = given;
+      state.connections += 1;
+      return { send: (text) => void frames.push(text), close: () => undefined };
+    },
+    isGone: async () => false,
+    setTimer: (work) => (timers.push(work), () => undefined),
+    call,
+    onPush: () => undefined,
+    onSeen: () => undefined,
+    log: () => undefined,
+  });
+  onTestFinished(() => link.close());
+  const nextFrame = async (): Promise<string> => {
+    await vi.waitUntil(() => frames.length > 0, patience);
+    return frames.shift() ?? "";
+  };
+  /** A page that is open. */
+  const page = async () => {
+    const session = randomText(16);
+    events?.onText(JSON.stringify({ open: session }));
+    const { answer } = JSON.parse(await nextFrame()) as { answer: string };
+    const channel = await PhoneChannel.open("phone", fromBase64url(key), session, answer);
+    const ask = async (id: number): Promise<void> =>
+      events?.onText(JSON.stringify(await channel.seal({ id, name: "page.fleet", input: {} })));
+    return { ask, heard: async () => channel.open(JSON.parse(await nextFrame()) as SealedFrame) };
+  };
+  return { page, frames, timers, state, open: () => events?.onOpen() };
+}
+
+it("of a phone sixteen calls are answered at once and eight pages are known; an answer that is too large is an error", async () => {
+  const busy = await aPhoneLink(() => new Promise(() => {})).page();
+  for (let id = 0; id < 17; id++) await busy.ask(id);
+  expect(await busy.heard()).toMatchObject({ id: 16, error: { code: "throttled" } });
+  const values = [randomBytes(1_000_000).toString("base64"), 1];
+  const many = aPhoneLink(async () => ({ ok: true, value: values.shift() }));
+  const first = await many.page();
+  await first.ask(1);
+  expect(await first.heard()).toMatchObject({ id: 1, error: { code: "too_large" } });
+  const others = [];
+  for (let n = 0; n < 8; n++) others.push(await many.page());
+  await first.ask(2);
+  await others[7]?.ask(3);
+  expect([await others[7]?.heard(), many.frames]).toEqual([{ id: 3, value: 1 }, []]);
+});
+
+it("a connection with a phone's coordinator on which no ping is answered is made again", async () => {
+  const { open, timers, state } = aPhoneLink(async () => ({ ok: true, value: 1 }));
+  open();
+  for (let n = 0; n < 2; n++) timers.at(-1)?.();
+  await vi.waitUntil(() => timers.length === 3, patience);
+  timers.at(-1)?.();
+  expect(state.connections).toBe(2);
+});
+
+it("the connection with a phone ends with the time of its pairing", () => {
+  const runtime = tempRuntime();
+  const { home } = runtime.paths;
+  writeEdgeConfig(home, edge);
+  const phone = { ...pixel, key: randomText(32), workspace: nameOf(edge), endsAt: runtime.now() + 60_000 };
+  changePhones(home, runtime.now(), () => ({ pushKeys: null, offered: [], phones: [phone] }));
+  const close = vi.fn<() => void>();
+  vi.spyOn(PhoneRelay.prototype, "connect").mockReturnValue({ send: () => undefined, close });
+  onTestFinished(() => void vi.restoreAllMocks());
+  const links = new PhoneLinks(runtime);
+  onTestFinished(() => links.close());
+  links.refresh();
+  runtime.wait(59_999);
+  links.refresh();
+  expect(close).not.toHaveBeenCalled();
+  runtime.wait(1);
+  links.refresh();
+  expect(close).toHaveBeenCalledOnce();
+});
