@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import type { Self } from "../contract/values.ts";
 import { version } from "../contract/version.ts";
 import type { LocalCalls, Runtime } from "../runtime/runtime.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { err, ok, type Result, fail } from "../shared/result.ts";
 import type { Store } from "../store/store.ts";
 import { type Call, Calls, type PrepareInput } from "./edge/calls.ts";
 import { localWorkspace, readEdgeConfig, type EdgeWorkspace } from "./edge-config.ts";
@@ -124,7 +124,7 @@ export class WorkspaceClient {
 
   /** Registers the chat, and again whenever the coordinator counts it as gone. */
   register(chat: ChatInput, deadlineMs = registerTimeoutMs): Promise<Result<RegisteredChat>> {
-    if (this.state === "closed") return Promise.resolve(err({ code: "closed", message: "the client is closed" }));
+    if (this.state === "closed") return Promise.resolve(fail("closed", "the client is closed"));
     const metadata = { version, ...chat.metadata };
     const registered = this.#registration.setChat({ ...chat, metadata }, deadlineMs);
     this.#connection.start();

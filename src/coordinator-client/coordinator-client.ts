@@ -16,7 +16,7 @@ import {
 import type { ClaimedTask } from "../contract/tasks.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { fullJitter, repeat } from "../shared/async-work.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { ok, type Result, fail } from "../shared/result.ts";
 import type { CoordinatorClient } from "./client.ts";
 import { pause, untilAborted, type Platform, newId } from "./edge/platform.ts";
 import { readClock, type Instant } from "./edge/trust.ts";
@@ -46,10 +46,7 @@ export async function callUntilAnswered<Name extends CallName>(
   input: CallInput<Name>,
   { timeoutMs, maxPauseMs, signal, wake, isRetryable = isTransient }: RepeatOptions,
 ): Promise<Result<OutputOf<Name>>> {
-  const gaveUp: Result<never> = err({
-    code: gaveUpCode,
-    message: "the report did not reach the coordinator: no answer",
-  });
+  const gaveUp: Result<never> = fail(gaveUpCode, "the report did not reach the coordinator: no answer");
   return repeat<Result<OutputOf<Name>>>(
     async () => (signal.aborted ? null : await untilAborted(link.call(name, input, timeoutMs), signal)) ?? gaveUp,
     (answer, attempt) => {

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { WireError } from "../contract/protocol.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { ok, type Result, fail } from "../shared/result.ts";
 
 /** Requests about what a coordinator holds beside its workspaces; each may be repeated. */
 
@@ -33,14 +33,11 @@ export async function askRelay<T>(
     redirect: "error",
     signal: AbortSignal.timeout(timeoutMs),
   }).catch(() => null);
-  if (answer === null) return err({ code: "unreachable", message: `${origin} does not answer` });
+  if (answer === null) return fail("unreachable", `${origin} does not answer`);
   const content: unknown = await answer.json().catch(() => null);
   const parsed = answer.ok ? output.safeParse(content) : null;
   if (parsed?.success) return ok(parsed.data);
   const refused = Refused.safeParse(content);
-  if (refused.success) return err({ code: refused.data.error.code, message: refused.data.error.message });
-  return err({
-    code: "bad_answer",
-    message: `${origin} answered ${answer.status}, and is no coordinator of this version`,
-  });
+  if (refused.success) return fail(refused.data.error.code, refused.data.error.message);
+  return fail("bad_answer", `${origin} answered ${answer.status}, and is no coordinator of this version`);
 }

@@ -4,6 +4,7 @@ import type { StoreErrorCode } from "../contract/errors.ts";
 import { errnoOf } from "../platform/errno.ts";
 import { tryToWrite } from "../platform/private-files.ts";
 import { codeOf } from "../shared/error.ts";
+import { fail } from "../shared/result.ts";
 
 export class StoreError extends Error {
   override readonly name = "StoreError";
@@ -34,6 +35,12 @@ export function olderError(path: string): StoreError {
   return isReadOnly(dirname(path))
     ? new StoreError("store_readonly", message)
     : new NeedsHostError("store_upkeep", message);
+}
+
+/** @returns the refusal of a store as a result @throws any other error: it is a bug */
+export function storeRefusal(error: unknown): ReturnType<typeof fail> {
+  if (!(error instanceof StoreError)) throw error;
+  return fail(error.code, error.message);
 }
 
 /** @param onRefused gives the result where the store refuses; other errors are bugs */

@@ -12,7 +12,7 @@ import { maxFrameInputBytes } from "../../contract/protocol.ts";
 import { Self } from "../../contract/values.ts";
 import { fullJitter, repeat } from "../../shared/async-work.ts";
 import { checkInput } from "../../shared/check-input.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, ok, type Result, fail } from "../../shared/result.ts";
 import type { ClientConnection, Registration } from "./connection.ts";
 import { isUp, type EdgeEvents } from "./events.ts";
 import { newId, sleep, within, type Platform } from "./platform.ts";
@@ -127,12 +127,12 @@ export class Calls {
     };
     if ("requestId" in schema.shape) fullInput["requestId"] ??= this.newId();
     if ("self" in schema.shape) fullInput["self"] ??= registration.self;
-    if (fullInput["self"] === null) return err({ code: "not_registered", message: `${name} needs a registered chat` });
+    if (fullInput["self"] === null) return fail("not_registered", `${name} needs a registered chat`);
     const checked = checkInput(name, fullInput);
     if (!checked.ok) return checked;
     const bytes = byteLength(fullInput);
     if (bytes > maxBodyBytes) {
-      return err({ code: "too_large", message: `${name}: the input has ${bytes} bytes; at most ${maxBodyBytes}` });
+      return fail("too_large", `${name}: the input has ${bytes} bytes; at most ${maxBodyBytes}`);
     }
     return ok({ input: fullInput as InputOf<Name>, bytes });
   }

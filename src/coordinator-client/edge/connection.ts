@@ -12,7 +12,7 @@ import * as http from "./http-transport.ts";
 import type { Platform } from "./platform.ts";
 import type { Channel, EdgeSockets, SocketClose } from "./socket.ts";
 import { elapsedMs, jumpedMs, readClock, type Instant } from "./trust.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, ok, type Result, fail } from "../../shared/result.ts";
 
 const probeTimeoutMs = 10_000;
 const heartbeatTimeoutMs = 10_000;
@@ -411,7 +411,7 @@ export class Registration {
     this.unbind();
     this.#chatInput = null;
     this.#current = null;
-    this.#resolveFirst?.(err({ code: "closed", message: reason }));
+    this.#resolveFirst?.(fail("closed", reason));
   }
 
   #accept(registered: RegisteredChat): void {

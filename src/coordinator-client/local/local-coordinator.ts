@@ -17,10 +17,10 @@ import { type LocalCalls, CallLostError } from "../../runtime/runtime.ts";
 import { checkInput, isRead } from "../../shared/check-input.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { migrate, schemaState } from "../../shared/migrate.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, ok, type Result, fail } from "../../shared/result.ts";
 import { inSavepoint, type Sql } from "../../shared/sql.ts";
 import { inMemory } from "../../store/driver.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { storeRefusal } from "../../store/store-error.ts";
 import type { Store } from "../../store/store.ts";
 import { lostOutcome, type SendRequest } from "../edge/outcomes.ts";
 import type { ClientConnection, Registration } from "../edge/connection.ts";
@@ -74,7 +74,7 @@ export class LocalCoordinator {
     if (name === "health") return ok(this.#health());
     if (!isEngineOperation(name)) {
       const message = `${name} needs a workspace that machines share, and this machine has not joined a workspace`;
-      return err({ code: "bad_input", message });
+      return fail("bad_input", message);
     }
     const result = this.#runEngine(name, input, by);
     if (name !== "metrics" || !result.ok) return result;
@@ -312,8 +312,7 @@ export class LocalConnection implements ClientConnection {
       return { kind: "answered", result: await this.#coordinator.call(name, input, timeoutMs), sentAt };
     } catch (error) {
       if (error instanceof CallLostError) return lostOutcome(error.isSent, error.message);
-      if (!(error instanceof StoreError)) throw error;
-      return { kind: "answered", result: err({ code: error.code, message: error.message }), sentAt };
+      return { kind: "answered", result: storeRefusal(error), sentAt };
     }
   };
 

@@ -14,7 +14,7 @@ import {
 import { isSameProcess, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
 import { ownProgram } from "../../platform/version.ts";
 import { parseJson, parseObject } from "../../shared/json-fields.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { ok, type Result, fail } from "../../shared/result.ts";
 import { lastFailure, reachHost, type HostHome, NoHostError } from "./reach-host.ts";
 import type {
   HostConnection,
@@ -204,12 +204,12 @@ async function ask(
 }
 
 function unusable(message: string): Result<never> {
-  return err({ code: "host_unusable", message });
+  return fail("host_unusable", message);
 }
 
 function lost(name: string, why: string): Result<never> {
   const message = `the host of this machine ended before it answered (${why}). It may have done ${name}: look before you repeat it.`;
-  return err({ code: "outcome_unknown", message });
+  return fail("outcome_unknown", message);
 }
 
 /** @returns null where the answer ends before its last line */

@@ -4,8 +4,7 @@ import type { OperationName } from "../../contract/operations.ts";
 import { readBody } from "../../platform/local-http.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { parseJson } from "../../shared/json-fields.ts";
-import { err } from "../../shared/result.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { storeRefusal } from "../../store/store-error.ts";
 import { coordinatorPath } from "../../machine/context/operation-wire.ts";
 
 /** More than any operation takes. */
@@ -29,8 +28,7 @@ export class CoordinatorRequests {
       const input = parseJson(body.toString()) as never;
       response.end(JSON.stringify(this.#opened.coordinator.call(name, input, searchParams.get("caller"))));
     } catch (error) {
-      if (!(error instanceof StoreError)) throw error;
-      response.end(JSON.stringify(err({ code: error.code, message: error.message })));
+      response.end(JSON.stringify(storeRefusal(error)));
     }
   }
 

@@ -50,9 +50,9 @@ import { formatIssues } from "../../shared/check-input.ts";
 import { unknownKeyText } from "../../shared/close-words.ts";
 import { codeOf } from "../../shared/error.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { ok, type Result, fail } from "../../shared/result.ts";
 import { listKeys, settingAt } from "../../shared/setting-keys.ts";
-import { NeedsHostError, StoreError } from "../../store/store-error.ts";
+import { NeedsHostError, storeRefusal } from "../../store/store-error.ts";
 import { checkHandlers } from "../doctor/machine-checks.ts";
 import { drainInto as readSpool } from "../events/answer-hook.ts";
 import { runningHost } from "../host-client/host-client.ts";
@@ -139,10 +139,10 @@ const installationHandlers: Pick<Handlers, Exclude<keyof typeof installationOper
 function readCurrent(path: string): Result<Config> {
   const read = readConfig(path);
   if (read.ok) return read;
-  return err({
-    code: "config_invalid",
-    message: `${read.error}\nCorrect the file; until then the defaults apply and nothing is changed.`,
-  });
+  return fail(
+    "config_invalid",
+    `${read.error}\nCorrect the file; until then the defaults apply and nothing is changed.`,
+  );
 }
 
 function change(
@@ -154,18 +154,18 @@ function change(
   if (settingAt(defaults, key) === undefined) return unknownKey(key);
   const rules = key === "atLimit" ? limitRules().safeParse(value) : null;
   const [problem] = rules?.success ? limitProblems(rules.data, env) : [];
-  if (problem !== undefined) return err({ code: "bad_input", message: `atLimit: ${problem}\nNothing was changed.` });
+  if (problem !== undefined) return fail("bad_input", `atLimit: ${problem}\nNothing was changed.`);
   const edited = editConfig(path, key, value);
   if (edited.ok) return ok({ key, value: settingAt(edited.value, key) as Json });
   const before = readCurrent(path);
-  return before.ok ? err({ code: "bad_input", message: `${edited.error}\nNothing was changed.` }) : before;
+  return before.ok ? fail("bad_input", `${edited.error}\nNothing was changed.`) : before;
 }
 
 /** A map that is empty by default is not among the defaults' keys. */
 const settingKeys: readonly string[] = [...listKeys(defaults), "usage.prices"];
 
 function unknownKey(key: string): Result<never> {
-  return err({ code: "bad_input", message: unknownKeyText(key, settingKeys) });
+  return fail("bad_input", unknownKeyText(key, settingKeys));
 }
 
 const handlers: Handlers = {
@@ -215,7 +215,7 @@ export class OperationRunner {
     input: MachineInput<Name>,
   ): Promise<Result<MachineOutput<Name>>> {
     const checked = machineOperations[name].input.safeParse(input);
-    if (!checked.success) return err({ code: "bad_input", message: `${name}: ${formatIssues(checked.error)}.` });
+    if (!checked.success) return fail("bad_input", `${name}: ${formatIssues(checked.error)}.`);
     const { doneBy, isLong }: MachineOperation = machineOperations[name];
     const { hostClient, site, by = "command line", progress, onSecretsRemoved, onInterrupt } = this.#context;
     const askHost = async (one: HostClient): Promise<Result<MachineOutput<Name>>> => {
@@ -231,8 +231,7 @@ export class OperationRunner {
     } catch (error) {
       // The host migrates or repairs the store on its way.
       if (hostClient && error instanceof NeedsHostError) return askHost(hostClient);
-      if (error instanceof StoreError) return err({ code: error.code, message: error.message });
-      throw error;
+      return storeRefusal(error);
     }
   }
 
@@ -289,7 +288,7 @@ function untilInterrupted<T>(
     stop.abort();
     const message =
       "it was stopped. The host of this machine may still complete it: see `shim sessions`, or repeat the command.";
-    resolve(err({ code: "interrupted", message }));
+    resolve(fail("interrupted", message));
   });
   return Promise.race([ask(stop.signal), stopped]).finally(forget);
 }

@@ -14,7 +14,7 @@ import { fromBase64url, randomText } from "../../pairing/sealing.ts";
 import type { Log } from "../../platform/log-file.ts";
 import { messageOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
-import { err, type Result } from "../../shared/result.ts";
+import { type Result, fail } from "../../shared/result.ts";
 import { setNewest } from "../../shared/set-newest.ts";
 
 export interface PhoneLinkOptions {
@@ -178,14 +178,13 @@ export class PhoneLink {
   }
 
   async #call(call: PageCall): Promise<Result<unknown>> {
-    if (this.#calls >= maxCalls)
-      return err({ code: "throttled", message: "too many calls at once: try again in a moment" });
+    if (this.#calls >= maxCalls) return fail("throttled", "too many calls at once: try again in a moment");
     this.#calls += 1;
     try {
       return await this.#options.call(call);
     } catch (error) {
       this.#options.log("error", "a call of a phone failed", { call: call.name, error: messageOf(error) });
-      return err({ code: "internal", message: "SHIM failed; its log says why" });
+      return fail("internal", "SHIM failed; its log says why");
     } finally {
       this.#calls -= 1;
     }

@@ -6,7 +6,7 @@ import { changePhone, phoneFileMark, readPhones, type PairedPhone } from "../../
 import { setIdleTimer } from "../../platform/timers.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
-import { err, type Result } from "../../shared/result.ts";
+import { type Result, fail } from "../../shared/result.ts";
 import { hostContext, OperationRunner } from "./operation-runner.ts";
 import { PhoneLink } from "./phone-link.ts";
 
@@ -116,6 +116,6 @@ function callsOf(
   return async (call) => {
     if (calls[scope].has(call.name)) return (await (answer ??= runner.pageCalls(onTeamChanged)))(call);
     const message = `this phone may not call ${call.name}: it was paired to ${scope}`;
-    return err({ code: "forbidden", message });
+    return fail("forbidden", message);
   };
 }

@@ -11,7 +11,7 @@ import {
   onlyWithToken,
 } from "../../platform/loopback.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { ok, type Result, fail } from "../../shared/result.ts";
 import type { CallOperation } from "../../machine/context/operation-context.ts";
 import type { HandlerContext } from "../../machine/recovery/handler-context.ts";
 import { LiveFeed, pageApp, readPageFiles, SignIn } from "./page-app.ts";
@@ -60,8 +60,7 @@ export async function servePage(
 ): Promise<Result<ServedPage>> {
   const runtime = await load();
   const folder = join(dirname(site.launch.hookScript), "web");
-  if (!existsSync(folder))
-    return err({ code: "no_page", message: "the page is not built in this copy of SHIM: `npm run build`." });
+  if (!existsSync(folder)) return fail("no_page", "the page is not built in this copy of SHIM: `npm run build`.");
   const feed = new LiveFeed(setIdleTimer);
   workspace.follow(() => feed.changed("team"));
   const answerTo = pageCalls(host, workspace);
@@ -82,8 +81,7 @@ export async function servePage(
     onProblem,
   });
   const listening = await listen(app, join(runtime.paths.home, "web.json"), port);
-  if (!listening.ok)
-    return err({ code: "port_unusable", message: `${listening.error}. Leave --port out for a free one.` });
+  if (!listening.ok) return fail("port_unusable", `${listening.error}. Leave --port out for a free one.`);
   const over = new AbortController();
   const onStored = (): void => feed.changed("sessions");
   const attending = hostClient?.stayConnected({ onStored, onProblem, until: over.signal });
@@ -144,7 +142,7 @@ async function answerCall(
 ): Promise<Answer> {
   if (isMachineOperation(name) && machineOperations[name].surfaces.includes("page")) return host.call(name, input);
   const operation = offeredOn("page").find((one) => one === name);
-  if (operation === undefined) return err({ code: "unknown_operation", message: `the page has no ${name}` });
+  if (operation === undefined) return fail("unknown_operation", `the page has no ${name}`);
   const opened = await workspace.open();
   if (!opened.ok) return opened;
   const takesId = requestId !== undefined && "requestId" in operations[operation].input.shape;
@@ -166,7 +164,7 @@ export async function serveMetrics(
     return context.text(await toExposition(samples.value), 200, { "content-type": contentType });
   });
   const listening = await listenOnLoopback(app, address);
-  if (!listening.ok) return err({ code: "port_unusable", message: `${listening.error}; name another with --listen` });
+  if (!listening.ok) return fail("port_unusable", `${listening.error}; name another with --listen`);
   return ok({ ...listening.value, url: `${listening.value.origin}/metrics`, tokenFile });
 }
 

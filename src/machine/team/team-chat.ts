@@ -10,7 +10,7 @@ import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { oneAtATime } from "../../shared/async-work.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { StoreError } from "../../store/store-error.ts";
+import { storeRefusal } from "../../store/store-error.ts";
 import * as life from "../sessions/life/row.ts";
 import { activityOf, keepsTasks, needOf } from "../sessions/life/questions.ts";
 import * as news from "../sessions/news.ts";
@@ -258,7 +258,7 @@ export class TeamChat {
   }
 
   async #registerOnce(): Promise<Result<null>> {
-    const done = await this.#registerChat().catch(storeErrorResult);
+    const done = await this.#registerChat().catch(storeRefusal);
     if (this.#closing.signal.aborted) return closedResult;
     if (!done.ok && done.error.code !== "unknown_session" && this.#unsubscribes.length === 0) {
       this.#cancelRetry();
@@ -380,8 +380,3 @@ export class TeamChat {
 }
 
 const closedResult: Result<null> = err({ code: "closed", message: "this chat has left the team" });
-
-function storeErrorResult(error: unknown): Result<null> {
-  if (!(error instanceof StoreError)) throw error;
-  return err({ code: error.code, message: error.message });
-}

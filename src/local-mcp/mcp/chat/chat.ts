@@ -24,7 +24,7 @@ import { isDescendant, isSameProcess, type ProcessIdentity } from "../../../plat
 import { label } from "../../../redaction/redact.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { isWithin } from "../../../shared/known-time.ts";
-import { err, ok, type Result, fail } from "../../../shared/result.ts";
+import { ok, type Result, fail } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import * as notices from "../../../store/notices.ts";
@@ -321,10 +321,10 @@ export class Chat {
   #findNamed(sql: Sql, handle: string): Result<sessions.Session | null> {
     const found = findSessionArgument(sql, handle);
     if (!found.ok || found.value) return found;
-    return err({
-      code: "unknown_session",
-      message: `"${handle}" is not a session that SHIM knows. Leave "session" out, or take it from an earlier answer.`,
-    });
+    return fail(
+      "unknown_session",
+      `"${handle}" is not a session that SHIM knows. Leave "session" out, or take it from an earlier answer.`,
+    );
   }
 }
 

@@ -4,7 +4,7 @@ import type { Chat } from "../../../contract/chats.ts";
 import type { ForeseenConflict } from "../../../contract/machine/team.ts";
 import type { TaskLine } from "../../../contract/task-views.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { ok, err, type Result } from "../../../shared/result.ts";
+import { ok, type Result, fail } from "../../../shared/result.ts";
 import { formatAgo, age, oneLine } from "../../../shared/format.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { chatsNamed, isPresent, readConflicts, showChat } from "../../../machine/team/operations/team-handlers.ts";
@@ -210,7 +210,7 @@ function pickRecipient(member: TeamChat, others: readonly Chat[], to: string): R
   const message = match
     ? `"${to}" is ambiguous: ${[match, ...more].map(({ chat }) => chat).join(", ")}; give more of the id`
     : `no online chat is called "${to}"; shim_chats lists them (with all: true also offline chats)`;
-  return err({ code: match ? "ambiguous" : "unknown_chat", message });
+  return fail(match ? "ambiguous" : "unknown_chat", message);
 }
 
 function isWholeId(to: string): boolean {

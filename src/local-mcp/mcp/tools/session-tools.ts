@@ -264,7 +264,7 @@ async function choose(source: RecoverySource, of: string | undefined): Promise<R
   const found = await source.inspect(of);
   if (!found.ok || found.value) return found;
   const message = `SHIM knows no session "${of}". Call without "of" to see the incomplete ones.`;
-  return err({ code: "unknown_session", message });
+  return fail("unknown_session", message);
 }
 
 /** Codes of a verdict that the tool answers with one of its own. */

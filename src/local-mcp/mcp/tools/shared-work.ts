@@ -5,7 +5,7 @@ import type { Reservation } from "../../../machine/sessions/reservation-table.ts
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
 import { age } from "../../../shared/format.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { err, ok, type Result, fail } from "../../../shared/result.ts";
+import { ok, type Result, fail } from "../../../shared/result.ts";
 import { beginningOf } from "../../../shared/shorten.ts";
 import { maxQuotedChars, teamTool, type Caller, type TeamResult, type ToolInput } from "./tool.ts";
 
@@ -16,7 +16,7 @@ const leaderPrefix = "$leader/";
 
 export const stateSet = teamTool<"shim_state_set">(async (caller, input) => {
   if (input.delete === true && input.value !== undefined) {
-    return err({ code: "bad_input", message: 'pass "value" or "delete": true, not both; without either it reads.' });
+    return fail("bad_input", 'pass "value" or "delete": true, not both; without either it reads.');
   }
   if (input.key.startsWith(leaderPrefix)) return campaign(caller.member, input);
   if (input.delete === true) return remove(caller, input);
@@ -59,10 +59,7 @@ async function campaign(member: TeamChat, input: Input): Promise<StateResult> {
     return found.ok ? toLeadership(member, name, found.value) : found;
   }
   if (input.value !== true) {
-    return err({
-      code: "bad_input",
-      message: `${input.key} takes true (campaign), "delete": true (resign) or no value.`,
-    });
+    return fail("bad_input", `${input.key} takes true (campaign), "delete": true (resign) or no value.`);
   }
   const answer = await member.leadership.campaign(name);
   if (!answer.ok) return answer;
@@ -121,13 +118,13 @@ async function projectPathsOf(
 ): Promise<Result<ProjectPaths>> {
   const root = requestedRoot ?? session.project;
   if (root === null) {
-    return err({ code: "no_project", message: 'SHIM does not know the project of this chat: pass "project".' });
+    return fail("no_project", 'SHIM does not know the project of this chat: pass "project".');
   }
   const paths = given.map((path) => toRealLeasePath(root, path));
   const invalidPath = paths.find((path) => !path.ok);
   if (invalidPath && !invalidPath.ok) return fail("bad_path", `${invalidPath.error}. Nothing was changed.`);
   const named = await member.naming.project(root);
-  if (!named.ok) return err({ code: "no_key", message: `${named.error}.` });
+  if (!named.ok) return fail("no_key", `${named.error}.`);
   return ok({
     project: named.value,
     paths: paths.flatMap((path) => (path.ok ? [path.value] : [])),
@@ -145,19 +142,16 @@ async function reserve(caller: Caller, { project, paths }: ProjectPaths): Promis
 }
 
 function toReserveRefusal(caller: Caller, { code, message, holder }: ReservationError): FilesResult {
-  if (!holder) return err({ code, message });
+  if (!holder) return fail(code, message);
   const path = formatResource(holder.resource);
   if (holder.holder === caller.member.sessionId) {
-    return err({
-      code,
-      message: `This chat already holds ${path}, which overlaps. Release it first, then reserve both.`,
-    });
+    return fail(code, `This chat already holds ${path}, which overlaps. Release it first, then reserve both.`);
   }
   const since = age(caller.chat.runtime.now() - holder.since);
-  return err({
+  return fail(
     code,
-    message: `Nothing was reserved: ${path} is held by ${holder.holder} "${holder.holderName}" on ${holder.machine}, for ${since}. Ask it with shim_send (to "${holder.holder}"), or work elsewhere.`,
-  });
+    `Nothing was reserved: ${path} is held by ${holder.holder} "${holder.holderName}" on ${holder.machine}, for ${since}. Ask it with shim_send (to "${holder.holder}"), or work elsewhere.`,
+  );
 }
 
 async function release(caller: Caller, { project, paths }: ProjectPaths): Promise<FilesResult> {

@@ -1,7 +1,7 @@
 import { type ClaimedTask, WorkResult } from "../../../contract/tasks.ts";
 import { Label, type Json } from "../../../contract/values.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { err, ok, type Result, fail } from "../../../shared/result.ts";
+import { ok, type Result, fail } from "../../../shared/result.ts";
 import { age } from "../../../shared/format.ts";
 import type { Abilities, TeamChat } from "../../../machine/team/team-chat.ts";
 import { beginningOf } from "../../../shared/shorten.ts";
@@ -39,10 +39,7 @@ async function setAbilities(member: TeamChat, abilities: Partial<Abilities>): Pr
   if (Object.keys(abilities).length === 0) return ok(null);
   const invalidName = abilities.capabilities?.find((name) => !Label.safeParse(name).success);
   if (invalidName !== undefined) {
-    return err({
-      code: "bad_input",
-      message: `"${invalidName}" is not a valid capability: 1 to 200 characters on one line.`,
-    });
+    return fail("bad_input", `"${invalidName}" is not a valid capability: 1 to 200 characters on one line.`);
   }
   await member.setAbilities(abilities);
   return ok(null);
@@ -131,10 +128,10 @@ async function reportOutcome(member: TeamChat, held: HeldTask, input: Input): Pr
 async function completeTask(member: TeamChat, held: HeldTask, result: Json): Promise<Result<ReportResult>> {
   const chars = JSON.stringify(result).length;
   if (chars > maxResultChars) {
-    return err({
-      code: "too_large",
-      message: `The result has ${chars} characters as JSON, the limit is ${maxResultChars}. Shorten it, or name a file; nothing was reported.`,
-    });
+    return fail(
+      "too_large",
+      `The result has ${chars} characters as JSON, the limit is ${maxResultChars}. Shorten it, or name a file; nothing was reported.`,
+    );
   }
   return ok(await member.tasks.complete(held, result));
 }
