@@ -326,6 +326,20 @@ it("finds the commands that the user added", () => {
   expect(findEffects("Bash", { command: "make ship test" }, own)).toEqual([]);
 });
 
+it("reads a text again for another folder, another shell and other commands of the user", () => {
+  const call = { tool_name: "Bash", tool_input: { command: "rm a; ship b" }, cwd: "/one" };
+  const removedIn = (cwd: string): readonly string[] => deedsOf({ ...call, cwd }).removed;
+  expect([removedIn("/one"), removedIn("/two"), removedIn("/one")]).toEqual([["/one/a"], ["/two/a"], ["/one/a"]]);
+  const own = [{ words: "ship *", kind: "deployment" }] as const;
+  const count = (commands?: readonly EffectCommand[]): number => deedsOf(call, commands).effects.length;
+  expect([count(), count(own), count()]).toEqual([0, 1, 0]);
+  const path = { tool_input: { command: "rm C:\\a" }, cwd: "/one" };
+  expect(["Bash", "PowerShell"].map((tool_name) => deedsOf({ tool_name, ...path }).removed)).toEqual([
+    ["/one/C:a"],
+    ["/one/C:/a"],
+  ]);
+});
+
 /** Scripts around pushes, each of which is named by its number and ends well or not. */
 function scripts(): fc.Arbitrary<string> {
   const push = fc.constantFrom("git push good", "git push bad");
