@@ -42,7 +42,7 @@ export const interruptedOutput =
   /^\W*(?:error: )?(?:exit code (?:129|130|137|143|144)(?!\d)|(?:\[request )?interrupted|aborted|cancell?ed)/i;
 const timedOut = /timed? ?out/i;
 
-type CallEntry = Extract<JournalEntry, { kind: "tool_start" | "tool_end" | "tool_error" }>;
+export type CallEntry = Extract<JournalEntry, { kind: "tool_start" | "tool_end" | "tool_error" }>;
 
 /** Entries that may have notes. */
 export function isCall(entry: JournalEntry): entry is CallEntry {

@@ -13,7 +13,7 @@ import { redactAndClip, redactAndKeepEnds } from "../../redaction/redact.ts";
 import { asObject, listAt, numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
 import { withoutOwnTexts } from "./text/neutralize.ts";
 import { idOf, pathOf, approvedPlan, digest, failure, type KeyedEntry } from "./entries.ts";
-import { noteCall, type CallNotes } from "./effects.ts";
+import { noteCall, type CallEntry, type CallNotes } from "./effects.ts";
 
 /** Pure: what the end of a call shows, in the words of its client. */
 
@@ -143,12 +143,12 @@ const readers: Record<HookEvent, Reader> = {
   PreToolUse: (input, _turn, { effects } = noteCall(input)) =>
     toolCall("tool_start", input, effects.length === 0 ? {} : { effects }),
   PostToolUse: (input, _turn, notes = noteCall(input)) => {
-    const end = toolCall("tool_end", input, { ...durationOf(input), ...fileOf(input), ...resultOf(input, notes) });
+    const end = toolCall("tool_end", input, { ...fileOf(input), ...resultOf(input, notes) });
     return [...end, ...(besides.get(input.tool_name ?? "")?.(input, input.tool_use_id ?? "") ?? [])];
   },
   PostToolUseFailure: (input) => {
     const text = redactAndClip(stripVTControlCharacters(input.error ?? "failed"), stored.error);
-    return toolCall("tool_error", input, { ...durationOf(input), text });
+    return toolCall("tool_error", input, { text });
   },
   PreCompact: (input, turn) => {
     const { trigger = "unknown" } = input;
@@ -239,18 +239,15 @@ export function noteEntries(note: TranscriptNote): KeyedEntry[] {
   return [keyed(`recap:${note.at}:${digest(text)}`, { kind: "recap", text })];
 }
 
-type CallEntry = Extract<JournalEntry, { kind: "tool_start" | "tool_end" | "tool_error" }>;
 type Rest<Kind extends CallEntry["kind"]> = Omit<Extract<CallEntry, { kind: Kind }>, "kind" | "id" | "name" | "input">;
 
 function toolCall<Kind extends CallEntry["kind"]>(kind: Kind, input: HookInput, rest: Rest<Kind>): KeyedEntry[] {
-  const { tool_name: tool, tool_use_id: id, agent_id: agent } = input;
+  const { tool_name: tool, tool_use_id: id, agent_id: agent, duration_ms: durationMs } = input;
   if (!tool || !id) return [];
+  const isStart = kind === "tool_start";
   const call = { kind, id, name: agent ? subagentTool(tool) : tool, input: describeInput(input.tool_input), ...rest };
-  return [keyed(`${kind === "tool_start" ? "start" : "end"}:${id}`, call as CallEntry)];
-}
-
-function durationOf({ duration_ms: durationMs }: HookInput): { durationMs?: number } {
-  return durationMs === undefined ? {} : { durationMs };
+  const entry = isStart || durationMs === undefined ? call : { ...call, durationMs };
+  return [keyed(`${isStart ? "start" : "end"}:${id}`, entry as CallEntry)];
 }
 
 export function describeInput(toolInput: unknown): string {
