@@ -65,7 +65,7 @@ export function canResume({ isAlive, state }: SessionView): boolean {
 
 /** @param selected id of the chat that is marked; null: none */
 export function overviewBlocks(overview: Overview, style: OverviewStyle, selected: string | null): Block[] {
-  const { at, ended, notices, pauses, store, team } = overview;
+  const { at, ended, scripts, notices, pauses, store, team } = overview;
   const { paint, home, command } = style;
   const { needs, projects } = groupsOf(overview);
   const toBlock = (one: SessionView, isNeed: boolean): Block => {
@@ -88,6 +88,12 @@ export function overviewBlocks(overview: Overview, style: OverviewStyle, selecte
       return `paused: ${project ?? "all projects"}${end}`;
     }),
   ];
+  const past = [
+    ...(ended > 0 ? [`${ended} ended in the last day: ${command()} sessions`] : []),
+    ...(scripts > 0
+      ? [`${pluralize(scripts, "run")} of scripts in the last day: ${command()} sessions --scripts`]
+      : []),
+  ];
   return [
     textBlock(
       paint("bold", `SHIM at ${localTime(at)}, ${shortPath(store.path, home)}`),
@@ -96,7 +102,7 @@ export function overviewBlocks(overview: Overview, style: OverviewStyle, selecte
     ),
     ...section("Needs you", needs, true),
     ...projects.flatMap((group) => section(titleOf(group, home), group.rows)),
-    ...(ended > 0 ? [textBlock(paint("dim", `${ended} ended in the last day: ${command()} sessions`), "")] : []),
+    ...(past.length > 0 ? [textBlock(...past.map((text) => paint("dim", text)), "")] : []),
     textBlock(...teamLines(team, style)),
     textBlock(...nextStepLines(overview, command)),
   ];

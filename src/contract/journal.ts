@@ -26,8 +26,6 @@ export const JournalEntry = z.discriminatedUnion("kind", [
     source: text,
     /** Stored after the client had stopped waiting for an answer. */
     isUndelivered: z.exactOptional(z.literal(true)),
-    /** The run had no user. */
-    isScripts: z.exactOptional(z.literal(true)),
     git: z.exactOptional(GitPosition),
     writtenGit: z.exactOptional(GitPosition),
   }),

@@ -8,7 +8,7 @@ import { turnBoundSql } from "../contract/turn-kinds.ts";
 import type { RemoteAnswer, TestRun } from "../contract/verification.ts";
 import type { ProcessIdentity } from "../platform/processes.ts";
 import type { Sql } from "../shared/sql.ts";
-import { blob, integer, json, real, serial, table, text, type RowOf } from "../shared/table.ts";
+import { blob, flag, integer, json, real, serial, table, text, type RowOf } from "../shared/table.ts";
 
 /**
  * `recovered` comes with the first checkpoint after `taken`. `mentioned`: in a sentence beside an
@@ -47,6 +47,8 @@ export const sessionColumns = {
   /** startup, resume, clear, compact, fork (by Claude Code), handle (by a tool call), import. */
   origin: text(),
   parentId: text().nullable(),
+  /** No person has had a part of it: its client was started by a script each time. */
+  isScripts: flag().default(false),
   owner: json<ProcessIdentity>().nullable(),
   startedAt: integer(),
   lastSeenAt: integer(),

@@ -76,6 +76,8 @@ function endingSql(table: string, key: string, death: string): string {
     WHERE ending IS NULL`;
 }
 
+const ofSessions = (column: string) => ["sessions", "sessions_elsewhere"].map((table) => ({ table, column }));
+
 /**
  * Stored. Append only: each step only adds, since an older copy may be migrated. From the first
  * release on, step 1 gets its texts as they were then, and a new column is declared and added by a
@@ -125,7 +127,7 @@ export const migrations: readonly Migration[] = [
   {
     id: 7,
     name: "how a session is over is one value",
-    columns: ["sessions", "sessions_elsewhere"].map((table) => ({ table, column: "ending TEXT" })),
+    columns: ofSessions("ending TEXT"),
     statements: [
       "DROP INDEX IF EXISTS sessions_not_known_dead",
       unsettledIndex,
@@ -139,6 +141,12 @@ export const migrations: readonly Migration[] = [
       ...rowTriggers,
     ],
     minReader: 7,
+  },
+  {
+    id: 8,
+    name: "chats of persons and runs of scripts",
+    columns: ofSessions("isScripts INTEGER NOT NULL DEFAULT 0"),
+    statements: [],
   },
 ];
 

@@ -57,6 +57,7 @@ const byName: Readonly<Record<string, z.ZodType>> = {
   hash: z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 in hex"),
   readings: z.record(z.string(), z.unknown()),
   ending: Ending,
+  isScripts: z.boolean().default(false),
 };
 const byType: Readonly<Record<string, z.ZodType>> = {
   TEXT: z.string().max(1_000_000),

@@ -24,7 +24,7 @@ export function addCommand(program: Command, cli: Cli): void {
 /** @returns null: nothing is there to be deleted but what an earlier call has left */
 async function labelOf(cli: Cli, target: string): Promise<Result<string | null>> {
   if (isAbsolute(target)) {
-    const listed = await cli.call("sessions.list", { project: target, limit: 10_000 });
+    const listed = await cli.call("sessions.list", { project: target, scripts: true, limit: 10_000 });
     if (!listed.ok) return listed;
     const { sessions, project } = listed.value;
     if (sessions.some(({ isAlive }) => isAlive)) warnOfLiving(cli);

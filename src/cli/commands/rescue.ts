@@ -36,15 +36,15 @@ async function rescue(cli: Cli, options: RescueOptions, id: string | undefined):
       ? await cli.call("recovery.diagnose", { folder })
       : await withRecorded(cli, id, (session) => cli.call("recovery.diagnose", { folder, session }));
   if (!asked.ok) return asked;
-  const { healthy, diagnosis } = asked.value;
-  if (diagnosis === null) return ok({ data: { diagnosis, healthy }, text: allHealthyText(folder, healthy) });
+  const { healthy, diagnosis, scripts } = asked.value;
+  if (diagnosis === null) return ok({ data: asked.value, text: allHealthyText(folder, healthy, scripts) });
   if (options.in !== undefined)
     return continueSession(cli, diagnosis.session, { ...options, in: options.in, isNew: true });
   const done = await offerRescue(cli, diagnosis, options);
   return done ?? ok({ data: diagnosis, text: "Nothing was changed.\n" });
 }
 
-function allHealthyText(folder: string, healthy: readonly Diagnosis[]): string {
+function allHealthyText(folder: string, healthy: readonly Diagnosis[], scripts: number): string {
   const [newest] = healthy;
   const first = healthy.find(({ isAlive }) => !isAlive) ?? newest;
   if (!first)
@@ -54,6 +54,8 @@ function allHealthyText(folder: string, healthy: readonly Diagnosis[]): string {
     const gone = lost === 0 ? "" : `; ${lostText(lost)}`;
     return `  ${shortId}  ${quotedTitle(title)}: ${why}${gone}\n`;
   });
+  if (scripts > 0)
+    lines.push(`  not searched: ${pluralize(scripts, "run")} of scripts (\`shim sessions --scripts\`)\n`);
   const hint = `\`shim rescue ${first.shortId}\` offers a new chat with its brief all the same.\n`;
   return `Nothing was found that stops the newest ${sessions} of ${folder}:\n${lines.join("")}${hint}`;
 }

@@ -212,7 +212,7 @@ export function addCommand(program: Command, cli: Cli): void {
 }
 
 function listView(
-  { sessions, project, hasOthers }: MachineOutput<"sessions.list">,
+  { sessions, project, scripts, hasOthers }: MachineOutput<"sessions.list">,
   cli: Cli,
   { incomplete = false, allMachines = false }: MachineInput<"sessions.list">,
 ): Shown {
@@ -244,7 +244,8 @@ function listView(
   };
   const here = sessions.filter(({ machine }) => machine === null);
   const elsewhere = sessions.filter(({ machine }) => machine !== null);
-  const table = cli.table(here, own, `${incomplete ? "No session died unfinished" : "No sessions"}${where}.\n`);
+  const rows = cli.table(here, own, `${incomplete ? "No session died unfinished" : "No sessions"}${where}.\n`);
+  const table = `${rows}${scripts === 0 ? "" : `and ${pluralize(scripts, "run")} of scripts (--scripts)\n`}`;
   if (!allMachines) return table;
   if (hasOthers)
     return [table, "", cli.table(elsewhere, others, "Other machines: none.\n").replace(/^ID/, "Other machines:\nID")];

@@ -3,15 +3,21 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Entry points of Claude Code without a user, such as `claude -p` and its SDKs. */
 const userlessEntryPoint = /^(sdk-|mcp$|claude-code-github-action$)/;
 
+/** Pure. Whether no user sees what Claude Code shows, by the entry point in its hooks and rows. */
+export function isUserless(entryPoint: string): boolean {
+  return userlessEntryPoint.test(entryPoint);
+}
+
 /** Pure. Whether the chat does a task that a worker of SHIM was given: the worker continues it. */
 export function isOfWorker(env: Environment): boolean {
   return Boolean(env["SHIM_TASK"]);
 }
 
 /**
- * Pure. Whether a person reads what the client shows, by the environment of its hooks. Clients but
- * Claude Code do not say that a script has started them: they count as attended.
+ * Pure. Whether a person reads what the client shows, by the environment of its hooks. Those of
+ * clients but Claude Code do not say that a script has started them: they count as attended until
+ * a transcript says so.
  */
 export function hasUser(env: Environment): boolean {
-  return !isOfWorker(env) && !userlessEntryPoint.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
+  return !isOfWorker(env) && !isUserless(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
 }

@@ -145,6 +145,8 @@ export interface TranscriptContent {
   readonly name: string | null;
   /** Version in the newest line that has one. */
   readonly clientVersion: string | null;
+  /** Whether a script has started its client, by the rows that say so; null: none does. */
+  readonly isScripts: boolean | null;
   /** The file that this one continues; null: it names none. */
   readonly base: TranscriptBase | null;
   /** Id of the session from which the newest row was copied that names one; null: none does. */
@@ -222,6 +224,7 @@ export function emptyDraft(isForeign: TranscriptDraft["isForeign"] = () => false
     limitWindows: [],
     model: null,
     name: null,
+    isScripts: null,
     base: null,
     forkedFrom: null,
     clientVersion: null,

@@ -4,7 +4,7 @@ import { riskLevels } from "../readings.ts";
 import { TaskLine, taskViewOperations } from "../task-views.ts";
 import { declare } from "../operation.ts";
 import { Duration, Folder } from "./operation.ts";
-import { SessionView } from "./sessions.ts";
+import { foldedScripts, SessionView } from "./sessions.ts";
 import { ShownChat } from "./team.ts";
 
 const Notice = z.object({
@@ -108,6 +108,8 @@ export const overviewOperations = {
       sessions: z.array(SessionView),
       /** Sessions that ended within a day. */
       ended: count,
+      /** Those of that day. */
+      scripts: foldedScripts,
       notices: z.array(Notice),
       pauses: z.array(Pause),
       /** Its process; null: none runs. */

@@ -5,7 +5,7 @@ import { declare } from "../operation.ts";
 import { IdPrefix, idErrors } from "./operation.ts";
 import { GivenAnswer, OpenRequest } from "./requests.ts";
 import { ForeseenConflict } from "./team.ts";
-import { SessionView, TimelineEntry } from "./sessions.ts";
+import { foldedScripts, SessionView, TimelineEntry } from "./sessions.ts";
 
 /** Read models of the live page. They have ages, since the clock of a browser may be another. */
 
@@ -44,6 +44,8 @@ export const Fleet = z.object({
   rows: z.array(FleetRow),
   /** Sessions of this machine that ended within a day; the newest are rows. Absent on the edge. */
   ended: count.optional(),
+  /** Those of a day. Absent on the edge. */
+  scripts: foldedScripts.optional(),
   /** Chats of the workspace that are not among them. */
   chats: z.array(Chat),
   where: z.string(),
@@ -130,6 +132,7 @@ const Day = z.object({
   hours: z.int(),
   /** The last that was active first; at most 60. */
   lanes: z.array(DayLane),
+  scripts: foldedScripts,
   isAll: z.boolean(),
 });
 export type Day = z.infer<typeof Day>;

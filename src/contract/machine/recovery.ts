@@ -4,6 +4,7 @@ import { crashCauses } from "../readings.ts";
 import { TestRun, Verification } from "../verification.ts";
 import { declare } from "../operation.ts";
 import { File, Folder, IdPrefix, idErrors, Named, flag } from "./operation.ts";
+import { foldedScripts } from "./sessions.ts";
 
 const session = IdPrefix.describe("a session of this machine, or of another one of the workspace");
 /** Says of which project this machine has the folder, for a session of another machine. */
@@ -310,7 +311,7 @@ export const recoveryOperations = {
       hasFailed,
     }),
     /** `diagnosis`: null: no session has a reason. `healthy`: those that were checked before. */
-    output: z.object({ diagnosis: Diagnosis.nullable(), healthy: z.array(Diagnosis) }),
+    output: z.object({ diagnosis: Diagnosis.nullable(), healthy: z.array(Diagnosis), scripts: foldedScripts }),
     errors: idErrors,
     surfaces: ["page"],
     example: { session: "5f0e0e5e" },

@@ -108,22 +108,27 @@ export const CheckpointGroup = z.object({
 });
 export type CheckpointGroup = z.infer<typeof CheckpointGroup>;
 
+/** Runs of scripts that are left out beside chats of persons. */
+export const foldedScripts = count;
+
 const limit = z.int().min(1).max(10_000).default(20);
 const rows = z.array(z.looseObject({ at: z.int() })).readonly();
 
 export const sessionOperations = {
   "sessions.list": declare("caller", "read", {
-    summary: "Sessions, newest first; `show <id>` prints what happened in one.",
+    summary: "Chats of persons, newest first, then runs of scripts; `show <id>` prints what happened in one.",
     input: z.strictObject({
       project: Folder.optional().describe("only those of this project"),
       incomplete: flag("only those that can be continued"),
       allMachines: flag("also those of the workspace's other machines"),
+      scripts: flag("also the runs of scripts, as of `claude -p`"),
       limit: limit.describe("at most this many"),
     }),
     output: z.object({
       project: z.string().nullable(),
       /** Sessions of this machine, then those of others. */
       sessions: z.array(SessionView),
+      scripts: foldedScripts,
       /** Whether there are other machines to ask: a workspace on an edge, and its key. */
       hasOthers: z.boolean(),
     }),

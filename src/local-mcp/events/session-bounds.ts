@@ -44,12 +44,12 @@ export const start: Concern = {
   inTransaction({ sql, machine, incoming, known, session, before, claim }, draft) {
     const { isLate = false } = incoming;
     const { id } = session;
+    if (session.isScripts && hasUser(machine.env)) sessions.setScripts(sql, id, false);
     const source = startSource(incoming);
     const git = known.project === null ? null : readHead(known.project);
     const details = {
       ...(git ? { git } : {}),
       ...(isLate ? ({ isUndelivered: true } as const) : {}),
-      ...(hasUser(machine.env) ? {} : ({ isScripts: true } as const)),
     };
     const [last] = journal.newest(sql, id, ["compacting", "end", "detached"], 1);
     const key = `start:${source}:${known.client ? processKey(known.client) : ""}:${last?.seq ?? 0}`;

@@ -1,3 +1,4 @@
+import { hasUser } from "../../clients/adapter/attendance.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
 import { withEarlierDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import * as clients from "../../machine/sessions/clients.ts";
@@ -82,6 +83,7 @@ function begin(identified: IdentifiedEvent, sighting: ReturnType<typeof sighting
     client: incoming.client.name,
     origin: originOf(identified),
     parentId: known.parentId,
+    isScripts: !hasUser(machine.env),
     owner: known.client,
     isAlive: returns,
     isWork: sighting.workedAt !== null,

@@ -88,12 +88,12 @@ const stateTexts = {
 /** A user who waits for a shorter turn is there. */
 const minTurnMs = 60_000;
 
-/** Turns that have ended, of chats that are alive. */
+/** Turns that have ended, of chats of persons that are alive. */
 function findDone(sql: Sql, runtime: Runtime): UserNotification[] {
   return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
     const { id } = session;
     const turn = life.read(sql, id)?.turn;
-    if (turn?.over?.how !== "done" || turn.over.at - turn.beganAt < minTurnMs) return [];
+    if (session.isScripts || turn?.over?.how !== "done" || turn.over.at - turn.beganAt < minTurnMs) return [];
     if (!isWithin(runtime.now() - turn.over.at, maxEventAgeMs)) return [];
     const title = sessions.displayTitle(session);
     return [
@@ -113,7 +113,7 @@ interface DeathRow {
 function recordedDeaths(sql: Sql, now: number): UserNotification[] {
   const rows = sql.all<DeathRow>(
     `SELECT c.session AS id, c.at, c.cause, coalesce(s.ending ->> '$.signs.gone.at' = c.at, 0) AS "isLast" FROM crashes c JOIN sessions s ON s.id = c.session
-     WHERE max(c.at, coalesce(s.ending ->> 'at', 0)) >= ? ORDER BY c.at DESC LIMIT ?`,
+     WHERE max(c.at, coalesce(s.ending ->> 'at', 0)) >= ? ORDER BY s.isScripts, c.at DESC LIMIT ?`,
     now - maxEventAgeMs,
     maxChats,
   );
@@ -139,8 +139,8 @@ function unrecordedDeaths(
     isMeant(session) &&
     session.ending?.how !== "closed" &&
     now - Math.max(session.lastSeenAt, session.ending?.at ?? 0) <= maxEventAgeMs;
-  return findIncomplete(sql, runtime, { limit: maxChats, isFree: true, accepts }).map(({ session }) =>
-    deathOf(session, session.lastSeenAt, session.ending?.cause ?? "unknown"),
+  return findIncomplete(sql, runtime, { limit: maxChats, isFree: true, withScripts: true, accepts }).map(
+    ({ session }) => deathOf(session, session.lastSeenAt, session.ending?.cause ?? "unknown"),
   );
 }
 

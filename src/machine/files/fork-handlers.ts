@@ -83,12 +83,10 @@ async function findForked(
   return err({ code: "not_found", message: `no prompt of session ${id} is stored.` });
 }
 
-const maxWithoutPrompts = 20;
-
 function findNewest(runtime: Runtime, folder: string): Result<sessions.Session> {
   const project = projectOfFolder(runtime, folder);
   const newest = runtime.store.read((sql) => {
-    const all = sessions.list(sql, { project, limit: maxWithoutPrompts });
+    const all = sessions.list(sql, { project, limit: -1 });
     return all.find(({ id }) => readFilesOfSession(sql, id).moments.length > 0) ?? null;
   }, null);
   if (newest) return ok(newest);

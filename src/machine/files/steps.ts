@@ -315,19 +315,22 @@ const maxTurns = 100;
 /** Rows of one chat that are read. */
 const maxRows = 2_000;
 
-/** Newest first. @param of one chat, or all of a project */
+/** Newest first, those of persons before others. @param of one chat, or all of a project */
 export function changingTurns(
   sql: Sql,
   of: { readonly session: sessions.Session } | { readonly project: string },
 ): ChangingTurn[] {
-  const all = "session" in of ? [of.session] : sessions.list(sql, { project: of.project, limit: -1 });
+  const all =
+    "session" in of ? [of.session] : sessions.list(sql, { project: of.project, limit: -1, withScripts: true });
   const turns: ChangingTurn[] = [];
   for (const session of all) {
     // The chats that follow were last seen before the turns that are asked for.
     if (turns.filter(({ at }) => at > session.lastSeenAt).length >= maxTurns) break;
     turns.push(...turnsOf(sql, session));
   }
-  return turns.toSorted((one, other) => other.at - one.at);
+  return turns.toSorted(
+    (one, other) => Number(one.session.isScripts) - Number(other.session.isScripts) || other.at - one.at,
+  );
 }
 
 function turnsOf(sql: Sql, session: sessions.Session): ChangingTurn[] {

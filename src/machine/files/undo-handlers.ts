@@ -246,7 +246,8 @@ function newestTurn(runtime: Runtime, of: Chats): Result<FoundChat> {
   const [turn] = runtime.store.read((sql) => changingTurns(sql, of), []);
   if (turn) return ok({ session: turn.session, undo: null });
   if ("session" in of) return ok({ session: of.session, undo: null });
-  const count = runtime.store.read((sql) => sessions.list(sql, { project: of.project, limit: -1 }).length, 0);
+  const all = { project: of.project, limit: -1, withScripts: true };
+  const count = runtime.store.read((sql) => sessions.list(sql, all).length, 0);
   const what =
     count === 0
       ? `no chat of ${of.project} is stored`

@@ -111,7 +111,10 @@ export function goneFolderLine(runtime: Runtime, to: string, project: string | n
   return `SHIM: ${quotedTitle(sessions.displayTitle(found))} died ${ago} in ${found.project}, a folder that is gone. If it is this one now: \`shim rescue ${id}\`.`;
 }
 
-/** Newest first; those closed with nothing open only where there are no others. */
+/**
+ * Newest first; runs of scripts only where there is no chat of a person, and those closed with
+ * nothing open only where there are no others.
+ */
 export function offerable(runtime: Runtime, search: SessionSearch): IncompleteSession[] {
   return runtime.store.read((sql) => findOfferable(sql, runtime, search), []);
 }
@@ -120,10 +123,13 @@ function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): Incom
   const findWith = (isCalm: boolean): IncompleteSession[] => {
     const accepts = (session: sessions.Session): boolean =>
       mayBeContinued(session) !== isCalm && isOfferDue(sql, runtime, session);
-    return findIncomplete(sql, runtime, { ...search, isFree: true, accepts });
+    return findIncomplete(sql, runtime, { ...search, isFree: true, withScripts: true, accepts });
   };
-  const dead = findWith(false);
-  return dead.length > 0 ? dead : findWith(true);
+  const ofAll = [...findWith(false), ...findWith(true)];
+  const ofPersons = ofAll.filter(({ session }) => !session.isScripts);
+  const found = ofPersons.length > 0 ? ofPersons : ofAll;
+  const dead = found.filter(({ session }) => mayBeContinued(session));
+  return dead.length > 0 ? dead : found;
 }
 
 /** A user who closes terminals every evening is not asked about each in every chat. */

@@ -32,6 +32,7 @@ export interface Sighting {
   /** Bytes of the transcript that are not read in a new session. */
   readonly transcriptOffset?: number;
   readonly parentId?: string | null;
+  readonly isScripts?: boolean;
   readonly owner: ProcessIdentity | null;
   /** False for events that may arrive after the end (a late hook, a spool): they reopen nothing. */
   readonly isAlive: boolean;
@@ -141,29 +142,55 @@ export interface SessionFilter {
   readonly project?: string;
   readonly since?: number;
   readonly limit?: number;
+  /** Runs of scripts, too. Absent: only where no person has a chat. */
+  readonly withScripts?: boolean;
 }
 
+const personsFirst = "ORDER BY isScripts, lastSeenAt DESC, id";
+const isMeant = "lastSeenAt >= ? AND (? IS NULL OR project = ?)";
+
+/** Newest first, chats of persons before the runs of scripts, which {@link countFolded} counts. */
 export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
   const { project = null, since = 0, limit = 100 } = filter;
-  return sessions.select(
-    sql,
-    "WHERE lastSeenAt >= ? AND (? IS NULL OR project = ?) ORDER BY lastSeenAt DESC, id LIMIT ?",
-    since,
-    project,
-    project,
-    limit,
-  );
+  const shown = foldsScripts(sql, filter) ? "AND isScripts = 0 " : "";
+  const rest = `WHERE ${isMeant} ${shown}${personsFirst} LIMIT ?`;
+  return sessions.select(sql, rest, since, project, project, limit);
 }
 
 /**
- * Sessions that run or can be continued, newest first. Null in `projects` means sessions without a
- * project; absent: all.
+ * Whether a list leaves out the runs of scripts. Where no person has a chat, they are all that
+ * there is: an editor may start its client as a script does.
+ */
+export function foldsScripts(
+  sql: Sql,
+  { project, withScripts }: Pick<SessionFilter, "withScripts"> & { readonly project?: string | null },
+): boolean {
+  if (withScripts === true) return false;
+  const [of, values] = project === undefined ? ["", []] : [" AND project IS ?", [project]];
+  return sql.all(`SELECT 1 FROM sessions WHERE isScripts = 0${of} LIMIT 1`, ...values).length > 0;
+}
+
+/** Number of the runs of scripts that a list leaves out. */
+export function countFolded(sql: Sql, filter: SessionFilter): number {
+  if (!foldsScripts(sql, filter)) return 0;
+  const { project = null, since = 0 } = filter;
+  const count = `SELECT count(*) AS n FROM sessions WHERE ${isMeant} AND isScripts = 1`;
+  return sql.all<{ n: number }>(count, since, project, project)[0]?.n ?? 0;
+}
+
+export function setScripts(sql: Sql, id: string, isScripts: boolean): void {
+  sessions.update(sql, { id }, { isScripts });
+}
+
+/**
+ * Sessions that run or can be continued, newest first, chats of persons before runs of scripts.
+ * Null in `projects` means sessions without a project; absent: all.
  */
 export function* listOpen(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
   const projectFilter =
     projects === undefined ? "" : `AND coalesce(project, '') IN (${projects.map(() => "?").join(", ")})`;
   const rest = `WHERE ${isOpenSql("sessions")} ${projectFilter}
-     ORDER BY lastSeenAt DESC, id LIMIT ${openPageRows} OFFSET ?`;
+     ${personsFirst} LIMIT ${openPageRows} OFFSET ?`;
   const values = projects?.map((project) => project ?? "") ?? [];
   for (let offset = 0; ; offset += openPageRows) {
     const page = sessions.select(sql, rest, ...values, offset);
@@ -245,5 +272,5 @@ export function markSaved(sql: Sql, now: number, id: string, title: string | nul
 
 /** Sessions of processes, of which no end was noted. */
 export function listUnsettled(sql: Sql): Session[] {
-  return sessions.select(sql, `WHERE ${isUnsettledSql} ORDER BY lastSeenAt DESC LIMIT 500`);
+  return sessions.select(sql, `WHERE ${isUnsettledSql} ${personsFirst} LIMIT 500`);
 }

@@ -40,6 +40,7 @@ const SharedSession = z.object({
   cwd: nullableText,
   model: nullableText,
   origin: text,
+  isScripts: z.boolean().default(false),
   startedAt: at,
   lastSeenAt: at,
   savedAt: nullableAt,

@@ -68,12 +68,12 @@ export function listWithFiles(sql: Sql, most: number): SessionElsewhere[] {
 }
 
 /**
- * Sessions of other machines, newest first and each once: a copied home has the sessions of the
- * first one, and a machine that has the session itself knows more.
+ * Sessions of other machines, those of persons first, newest first and each once: a copied home
+ * has the sessions of the first one, and a machine that has the session itself knows more.
  */
 export function listOfOthers(sql: Sql, workspace: string, project?: string): SessionElsewhere[] {
   const ids = new Set<string>();
-  const query = `WHERE workspace = ? AND (? IS NULL OR projectName = ?) AND ${isOfOthers} ORDER BY lastSeenAt DESC, id`;
+  const query = `WHERE workspace = ? AND (? IS NULL OR projectName = ?) AND ${isOfOthers} ORDER BY isScripts, lastSeenAt DESC, id`;
   return select(sql, query, workspace, project ?? null, project ?? null).filter(({ id }) => {
     const isNew = !ids.has(id);
     ids.add(id);

@@ -31,13 +31,13 @@ interface KnownEffect {
 export const effectHandlers = {
   async "effects.list"(context, { session: id, project: given, check, limit }) {
     const runtime = await context.runtime();
-    const search = omitUndefined({ limit: maxSessions, project: projectGiven(runtime, given) });
+    const search = omitUndefined({ limit: maxSessions, withScripts: true, project: projectGiven(runtime, given) });
     const known =
       id === undefined
         ? ok(runtime.store.read((sql) => sessions.list(sql, search).flatMap((one) => effectsOf(sql, one)), []))
         : await readSession(context, id, (sql, _runtime, session) => withInherited(sql, session));
     if (!known.ok) return known;
-    const shown = known.value.toSorted((a, b) => b.run.at - a.run.at).slice(0, limit);
+    const shown = known.value.toSorted(personsFirst).slice(0, limit).toSorted(newestFirst);
     const effects = await Promise.all(
       shown.map(async ({ run, session }, index): Promise<ListedEffect> => {
         const isChecked = check && index < maxProbes;
@@ -78,6 +78,12 @@ export const effectHandlers = {
     return ok(verified);
   },
 } satisfies Partial<Handlers>;
+
+const newestFirst = (one: KnownEffect, other: KnownEffect): number => other.run.at - one.run.at;
+
+/** A script that pushes each minute hides no push of a person. */
+const personsFirst = (one: KnownEffect, other: KnownEffect): number =>
+  Number(one.session.isScripts) - Number(other.session.isScripts) || newestFirst(one, other);
 
 function effectsOf(sql: Sql, session: sessions.Session): KnownEffect[] {
   return (currentState(sql, session.id)?.effects ?? []).map((run) => ({ run, session }));

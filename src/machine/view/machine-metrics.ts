@@ -116,7 +116,7 @@ function unsavedAgeMs(sql: Sql, sessionId: string, now: number): number {
 
 function rowCounts(sql: Sql, runtime: Runtime): Sample[] {
   const now = runtime.now();
-  const dead = findIncomplete(sql, runtime, { limit: maxRecoverable, accepts: mayBeContinued });
+  const dead = findIncomplete(sql, runtime, { limit: maxRecoverable, withScripts: true, accepts: mayBeContinued });
   const snapshots = sql.all<{ state: string; n: number }>("SELECT state, count(*) AS n FROM snapshots GROUP BY state");
   const today = usageBy(sql, { by: "day", since: now }, runtime.config.usage).reduce(sum, emptyLine);
   return [

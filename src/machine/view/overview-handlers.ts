@@ -45,7 +45,6 @@ import { claimOf } from "../sessions/recoveries.ts";
 
 const recentMs = 86_400_000;
 const maxShown = { finished: 5, incomplete: 20 };
-/** More sessions in a day are scripts. */
 const maxCounted = 10_000;
 const maxOnPage = { finished: 20, incomplete: 100 };
 
@@ -54,11 +53,11 @@ export const overviewHandlers = {
     const runtime = await load();
     const { path } = runtime.store;
     const now = runtime.now();
-    const empty = { sessions: [], ended: 0, notices: [], pauses: [] };
+    const empty = { sessions: [], ended: 0, scripts: 0, notices: [], pauses: [] };
     const views = runtime.store.read((sql) => {
-      const { shown, ended } = sessionsToShow(sql, runtime, maxShown);
+      const { shown, ...counts } = sessionsToShow(sql, runtime, maxShown);
       const views = shown.map((one) => toSessionView(sql, runtime, one));
-      return { sessions: views, ended, notices: notices.list(sql), pauses: pauses.list(sql, now) };
+      return { sessions: views, ...counts, notices: notices.list(sql), pauses: pauses.list(sql, now) };
     }, empty);
     const running = findSupervisor(runtime.paths.home, runtime.processes);
     const supervisor = running && { pid: running.pid };
@@ -77,14 +76,14 @@ function sessionsToShow(
   sql: Sql,
   runtime: Runtime,
   { finished: maxFinished, incomplete }: typeof maxShown,
-): { readonly shown: sessions.Session[]; readonly ended: number } {
-  const now = runtime.now();
+): { readonly shown: sessions.Session[]; readonly ended: number; readonly scripts: number } {
+  const since = runtime.now() - recentMs;
   const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
   const dead = findIncomplete(sql, runtime, { limit: incomplete, accepts: mayBeContinued });
-  const recent = sessions.list(sql, { since: now - recentMs, limit: maxCounted });
+  const recent = sessions.list(sql, { since, limit: maxCounted });
   const finished = recent.filter((one) => asSeen(sql, runtime, one).ending?.how === "ended");
   const shown = [...alive, ...dead.map(({ session }) => session), ...finished.slice(0, maxFinished)];
-  return { shown, ended: finished.length };
+  return { shown, ended: finished.length, scripts: sessions.countFolded(sql, { since }) };
 }
 
 /** Sessions of this machine, and the workspace's chats and dead sessions on other machines. */
@@ -99,7 +98,7 @@ async function readFleet({ runtime: load, site, others, ...context }: HandlerCon
   const resumeCommand = ({ shortId }: Pick<FleetRow, "shortId">): string => `${command} resume ${shortId}`;
   const elsewhere = dead.map((view) => Object.assign(toFleetRow(view, now), { resumeCommand: resumeCommand(view) }));
   const byChat = new Map(all.map((one) => [one.chat, one]));
-  const own = runtime.store.read((sql) => readOwn(sql, runtime, byChat), noneHere);
+  const own = runtime.store.read((sql) => readOwn(sql, runtime, byChat), none);
   const known = new Set(own.rows.map(({ id }) => id));
   const rows = own.rows.map((row) =>
     row.state === "died" ? Object.assign(row, { resumeCommand: resumeCommand(row) }) : row,
@@ -126,19 +125,19 @@ async function readTeam(opened: Result<Workspace>): Promise<Pick<Fleet, "where" 
   return { where, trouble: null, chats: listed.value.chats.filter(({ client }) => client !== commandLine) };
 }
 
-const noneHere = { rows: [], ended: 0, costUsdToday: null, unpricedTokensToday: 0, notices: [], conflicts: [] };
+const none = { rows: [], ended: 0, scripts: 0, costUsdToday: null, unpricedTokensToday: 0, notices: [], conflicts: [] };
 
-function readOwn(sql: Sql, runtime: Runtime, chats: ReadonlyMap<string, Chat>): Pick<Fleet, keyof typeof noneHere> {
+function readOwn(sql: Sql, runtime: Runtime, chats: ReadonlyMap<string, Chat>): Pick<Fleet, keyof typeof none> {
   const now = runtime.now();
   const usage = usageBy(sql, { by: "session", since: now }, runtime.config.usage);
   const costs = new Map(usage.map((line) => [line.key, totalCost(line)]));
   const total = usage.reduce(sum, emptyLine);
-  const { shown, ended } = sessionsToShow(sql, runtime, maxOnPage);
+  const { shown, ...counts } = sessionsToShow(sql, runtime, maxOnPage);
   const views = shown.map((one) => toSessionView(sql, runtime, one, chats.get(one.id)));
   const paused = pauses.list(sql, now).map((one) => pauseText(one, now));
   return {
     rows: views.map((view) => toFleetRow(view, now, chats.get(view.id), costs.get(view.id))),
-    ended,
+    ...counts,
     costUsdToday: usage.length === 0 ? null : totalCost(total),
     unpricedTokensToday: total.unpricedTokens,
     notices: [...notices.list(sql).map(({ text }) => text), ...paused],
@@ -240,7 +239,8 @@ export const pageHandlers = {
   },
   async "page.day"({ runtime: load }, { hours }) {
     const runtime = await load();
-    return ok(runtime.store.read((sql) => readDay(sql, runtime, hours), { hours, lanes: [], isAll: true }));
+    const empty = { hours, lanes: [], scripts: 0, isAll: true };
+    return ok(runtime.store.read((sql) => readDay(sql, runtime, hours), empty));
   },
   "page.messages": async ({ runtime }) => ok({ messages: readMessages(await runtime()) }),
   /** Leaves out the workspace's log where it cannot be read, with the reason. */

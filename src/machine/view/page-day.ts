@@ -17,14 +17,14 @@ const max = { lanes: 60, spans: 300, marks: 100 };
 /** Parts of a picture: what is shorter than one of them cannot be seen. */
 const parts = 2_000;
 
-/** When each chat of this machine worked and waited, and what happened to it. */
+/** When each chat of a person on this machine worked and waited, and what happened to it. */
 export function readDay(sql: Sql, runtime: Runtime, hours: number): Day {
   const now = runtime.now();
   const since = now - hours * hourMs;
   const found = sessions.list(sql, { since, limit: max.lanes + 1 });
   const conflicts = openConflicts(sql, runtime);
   const lanes = found.slice(0, max.lanes).map((session) => toLane(sql, runtime, { session, since, conflicts }));
-  return { hours, lanes, isAll: found.length <= max.lanes };
+  return { hours, lanes, scripts: sessions.countFolded(sql, { since }), isAll: found.length <= max.lanes };
 }
 
 interface LaneOf {

@@ -48,21 +48,22 @@ const maxFoundPerSession = 2;
 const maxNameChars = 100;
 
 export const sessionHandlers = {
-  async "sessions.list"(context, { project: folder, incomplete, allMachines, limit }) {
+  async "sessions.list"(context, { project: folder, incomplete, allMachines, scripts: withScripts, limit }) {
     const runtime = await context.runtime();
     const project = projectGiven(runtime, folder);
-    const search = omitUndefined({ limit, project });
+    const search = omitUndefined({ limit, project, withScripts });
     const views = runtime.store.read((sql) => {
       const rows = incomplete
         ? findIncomplete(sql, runtime, search).map((one) => one.session)
         : sessions.list(sql, search);
       return rows.map((row) => toSessionView(sql, runtime, row));
     }, []);
+    const scripts = runtime.store.read((sql) => sessions.countFolded(sql, search), 0);
     const others = allMachines ? await context.others.read(runtime, context.progress) : null;
-    if (others === null) return ok({ project: project ?? null, sessions: views, hasOthers: false });
+    if (others === null) return ok({ project: project ?? null, sessions: views, scripts, hasOthers: false });
     const name = project === undefined ? undefined : await projectOf(others, project);
     const seen = incomplete ? await findElsewhere(others, name, limit) : await listElsewhere(others, name, limit);
-    return ok({ project: project ?? null, sessions: [...views, ...toViews(runtime, seen)], hasOthers: true });
+    return ok({ project: project ?? null, sessions: [...views, ...toViews(runtime, seen)], scripts, hasOthers: true });
   },
   async "sessions.find"(context, { id }) {
     const runtime = await context.runtime();

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { Day, DayLane, DayMark, DaySpan } from "../../contract/machine/page.ts";
 import { age } from "../../contract/age.ts";
 import { stateWords } from "../../contract/chat-state.ts";
-import { matches, plain, splitPath } from "../format.ts";
+import { matches, plain, runsText, splitPath } from "../format.ts";
 import { linkTo, query } from "../page-state.ts";
 import { Empty, Head, Read } from "../parts/pieces.tsx";
 
@@ -73,11 +73,15 @@ const shapes: Readonly<Record<DayMark["kind"], JSX.Element>> = {
   conflict: <path class="solid" d="M0 1 L6 14 H-6 Z" />,
 };
 
-function Lanes({ day: { hours, lanes, isAll } }: { day: Day }): JSX.Element {
+function Lanes({ day: { hours, lanes, scripts, isAll } }: { day: Day }): JSX.Element {
   const fitting = lanes.filter(({ title, project }) => matches(query.value, [title, project]));
   if (lanes.length === 0)
     return (
-      <Empty title="No chat was active in this time.">
+      <Empty
+        title={
+          scripts > 0 ? `No chat was active in this time, ${runsText(scripts)}.` : "No chat was active in this time."
+        }
+      >
         Choose a longer time, or start Claude Code in a project: its lane begins with its first prompt.
       </Empty>
     );
@@ -100,6 +104,7 @@ function Lanes({ day: { hours, lanes, isAll } }: { day: Day }): JSX.Element {
         ))}
       </ol>
       {!isAll && <p class="muted">{`Only the ${lanes.length} chats that were active last are shown.`}</p>}
+      {scripts > 0 && <p class="muted" children={runsText(scripts)} />}
     </>
   );
 }

@@ -30,7 +30,12 @@ function aDay(...entries: readonly (readonly [minutesAgo: number, entry: Journal
 }
 
 function read(home: CliHome, hours = 24): Day {
-  return home.runtime.store.read((sql) => readDay(sql, home.runtime, hours), { hours, lanes: [], isAll: true });
+  return home.runtime.store.read((sql) => readDay(sql, home.runtime, hours), {
+    hours,
+    lanes: [],
+    scripts: 0,
+    isAll: true,
+  });
 }
 
 /** In minutes before now. */

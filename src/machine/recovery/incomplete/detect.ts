@@ -83,6 +83,8 @@ export interface SessionSearch {
   readonly limit?: number;
   /** Sessions that a living chat was offered are left out. */
   readonly isFree?: true;
+  /** Runs of scripts, too, after the chats of persons. Absent: as in {@link sessions.list}. */
+  readonly withScripts?: boolean;
   readonly accepts?: (session: sessions.Session) => boolean;
 }
 
@@ -96,8 +98,9 @@ export function findIncomplete(sql: Sql, machine: Machine, search: SessionSearch
   };
   const limit = search.limit ?? 20;
   const matches: sessions.Session[] = [];
+  const isFolded = sessions.foldsScripts(sql, search);
   for (const session of sessions.listOpen(sql, projectsOf(search))) {
-    if (matches.length >= limit) break;
+    if (matches.length >= limit || (isFolded && session.isScripts)) break;
     matches.push(...match(session));
   }
   return matches.map((session) => ({ session, offer: holderOf(sql, machine, session.id) }));

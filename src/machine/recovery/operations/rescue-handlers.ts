@@ -37,20 +37,22 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     };
     if (id !== undefined) {
       const found = await findHere(context, id);
-      return found.ok ? ok({ diagnosis: (await diagnose(found.value, hasFailed)).diagnosis, healthy: [] }) : found;
+      if (!found.ok) return found;
+      return ok({ diagnosis: (await diagnose(found.value, hasFailed)).diagnosis, healthy: [], scripts: 0 });
     }
     const project = projectRoot(folder) ?? folder;
     const newest = runtime.store.read(
       (sql) => sessions.list(sql, { project, limit: maxChecked }).filter(({ id }) => hasContent(sql, id)),
       [],
     );
+    const scripts = runtime.store.read((sql) => sessions.countFolded(sql, { project }), 0);
     const healthy: Diagnosis[] = [];
     for (const session of newest) {
       const { finding, diagnosis } = await diagnose(session, false);
-      if (isBroken(runtime, session, finding)) return ok({ diagnosis, healthy });
+      if (isBroken(runtime, session, finding)) return ok({ diagnosis, healthy, scripts });
       healthy.push(diagnosis);
     }
-    return ok({ diagnosis: null, healthy });
+    return ok({ diagnosis: null, healthy, scripts });
   },
   /** Another process may have changed what was wrong since. */
   "recovery.rescue": async (context, { session: id, folder, offer, hasFailed }) => {

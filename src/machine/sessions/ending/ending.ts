@@ -82,12 +82,10 @@ function groundOf(sql: Sql, machine: Machine, session: Session, stood: Life | nu
         .newest(sql, id, ["assistant", ...callKinds], maxSinceCall)
         .filter((row) => row.at <= at)
         .toSorted((one, other) => other.at - one.at || other.seq - one.seq)[0]?.entry.kind === "tool_start",
-    isPersons: () =>
-      journal.newest(sql, id, ["start"], maxStarts).some(({ entry }) => entry.kind === "start" && !entry.isScripts),
+    isPersons: !session.isScripts,
   };
 }
 
-const maxStarts = 100;
 /** A call may be reported as ended after the end of its turn. */
 const maxSinceCall = 20;
 

@@ -26,7 +26,7 @@ export interface Ground {
   /** Whether a call was open at a time. */
   readonly wasInCall: (at: number) => boolean;
   /** Whether a person has had a part of it. */
-  readonly isPersons: () => boolean;
+  readonly isPersons: boolean;
 }
 
 export type Verdict = Pick<Ending, "how" | "at" | "isOpen" | "reason">;
@@ -73,7 +73,7 @@ function isUnused(stood: Life | null): boolean {
  * continues a person's chat does not finish the person's work.
  */
 function closedBy(asked: EndSeen, ground: Ground): Verdict {
-  if (isUnused(ground.life) || (asked.isScripts && !ground.isPersons())) return endedBy(asked);
+  if (isUnused(ground.life) || (asked.isScripts && !ground.isPersons)) return endedBy(asked);
   if (asked.isScripts) return { how: "closed", at: asked.at, reason: asked.reason, isOpen: true };
   const isOpen = ground.hasOpenWork() === true || ground.wasCutOff(asked.at);
   return { how: "closed", at: asked.at, reason: asked.reason, isOpen };

@@ -142,6 +142,7 @@ function put(
     cwd,
     model: content.usage.at(-1)?.model ?? content.model,
     transcriptPath: pathOf(path),
+    isScripts: content.isScripts === true,
     owner: null,
     isAlive: false,
   });

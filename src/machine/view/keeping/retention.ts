@@ -171,7 +171,7 @@ function pruneRows(sql: Sql, budget: Budget, table: string, key: string, aged: s
   budget.remaining -= sql.run(`DELETE FROM ${table} WHERE (${key}) IN (${found})`, before, budget.limit);
 }
 
-/** Deletes oldest checkpoints, then ended sessions. Freed pages are reused. */
+/** Deletes oldest checkpoints, then ended sessions, first those of scripts. Pages are reused. */
 function pruneToSize(sql: Sql, maxBytes: number, budget: Budget): void {
   const portion = 50;
   while (budget.remaining > 0 && usedBytes(sql) > maxBytes) {
@@ -179,7 +179,7 @@ function pruneToSize(sql: Sql, maxBytes: number, budget: Budget): void {
     const allowed = step.remaining;
     removeCheckpoints(sql, `seq < ${newestSeqSql}`, [], step);
     if (step.remaining === allowed) {
-      const oldest = `SELECT id FROM sessions WHERE NOT ${incompleteSql} ORDER BY lastSeenAt LIMIT 1`;
+      const oldest = `SELECT id FROM sessions WHERE NOT ${incompleteSql} ORDER BY isScripts DESC, lastSeenAt LIMIT 1`;
       for (const id of selectColumn(sql, oldest)) pruneSession(sql, id, step);
     }
     budget.checkpoints.push(...step.checkpoints);
