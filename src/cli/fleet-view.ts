@@ -88,12 +88,7 @@ export function overviewBlocks(overview: Overview, style: OverviewStyle, selecte
       return `paused: ${project ?? "all projects"}${end}`;
     }),
   ];
-  const past = [
-    ...(ended > 0 ? [`${ended} ended in the last day: ${command()} sessions`] : []),
-    ...(scripts > 0
-      ? [`${pluralize(scripts, "run")} of scripts in the last day: ${command()} sessions --scripts`]
-      : []),
-  ];
+  const runs = scripts > 0 ? `, and ${pluralize(scripts, "run")} of scripts (--scripts)` : "";
   return [
     textBlock(
       paint("bold", `SHIM at ${localTime(at)}, ${shortPath(store.path, home)}`),
@@ -102,7 +97,9 @@ export function overviewBlocks(overview: Overview, style: OverviewStyle, selecte
     ),
     ...section("Needs you", needs, true),
     ...projects.flatMap((group) => section(titleOf(group, home), group.rows)),
-    ...(past.length > 0 ? [textBlock(...past.map((text) => paint("dim", text)), "")] : []),
+    ...(ended + scripts > 0
+      ? [textBlock(paint("dim", `${ended} ended in the last day${runs}: ${command()} sessions`), "")]
+      : []),
     textBlock(...teamLines(team, style)),
     textBlock(...nextStepLines(overview, command)),
   ];

@@ -14,8 +14,6 @@ export function count(n: number, noun: string): string {
   return `${n.toLocaleString("en-US")} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-export const runsText = (scripts: number): string => `and ${count(scripts, "run")} of scripts`;
-
 /** `contextFill` and `lost_chats` as words. */
 export function words(name: string): string {
   return name

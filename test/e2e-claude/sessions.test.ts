@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { type Terminal, untilFound } from "#harness/claude/claude-code.ts";
 import { bash, briefs, call, ClaudeRig, endless, hello, received } from "#harness/claude/claude-rig.ts";
 import { type ClientRun, endlessTool, fail, kill } from "#harness/clients/chat-rig.ts";
-import { copyShim } from "#harness/clients/real-clients.ts";
+import { copyShim, runShim } from "#harness/clients/real-clients.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { CLAUDE_VERSION, claudeBinary, OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
 
@@ -55,6 +55,18 @@ async function closedBetweenTurns(rig: ClaudeRig, { id, process }: Idle): Promis
   expect(rig.session(id)).toMatchObject({ ending: { how: "closed", isOpen: false } });
   await process.waitForExit();
 }
+
+it("a chat whose hooks are off in the settings that it was started with is said by the overview and by doctor", async () => {
+  const rig = new ClaudeRig();
+  const settings = { disableAllHooks: true };
+  const chat = await rig.terminal({ steps: [{ text: "Hello." }], settings });
+  await chat.process.send("hello");
+  const shim = (words: string): string => runShim(words.split(" "), { cwd: rig.project, env: rig.envOf(chat.model) });
+  const text = "A chat of Claude Code is there, and no event comes of it";
+  await untilFound(() => shim("up --once").includes(text), text);
+  expect(shim("doctor")).toContain("no event has come of Claude Code");
+  expect(rig.sessions()).toEqual([]);
+});
 
 it("a terminal closed with a question open: the next chat has the brief and its user the line", async () => {
   const rig = new ClaudeRig();

@@ -1,12 +1,7 @@
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Entry points of Claude Code without a user, such as `claude -p` and its SDKs. */
-const userlessEntryPoint = /^(sdk-|mcp$|claude-code-github-action$)/;
-
-/** Pure. Whether no user sees what Claude Code shows, by the entry point in its hooks and rows. */
-export function isUserless(entryPoint: string): boolean {
-  return userlessEntryPoint.test(entryPoint);
-}
+/** Entry points of Claude Code without a user, such as `claude -p`, in its hooks and its rows. */
+export const userlessEntryPoint = /^(sdk-|mcp$|claude-code-github-action$)/;
 
 /** Pure. Whether the chat does a task that a worker of SHIM was given: the worker continues it. */
 export function isOfWorker(env: Environment): boolean {
@@ -19,5 +14,5 @@ export function isOfWorker(env: Environment): boolean {
  * a transcript says so.
  */
 export function hasUser(env: Environment): boolean {
-  return !isOfWorker(env) && !isUserless(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
+  return !isOfWorker(env) && !userlessEntryPoint.test(env["CLAUDE_CODE_ENTRYPOINT"] ?? "");
 }

@@ -2,7 +2,7 @@ import { claudeCode } from "./claude-code.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { wordAt } from "../../redaction/redact.ts";
-import { isUserless } from "../adapter/attendance.ts";
+import { userlessEntryPoint } from "../adapter/attendance.ts";
 import { commandIn, refusalWords, userWords, withAttachments } from "../adapter/harness-text.ts";
 import {
   addCall,
@@ -74,7 +74,7 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
 export function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
   draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
   const entryPoint = wordAt(line, "entrypoint", 40);
-  if (entryPoint !== null && draft.isScripts !== false) draft.isScripts = isUserless(entryPoint);
+  if (entryPoint !== null && draft.isScripts !== false) draft.isScripts = userlessEntryPoint.test(entryPoint);
   // A fork copies the rows of another session: under its own id, beside which that one's stays.
   const by = textAt(line, "session_id", 100);
   if (by !== null && by !== line["sessionId"]) draft.forkedFrom = by;

@@ -31,8 +31,8 @@ export const HostStatus = z.object({
       client: z.int().nullable(),
       /** False: the front has ended, and the end of its client is waited for. */
       isConnected: z.boolean(),
-      /** A client with hooks of which no event has come since it connected; null: one has. */
-      silent: z.object({ client: z.string(), ms: z.int() }).nullable(),
+      /** Hooks of the client brought no event; null: one came. `isAtWork`: it has a transcript. */
+      silent: z.object({ client: z.string(), ms: z.int(), isAtWork: z.boolean() }).nullable(),
     }),
   ),
 });

@@ -233,7 +233,7 @@ async function host(context: OperationContext): Promise<Found> {
   const chats = host.chats.filter(({ isConnected }) => isConnected);
   const text = `process ${host.pid} serves ${pluralize(chats.length, "chat")}`;
   const silent = chats.flatMap(({ client, silent: one }) =>
-    one && one.ms >= silentMs ? [`${one.client} (process ${client}), for ${age(one.ms)}`] : [],
+    one && (one.isAtWork || one.ms >= silentMs) ? [`${one.client} (process ${client}), for ${age(one.ms)}`] : [],
   );
   if (silent.length === 0) return pass(text);
   return warn(

@@ -44,7 +44,7 @@ export const start: Concern = {
   inTransaction({ sql, machine, incoming, known, session, before, claim }, draft) {
     const { isLate = false } = incoming;
     const { id } = session;
-    if (session.isScripts && hasUser(machine.env)) sessions.setScripts(sql, id, false);
+    if (session.isScripts && hasUser(machine.env)) sessions.update(sql, id, { isScripts: false });
     const source = startSource(incoming);
     const git = known.project === null ? null : readHead(known.project);
     const details = {

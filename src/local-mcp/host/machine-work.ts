@@ -19,11 +19,11 @@ import { Notifier } from "../notify/notifier.ts";
 import { FileSaver } from "./file-saver.ts";
 import type { PhoneLinks } from "./phone-links.ts";
 import { Turns } from "./turns.ts";
+import { noteUnseen, type SeenChat } from "./unseen-chats.ts";
 import { upkeep, type TimedWork } from "./upkeep.ts";
 
 /** A chat that the process serves, as far as the machine's work concerns it. */
-export interface WorkingChat {
-  readonly client: ProcessIdentity | null;
+export interface WorkingChat extends SeenChat {
   readonly lateTeam: LateTeam | null;
   readonly isConnected: boolean;
   readonly isSettled: boolean;
@@ -99,6 +99,7 @@ export class MachineWork {
         },
       },
       { name: "notifications", everyMs: notifyMs, work: () => this.#notifier.check() },
+      { name: "unseen chats", everyMs: notifyMs, work: () => noteUnseen(runtime, this.#chats) },
       ...upkeep(runtime),
       { name: "sync", everyMs: 0, work: this.#ifJoined(() => this.#startSync()) },
       { name: "hand-overs", everyMs: 0, work: this.#ifJoined(() => this.#checkHandovers()) },

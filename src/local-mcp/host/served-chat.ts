@@ -1,13 +1,16 @@
+import { existsSync } from "node:fs";
 import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { adapterOf } from "../../clients/adapters.ts";
+import { pathsOf } from "../../clients/adapter/session-files.ts";
+import { sessionFilesOf } from "../../clients/details.ts";
 import type { HostStatus } from "../../contract/machine/installation.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { capture } from "../../machine/sessions/checkpoints/capture.ts";
 import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { isPausedById } from "../../machine/sessions/session-settings.ts";
-import { threadsOf } from "../../machine/sessions/session-identity.ts";
+import { inHandshake, sessionInEnv, threadsOf } from "../../machine/sessions/session-identity.ts";
 import { note } from "../../machine/sessions/ending/ending.ts";
 import type { Signs } from "../../machine/sessions/ending/judge.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
@@ -16,6 +19,7 @@ import { catchUp, isTurnOpen } from "../../machine/sessions/transcripts/record-t
 import { attempt } from "../../platform/log-file.ts";
 import { endSignals, isAlive, type ProcessIdentity } from "../../platform/processes.ts";
 import { storeDurations, type Runtime } from "../../runtime/runtime.ts";
+import * as pauses from "../../store/pause.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { HookChannel } from "../events/hook-channel.ts";
 import { controlMethods, type FrontHello } from "../front/hello.ts";
@@ -138,10 +142,15 @@ export class ServedChat implements WorkingChat {
 
   /** Silence of a client with hooks since it connected; null: it has none, or events came. */
   get silent(): HostStatus["chats"][number]["silent"] {
-    const adapter = this.#clientInfo && adapterOf(this.#clientInfo.name);
+    const { runtime } = this.#options;
+    const name = this.#clientInfo?.name ?? null;
+    const adapter = inHandshake(name);
     const hasEvents = [...this.#chat.servedSessions(), ...this.#chat.threads()].length > 0;
-    if (!this.#isConnected || !adapter || hasEvents) return null;
-    return { client: adapter.title, ms: this.#options.runtime.now() - this.#startedAt };
+    const isPaused = runtime.store.read((sql) => pauses.list(sql, runtime.now()).length > 0, false);
+    if (!this.#isConnected || !adapter || hasEvents || isPaused) return null;
+    const [files, id] = [sessionFilesOf(adapter.name), sessionInEnv(runtime.env, name)];
+    const isAtWork = files !== null && id !== null && pathsOf(runtime.env, files, files.files, id).some(existsSync);
+    return { client: adapter.title, ms: runtime.now() - this.#startedAt, isAtWork };
   }
 
   /** @param reason the end of stdin, a signal, or the death of a process, as sessions record it */

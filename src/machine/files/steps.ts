@@ -328,9 +328,7 @@ export function changingTurns(
     if (turns.filter(({ at }) => at > session.lastSeenAt).length >= maxTurns) break;
     turns.push(...turnsOf(sql, session));
   }
-  return turns.toSorted(
-    (one, other) => Number(one.session.isScripts) - Number(other.session.isScripts) || other.at - one.at,
-  );
+  return turns.toSorted((one, other) => sessions.byPerson(one.session, other.session) || other.at - one.at);
 }
 
 function turnsOf(sql: Sql, session: sessions.Session): ChangingTurn[] {

@@ -125,11 +125,9 @@ function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): Incom
       mayBeContinued(session) !== isCalm && isOfferDue(sql, runtime, session);
     return findIncomplete(sql, runtime, { ...search, isFree: true, withScripts: true, accepts });
   };
-  const ofAll = [...findWith(false), ...findWith(true)];
-  const ofPersons = ofAll.filter(({ session }) => !session.isScripts);
-  const found = ofPersons.length > 0 ? ofPersons : ofAll;
-  const dead = found.filter(({ session }) => mayBeContinued(session));
-  return dead.length > 0 ? dead : found;
+  const all = [findWith(false), findWith(true)];
+  const ofPersons = all.map((some) => some.filter(({ session }) => !session.isScripts));
+  return [...ofPersons, ...all].find((some) => some.length > 0) ?? [];
 }
 
 /** A user who closes terminals every evening is not asked about each in every chat. */

@@ -41,7 +41,7 @@ export function threadsOf(clientName: string | null): ClientAdapter["threads"] |
 }
 
 /** In a handshake a client's name may go on. */
-function inHandshake(clientName: string | null): ClientAdapter | undefined {
+export function inHandshake(clientName: string | null): ClientAdapter | undefined {
   return supportedClients.find(({ name }) => clientName?.startsWith(name));
 }
 

@@ -63,7 +63,7 @@ export function withChange(row: Session, change: SessionChange): Session {
   return { ...row, ...Object.fromEntries(given(change)), project: row.project ?? change.project ?? null, lastSeenAt };
 }
 
-function given(change: SessionChange): [name: string, value: string | number | object][] {
+function given(change: SessionChange): [name: string, value: string | number | boolean | object][] {
   return Object.entries(change).flatMap(([name, value]) =>
     value === null || value === undefined ? [] : [[name, value]],
   );
@@ -139,7 +139,8 @@ export function moveTo(sql: Sql, id: string, project: string | null): void {
 }
 
 export interface SessionFilter {
-  readonly project?: string;
+  /** Absent: any; null: those without one. */
+  readonly project?: string | null;
   readonly since?: number;
   readonly limit?: number;
   /** Runs of scripts, too. Absent: only where no person has a chat. */
@@ -147,39 +148,40 @@ export interface SessionFilter {
 }
 
 const personsFirst = "ORDER BY isScripts, lastSeenAt DESC, id";
-const isMeant = "lastSeenAt >= ? AND (? IS NULL OR project = ?)";
+
+function whereOf({ project, since = 0 }: SessionFilter): [where: string, values: (string | number | null)[]] {
+  const where = "WHERE lastSeenAt >= ?";
+  return project === undefined ? [where, [since]] : [`${where} AND project IS ?`, [since, project]];
+}
 
 /** Newest first, chats of persons before the runs of scripts, which {@link countFolded} counts. */
 export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
-  const { project = null, since = 0, limit = 100 } = filter;
-  const shown = foldsScripts(sql, filter) ? "AND isScripts = 0 " : "";
-  const rest = `WHERE ${isMeant} ${shown}${personsFirst} LIMIT ?`;
-  return sessions.select(sql, rest, since, project, project, limit);
+  const [where, values] = whereOf(filter);
+  const shown = foldsScripts(sql, filter) ? "AND isScripts = 0" : "";
+  return sessions.select(sql, `${where} ${shown} ${personsFirst} LIMIT ?`, ...values, filter.limit ?? 100);
 }
 
 /**
  * Whether a list leaves out the runs of scripts. Where no person has a chat, they are all that
  * there is: an editor may start its client as a script does.
  */
-export function foldsScripts(
-  sql: Sql,
-  { project, withScripts }: Pick<SessionFilter, "withScripts"> & { readonly project?: string | null },
-): boolean {
-  if (withScripts === true) return false;
-  const [of, values] = project === undefined ? ["", []] : [" AND project IS ?", [project]];
-  return sql.all(`SELECT 1 FROM sessions WHERE isScripts = 0${of} LIMIT 1`, ...values).length > 0;
+export function foldsScripts(sql: Sql, { project, withScripts }: SessionFilter): boolean {
+  const [where, values] = whereOf(project === undefined ? {} : { project });
+  return (
+    withScripts !== true && sql.all(`SELECT 1 FROM sessions ${where} AND isScripts = 0 LIMIT 1`, ...values).length > 0
+  );
 }
 
 /** Number of the runs of scripts that a list leaves out. */
 export function countFolded(sql: Sql, filter: SessionFilter): number {
-  if (!foldsScripts(sql, filter)) return 0;
-  const { project = null, since = 0 } = filter;
-  const count = `SELECT count(*) AS n FROM sessions WHERE ${isMeant} AND isScripts = 1`;
-  return sql.all<{ n: number }>(count, since, project, project)[0]?.n ?? 0;
+  const [where, values] = whereOf(filter);
+  const count = `SELECT count(*) AS n FROM sessions ${where} AND isScripts = 1`;
+  return foldsScripts(sql, filter) ? (sql.all<{ n: number }>(count, ...values)[0]?.n ?? 0) : 0;
 }
 
-export function setScripts(sql: Sql, id: string, isScripts: boolean): void {
-  sessions.update(sql, { id }, { isScripts });
+/** Pure. Orders chats of persons before runs of scripts. */
+export function byPerson(one: Session, other: Session): number {
+  return Number(one.isScripts) - Number(other.isScripts);
 }
 
 /**
@@ -226,7 +228,8 @@ export function update(sql: Sql, id: string, ...changes: readonly SessionChange[
   const texts: string[] = [];
   for (const [name, value] of fields) {
     texts.push(`${name} = ${merged[name] ?? "?"}`);
-    values.push(typeof value === "object" ? JSON.stringify(value) : value);
+    const stored = typeof value === "object" ? JSON.stringify(value) : value;
+    values.push(typeof stored === "boolean" ? Number(stored) : stored);
   }
   sql.run(`UPDATE sessions SET ${texts.join(", ")} WHERE id = ?`, ...values, id);
 }
@@ -241,6 +244,7 @@ export function setRiskMark(sql: Sql, id: string, riskMark: RiskMark): void {
 }
 
 type Changed =
+  | "isScripts"
   | "project"
   | "cwd"
   | "title"

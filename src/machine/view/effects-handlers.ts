@@ -37,7 +37,10 @@ export const effectHandlers = {
         ? ok(runtime.store.read((sql) => sessions.list(sql, search).flatMap((one) => effectsOf(sql, one)), []))
         : await readSession(context, id, (sql, _runtime, session) => withInherited(sql, session));
     if (!known.ok) return known;
-    const shown = known.value.toSorted(personsFirst).slice(0, limit).toSorted(newestFirst);
+    const shown = known.value
+      .toSorted((a, b) => sessions.byPerson(a.session, b.session) || b.run.at - a.run.at)
+      .slice(0, limit)
+      .toSorted((a, b) => b.run.at - a.run.at);
     const effects = await Promise.all(
       shown.map(async ({ run, session }, index): Promise<ListedEffect> => {
         const isChecked = check && index < maxProbes;
@@ -78,12 +81,6 @@ export const effectHandlers = {
     return ok(verified);
   },
 } satisfies Partial<Handlers>;
-
-const newestFirst = (one: KnownEffect, other: KnownEffect): number => other.run.at - one.run.at;
-
-/** A script that pushes each minute hides no push of a person. */
-const personsFirst = (one: KnownEffect, other: KnownEffect): number =>
-  Number(one.session.isScripts) - Number(other.session.isScripts) || newestFirst(one, other);
 
 function effectsOf(sql: Sql, session: sessions.Session): KnownEffect[] {
   return (currentState(sql, session.id)?.effects ?? []).map((run) => ({ run, session }));

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { Day, DayLane, DayMark, DaySpan } from "../../contract/machine/page.ts";
 import { age } from "../../contract/age.ts";
 import { stateWords } from "../../contract/chat-state.ts";
-import { matches, plain, runsText, splitPath } from "../format.ts";
+import { count, matches, plain, splitPath } from "../format.ts";
 import { linkTo, query } from "../page-state.ts";
 import { Empty, Head, Read } from "../parts/pieces.tsx";
 
@@ -77,11 +77,7 @@ function Lanes({ day: { hours, lanes, scripts, isAll } }: { day: Day }): JSX.Ele
   const fitting = lanes.filter(({ title, project }) => matches(query.value, [title, project]));
   if (lanes.length === 0)
     return (
-      <Empty
-        title={
-          scripts > 0 ? `No chat was active in this time, ${runsText(scripts)}.` : "No chat was active in this time."
-        }
-      >
+      <Empty title="No chat of a person was active in this time.">
         Choose a longer time, or start Claude Code in a project: its lane begins with its first prompt.
       </Empty>
     );
@@ -104,7 +100,7 @@ function Lanes({ day: { hours, lanes, scripts, isAll } }: { day: Day }): JSX.Ele
         ))}
       </ol>
       {!isAll && <p class="muted">{`Only the ${lanes.length} chats that were active last are shown.`}</p>}
-      {scripts > 0 && <p class="muted" children={runsText(scripts)} />}
+      {scripts > 0 && <p class="muted" children={`and ${count(scripts, "run")} of scripts`} />}
     </>
   );
 }

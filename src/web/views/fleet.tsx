@@ -3,7 +3,7 @@ import type { ForeseenConflict } from "../../contract/machine/team.ts";
 import type { Fleet, FleetRow } from "../../contract/machine/page.ts";
 import { stateWords, type ChatGroup, type ChatGroups, type ChatState } from "../../contract/chat-state.ts";
 import { requestsOf, toGroups } from "../fleet-groups.ts";
-import { count, dollars, plain, runsText, shortPath, splitPath, words } from "../format.ts";
+import { count, dollars, plain, shortPath, splitPath, words } from "../format.ts";
 import { linkTo, query } from "../page-state.ts";
 import { Meter } from "../parts/charts.tsx";
 import { GivenAnswers, NeedOfRequest } from "../parts/answers.tsx";
@@ -73,7 +73,7 @@ function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
           <Rows rows={ended} at={at} />
         </Fold>
       )}
-      {fleet.scripts !== undefined && fleet.scripts > 0 && <p class="muted" children={runsText(fleet.scripts)} />}
+      {fleet.scripts ? <p class="muted">{`and ${count(fleet.scripts, "run")} of scripts`}</p> : null}
     </>
   );
 }

@@ -209,7 +209,7 @@ it.each([
   ],
 ])("of a running host it %s", async (_what, { ms }: { readonly ms?: number }, state, text) => {
   const home = aCliHome();
-  const silent = ms === undefined ? null : { client: "Claude Code", ms };
+  const silent = ms === undefined ? null : { client: "Claude Code", ms, isAtWork: false };
   const chats = [
     ...[true, false].map((isConnected) => ({ front: 1, client: null, isConnected, silent: null })),
     { front: 2, client: 12, isConnected: true, silent },

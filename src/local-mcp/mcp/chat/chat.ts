@@ -232,7 +232,9 @@ export class Chat {
       const owner = this.runtime.store.read((sql) => sessions.get(sql, id)?.owner, null);
       return this.#ownProcesses().some((one) => isSameProcess(one, owner));
     });
-    return [...new Set([...(hooked ? [hooked] : []), ...this.#minted.ids(), ...continued])];
+    const ids = [...new Set([...(hooked ? [hooked] : []), ...this.#minted.ids(), ...continued])];
+    // The environment names a session before its first event.
+    return ids.filter((id) => this.runtime.store.read((sql) => sessions.get(sql, id) !== null, false));
   }
 
   #ownProcesses(): (ProcessIdentity | null)[] {

@@ -127,7 +127,7 @@ export function recordTranscript(
   recordPlans(sql, session.id, part);
   for (const compaction of part.compactions) recordCompaction(sql, session, now, compaction);
   // Only the beginning of a file says who began it; a person may go on with it later.
-  if (part.isScripts === true && session.transcriptOffset === 0) sessions.setScripts(sql, session.id, true);
+  if (part.isScripts === true && session.transcriptOffset === 0) sessions.update(sql, session.id, { isScripts: true });
   if (part.name !== null) sessions.rename(sql, session.id, part.name);
   for (const note of part.notes) recordAll(sql, session.id, note.at ?? now, noteEntries(note));
   countResponses(sql, session, part, now, options.prices);
