@@ -6,6 +6,7 @@ import { type Terminal, untilFound } from "#harness/claude/claude-code.ts";
 import { bash, briefs, call, ClaudeRig, endless, hello, received } from "#harness/claude/claude-rig.ts";
 import { type ClientRun, endlessTool, fail, kill } from "#harness/clients/chat-rig.ts";
 import { copyShim, runShim } from "#harness/clients/real-clients.ts";
+import { write } from "#harness/machine/git-project.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 import { CLAUDE_VERSION, claudeBinary, OLDER_CLAUDE_VERSION, otherClaudeBinary } from "../../scripts/install-claude.ts";
 
@@ -56,10 +57,15 @@ async function closedBetweenTurns(rig: ClaudeRig, { id, process }: Idle): Promis
   await process.waitForExit();
 }
 
-it("a chat whose hooks are off in the settings that it was started with is said by the overview and by doctor", async () => {
+it.each([
+  ["--settings", null],
+  ["the project's settings @night", ".claude/settings.json"],
+  ["the project's local settings @night", ".claude/settings.local.json"],
+])("a chat whose hooks are off is said by the overview and by doctor: by %s", async (_, file) => {
   const rig = new ClaudeRig();
-  const settings = { disableAllHooks: true };
-  const chat = await rig.terminal({ steps: [{ text: "Hello." }], settings });
+  const off = { disableAllHooks: true };
+  if (file !== null) write(rig.project, { [file]: JSON.stringify(off) });
+  const chat = await rig.terminal({ steps: [{ text: "Hello." }], ...(file === null ? { settings: off } : {}) });
   await chat.process.send("hello");
   const shim = (words: string): string => runShim(words.split(" "), { cwd: rig.project, env: rig.envOf(chat.model) });
   const text = "A chat of Claude Code is there, and no event comes of it";

@@ -57,6 +57,7 @@ it("one that is acknowledged is not said again while the chat is there", async (
   const chat = await aSilentChat(host);
   chat.prompt();
   pass(host, 10_000);
+  expect(noticesOf(host)).toHaveLength(1);
   host.runtime.store.write((sql) => notices.acknowledge(sql, host.runtime.now(), null));
   pass(host, 10_000);
   expect(noticesOf(host)).toEqual([]);
