@@ -51,12 +51,15 @@ async function left(moment: Moment, key: string): Promise<void> {
   if (!isGone(moment)) await terminal.press(key);
 }
 
-/** In most clients the first Ctrl-C only stops the turn. */
+/** The first Ctrl-C stops the turn, asks what to do with it, or leaves: pressed for as long as the client runs. */
 async function leftInTurn(moment: Moment): Promise<void> {
   const { rig, terminal } = moment;
-  await terminal.press("C-c");
-  await untilFound(() => !isRunning(rig), `the end of the command in ${rig.client.name}`);
-  if (!isGone(moment)) await left(moment, "C-c");
+  const isLeft = async (): Promise<boolean> => {
+    // The terminal closes with its program.
+    await terminal.press("C-c").catch(() => undefined);
+    return isGone(moment);
+  };
+  await untilFound(isLeft, `the end of ${rig.client.name}`);
 }
 
 async function signalled({ rig }: Moment, pid: number, signal: NodeJS.Signals): Promise<void> {

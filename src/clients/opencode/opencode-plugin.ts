@@ -189,8 +189,8 @@ class OpenCodeChats {
   }
 
   async #part(id: string, part: JsonObject | null): Promise<void> {
-    // Only the model's parts have times.
-    const isWhole = objectAt(part, "time")?.["end"] !== undefined;
+    // Only the model's parts have times, and what the client says after a compaction.
+    const isWhole = objectAt(part, "time")?.["end"] !== undefined && part?.["synthetic"] !== true;
     if (part?.["type"] === "text" && isWhole) (await this.#find(id)).text = textAt(part, "text");
     if (part?.["synthetic"] === true && part["text"] === ranMessage) (await this.#find(id)).ran = "";
     if (part?.["type"] === "tool") await this.#tool(id, part, objectAt(part, "state"));

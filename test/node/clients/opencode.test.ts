@@ -158,6 +158,7 @@ it("what the summary of a compaction lacks comes with the next prompt, and the s
   await chat.happens("session.idle");
   await chat.hooks["experimental.session.compacting"]({ sessionID: session });
   await chat.says("## Goal: build");
+  await chat.part({ type: "text", text: "Continue if you have next steps", synthetic: true, time });
   await chat.happens("session.compacted");
   await chat.happens("session.idle");
   expect(chat.entries().slice(3)).toMatchObject([
