@@ -33,6 +33,8 @@ import { refreshIfDue } from "./refresh.ts";
 const settleMs = 3_000;
 const batchMs = 30;
 const maxEndMs = 10_000;
+/** A front that lives says at once how its client has ended it. */
+const maxWordMs = 1_000;
 /** A client that ends its server mostly ends soon. */
 const endingChecks = 20;
 const endingPauseMs = 50;
@@ -68,6 +70,8 @@ export class ServedChat implements WorkingChat {
   #isConnected = true;
   /** Resolved when nothing of the end is lost with this process. */
   readonly #mayLeave = Promise.withResolvers<void>();
+  /** The front has said why it ends, or its connection is closed. */
+  readonly #said = Promise.withResolvers<void>();
 
   constructor(options: ServedChatOptions) {
     const { runtime, machine, version, hello, connection } = options;
@@ -97,7 +101,10 @@ export class ServedChat implements WorkingChat {
         this.#hasStored = true;
         return hooks.answer(given, gone);
       },
-      onEnd: (reason) => this.end(reason),
+      onEnd: (reason) => {
+        this.#said.resolve();
+        this.end(reason);
+      },
       onHandOver: options.onHandOver,
       // A transport that cannot write closes itself; the end of its paused input is never seen.
       onClosed: () => this.#closed(),
@@ -160,6 +167,7 @@ export class ServedChat implements WorkingChat {
 
   /** A front that was not killed says that it ends. */
   #closed(): void {
+    this.#said.resolve();
     void this.#begin("stdin_end", true);
   }
 
@@ -188,6 +196,9 @@ export class ServedChat implements WorkingChat {
     runtime.fronts.disconnect(this, isKilled && this.isSettled);
     // Node reports the end of stdin before a signal that preceded it.
     await nextTurn();
+    // A client that has ended its servers in order may be gone before its front is heard.
+    if (reason === "parent_death" && isAlive(runtime.processes, this.server))
+      await Promise.race([this.#said.promise, pause(maxWordMs, undefined, { ref: false })]);
     const outlived = this.client === null ? null : await checksUntilGone(runtime, this.client, reason);
     const isClientGone = outlived !== null;
     // Killed together they would have ended together.
