@@ -206,6 +206,9 @@ export interface TimeLimit {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Work that a person has asked for, and waits for. */
+export const askedWorkMs = 600_000;
+
 /** @param failed gets the reason, for people; an error that is a bug is thrown */
 export async function withTimeLimit<T>(
   { timeoutMs, signal }: TimeLimit,

@@ -18,7 +18,7 @@ import type { Saved } from "../../contract/machine/files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { notUtf8 } from "../../platform/paths.ts";
 import { formatAgo, pluralize } from "../../shared/format.ts";
-import { displayPath } from "../../snapshots/git.ts";
+import { askedWorkMs, displayPath } from "../../snapshots/git.ts";
 import type { UndoneFile } from "../../snapshots/undo-history.ts";
 import { type Reach, findById } from "../recovery/elsewhere/candidates.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
@@ -52,7 +52,7 @@ export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
     const stop = new AbortController();
     const forget = context.onInterrupt?.(() => stop.abort());
     const { signal } = stop;
-    const written = withReason(await restoreFiles({ ...saved, into, timeoutMs: filesTimeoutMs, signal }));
+    const written = withReason(await restoreFiles({ ...saved, into, timeoutMs: askedWorkMs, signal }));
     forget?.();
     if (stop.signal.aborted && !written.ok) return err(stoppedBefore);
     return written.ok ? ok({ ...facts, ...written.value, into, differing: null, backup: null }) : written;
@@ -109,7 +109,7 @@ async function compare<T>(
   const chosen = pathsIn(project, input.folder, input.files);
   if (!chosen.ok) return chosen;
   context.progress?.("Comparing the files ...");
-  const done = await withSaved({ ...files, timeoutMs: filesTimeoutMs }, async (snapshot) => {
+  const done = await withSaved({ ...files, timeoutMs: askedWorkMs }, async (snapshot) => {
     const compared = await compareSaved(snapshot, project, chosen.value);
     const [unknown] = compared.unknown;
     const message = `${unknown} is not among the saved files. Nothing was restored.`;
@@ -121,8 +121,6 @@ async function compare<T>(
 function withReason<T>(outcome: Result<T>): Result<T> {
   return outcome.ok ? outcome : fail(outcome.error.code, `${outcome.error.message}. Nothing was restored.`);
 }
-
-const filesTimeoutMs = 600_000;
 
 /** Saved files, of this machine or of another. */
 interface FoundFiles {

@@ -5,6 +5,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import { askedWorkMs } from "../../snapshots/git.ts";
 import { restoreFiles } from "../../snapshots/restore-files.ts";
 import { restoreWorktree } from "../../snapshots/worktrees.ts";
 import {
@@ -27,8 +28,6 @@ import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import { inNewWorktree, type WrittenFiles } from "./new-worktree.ts";
 import { catchUpWith } from "../recovery/operations/recovery-handlers.ts";
 import { findHere, namesOf, projectOfFolder, shortCheckpoint, shortSession } from "../recovery/resolve-id.ts";
-
-const filesTimeoutMs = 600_000;
 
 export const forkHandlers: Pick<Handlers, "forks.list" | "forks.create"> = {
   async "forks.list"(context, input) {
@@ -143,7 +142,7 @@ interface ForkTarget {
 async function writeFork(runtime: Runtime, { session, saved, into }: ForkTarget): Promise<Result<WrittenFiles>> {
   const { env, processes } = runtime;
   const { repository, commit, project, head } = saved;
-  const input = { env, processes, repository, commit, timeoutMs: filesTimeoutMs };
+  const input = { env, processes, repository, commit, timeoutMs: askedWorkMs };
   if (into !== undefined) {
     const written = await restoreFiles({ ...input, into });
     if (!written.ok) return written;

@@ -8,6 +8,7 @@ import { oneLine, pluralize } from "../../shared/format.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
+import { askedWorkMs } from "../../snapshots/git.ts";
 import { isChosen, toFileChange } from "../../snapshots/file-changes.ts";
 import { undoFiles, writePlanned, type UndoInput, type PlannedUndo } from "../../snapshots/undo-files.ts";
 import type { FileEntry } from "../../snapshots/file-entry.ts";
@@ -200,7 +201,7 @@ async function onChat<T>(
   if (!chosen.ok) return chosen;
   prepare(runtime, session.value);
   // The ends of turns that wait for their files: the undo would change them.
-  await takePending(runtime, [session.value.id], AbortSignal.timeout(runtime.config.snapshots.timeoutMs));
+  await takePending(runtime, [session.value.id], AbortSignal.timeout(askedWorkMs));
   const whole = { session: session.value, chosen: chosen.value };
   const { undo } = found.value;
   if (undo !== null) return act(runtime, { ...whole, ...readUndo(undo) });
@@ -358,7 +359,7 @@ function inputOf(
   const contents = runtime.store.read((sql) => contentsOf(sql, id, entries), []);
   const earlier = runtime.store.read((sql) => repositoriesOf(sql, id, project), []);
   const where = { env: { ...env }, project, snapshots: paths.snapshots, earlier, contents };
-  return { ...where, limits: config.snapshots, checkpointId, now: now() };
+  return { ...where, limits: { ...config.snapshots, timeoutMs: askedWorkMs }, checkpointId, now: now() };
 }
 
 function refused({ code, message }: Failure): Result<never> {

@@ -75,7 +75,8 @@ function groundOf(sql: Sql, machine: Machine, session: Session, stood: Life | nu
     // Older clients report a tool killed by the hangup as failed, and let the model answer first.
     wasCutOff(at) {
       const call = journal.latest(sql, id, ["tool_end", "tool_error"]);
-      return call?.entry.kind === "tool_error" && Math.abs(at - call.at) <= hangUpMs;
+      const isOfTurn = (call?.at ?? 0) >= (stood?.turn?.beganAt ?? 0);
+      return call?.entry.kind === "tool_error" && isOfTurn && Math.abs(at - call.at) <= hangUpMs;
     },
     wasInCall: (at) =>
       journal

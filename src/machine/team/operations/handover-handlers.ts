@@ -7,6 +7,7 @@ import { writeAtomically } from "../../../platform/private-files.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { codeOf } from "../../../shared/error.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
+import { askedWorkMs } from "../../../snapshots/git.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import { restoreFiles } from "../../../snapshots/restore-files.ts";
 import { restoreWorktree } from "../../../snapshots/worktrees.ts";
@@ -37,7 +38,6 @@ import type { HandlerContext, Handlers } from "../../recovery/handler-context.ts
 import { catchUpWith, record } from "../../recovery/operations/recovery-handlers.ts";
 import { findHere, namesOf, projectOfFolder } from "../../recovery/resolve-id.ts";
 
-const filesTimeoutMs = 600_000;
 /** Larger than any hand-over: 256 envelopes of 350 KB. */
 const maxFileBytes = 100_000_000;
 const fileLifetimeMs = 604_800_000;
@@ -284,7 +284,7 @@ async function writeGivenFiles(
   const { commit, needs } = files;
   const of = `${id} of ${machine} at ${givenAt}`;
   const received = { env, processes, snapshots: paths.snapshots, commit, bundle, needs, project };
-  const limits = { timeoutMs: filesTimeoutMs };
+  const limits = { timeoutMs: askedWorkMs };
   const written = await (into === undefined
     ? inNewWorktree(runtime, { name: `take-${id.slice(0, 8)}`, of, project, head }, (target, branch, marked) =>
         restoreWorktree({ ...received, ...limits, env: marked, head, folder: target, branch }),
