@@ -20,12 +20,17 @@ export interface GitHead {
   readonly commit: string | null;
 }
 
-/** Has no links. Skips the root of the file system, and a repository of the home (dotfiles). */
+/**
+ * Has no links. Skips the root of the file system, a repository of the home (dotfiles), and an empty
+ * folder `.git`, which is no repository for git either.
+ */
 export function projectRoot(folder: string, home = homedir()): string | null {
   const start = physicalPath(folder) ?? resolve(folder);
   const own = physicalPath(home) ?? home;
   for (let at = start; ; at = dirname(at)) {
-    if (existsSync(join(at, ".git")) && (at !== own || at === start)) return at;
+    const git = join(at, ".git");
+    const isFolder = existsSync(join(git, "HEAD")) || existsSync(join(git, "objects"));
+    if ((isFolder || (existsSync(git) && statSync(git).isFile())) && (at !== own || at === start)) return at;
     if (dirname(at) === at) return start === at ? null : start;
   }
 }

@@ -243,6 +243,8 @@ it("a project is the nearest folder upwards with a .git, else the folder itself,
   const home = temporaryFolder();
   write(home, { ".git/HEAD": "", "notes/a.txt": "", "project/.git/HEAD": "", "project/src/deep/a.ts": "" });
   const [notes, project, plain] = [join(home, "notes"), join(home, "project"), temporaryFolder()];
+  // An empty folder, as a sandbox may leave one.
+  mkdirSync(join(project, "src", ".git"));
   for (const folder of [project, join(project, "src", "deep"), join(project, "not", "there")])
     expect(projectRoot(folder)).toBe(project);
   expect([projectRoot(plain), projectRoot(parse(plain).root)]).toEqual([plain, null]);
