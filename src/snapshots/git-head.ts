@@ -21,8 +21,8 @@ export interface GitHead {
 }
 
 /**
- * Has no links. Skips the root of the file system, a repository of the home (dotfiles), and an empty
- * folder `.git`, which is no repository for git either.
+ * Has no links. Skips the root of the file system, a repository of the home (dotfiles), and an
+ * empty folder `.git`, which is no repository for git either.
  */
 export function projectRoot(folder: string, home = homedir()): string | null {
   const start = physicalPath(folder) ?? resolve(folder);
