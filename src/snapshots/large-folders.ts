@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { pluralize } from "../shared/format.ts";
+import { foldersOf } from "./file-modes.ts";
 import type { RawPath } from "./git.ts";
 import { installed, readStats, type SnapshotLimits } from "./selection.ts";
 import type { FileChange, WorkTreeChanges } from "./work-tree.ts";
@@ -27,7 +28,7 @@ export function withoutLargeFolders(
   const folders = groupUntracked(changes, tracked);
   const large: [RawPath, string][] = [];
   const leaveOut = (size: (folder: Folder) => number, most: number, unit: string): void => {
-    const sorted = [...folders].toSorted(([, one], [, other]) => size(other) - size(one));
+    const sorted = [...folders].toSorted(([, one], [, other]) => magnitude(size(other)) - magnitude(size(one)));
     let total = sorted.reduce((sum, [, folder]) => sum + size(folder), 0);
     for (const [path, folder] of sorted) {
       if (total <= most) return;
@@ -43,6 +44,11 @@ export function withoutLargeFolders(
   leaveOut(({ bytes }) => bytes, maxNewBytes, "byte");
   const rest = new Set([...folders.values()].flatMap(({ files }) => files));
   return { changes: changes.filter((change) => isTrackedOrFolder(change) || rest.has(change)), large };
+}
+
+/** Folders of like size keep their order, so that the next turn leaves out the same ones. */
+function magnitude(size: number): number {
+  return Math.floor(Math.log2(size + 1));
 }
 
 /** Bytes that a reading would take of it. */
@@ -64,17 +70,13 @@ function groupUntracked(
   const folders = new Map<RawPath, Folder>();
   for (const change of changes) {
     if (isTrackedOrFolder(change)) continue;
-    const name = foldersOf(change.path).find((folder) => !withTracked.has(folder)) ?? change.path;
+    const untracked = foldersOf(change.path).find((folder) => !withTracked.has(folder));
+    const name = untracked === undefined ? change.path : `${untracked}/`;
     const folder = folders.get(name) ?? { files: [], bytes: 0 };
     folder.files.push(change);
     folders.set(name, folder);
   }
   return folders;
-}
-
-/** Folders of a path, each with a slash at the end, from the top one on. */
-export function foldersOf(path: RawPath): RawPath[] {
-  return [...path.matchAll(/\//g)].map(({ index }) => path.slice(0, index + 1));
 }
 
 /** A clone of a project rarely holds more. */

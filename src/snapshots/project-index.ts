@@ -1,7 +1,7 @@
 import { copyFileSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { GitError, run, type Git, type RawPath } from "./git.ts";
-import { foldersOf } from "./large-folders.ts";
+import { foldersOf } from "./file-modes.ts";
 import { copyIndex, type OpenRepository } from "./repository.ts";
 import { installed, readStats } from "./selection.ts";
 import { indexEntries, updateIndex, type IndexEntry, type WorkTree } from "./work-tree.ts";
@@ -39,7 +39,10 @@ export async function unhide(git: Git, top: string, tracked: readonly IndexEntry
   const isThere = new Set(skipped);
   const missing = new Set(hidden.filter((entry) => !isThere.has(entry)));
   const folders = new Set(tracked.filter((entry) => !missing.has(entry)).flatMap(({ path }) => foldersOf(path)));
-  const sparse = [...missing].map(({ path }) => foldersOf(path).find((folder) => !folders.has(folder)) ?? path);
+  const sparse = [...missing].map(({ path }) => {
+    const folder = foldersOf(path).find((one) => !folders.has(one));
+    return folder === undefined ? path : `${folder}/`;
+  });
   return [...new Set(sparse)];
 }
 

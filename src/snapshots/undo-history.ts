@@ -1,6 +1,6 @@
 import { lstatSync } from "node:fs";
 import { displayPath, type RawPath } from "./git.ts";
-import { foldersOf } from "./large-folders.ts";
+import { foldersOf } from "./file-modes.ts";
 import { entriesAt } from "./tree-entries.ts";
 import {
   entryOf,
@@ -308,7 +308,7 @@ export class History {
   /** Contents of the newest known files, and their folders. */
   async #held(): Promise<{ readonly ids: ReadonlySet<string>; readonly folders: ReadonlySet<RawPath> }> {
     const entries = this.#at === null ? new Map<RawPath, string>() : (await this.#readingAt(this.#at)).entries;
-    const folders = [...entries.keys()].flatMap(foldersOf).map((folder) => folder.slice(0, -1));
+    const folders = [...entries.keys()].flatMap(foldersOf);
     return { ids: new Set([...entries.values()].map(objectIn)), folders: new Set(folders) };
   }
 
@@ -366,11 +366,12 @@ export class History {
       else changes.push(found, ...(moved ? [{ path: moved.from, before: null, after: found.before }] : []));
     }
     const seen = new Set([...named.map(({ path }) => path), ...changes.map(({ path }) => displayPath(path))]);
-    return {
-      changes,
-      begun: this.#begun,
-      left: [...named, ...lost.filter(({ path }) => !seen.has(path))],
-    };
+    const left = [...named, ...lost.filter(({ path }) => !seen.has(path))];
+    // A folder that a reading has left out stands for its files, but for those that the chat edited.
+    const folders = lost.flatMap(({ path }) => (path.endsWith("/") ? [path] : []));
+    const edited = new Set([...this.#edited].map((path) => displayPath(this.#toRaw(path) ?? path)));
+    const isIn = (path: string): boolean => folders.some((folder) => path !== folder && path.startsWith(folder));
+    return { changes, begun: this.#begun, left: left.filter(({ path }) => edited.has(path) || !isIn(path)) };
   }
 
   /** Someone else's changes until the start of the next step. */

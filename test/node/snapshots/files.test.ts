@@ -106,6 +106,17 @@ it("leaves out untracked folders that are too much for a turn, the largest first
   ]);
 });
 
+it("leaves out the same folder where one of its files is gone since", async () => {
+  const from = makeProject({ "a.txt": "x\n" });
+  for (const folder of ["few", "more", "most"])
+    write(from.project, Object.fromEntries([1, 2, 3, 4, 5, 6].map((at) => [`${folder}/${at}.txt`, "x\n"])));
+  const limits = { ...LIMITS, maxNewFiles: 13 };
+  const first = await taken(from, { limits });
+  rmSync(join(from.project, "few/1.txt"));
+  const second = await taken(from, { limits });
+  expect([names(first), names(second)]).toEqual([["few/"], ["few/"]]);
+});
+
 it("holds the files of submodules and nested repositories, and names what has no content on this machine", async () => {
   const other = makeProject({ "lib.txt": "lib\n" });
   const from = makeProject({ "a.txt": "x\n", "lost.txt": "lost\n" });
