@@ -367,7 +367,7 @@ export class History {
     }
     const seen = new Set([...named.map(({ path }) => path), ...changes.map(({ path }) => displayPath(path))]);
     const left = [...named, ...lost.filter(({ path }) => !seen.has(path))];
-    // A folder that a reading has left out stands for its files, but for those that the chat edited.
+    // A folder that a reading has left out stands for its files, but those that the chat edited.
     const folders = lost.flatMap(({ path }) => (path.endsWith("/") ? [path] : []));
     const edited = new Set([...this.#edited].map((path) => displayPath(this.#toRaw(path) ?? path)));
     const isIn = (path: string): boolean => folders.some((folder) => path !== folder && path.startsWith(folder));
