@@ -138,7 +138,7 @@ it("each kind of conflict says what both did and what to do, once for each pair 
 
 it("shim team files reserves, lists and releases files of the project, by paths from where it runs", async () => {
   const home = aCliHome();
-  for (const folder of [".git", "src"]) mkdirSync(join(home.project, folder));
+  for (const folder of [".git/objects", "src"]) mkdirSync(join(home.project, folder), { recursive: true });
   const below = { cwd: join(home.project, "src") };
   const done = printed("Reserved for 30 min: src/lexer.ts, docs/**.", "writes by a shell are not detected");
   expect(await home.shimWith(below, "team files reserve lexer.ts ../docs/** --for 30m")).toMatchObject(done);
