@@ -62,71 +62,44 @@ async function leftInTurn(moment: Moment): Promise<void> {
   await untilFound(isLeft, `the end of ${rig.client.name}`);
 }
 
-async function signalled({ rig }: Moment, pid: number, signal: NodeJS.Signals): Promise<void> {
-  process.kill(pid, signal);
-  await rig.gone(pid);
+type Act = (moment: Moment) => Promise<void>;
+
+const close: Act = ({ terminal }) => terminal.close();
+const signal =
+  (name: NodeJS.Signals): Act =>
+  async ({ terminal }) =>
+    void process.kill(terminal.pid, name);
+
+type Found = { readonly pid: number } | null | undefined;
+
+/** kill -9 of another process than the terminal's. Resolves when its death is stored. */
+function killed(what: string, find: (moment: Moment) => Found | Promise<Found>): Act {
+  return async (moment) => {
+    const { pid } = (await find(moment)) ?? fail(`there is no ${what}`);
+    process.kill(pid, "SIGKILL");
+    await moment.rig.gone(pid);
+  };
 }
 
-const byWay: Readonly<Record<Way, (moment: Moment) => Promise<void>>> = {
-  async exit(moment) {
-    await between(moment);
-    await moment.terminal.send(moment.rig.client.exit);
-  },
-  async ctrlC(moment) {
-    await between(moment);
-    await left(moment, "C-c");
-  },
-  async ctrlD(moment) {
-    await between(moment);
-    await left(moment, "C-d");
-  },
-  async ctrlCInTurn(moment) {
-    await inTurn(moment);
-    await leftInTurn(moment);
-  },
-  async closed(moment) {
-    await between(moment);
-    await moment.terminal.close();
-  },
-  async closedInTurn(moment) {
-    await inTurn(moment);
-    await moment.terminal.close();
-  },
-  async closedAtQuestion(moment) {
-    await atQuestion(moment);
-    await moment.terminal.close();
-  },
-  async term(moment) {
-    await between(moment);
-    process.kill(moment.terminal.pid, "SIGTERM");
-  },
-  async termInTurn(moment) {
-    await inTurn(moment);
-    process.kill(moment.terminal.pid, "SIGTERM");
-  },
-  async kill(moment) {
-    await between(moment);
-    process.kill(moment.terminal.pid, "SIGKILL");
-  },
-  async killInTurn(moment) {
-    await inTurn(moment);
-    process.kill(moment.terminal.pid, "SIGKILL");
-  },
-  async killLauncher(moment) {
-    await inTurn(moment);
-    const [launcher] = childrenOf(moment.terminal.pid);
-    await signalled(moment, launcher?.pid ?? fail("there is no launcher"), "SIGKILL");
-  },
-  async killChild(moment) {
-    await inTurn(moment);
-    const { owner } = await moment.rig.begun();
-    await signalled(moment, owner?.pid ?? fail("the chat has no process"), "SIGKILL");
-  },
-  async killServer(moment) {
-    await inTurn(moment);
-    const server = moment.rig.processes().find(({ command }) => command.includes("app-server"));
-    await signalled(moment, server?.pid ?? fail("there is no server"), "SIGKILL");
-  },
+/** How the chat stands, and the act that ends it. */
+const byWay: Readonly<Record<Way, readonly [Act, Act]>> = {
+  exit: [between, ({ rig, terminal }) => terminal.send(rig.client.exit)],
+  ctrlC: [between, (moment) => left(moment, "C-c")],
+  ctrlD: [between, (moment) => left(moment, "C-d")],
+  ctrlCInTurn: [inTurn, leftInTurn],
+  closed: [between, close],
+  closedInTurn: [inTurn, close],
+  closedAtQuestion: [atQuestion, close],
+  term: [between, signal("SIGTERM")],
+  termInTurn: [inTurn, signal("SIGTERM")],
+  kill: [between, signal("SIGKILL")],
+  killInTurn: [inTurn, signal("SIGKILL")],
+  killLauncher: [inTurn, killed("launcher", ({ terminal }) => childrenOf(terminal.pid)[0])],
+  killChild: [inTurn, killed("process of the chat", async ({ rig }) => (await rig.begun()).owner)],
+  killServer: [
+    inTurn,
+    killed("server", ({ rig }) => rig.processes().find(({ command }) => command.includes("app-server"))),
+  ],
 };
 
 const launched: ReadonlySet<Way> = new Set(["killLauncher", "killChild"]);
@@ -151,7 +124,7 @@ const cells = terminalClients.flatMap((client) => {
 it.each(cells)("%s, %s: %s @night", async (_client, _way, outcome, client, way) => {
   const rig = await TerminalRig.open(launched.has(way) ? throughLauncher(client) : client);
   const terminal = await rig.window();
-  await byWay[way]({ rig, terminal });
+  for (const act of byWay[way]) await act({ rig, terminal });
   if (!isOpen.has(way)) await rig.gone(terminal.pid);
   expect(outcome.split(" or ")).toContain(outcomeOf(rig));
 });
