@@ -85,7 +85,7 @@ async function conclude(runtime: Runtime, settling: Settling, { works, asked }: 
   await Promise.all(works.map((work) => settling.add(work)));
   for (const { event, sessionId } of works)
     if (event === "Notification") watchWait(runtime, sessionId, () => false);
-    else watchTurn(runtime, sessionId);
+    else if (adapterOf(held.client)?.hidesErrors) watchTurn(runtime, sessionId);
   return asked.length === 0 ? null : holdRequest(runtime, asked, held);
 }
 

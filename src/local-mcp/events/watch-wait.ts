@@ -1,4 +1,3 @@
-import { adapterOf } from "../../clients/adapters.ts";
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import { standingOf } from "../../machine/sessions/life/questions.ts";
 import * as life from "../../machine/sessions/life/row.ts";
@@ -28,12 +27,12 @@ export function watchWait(runtime: Runtime, session: string, isOver: () => boole
 }
 
 /**
- * The same where the transcript alone shows that an error has ended the turn: until the next event,
- * while the chat waits for its model. What grows is left to the event that follows it.
+ * The same for a client whose transcript alone shows that an error has ended the turn: until the
+ * next event, while the chat waits for its model. What grows is left to the event that follows it.
  */
 export function watchTurn(runtime: Runtime, session: string): void {
   const begun = openSession(runtime, session);
-  if (begun === null || !adapterOf(begun.client)?.hidesErrors) return;
+  if (begun === null) return;
   let unread = 0;
   repeat(runtime, () => {
     const found = openSession(runtime, session);
@@ -62,7 +61,7 @@ function stands({ store }: Runtime, session: string): string | null {
   return stood && standingOf(stood);
 }
 
-/** Null also while it is paused. */
+/** @returns null: the session is paused, or not known */
 function openSession({ store, now }: Runtime, id: string): sessions.Session | null {
   return store.read((sql) => {
     const found = sessions.get(sql, id);

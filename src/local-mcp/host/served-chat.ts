@@ -152,9 +152,9 @@ export class ServedChat implements WorkingChat {
     const { runtime } = this.#options;
     const name = this.#clientInfo?.name ?? null;
     const adapter = inHandshake(name);
-    const hasEvents = [...this.#chat.servedSessions(), ...this.#chat.threads()].length > 0;
-    const isPaused = runtime.store.read((sql) => pauses.list(sql, runtime.now()).length > 0, false);
-    if (!this.#isConnected || !adapter || hasEvents || isPaused) return null;
+    if (!this.#isConnected || !adapter) return null;
+    const hasEvents = this.#chat.servedSessions().length > 0 || this.#chat.threads().length > 0;
+    if (hasEvents || runtime.store.read((sql) => pauses.list(sql, runtime.now()).length > 0, false)) return null;
     const [files, id] = [sessionFilesOf(adapter.name), sessionInEnv(runtime.env, name)];
     const isAtWork = files !== null && id !== null && pathsOf(runtime.env, files, files.files, id).some(existsSync);
     return { client: adapter.title, ms: runtime.now() - this.#startedAt, isAtWork };

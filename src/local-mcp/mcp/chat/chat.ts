@@ -225,7 +225,7 @@ export class Chat {
     return this.runtime.store.read((sql) => this.#openThreads(sql), []);
   }
 
-  /** Its own ones. */
+  /** Sessions of this server alone. */
   servedSessions(): string[] {
     const hooked = this.#threads === "one-server" ? null : this.#callerSession();
     const continued = [...this.#continued].filter((id) => {
@@ -234,7 +234,7 @@ export class Chat {
     });
     const ids = [...new Set([...(hooked ? [hooked] : []), ...this.#minted.ids(), ...continued])];
     // The environment names a session before its first event.
-    return ids.filter((id) => this.runtime.store.read((sql) => sessions.get(sql, id) !== null, false));
+    return this.runtime.store.read((sql) => ids.filter((id) => sessions.get(sql, id) !== null), []);
   }
 
   #ownProcesses(): (ProcessIdentity | null)[] {
