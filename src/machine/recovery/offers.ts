@@ -125,9 +125,14 @@ function findOfferable(sql: Sql, runtime: Runtime, search: SessionSearch): Incom
       mayBeContinued(session) !== isCalm && isOfferDue(sql, runtime, session);
     return findIncomplete(sql, runtime, { ...search, isFree: true, withScripts: true, accepts });
   };
-  const all = [findWith(false), findWith(true)];
-  const ofPersons = all.map((some) => some.filter(({ session }) => !session.isScripts));
-  return [...ofPersons, ...all].find((some) => some.length > 0) ?? [];
+  const dead = findWith(false);
+  if (ofPersons(dead).length > 0) return ofPersons(dead);
+  const closed = findWith(true);
+  return [ofPersons(closed), dead, closed].find((some) => some.length > 0) ?? [];
+}
+
+function ofPersons(some: readonly IncompleteSession[]): IncompleteSession[] {
+  return some.filter(({ session }) => !session.isScripts);
 }
 
 /** A user who closes terminals every evening is not asked about each in every chat. */
