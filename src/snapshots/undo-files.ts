@@ -190,7 +190,7 @@ async function findChanges(input: UndoInput, scratch: string, top: string, prese
     const known = before === null ? then : later;
     return { ...change, folders: foldersOf(path).map((folder) => known.ofFolder(folder)) };
   });
-  const held = start === null ? [] : [...(await entriesAt(present.reader, start)).keys()];
+  const held = start === null ? [] : await history.pathsAt(start);
   return { ...found, changes, left: [...found.left, ...changedFolders(top, held, then)] };
 }
 

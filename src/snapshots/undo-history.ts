@@ -312,6 +312,11 @@ export class History {
     return { ids: new Set([...entries.values()].map(objectIn)), folders: new Set(folders) };
   }
 
+  /** Files that a reading has. */
+  async pathsAt(commit: string): Promise<RawPath[]> {
+    return [...(await this.#readingAt(commit)).entries.keys()];
+  }
+
   async close(): Promise<void> {
     for (const [path, { old, now }] of await this.#differences(this.#present.root))
       this.#changeSince(path, old, now, notByChat);
