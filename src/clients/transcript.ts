@@ -117,10 +117,10 @@ function rowsBefore(
   if (file === undefined) return null;
   const written = readBytes(file, bytes).bytes;
   const start = Math.max(0, written.length - most);
-  const own = [...rowsIn(written.subarray(start), start)];
-  const { base } = readRows(own.slice(0, 1), undefined, format);
+  const rows = [...rowsIn(written.subarray(start), start)];
+  const { base } = readRows(rows.slice(0, 1), undefined, format);
   const before = base ? rowsBefore(file, base, format, most, left - 1) : [];
-  return before && [...before, ...own];
+  return before && [...before, ...rows];
 }
 
 /** In bytes: most turns begin within the first, and nearly all sessions within the last. */

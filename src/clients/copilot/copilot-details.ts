@@ -95,8 +95,8 @@ const copilotEvents: LineFormats = {
     const shell = shellCompletion(output, numberAt(objectAt(data, "shellExecution"), "exitCode"));
     const error = shell !== null && shell.exit_code !== 0 ? failedText(shell) : failed;
     const created = output.startsWith("Created file") ? { type: "create" } : null;
-    const known = shell ?? backgroundIn(output) ?? created;
-    const response = known === null ? {} : { response: known };
+    const result = shell ?? backgroundIn(output) ?? created;
+    const response = result === null ? {} : { response: result };
     addEnd(draft, { toolUseId: textAt(data, "toolCallId", 200), error, at, isUnhooked, ...response });
   },
   "system.notification": (draft, data, { at }) => {

@@ -217,8 +217,8 @@ class OpenCodeChats {
     const session = await this.#find(id);
     const { ran } = session;
     session.ran = null;
-    const own = ran ? { prompt: ranText(ran) } : takeText(session);
-    if (session.parent === null) await this.#send("Stop", id, own);
+    const words = ran ? { prompt: ranText(ran) } : takeText(session);
+    if (session.parent === null) await this.#send("Stop", id, words);
   }
 
   async #error(id: string, error: JsonObject | null): Promise<void> {

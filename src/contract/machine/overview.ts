@@ -108,7 +108,7 @@ export const overviewOperations = {
       sessions: z.array(SessionView),
       /** Sessions that ended within a day. */
       ended: count,
-      /** Those of that day. */
+      /** Runs of scripts of that day. */
       scripts: foldedScripts,
       notices: z.array(Notice),
       pauses: z.array(Pause),

@@ -44,7 +44,7 @@ export const Fleet = z.object({
   rows: z.array(FleetRow),
   /** Sessions of this machine that ended within a day; the newest are rows. Absent on the edge. */
   ended: count.optional(),
-  /** Those of a day. Absent on the edge. */
+  /** Runs of scripts of a day. Absent on the edge. */
   scripts: foldedScripts.optional(),
   /** Chats of the workspace that are not among them. */
   chats: z.array(Chat),

@@ -60,8 +60,8 @@ function limitsOf({ sql, incoming: { input, client }, known }: IdentifiedEvent, 
   const { id, row, has } = known;
   const session = { id, project: row?.project ?? null, cwd: input.cwd ?? row?.cwd ?? null };
   const limits = has.pauses > 0 ? pauseReadLimits(sql, path, session) : {};
-  const own = { ...firstReadLimit(row), ...(row ? foreignPrompts(sql, row) : {}) };
-  return { ...limits, ...own, format: transcriptFormat(client.name) };
+  const foreign = row ? foreignPrompts(sql, row) : {};
+  return { ...limits, ...firstReadLimit(row), ...foreign, format: transcriptFormat(client.name) };
 }
 
 /** Text from a pause is skipped for good, and what the client wrote before is read. */

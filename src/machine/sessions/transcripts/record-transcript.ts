@@ -279,8 +279,8 @@ export function rowOfPrompt({ texts }: TranscriptPart, prompt: string, now: numb
 /** Limits of the next reading of a session's own transcript. */
 export function readLimitsOf(sql: Sql, path: string, session: Session): ReadLimits {
   const { client } = session;
-  const own = { ...firstReadLimit(session), ...foreignPrompts(sql, session) };
-  return { ...pauseReadLimits(sql, path, session), ...own, format: transcriptFormat(client) };
+  const limits = { ...pauseReadLimits(sql, path, session), ...firstReadLimit(session) };
+  return { ...limits, ...foreignPrompts(sql, session), format: transcriptFormat(client) };
 }
 
 /** Prompts of other windows since the session began; those from before belong to all of them. */
