@@ -3,7 +3,7 @@ import type { TranscriptTurnEnd } from "../../clients/transcript/transcript-draf
 import type { Trigger } from "../../contract/checkpoint.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
 import type { Acceptance } from "../../machine/recovery/given-context.ts";
-import type { CallNotes } from "../../machine/sessions/effects.ts";
+import type { CallNotes } from "../../machine/sessions/call-notes.ts";
 import type { Claim } from "../../machine/sessions/recoveries.ts";
 import type { AskedPermission } from "../../machine/sessions/requests.ts";
 import type { ServiceArms } from "../../machine/sessions/session-settings.ts";

@@ -1,7 +1,7 @@
 import { editedPath } from "../../clients/adapter/tools.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import { currentState } from "../../machine/sessions/checkpoints/capture.ts";
-import { noteCall, type CallFolder, type CallNotes } from "../../machine/sessions/effects.ts";
+import { noteCall, type CallFolder, type CallNotes } from "../../machine/sessions/call-notes.ts";
 import { reasonToAsk } from "../../machine/sessions/effects/repeat-guard.ts";
 import * as spending from "../../machine/sessions/usage/task-spending.ts";
 import { checkEdit, editedFile, recordWarning, type EditVerdict } from "../../machine/team/file-guard.ts";

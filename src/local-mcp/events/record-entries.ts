@@ -9,7 +9,7 @@ import { stampOf } from "../../snapshots/file-state.ts";
 import { editedPath } from "../../clients/adapter/tools.ts";
 import { stored } from "../../contract/limits.ts";
 import { recordAssistant, recordPrompt } from "../../machine/sessions/transcripts/record-transcript.ts";
-import { isCall, asShownBy } from "../../machine/sessions/effects.ts";
+import { isCall, asShownBy } from "../../machine/sessions/call-notes.ts";
 import { digest, pathOf } from "../../machine/sessions/entries.ts";
 import * as life from "../../machine/sessions/life/row.ts";
 import { describeInput, entriesOf } from "../../machine/sessions/hook-entries.ts";

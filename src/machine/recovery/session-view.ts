@@ -25,7 +25,8 @@ import type { SessionContent } from "../sessions/session-content.ts";
 import { age, oneLine, pluralize, unreadParts } from "../../shared/format.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { EffectRun } from "../../contract/work-state.ts";
-import { effectText, isCall, outcomeOf, outcomeText, withEffects } from "../sessions/effects.ts";
+import { isCall } from "../sessions/call-notes.ts";
+import { effectText, outcomeOf, outcomeText, withEffects } from "../sessions/effects.ts";
 
 const storedFields = [
   "id",

@@ -13,7 +13,7 @@ import { redactAndClip, redactAndKeepEnds } from "../../redaction/redact.ts";
 import { asObject, listAt, numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
 import { withoutOwnTexts } from "./text/neutralize.ts";
 import { idOf, pathOf, approvedPlan, digest, failure, type KeyedEntry } from "./entries.ts";
-import { noteCall, type CallEntry, type CallNotes } from "./effects.ts";
+import { noteCall, type CallEntry, type CallNotes } from "./call-notes.ts";
 
 /** Pure: what the end of a call shows, in the words of its client. */
 

@@ -1,5 +1,5 @@
 import { toPredecessor } from "#src/machine/sessions/checkpoints/capture.ts";
-import { noteCall } from "#src/machine/sessions/effects.ts";
+import { noteCall } from "#src/machine/sessions/call-notes.ts";
 import { reasonToAsk } from "#src/machine/sessions/effects/repeat-guard.ts";
 import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
 import type { Config } from "#src/contract/config.ts";

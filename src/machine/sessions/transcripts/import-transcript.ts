@@ -15,7 +15,7 @@ import { checkpoints, journal as journalRows } from "../../../store/session-tabl
 import { pauseLookup } from "../../../store/pause.ts";
 import * as snapshotDrops from "../../../store/snapshot-drops.ts";
 import { recordDamages } from "./record-transcript.ts";
-import { asShownBy } from "../effects.ts";
+import { asShownBy } from "../call-notes.ts";
 import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../entries.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import { entriesOf, noteEntries } from "../hook-entries.ts";

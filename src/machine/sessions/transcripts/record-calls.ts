@@ -5,7 +5,7 @@ import type { TranscriptToolCall, TranscriptToolEnd } from "../../../clients/tra
 import type { HookInput } from "../../../contract/hooks.ts";
 import { numberAt } from "../../../shared/json-fields.ts";
 import type { Sql } from "../../../shared/sql.ts";
-import { asShownBy } from "../effects.ts";
+import { asShownBy } from "../call-notes.ts";
 import { idOf } from "../entries.ts";
 import { entriesOf } from "../hook-entries.ts";
 import * as life from "../life/row.ts";

@@ -8,7 +8,7 @@ import { codex } from "#src/clients/codex/codex.ts";
 import { probe } from "#src/machine/sessions/effects/probe.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import type { EffectCommand } from "#src/contract/effects.ts";
-import { deedsOf, noteCall } from "#src/machine/sessions/effects.ts";
+import { deedsOf, noteCall } from "#src/machine/sessions/call-notes.ts";
 import { qwen } from "#src/clients/qwen/qwen.ts";
 import { spawnSync } from "node:child_process";
 import { killFigures } from "#harness/effects/kill-model.ts";
