@@ -3,6 +3,7 @@ import { stripVTControlCharacters } from "node:util";
 import { estimateTokenCount } from "tokenx";
 import type { JsonObject } from "../../src/shared/json-fields.ts";
 import { harnessFormIn, outputOf, isKind, type SessionEvent, withoutWithdrawn } from "./session-events.ts";
+import { countNames, namesUsedNext, type NameCounts } from "./names.ts";
 import type { PlayedCut } from "./play.ts";
 
 /** Pure: whether a text stands in another, whatever marks, line breaks or quotation stand between its words. */
@@ -214,6 +215,11 @@ export interface MeasuredCut {
   readonly hasHarnessText: boolean;
   readonly falseClaims: readonly FalseClaim[];
   readonly tokens: number | null;
+  /** Names that the next calls use: those that the brief has. */
+  readonly names: NameCounts;
+  /** The same of the client's own summary, where one was made right before; null: none was. */
+  readonly summaryNames: NameCounts | null;
+  readonly isCompacted: boolean;
 }
 
 const nextCalls = 20;
@@ -231,6 +237,9 @@ export function judge(played: PlayedCut): MeasuredCut {
   const brief = normalized(resumed.brief);
   const prompts = before.filter(isKind("prompt")).map(({ text }) => text);
   const newest = lastSubstantial(prompts);
+  const used = namesUsedNext(played);
+  const made = played.cut.kind === "after a compaction" ? before.findLast(isKind("compaction")) : undefined;
+  const summary = made === undefined || made.summary === "" ? null : made.summary;
   return {
     refusal: resumed.refusal,
     filesNext: share(filesEditedNext(played), (path) => isNamed(resumed.brief, path, played.session.cwd)),
@@ -241,6 +250,9 @@ export function judge(played: PlayedCut): MeasuredCut {
     hasHarnessText: showsHarness(played.before, resumed.brief, brief),
     falseClaims: falseClaims(played),
     tokens: resumed.refusal === null ? estimateTokenCount(resumed.brief) : null,
+    names: countNames(resumed.brief, used),
+    summaryNames: summary === null ? null : countNames(summary, used),
+    isCompacted: played.cut.kind === "after a compaction",
   };
 }
 

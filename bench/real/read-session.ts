@@ -6,6 +6,7 @@ import { ClaudeReader, CodexReader, readOpenCode } from "./readers.ts";
 import {
   type RecordedSession,
   type SessionEvent,
+  withoutWithdrawn,
   withTurnEnds,
   type EventBody,
   type SessionClient,
@@ -39,7 +40,7 @@ const kindAfter: Partial<Record<SessionEvent["kind"], CutKind>> = {
   turnEnd: "after an answer",
 };
 
-/** Each cut that follows the first prompt. */
+/** Each cut that follows a prompt which the user has not taken back until then. */
 function allCuts({ events }: RecordedSession): Cut[] {
   const first = events.findIndex(({ kind }) => kind === "prompt");
   const ends = new Map(events.flatMap((event) => (event.kind === "end" ? [[event.id, event.unit]] : [])));
@@ -56,7 +57,9 @@ function allCuts({ events }: RecordedSession): Cut[] {
 
 /** At most so many cuts, in the order of the session: one of each kind that it has before a second of any. */
 export function chooseCuts(session: RecordedSession, random: Random, most: number): Cut[] {
-  const all = shuffled(allCuts(session), random);
+  const hasPrompt = ({ unit }: Cut): boolean =>
+    withoutWithdrawn(session.events.filter((event) => event.unit <= unit)).some(({ kind }) => kind === "prompt");
+  const all = shuffled(allCuts(session), random).filter(hasPrompt);
   const kinds = [...cutKinds.slice(0, rareKinds), ...shuffled(cutKinds.slice(rareKinds), random)];
   const rounds = kinds.map((kind) => all.filter((cut) => cut.kind === kind));
   const chosen = new Map<number, Cut>();

@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { mean, median } from "simple-statistics";
+import { mean, median, quantile } from "simple-statistics";
 import { CannotMeasureError, scaled, Random } from "../measure.ts";
 import { Events } from "./events.ts";
 import type { MeasuredCut } from "./judge.ts";
+import type { NameCounts } from "./names.ts";
 import { playAll, type Job } from "./players.ts";
 import { sessionPaths, textAtPath, readSession } from "./read-session.ts";
 import { isSessionClient, sessionClients, type SessionClient } from "./session-events.ts";
@@ -96,5 +97,39 @@ function resultOf(cuts: readonly MeasuredCut[]) {
     falseBriefs: share((cut) => Number(cut.falseClaims.length > 0)),
     harnessText: share((cut) => Number(cut.hasHarnessText)),
     tokens: median(cuts.flatMap(({ tokens }) => tokens ?? [])),
+    tokensP90: quantile(
+      cuts.flatMap(({ tokens }) => tokens ?? []),
+      0.9,
+    ),
+    names: namesHeld(cuts),
+    namesCompacted: namesHeld(cuts.filter(({ isCompacted }) => isCompacted)),
+    ...comparedWithSummaries(cuts),
+  };
+}
+
+type Names = Record<keyof NameCounts, number>;
+
+/** Shares of all names that the next calls use, over all cuts. */
+function namesHeld(cuts: readonly MeasuredCut[], of = ({ names }: MeasuredCut): NameCounts | null => names): Names {
+  const counts = cuts.flatMap((cut) => of(cut) ?? []);
+  const share = (kind: keyof NameCounts): number => {
+    const [held, used] = [0, 1].map((at) => counts.reduce((sum, one) => sum + (one[kind][at] ?? 0), 0));
+    return (held ?? 0) / (used ?? 0);
+  };
+  return { all: share("all"), known: share("known"), own: share("own"), bound: share("bound") };
+}
+
+function isAsGood({ names, summaryNames }: MeasuredCut): boolean {
+  return names.all[0] >= (summaryNames?.all[0] ?? 0);
+}
+
+/** Where the client has just made a summary that can be read: names in it, and in the brief of the same cut. */
+function comparedWithSummaries(cuts: readonly MeasuredCut[]) {
+  const compared = cuts.filter(({ summaryNames, names }) => summaryNames !== null && names.all[1] > 0);
+  return {
+    summaries: compared.length,
+    namesInSummary: namesHeld(compared, ({ summaryNames }) => summaryNames),
+    namesBesideSummary: namesHeld(compared),
+    briefAsGoodAsSummary: compared.length === 0 ? NaN : compared.filter(isAsGood).length / compared.length,
   };
 }

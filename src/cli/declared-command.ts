@@ -8,7 +8,7 @@ import { type InputField, inputFields, fromTexts } from "../shared/input-fields.
 import { formatIssues } from "../shared/check-input.ts";
 import { wrongWords } from "./answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
-import { durationText, parseDuration, parseTime } from "./option-values.ts";
+import { durationText, parseDuration, parseTime } from "../shared/time-text.ts";
 
 export type Given = Readonly<Record<string, unknown>>;
 

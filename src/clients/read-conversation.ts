@@ -4,7 +4,7 @@ import { textAt, type JsonObject } from "../shared/json-fields.ts";
 import { ok, type Result } from "../shared/result.ts";
 import type { Driver } from "../store/driver.ts";
 import { details } from "./details.ts";
-import { readTranscript } from "./read-transcript.ts";
+import { readNewest, readTranscript, type NewestSource } from "./read-transcript.ts";
 import {
   type LineFormat,
   type LineOrigin,
@@ -33,6 +33,19 @@ export async function readConversation(path: string, driver: Driver): Promise<Re
   if (!read.ok) return read;
   const { head, content } = read.value;
   return ok({ session: head.session, parent: head.parent, ...recorder.conversation(content) });
+}
+
+/**
+ * Items of the newest part of a transcript, oldest first. Waits for the disk, and reads no
+ * compressed file.
+ *
+ * @param most bytes, from the end of the file
+ * @returns null: it cannot be read so
+ */
+export function readNewestItems(source: NewestSource, most: number): readonly Item[] | null {
+  const recorder = new Recorder();
+  const content = readNewest(source, recorder.formatOf(source.client), most);
+  return content && recorder.conversation(content).items;
 }
 
 /** An item, and what may take it back later. */

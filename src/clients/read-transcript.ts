@@ -2,15 +2,16 @@ import { isUtf8 } from "node:buffer";
 import { parse, printParseErrorCode, type ParseError } from "jsonc-parser";
 import type { HookClient } from "../contract/clients.ts";
 import { budgetMs, interpret, OverBudgetError, repeatPartsWithinBudget } from "../platform/time-budget.ts";
-import { textAt, type JsonObject, asObject } from "../shared/json-fields.ts";
+import { textAt, parseObject, type JsonObject, asObject } from "../shared/json-fields.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Driver } from "../store/driver.ts";
 import type { ClientDetails } from "./adapter/client-details.ts";
 import { askedInOrder, details, clientDetails } from "./details.ts";
-import { ContentReader, readRows } from "./transcript.ts";
+import { ContentReader, readAppended, readRows } from "./transcript.ts";
 import type { Damage, LineFormat, TranscriptContent } from "./transcript/transcript-draft.ts";
 import {
   problemOf,
+  readBytes,
   TranscriptBytes,
   idIn,
   type TranscriptDocument,
@@ -143,6 +144,51 @@ export async function readTranscript(
     return err(problemOf(error));
   }
 }
+
+export interface NewestSource {
+  readonly client: HookClient;
+  readonly path: string;
+  readonly driver: Driver;
+  /** Its id, for a database. */
+  readonly session: string;
+}
+
+/**
+ * Reads the newest part of a transcript of a known client at once: the last rows of a file, or all
+ * of a document or of a session of a database that is no longer.
+ *
+ * @param most bytes
+ * @returns null: it cannot be read so
+ */
+export function readNewest(
+  { client, path, driver, session }: NewestSource,
+  format: LineFormat,
+  most: number,
+): TranscriptContent | null {
+  const formatOf = (): LineFormat => format;
+  const stored = details[client].readDatabase?.(path, driver, session) ?? null;
+  if (stored) return stored.ok ? readMessages(stored.value, [], { formatOf, isDecoded: true }).content : null;
+  try {
+    if (isDocument(path)) {
+      const { bytes, size } = readBytes(path, most);
+      return size > most ? null : (readDocument(bytes, false, formatOf)?.content ?? null);
+    }
+    const part = readAppended(path, 0, { maxBytes: most, format });
+    return part.unreadable === null && !part.isOverBudget ? part : null;
+  } catch (error) {
+    problemOf(error);
+    return null;
+  }
+}
+
+/** Its first line is no row. */
+function isDocument(path: string): boolean {
+  const [line = ""] = readBytes(path, headBytes).bytes.toString("utf8").split("\n");
+  return line.length < headBytes && line.startsWith("{") && parseObject(line) === null;
+}
+
+/** A longer first line is taken for a row. */
+const headBytes = 65_536;
 
 type ReadContent = Omit<WholeTranscript, "bytes">;
 

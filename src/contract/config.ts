@@ -142,7 +142,7 @@ const settings = {
     backups: count(5),
   },
   team: {
-    /** Off: the chat registers with no coordinator and has the six tools of a lone chat. */
+    /** Off: the chat registers with no coordinator and has the tools of a lone chat. */
     isEnabled: toggle(true),
     /** Refuses an edit of a file that is reserved in another checkout; otherwise a warning. */
     strictFiles: toggle(false),

@@ -2,6 +2,7 @@
 export const ownTools = [
   "shim_auto_checkpoint",
   "shim_check_recovery",
+  "shim_recall",
   "shim_monitor_signals",
   "shim_session_status",
   "shim_force_checkpoint",
@@ -22,6 +23,7 @@ export const ownTools = [
 export const harmlessTools = [
   "shim_auto_checkpoint",
   "shim_check_recovery",
+  "shim_recall",
   "shim_monitor_signals",
   "shim_session_status",
   "shim_force_checkpoint",

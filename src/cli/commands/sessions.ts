@@ -192,6 +192,7 @@ export function addCommand(program: Command, cli: Cli): void {
         : showFound(cli, id, false, {}),
   });
   addShow(sessions, cli);
+  addRecall(sessions, cli);
   define(cli, sessions, "search", {
     operation: "sessions.search",
     rest: "text",
@@ -251,6 +252,18 @@ function listView(
     return [table, "", cli.table(elsewhere, others, "Other machines: none.\n").replace(/^ID/, "Other machines:\nID")];
   const why = "This machine has not joined a workspace, or has no key of it (`shim workspace status`).";
   return [table, "", `Other machines: none. ${why}`];
+}
+
+/** `shim sessions recall`: what a dead chat knew, in its own words. */
+function addRecall(sessions: Command, cli: Cli): void {
+  define(cli, sessions, "recall", {
+    operation: "recovery.recall",
+    args: ["session"],
+    rest: "words",
+    fixed: { folder: cli.io.cwd },
+    view: ({ text }) => text,
+    isVerbatim: true,
+  });
 }
 
 const ShowInput = z.strictObject({

@@ -3,7 +3,7 @@ import { chatStates } from "../chat-state.ts";
 import { crashCauses } from "../readings.ts";
 import { TestRun, Verification } from "../verification.ts";
 import { declare } from "../operation.ts";
-import { File, Folder, IdPrefix, idErrors, Named, flag } from "./operation.ts";
+import { File, Folder, IdPrefix, idErrors, Moment, Named, flag } from "./operation.ts";
 import { foldedScripts } from "./sessions.ts";
 
 const session = IdPrefix.describe("a session of this machine, or of another one of the workspace");
@@ -180,6 +180,21 @@ export const recoveryOperations = {
     output: Brief,
     errors: idErrors,
     surfaces: ["page"],
+  }),
+  "recovery.recall": declare("caller", "read", {
+    summary: "What was said and done in a session, quoted: by words, a file, a time, or the number of a prompt.",
+    input: z.strictObject({
+      session,
+      folder,
+      words: z.string().min(1).max(400).optional(),
+      file: z.string().min(1).max(4_096).optional().describe("a path, or its last parts"),
+      at: Moment.optional().describe("what was nearest to a time"),
+      prompt: z.int().optional().describe("the number of a prompt, from 1; -1 is the last one"),
+      page: z.int().min(1).max(1_000).default(1).describe("of the answer"),
+    }),
+    /** `text`: names, then passages, with what was left out. `found`: passages that fit. */
+    output: Named.extend({ text: z.string(), found: z.int() }),
+    errors: ["bad_input", ...idErrors],
   }),
   "recovery.plan": declare("caller", "write", {
     summary: "How a session is continued: its brief, and the program that continues it.",

@@ -31,6 +31,7 @@ import type { Handlers, HandlerContext } from "../../machine/recovery/handler-co
 import { OtherMachines } from "../../machine/recovery/other-machines.ts";
 import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from "../../machine/view/overview-handlers.ts";
 import { phoneHandlers } from "../../machine/view/phone-handlers.ts";
+import { recallHandlers } from "../../machine/recovery/operations/recall-handlers.ts";
 import { recoveryHandlers } from "../../machine/recovery/operations/recovery-handlers.ts";
 import { requestHandlers } from "../../machine/view/request-handlers.ts";
 import { rescueHandlers, storesHandlers } from "../../machine/recovery/operations/rescue-handlers.ts";
@@ -180,6 +181,7 @@ const handlers: Handlers = {
   ...pauseHandlers,
   ...phoneHandlers,
   ...recoveryHandlers,
+  ...recallHandlers,
   ...nativeHandlers,
   ...rescueHandlers,
   ...importSessionHandlers,

@@ -274,7 +274,8 @@ function withoutFields(schema: Record<string, unknown>, hidden: readonly string[
 }
 
 const omittedFromInput: ReadonlySet<string> = new Set(["$schema", "default", "additionalProperties"]);
-const omittedFromAnswer: ReadonlySet<string> = new Set(["$schema", "required", "additionalProperties"]);
+/** Keywords; `properties` only where there are none. */
+const omittedFromAnswer: ReadonlySet<string> = new Set(["$schema", "required", "additionalProperties", "properties"]);
 
 function shorten(schema: unknown, omitted: ReadonlySet<string>): unknown {
   if (Array.isArray(schema)) return schema.map((one) => shorten(one, omitted));

@@ -16,8 +16,9 @@ import { composeBrief, type Brief } from "./brief/brief.ts";
 import { findById, findElsewhere, seeOne, type SeenElsewhere, type Reach } from "./elsewhere/candidates.ts";
 import { restoreElsewhere, giveBack, takeOver } from "./elsewhere/restoration.ts";
 import { findIncomplete, searchFor } from "./incomplete/detect.ts";
-import { restore } from "./incomplete/restoration.ts";
+import { restore, type Restoration } from "./incomplete/restoration.ts";
 import { acquireLease, fetchHolder, leaseRefusal } from "./incomplete/session-lease.ts";
+import { learntOf } from "./learnt/session-items.ts";
 import * as marks from "./marks.ts";
 import { offer, offerNewest } from "./offers.ts";
 
@@ -141,8 +142,13 @@ export class RecoverySource {
   }
 
   async #brief({ row, reach }: Found): Promise<Brief | null> {
-    const from = reach ? await restoreElsewhere(reach, await seeOne(reach, row)) : restore(this.#runtime, row);
+    const from = reach ? await restoreElsewhere(reach, await seeOne(reach, row)) : this.#restoreHere(row);
     return from && composeBrief(from, this.#runtime.now());
+  }
+
+  #restoreHere(row: Session): Restoration | null {
+    const from = restore(this.#runtime, row);
+    return from && { ...from, ...learntOf(this.#runtime, row) };
   }
 
   /** Whether this chat has taken a session of another machine, which says so to all. */

@@ -8,7 +8,7 @@ import { killHosts, servingHost } from "#harness/machine/process-tree.ts";
 import { Cli, wordsOf } from "#src/cli/cli.ts";
 import { build, withSubcommands, run } from "#src/cli/commands/program.ts";
 import { startProcess, systemIo } from "#src/cli/io.ts";
-import { parseDuration, parseTime } from "#src/cli/option-values.ts";
+import { parseDuration, parseTime } from "#src/shared/time-text.ts";
 import { StoreError } from "#src/store/store-error.ts";
 
 it("wrong commands, options and arguments answer 2, say what is wrong and name the nearest, and do nothing; two values of one option are wrong, the same value twice is one", async () => {

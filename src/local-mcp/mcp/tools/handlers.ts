@@ -6,6 +6,7 @@ import {
   sessionStatus,
   checkRecovery,
 } from "./session-tools.ts";
+import { recallTool } from "./recall-tool.ts";
 import { chats, inbox, send } from "./message-tools.ts";
 import { files, stateSet } from "./shared-work.ts";
 import { next, report, submit } from "./task-tools.ts";
@@ -14,6 +15,7 @@ import type { ToolHandler, ToolName } from "./tool.ts";
 export const toolHandlers: { readonly [Name in ToolName]: ToolHandler<Name> } = {
   shim_auto_checkpoint: autoCheckpoint,
   shim_check_recovery: checkRecovery,
+  shim_recall: recallTool,
   shim_monitor_signals: monitorSignals,
   shim_session_status: sessionStatus,
   shim_force_checkpoint: forceCheckpoint,

@@ -1,6 +1,7 @@
 import type { Failure } from "../../../contract/errors.ts";
 import { stateText, offeredText } from "../../../contract/chat-state.ts";
 import type { Readings, Risk } from "../../../contract/readings.ts";
+import type { ListedSession } from "../../../contract/tools.ts";
 import { Id } from "../../../contract/values.ts";
 import type { OpenedLink } from "../../../coordinator-client/client.ts";
 import { timerTrigger } from "../../../learning/policy/risk.ts";
@@ -188,7 +189,7 @@ async function clear(runtime: Runtime, { scope, id, forget }: ToolInput<"shim_cl
 
 type Answer = ToolAnswer<ToolOutput<"shim_check_recovery">>;
 
-type Incomplete = Answer["output"]["incomplete"];
+type Incomplete = ListedSession[];
 type Input = ToolInput<"shim_check_recovery">;
 
 const maxListed = { concise: 3, detailed: 20 };

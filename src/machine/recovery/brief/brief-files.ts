@@ -4,7 +4,9 @@ import { pathOf } from "../../sessions/entries.ts";
 import { isEdited } from "../../sessions/work-state.ts";
 import type { GitHead } from "../../../snapshots/git-head.ts";
 import type { FileComparison } from "../../../snapshots/file-state.ts";
+import { LearntNames } from "./brief-learnt.ts";
 import { headed, type BriefContext, type BriefLine } from "./brief-quotes.ts";
+import { prefixMark, sharedFolder, withoutPrefix } from "./path-prefix.ts";
 import { formatEvents, oneLine, quotedMachine } from "./brief-text.ts";
 import { formatAgo } from "../../../shared/format.ts";
 import type { Elsewhere, Restoration, RestoredFile } from "../incomplete/restoration.ts";
@@ -14,7 +16,7 @@ const least = { files: 4, pathChars: 40 };
 /** Files in one line: open ones without a line of their own, committed ones, those only read. */
 const maxNames = { open: 20, newest: 6, committed: 12, read: 8 };
 /** Committed files of the newest edits come before older prompts: they are often edited next. */
-const ranks = { newest: 1.35, names: 2 };
+const ranks = { newest: 1.35, names: 2, otherNames: 2.9 };
 
 const fileStateText: Record<FileComparison, string> = {
   same: "unchanged since the checkpoint",
@@ -34,36 +36,70 @@ const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, dele
 
 /** Pure. Newest first; files that are not as they were come before the rest. */
 export function fileLines(from: Restoration, { now, scale }: BriefContext): BriefLine[] {
-  const { files, elsewhere, session } = from;
+  const { files, session } = from;
+  const learnt = new LearntNames(from.learnt, session.project);
   const openFiles = listedFiles(from);
   // Files go last when there is no room.
   const share = Math.min(1, 2 * scale);
   const maxPathChars = Math.max(least.pathChars, Math.floor(most.pathChars * share));
-  const lines = openFiles.slice(0, Math.max(least.files, Math.floor(most.files * share))).map((file) => {
-    const how = file.isFoundByGit ? changedBy(file) : file.action;
-    return `- ${oneLine(projectPath(session.project, file.path), maxPathChars)} (${how}): ${elsewhere ? elsewhereStateText[file.now] : stateOf(file)}${reasonOf(file)}${byOthers(from, file, now)}`;
-  });
+  const paths = [...new Set([...files.map(({ path }) => path), ...learnt.files])];
+  const prefix = sharedFolder(paths.map((path) => projectPath(session.project, path)));
+  const pathText = (path: string): string =>
+    oneLine(withoutPrefix(projectPath(session.project, path), prefix), maxPathChars);
+  const shownFiles = openFiles.slice(0, Math.max(least.files, Math.floor(most.files * share)));
+  const lines = shownFiles.map((file) => learnt.line(file.path, stateLine(from, file, pathText(file.path), now), true));
   const hidden = openFiles.length - lines.length;
-  const more = hidden > 0 ? [`- and ${hidden} more`] : [];
-  const open = new Set(openFiles);
-  const others = files.filter((file) => !open.has(file)).toReversed();
-  const committed = others.filter(({ action, isRemoved }) => action !== "read" && !isRemoved);
-  const named = (about: string, chosen: readonly RestoredFile[], most: number, rank = ranks.names): BriefLine[] => {
-    const shown = chosen.slice(0, most).map(({ path }) => oneLine(projectPath(session.project, path), maxPathChars));
-    const rest = chosen.length > most ? ` and ${chosen.length - most} more` : "";
-    return shown.length === 0 ? [] : [{ text: `- ${about}: ${shown.join(", ")}${rest}`, rank }];
-  };
-  return headed("files, newest first (compared now, by content unless a line says otherwise):", [
-    ...[...lines, ...more].map((text) => ({ text, rank: 0 })),
-    ...named("of those", openFiles.slice(lines.length), maxNames.open),
-    ...named("committed or unchanged, by git", committed, maxNames.newest, ranks.newest),
-    ...named("of those", committed.slice(maxNames.newest), maxNames.committed),
-    ...named(
-      "read",
-      others.filter(({ action }) => action === "read"),
-      maxNames.read,
-    ),
+  const more: BriefLine[] = hidden > 0 ? [{ text: `- and ${hidden} more`, rank: 0 }] : [];
+  const shown = new Set(shownFiles.map(({ path }) => path));
+  const learntLines = learnt.files
+    .filter((path) => !shown.has(path))
+    .map((path) => {
+      const known = files.find((file) => file.path === path);
+      return learnt.line(path, `- ${pathText(path)} (${known === undefined ? "named" : actionOf(known)})`, false);
+    });
+  const short = prefix === "" ? "" : `; ${prefixMark} stands for ${prefix}`;
+  return headed(`files, newest first (compared now, by content unless a line says otherwise${short}):`, [
+    ...lines,
+    ...more,
+    ...learntLines,
+    ...nameLines(from, { openFiles, shownFiles, learnt, pathText }),
   ]);
+}
+
+function stateLine(from: Restoration, file: RestoredFile, path: string, now: number): string {
+  const how = file.isFoundByGit ? changedBy(file) : file.action;
+  return `- ${path} (${how}): ${from.elsewhere ? elsewhereStateText[file.now] : stateOf(file)}${reasonOf(file)}${byOthers(from, file, now)}`;
+}
+
+function actionOf({ action, isCommitted }: RestoredFile): string {
+  return isCommitted ? `${action}, committed or unchanged by git` : action;
+}
+
+interface Listed {
+  readonly openFiles: readonly RestoredFile[];
+  readonly shownFiles: readonly RestoredFile[];
+  readonly learnt: LearntNames;
+  readonly pathText: (path: string) => string;
+}
+
+/** Files in one line, where most of their paths go in. */
+function nameLines({ files }: Restoration, { openFiles, shownFiles, learnt, pathText }: Listed): BriefLine[] {
+  const open = new Set(openFiles);
+  const others = files.filter((file) => !open.has(file) && !learnt.isFirst(file.path)).toReversed();
+  const committed = others.filter(({ action, isRemoved }) => action !== "read" && !isRemoved);
+  const read = others.filter(({ action }) => action === "read");
+  const named = (about: string, names: readonly string[], max: number, rank = ranks.names): BriefLine[] => {
+    const rest = names.length > max ? ` and ${names.length - max} more` : "";
+    return names.length === 0 ? [] : [{ text: `- ${about}: ${names.slice(0, max).join(", ")}${rest}`, rank }];
+  };
+  const pathsOf = (chosen: readonly RestoredFile[]): string[] => chosen.map(({ path }) => pathText(path));
+  return [
+    ...named("of those", pathsOf(openFiles.slice(shownFiles.length)), maxNames.open),
+    ...named("committed or unchanged, by git", pathsOf(committed), maxNames.newest, ranks.newest),
+    ...named("of those", pathsOf(committed.slice(maxNames.newest)), maxNames.committed),
+    ...named("read", pathsOf(read), maxNames.read),
+    ...named("names at no file of the project", learnt.others, learnt.others.length, ranks.otherNames),
+  ];
 }
 
 function stateOf({ action, now, stamp, isByDate }: RestoredFile): string {
@@ -102,7 +138,8 @@ function isUncommitted(file: RestoredFile): boolean {
   return !file.isCommitted && (isEdited(file) || file.isFoundByGit === true);
 }
 
-function projectPath(project: string | null, path: string): string {
+/** Relative to the project, where it is inside of it. */
+export function projectPath(project: string | null, path: string): string {
   const clean = pathOf(path);
   if (project === null || !isAbsolute(clean)) return clean;
   const inside = relative(project, clean);

@@ -28,6 +28,8 @@ export interface BriefLine {
   readonly heading?: string;
   readonly prompt?: number;
   readonly growths?: readonly Growth[];
+  /** Tokens that the brief may have with it; absent: by its rank. */
+  readonly most?: number;
 }
 
 /** More of what a line quotes. Its rank is one among those of lines that are not needed. */

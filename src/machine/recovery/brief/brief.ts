@@ -301,7 +301,8 @@ function fitted(lines: readonly BriefLine[], frame: string, costOf: (text: strin
   return { shown, tokens };
 }
 
-function mostFor({ rank, prompt }: BriefLine): number {
+function mostFor({ rank, prompt, most }: BriefLine): number {
+  if (most !== undefined) return most;
   if (prompt !== undefined) return optionalTokens.prompts;
   return rank < optionalTokens.leastRank ? optionalTokens.most : optionalTokens.least;
 }
@@ -434,17 +435,18 @@ function closingText(from: Restoration, occasion: Occasion): string {
     resumed: "Check what is marked CHANGED, MISSING or was running before you continue.",
     fork: "Work on from its last prompt above, in this folder alone: the session itself may go on elsewhere, and may have done what follows. Ask the user before you push, publish or deploy.",
   }[occasion];
-  return [act, ...offerInstructions(occasion, id, from.elsewhere !== undefined)].join(" ");
+  return [act, ...offerInstructions(occasion, id)].join(" ");
 }
 
 /** States what decides a later offer, and the user's words for "no". */
-function offerInstructions(occasion: Occasion, id: string, isElsewhere: boolean): string[] {
+function offerInstructions(occasion: Occasion, id: string): string[] {
   // In no form by which a chat is taken for the session's successor.
   if (occasion === "fork") return [`Its other prompts: \`shim fork ${id} --list\`.`];
-  const more = `More: \`${isElsewhere ? `shim resume ${id} --print` : `shim sessions show ${id}`}\`, or tool shim_check_recovery.`;
+  const more = "More of it: tool shim_recall (by words, file, at or prompt).";
   if (occasion === "resume") return [`Not for this chat: \`shim resume --undo ${id}\`.`, more];
   if (occasion !== "ask" && occasion !== "brief") return [more];
   return [
     `When you continue it, call shim_check_recovery (of "${id}", take true), unless SHIM says that this chat has it; when the user does not want it, with dismiss true; else the next chat is offered it.`,
+    more,
   ];
 }

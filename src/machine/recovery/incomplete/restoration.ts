@@ -23,6 +23,7 @@ import { heldText } from "../../../shared/format.ts";
 import { asSeen } from "../../sessions/ending/ending.ts";
 import { chatFilesFirst, type StoredSnapshotRow, tasksOf, type TaskOfSession } from "../../sessions/session-content.ts";
 import { isDead } from "../../sessions/life/presence.ts";
+import type { Learnt } from "../learnt/learnt.ts";
 
 /** `repository`: SHIM's own that holds it; null: none was made. */
 export type SnapshotNote = Pick<StoredSnapshotRow, "checkpointId" | "state" | "reason" | "commit" | "repository">;
@@ -93,6 +94,8 @@ export interface Restoration {
   readonly held?: string;
   /** Moment at which the session is forked; absent: it is shown as it stands. */
   readonly fork?: ForkedAt;
+  /** From its transcript; absent: none was read. */
+  readonly learnt?: Learnt;
 }
 
 export interface ForkedAt {
@@ -178,7 +181,7 @@ interface PastWork {
 const maxPredecessors = 10;
 
 /** Newest first; those that were pruned, or are of another machine, are not known. */
-function predecessorsOf(sql: Sql, { session, state }: PastWork, max = maxPredecessors): PastWork[] {
+export function predecessorsOf(sql: Sql, { session, state }: PastWork, max = maxPredecessors): PastWork[] {
   const id = state.continues?.session;
   if (id === undefined || max === 0) return [];
   const dead = sessions.get(sql, id);

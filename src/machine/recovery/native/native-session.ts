@@ -58,18 +58,19 @@ interface Redacted {
 
 /** Pure. The new session is a second file of what was said: secrets stay in the first one alone. */
 export function redactConversation(conversation: Conversation): Redacted {
-  let count = 0;
-  const items = conversation.items.map((item): Item => {
-    if (item.kind === "call") {
-      const input = redactJson(item.input);
-      count += input.count;
-      return { ...item, input: input.value };
-    }
-    const text = redact(item.text);
-    count += text.count;
-    return { ...item, text: text.text };
-  });
-  return { conversation: { ...conversation, items }, count };
+  const items = conversation.items.map(redactItem);
+  const count = items.reduce((sum, one) => sum + one.count, 0);
+  return { conversation: { ...conversation, items: items.map(({ item }) => item) }, count };
+}
+
+/** Pure. @returns also the number of secrets and private texts that markers replace */
+export function redactItem(item: Item): { readonly item: Item; readonly count: number } {
+  if (item.kind === "call") {
+    const { value, count } = redactJson(item.input);
+    return { item: { ...item, input: value }, count };
+  }
+  const { text, count } = redact(item.text);
+  return { item: { ...item, text }, count };
 }
 
 export interface ReaderDeps {
@@ -100,7 +101,8 @@ export async function asFile<T>(document: JsonObject, read: (path: string) => Pr
   }
 }
 
-function fileOf(env: NodeJS.ProcessEnv, { client, id, transcriptPath }: Session): string | null {
+/** File in which its client keeps a session; null: none is there. */
+export function fileOf(env: NodeJS.ProcessEnv, { client, id, transcriptPath }: Session): string | null {
   const files = detailsOf(client)?.sessions;
   const known = transcriptPath === null ? [] : [transcriptPath, `${transcriptPath}${compressedEnd}`];
   const kept = files ? pathsOf(env, files, [...files.files, ...(files.archive ?? [])], id) : [];

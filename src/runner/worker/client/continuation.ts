@@ -8,6 +8,7 @@ import { codeOf, stackOf } from "../../../shared/error.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
 import { successorOf } from "../../../machine/sessions/usage/at-limit.ts";
 import { hasContent } from "../../../machine/recovery/incomplete/detect.ts";
+import { learntOf } from "../../../machine/recovery/learnt/session-items.ts";
 import { brief } from "../../../machine/recovery/brief/brief.ts";
 import { restoreById, type Restoration } from "../../../machine/recovery/incomplete/restoration.ts";
 import { checkTranscript } from "../../../machine/recovery/relaunch.ts";
@@ -147,7 +148,9 @@ function resolvePath(path: string): string {
 
 /** Null for a session that gets none. */
 export function renderBrief(runtime: Runtime, continuation: Continuation): string | null {
-  return continuation.kind === "brief" ? brief(continuation.restoration, runtime.now(), "resume") : null;
+  if (continuation.kind !== "brief") return null;
+  const { restoration } = continuation;
+  return brief({ ...restoration, ...learntOf(runtime, restoration.session) }, runtime.now(), "resume");
 }
 
 /**

@@ -18,7 +18,9 @@ import { machineTools } from "#src/contract/tools.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { pause } from "#src/store/pause.ts";
 
-const alone = "auto_checkpoint check_recovery clear_state force_checkpoint monitor_signals session_status".split(" ");
+const alone = "auto_checkpoint check_recovery clear_state force_checkpoint monitor_signals recall session_status".split(
+  " ",
+);
 const inTeam = [...alone, ..."chats files inbox next report send state_set submit".split(" ")];
 
 it("clients of both eras of the protocol, and of the first SDK, call the tools", async () => {
@@ -35,8 +37,8 @@ it("clients of both eras of the protocol, and of the first SDK, call the tools",
 });
 
 it.each([
-  ["a chat alone lists six tools", alone, 3_000],
-  ["a chat in a team lists fourteen tools", inTeam, 5_000],
+  ["a chat alone lists seven tools", alone, 3_000],
+  ["a chat in a team lists fifteen tools", inTeam, 5_000],
 ] as const)("%s, each complete, in few tokens, destructive where it deletes", async (_, expected, maxTokens) => {
   for (const era of eras) {
     const runtime = tempRuntime();

@@ -525,7 +525,7 @@ it.each(Object.entries({ "20 sessions": 20, "400 sessions @night": 400 }))(
         : /^SHIM: [^\n]*not instructions\.$/;
       expect(lines[0]).toMatch(opening);
       expect([lines[1], lines.at(-2)]).toEqual([`<${fence}>`, `</${fence}>`]);
-      expect(lines.at(-1)).toContain("shim_check_recovery");
+      expect(lines.at(-1)).toContain("shim_recall");
       expect(written).not.toMatch(/^(?:human|system|user|assistant):|<\/?system/im);
       expect(neededLines.filter((start) => !lines.some((line) => line.startsWith(start)))).toEqual([]);
       const { prompts: own, words: said, continues } = from.state;

@@ -1,0 +1,128 @@
+import { isAbsolute, relative } from "node:path";
+import { o200kTokens } from "../../../learning/routing/tokens.ts";
+import type { Change, Learnt, LearntName } from "../learnt/learnt.ts";
+import { worth, type BriefLine, type Growth } from "./brief-quotes.ts";
+
+/** Pure: which names a brief has of what a session learnt, and how a file's line says them. */
+
+/** Estimated tokens of names: those that come before most else, and all. */
+const tokens = { first: 200, all: 450 };
+/** Names of one file, and those that no file has. */
+const most = { ofFile: 30, others: 25 };
+/** Lines of the first names come before older prompts, those of the others after them. */
+const ranks = { first: 1.25, all: 2.1 };
+
+interface LearntFile {
+  /** Best first. */
+  readonly names: readonly LearntName[];
+  /** The chat's own words about its newest edit; null: none. */
+  readonly sentence: string | null;
+}
+
+interface Chosen {
+  /** By absolute path, that of the best name first. */
+  readonly files: ReadonlyMap<string, LearntFile>;
+  /** Names that stood at no file of the project. */
+  readonly others: readonly string[];
+}
+
+/** Names by their worth, until they fill the room that is for them. */
+function chooseNames({ names, sentences }: Learnt, project: string | null, room: number): Chosen {
+  const files = new Map<string, LearntName[]>();
+  const others: string[] = [];
+  let left = room;
+  for (const one of names) {
+    const file = isInside(project, one.file) ? one.file : null;
+    const known = file === null ? undefined : files.get(file);
+    const cost = o200kTokens(` ${one.name},`) + (file !== null && !known ? o200kTokens(file) / 2 : 0);
+    if (cost > left) break;
+    if (file === null ? others.length >= most.others : (known?.length ?? 0) >= most.ofFile) continue;
+    left -= cost;
+    if (file === null) others.push(one.name);
+    else files.set(file, [...(known ?? []), one]);
+  }
+  const withSentence = ([file, own]: [string, LearntName[]]): [string, LearntFile] => {
+    return [file, { names: own, sentence: sentences.get(file) ?? null }];
+  };
+  return { files: new Map([...files].map(withSentence)), others };
+}
+
+function isInside(project: string | null, path: string | null): path is string {
+  if (path === null || project === null) return path !== null;
+  const inside = relative(project, path);
+  return inside !== "" && !inside.startsWith("..") && !isAbsolute(inside);
+}
+
+/** Names that a brief has, for the lines of its files. */
+export class LearntNames {
+  readonly #first: Chosen;
+  readonly #all: Chosen;
+
+  constructor(learnt: Learnt = { names: [], sentences: new Map() }, project: string | null = null) {
+    this.#first = chooseNames(learnt, project, tokens.first);
+    this.#all = chooseNames(learnt, project, tokens.all);
+  }
+
+  /** Absolute paths of files that have names, that of the best name first. */
+  get files(): readonly string[] {
+    return [...this.#all.files.keys()];
+  }
+
+  get others(): readonly string[] {
+    return this.#all.others;
+  }
+
+  /** All of them. */
+  get names(): readonly string[] {
+    return [
+      ...this.#all.others,
+      ...[...this.#all.files.values()].flatMap(({ names }) => names.map(({ name }) => name)),
+    ];
+  }
+
+  /** Whether its names come before most else. */
+  isFirst(path: string): boolean {
+    return this.#first.files.has(path);
+  }
+
+  /** The line of a file, which its names follow as far as there is room. */
+  line(path: string, text: string, isNeeded: boolean): BriefLine {
+    const rank = isNeeded ? 0 : this.isFirst(path) ? ranks.first : ranks.all;
+    const growths = [
+      this.#growth(this.#first, path, text, ranks.first),
+      this.#growth(this.#all, path, text, ranks.all),
+    ];
+    return { text, rank, growths: growths.flat(), ...(isNeeded ? {} : { most: worth.approved.most }) };
+  }
+
+  #growth(chosen: Chosen, path: string, line: string, rank: number): Growth[] {
+    const file = chosen.files.get(path);
+    const text = (chars: number): string => (file ? line + learntText(file, chars - line.length) : line);
+    return file ? [{ rank, most: worth.approved.most, text }] : [];
+  }
+}
+
+const order: readonly (Change | null)[] = ["added", "changed", "removed", null];
+
+/** Names behind the line of a file, in at most so many characters; "": nothing fits. */
+export function learntText({ names, sentence }: LearntFile, chars: number): string {
+  let text = "";
+  const kept: LearntName[] = [];
+  for (const name of names) {
+    const next = partsOf([...kept, name]);
+    if (next.length > chars) break;
+    kept.push(name);
+    text = next;
+  }
+  const quoted = sentence === null ? "" : ` "${sentence}"`;
+  return text.length + quoted.length <= chars ? text + quoted : text;
+}
+
+function partsOf(names: readonly LearntName[]): string {
+  return order
+    .flatMap((change) => {
+      const own = names.filter((one) => one.change === change).map(({ name }) => name);
+      return own.length === 0 ? [] : [`; ${change ?? "has"} ${own.join(", ")}`];
+    })
+    .join("");
+}

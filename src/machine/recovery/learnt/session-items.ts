@@ -1,0 +1,112 @@
+import type { Item } from "../../../clients/conversation/conversation.ts";
+import { details } from "../../../clients/details.ts";
+import { readNewestItems } from "../../../clients/read-conversation.ts";
+import { hookClients } from "../../../contract/clients.ts";
+import type { WorkState } from "../../../contract/work-state.ts";
+import { interpret } from "../../../platform/time-budget.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import * as journal from "../../sessions/journal.ts";
+import type { Session } from "../../sessions/sessions.ts";
+import { fileOf, redactItem } from "../native/native-session.ts";
+import { learn, type Learnt } from "./learnt.ts";
+
+/** Words and calls of a session, by its transcript, SHIM's journal, or its saved state. */
+export interface SessionItems {
+  readonly session: string;
+  /** Oldest first, without secrets. */
+  readonly items: readonly Item[];
+  readonly from: "transcript" | "journal" | "state";
+}
+
+/** Bytes of a transcript that are read, from its end, and characters of its newest items. */
+export interface Size {
+  readonly bytes: number;
+  readonly chars: number;
+}
+
+const forBrief: Size = { bytes: 8_000_000, chars: 2_000_000 };
+
+/**
+ * Reads the transcript of a session, so not to be called in a transaction.
+ * @returns nothing where it cannot be read
+ */
+export function learntOf(runtime: Runtime, session: Session): { readonly learnt?: Learnt } {
+  const read = interpret(() => {
+    const items = fromTranscript(runtime, session, forBrief);
+    return items === null ? {} : { learnt: learn({ items, cwd: session.cwd }) };
+  });
+  return read ?? {};
+}
+
+/** The journal has the words of what a transcript does not have, or no more. */
+export function readItems(runtime: Runtime, session: Session, size: Size): SessionItems {
+  const rows = runtime.store.read((sql) => journal.list(sql, session.id, 0, maxRows), []);
+  const kept = fromTranscript(runtime, session, size);
+  if (kept === null) return { session: session.id, items: rows.flatMap(itemsOfRow), from: "journal" };
+  const since = kept.find(({ at }) => at !== null)?.at ?? 0;
+  const earlier = rows.filter(({ at, entry }) => at < since && wordKinds.has(entry.kind));
+  return { session: session.id, items: [...earlier.flatMap(itemsOfRow), ...kept], from: "transcript" };
+}
+
+const maxRows = 100_000;
+const wordKinds: ReadonlySet<string> = new Set(["prompt", "assistant", "compacted"]);
+
+/** Newest items without secrets, oldest first; null: nothing of it can be read. */
+function fromTranscript(runtime: Runtime, session: Session, size: Size): readonly Item[] | null {
+  const { env, store } = runtime;
+  const client = hookClients.find((one) => one === session.client);
+  if (client === undefined) return null;
+  const paths = [fileOf(env, session) ?? [], details[client].database?.paths(env) ?? []].flat();
+  for (const path of paths) {
+    const source = { client, path, driver: store.context.driver, session: session.id };
+    const items = readNewestItems(source, size.bytes);
+    if (items && items.length > 0) return withoutSecrets(items, size.chars);
+  }
+  return null;
+}
+
+function withoutSecrets(items: readonly Item[], most: number): readonly Item[] {
+  let chars = 0;
+  const first = items.findLastIndex((item) => (chars += charsOf(item)) > most);
+  return items.slice(first + 1).map((item) => redactItem(item).item);
+}
+
+function charsOf(item: Item): number {
+  return item.kind === "call" ? JSON.stringify(item.input).length : item.text.length;
+}
+
+/** The journal has no secrets, and of a call what its row has of input and output. */
+function itemsOfRow({ seq, at, entry }: journal.JournalRow): Item[] {
+  if (entry.kind === "prompt" || entry.kind === "assistant")
+    return [{ kind: entry.kind === "prompt" ? "prompt" : "answer", text: entry.text, at }];
+  if (entry.kind === "compacted") return entry.summary === "" ? [] : [{ kind: "summary", text: entry.summary, at }];
+  if (entry.kind === "subagent_end") return endedCall(`${seq}`, { name: "Task", input: "", output: entry.text, at });
+  if (entry.kind === "tool_error") return endedCall(`${seq}`, { ...entry, error: entry.text, at });
+  return entry.kind === "tool_end" ? endedCall(`${seq}`, { ...entry, at }) : [];
+}
+
+type Ended = Omit<WorkState["calls"][number], "at"> & { readonly at: number; readonly path?: string | undefined };
+
+function endedCall(id: string, { name, input, path, output = "", error, at }: Ended): Item[] {
+  const fields = path === undefined ? { command: input } : { file_path: path };
+  return [
+    { kind: "call", id, name, input: fields, at },
+    { kind: "result", of: id, text: error ?? output, isError: error !== undefined, at },
+  ];
+}
+
+/** A state is all that is here of a session of another machine. */
+export function itemsOfState(session: string, state: WorkState): SessionItems {
+  const { prompts, words, earlierWords, firstWords, calls, results = [], compactSummary, statedAt } = state;
+  const distinct = new Map([...firstWords, ...earlierWords, ...words].map((one) => [one.at, one]));
+  const items: Item[] = [
+    ...prompts.map(({ text, at }): Item => ({ kind: "prompt", text, at })),
+    ...[...distinct.values()].map(({ text, at }): Item => ({ kind: "answer", text, at })),
+    ...calls.flatMap((call, index) => endedCall(`call ${index}`, call)),
+    ...results.flatMap(({ text, at }, index) =>
+      endedCall(`agent ${index}`, { name: "Task", input: "", output: text, at }),
+    ),
+  ];
+  if (compactSummary !== null) items.push({ kind: "summary", text: compactSummary, at: statedAt.summary ?? null });
+  return { session, items: items.toSorted((one, two) => (one.at ?? 0) - (two.at ?? 0)), from: "state" };
+}

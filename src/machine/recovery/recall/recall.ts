@@ -1,0 +1,115 @@
+import { o200kTokens } from "../../../learning/routing/tokens.ts";
+import type { Driver } from "../../../store/driver.ts";
+import type { Learnt, LearntName } from "../learnt/learnt.ts";
+import { PassageIndex } from "./passage-index.ts";
+import { isFile, passagesOf, type AskedSession, type Passage } from "./passages.ts";
+
+/** A question to a session; together its parts narrow. */
+export interface Question {
+  readonly words?: string | undefined;
+  /** Path, or its last parts. */
+  readonly file?: string | undefined;
+  /** Epoch ms. */
+  readonly at?: number | undefined;
+  /** Number of a prompt from 1; below 0: from the end. */
+  readonly prompt?: number | undefined;
+  /** From 1. */
+  readonly page: number;
+}
+
+export interface Recalled {
+  /** Best first, or in the order that the question asks for. */
+  readonly passages: readonly Passage[];
+  /** Number of all that fit the question, of which `passages` are a page. */
+  readonly found: number;
+  /** Names in the best of them that the brief does not have, best first. */
+  readonly names: readonly LearntName[];
+}
+
+/** Passages of one answer. */
+export const perPage = 3;
+/** Estimated tokens; best passages whose names are given; passages that words find. */
+const most = { nameTokens: 400, passageTokens: 1_100, forNames: 80, found: 1_000 };
+/** A question with words about a time asks for what was said so near to it. */
+const nearMs = 3_600_000;
+/** The names of the best passages count more: by 1 / (rank + this). */
+const rankOffset = 10;
+
+/** A session that can be asked, with those that it continues. */
+export class Recall {
+  readonly #session: string;
+  readonly #passages: readonly Passage[];
+  readonly #index: PassageIndex;
+  readonly #names: ReadonlyMap<string, LearntName>;
+
+  /** @param sessions the one that is asked, after those that it continues, oldest first */
+  constructor(driver: Driver, sessions: readonly AskedSession[], { names }: Learnt) {
+    this.#session = sessions.at(-1)?.session ?? "";
+    this.#passages = passagesOf(sessions);
+    this.#index = new PassageIndex(driver, this.#passages);
+    this.#names = new Map(names.map((one) => [one.name, one]));
+  }
+
+  get size(): number {
+    return this.#passages.length;
+  }
+
+  /** @param known names that the asking chat has */
+  ask(question: Question, known: ReadonlySet<string>): Recalled {
+    const fitting = this.#fitting(question);
+    const first = (question.page - 1) * perPage;
+    const shown = withinTokens(fitting.slice(first, first + perPage));
+    return { passages: shown, found: fitting.length, names: this.#namesIn(fitting.slice(0, most.forNames), known) };
+  }
+
+  /** Files and prompts of the newest passages, for a question that nothing fits. */
+  get newest(): readonly Passage[] {
+    return this.#passages.filter(({ file, who }) => file !== null || who === "user").slice(-perPage);
+  }
+
+  close(): void {
+    this.#index.close();
+  }
+
+  #fitting({ words = "", file, at, prompt }: Question): Passage[] {
+    const prompts = this.#passages.at(-1)?.prompt ?? 0;
+    const asked = prompt !== undefined && prompt < 0 ? prompts + 1 + prompt : prompt;
+    const fits = (one: Passage): boolean =>
+      (file === undefined || isFile(one.file, file)) &&
+      (asked === undefined || (one.prompt === asked && one.session === this.#session)) &&
+      (at === undefined || words === "" || (one.at !== null && Math.abs(one.at - at) <= nearMs));
+    if (words !== "")
+      return this.#index
+        .find(words, most.found)
+        .flatMap((number) => this.#passages[number - 1] ?? [])
+        .filter(fits);
+    const all = this.#passages.filter(fits);
+    if (at !== undefined) return all.toSorted((one, two) => distance(one, at) - distance(two, at));
+    return asked === undefined ? all.toReversed() : all;
+  }
+
+  #namesIn(passages: readonly Passage[], known: ReadonlySet<string>): LearntName[] {
+    const worths = new Map<LearntName, number>();
+    for (const [rank, { about, text }] of passages.entries())
+      for (const [name] of `${about}\n${text}`.matchAll(/[A-Za-z_$][\w$]+/g)) {
+        const learnt = known.has(name) ? undefined : this.#names.get(name);
+        if (learnt) worths.set(learnt, (worths.get(learnt) ?? 0) + learnt.worth / (rank + rankOffset));
+      }
+    let tokens = 0;
+    const ranked = [...worths].toSorted(([, one], [, two]) => two - one).map(([name]) => name);
+    return ranked.filter(({ name }) => (tokens += o200kTokens(` ${name},`)) <= most.nameTokens);
+  }
+}
+
+function distance({ at: of }: Passage, at: number): number {
+  return of === null ? Infinity : Math.abs(of - at);
+}
+
+/** The first one always. */
+function withinTokens(passages: readonly Passage[]): Passage[] {
+  let tokens = 0;
+  return passages.filter(({ about, text }, index) => {
+    tokens += o200kTokens(`${about}\n${text}`);
+    return index === 0 || tokens <= most.passageTokens;
+  });
+}
