@@ -37,7 +37,7 @@ const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, dele
 /** Pure. Newest first; files that are not as they were come before the rest. */
 export function fileLines(from: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const { files, session } = from;
-  const learnt = new LearntNames(from.learnt, session.project);
+  const learnt = new LearntNames(from.learnt, session.project, from.state.compactions > 0);
   const openFiles = listedFiles(from);
   // Files go last when there is no room.
   const share = Math.min(1, 2 * scale);

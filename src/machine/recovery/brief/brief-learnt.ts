@@ -1,12 +1,19 @@
 import { isAbsolute, relative } from "node:path";
 import { o200kTokens } from "../../../learning/routing/tokens.ts";
 import type { Change, Learnt, LearntName } from "../learnt/learnt.ts";
-import { worth, type BriefLine, type Growth } from "./brief-quotes.ts";
+import type { BriefLine, Growth } from "./brief-quotes.ts";
 
 /** Pure: which names a brief has of what a session learnt, and how a file's line says them. */
 
-/** Estimated tokens of names: those that come before most else, and all. */
-const tokens = { first: 200, all: 450 };
+/** Estimated tokens of names, and of the brief with them. */
+interface Room {
+  /** Names that come before most else. */
+  readonly first: number;
+  readonly all: number;
+  readonly brief: number;
+}
+const room: Room = { first: 200, all: 450, brief: 1_900 };
+const afterCompaction: Room = { first: 300, all: 900, brief: 2_500 };
 /** Names of one file, and those that no file has. */
 const most = { ofFile: 30, others: 25 };
 /** Lines of the first names come before older prompts, those of the others after them. */
@@ -27,10 +34,10 @@ interface Chosen {
 }
 
 /** Names by their worth, until they fill the room that is for them. */
-function chooseNames({ names, sentences }: Learnt, project: string | null, room: number): Chosen {
+function chooseNames({ names, sentences }: Learnt, project: string | null, tokens: number): Chosen {
   const files = new Map<string, LearntName[]>();
   const others: string[] = [];
-  let left = room;
+  let left = tokens;
   for (const one of names) {
     const file = isInside(project, one.file) ? one.file : null;
     const known = file === null ? undefined : files.get(file);
@@ -53,14 +60,18 @@ function isInside(project: string | null, path: string | null): path is string {
   return inside !== "" && !inside.startsWith("..") && !isAbsolute(inside);
 }
 
+const none: Learnt = { names: [], sentences: new Map() };
+
 /** Names that a brief has, for the lines of its files. */
 export class LearntNames {
+  readonly #room: Room;
   readonly #first: Chosen;
   readonly #all: Chosen;
 
-  constructor(learnt: Learnt = { names: [], sentences: new Map() }, project: string | null = null) {
-    this.#first = chooseNames(learnt, project, tokens.first);
-    this.#all = chooseNames(learnt, project, tokens.all);
+  constructor(learnt: Learnt | undefined, project: string | null, isCompacted: boolean) {
+    this.#room = isCompacted ? afterCompaction : room;
+    this.#first = chooseNames(learnt ?? none, project, this.#room.first);
+    this.#all = chooseNames(learnt ?? none, project, this.#room.all);
   }
 
   /** Absolute paths of files that have names, that of the best name first. */
@@ -92,13 +103,13 @@ export class LearntNames {
       this.#growth(this.#first, path, text, ranks.first),
       this.#growth(this.#all, path, text, ranks.all),
     ];
-    return { text, rank, growths: growths.flat(), ...(isNeeded ? {} : { most: worth.approved.most }) };
+    return { text, rank, growths: growths.flat(), ...(isNeeded ? {} : { most: this.#room.brief }) };
   }
 
   #growth(chosen: Chosen, path: string, line: string, rank: number): Growth[] {
     const file = chosen.files.get(path);
     const text = (chars: number): string => (file ? line + learntText(file, chars - line.length) : line);
-    return file ? [{ rank, most: worth.approved.most, text }] : [];
+    return file ? [{ rank, most: this.#room.brief, text }] : [];
   }
 }
 

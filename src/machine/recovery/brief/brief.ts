@@ -160,7 +160,7 @@ function isTested({ verification, snapshot }: Restoration): boolean {
 }
 
 /** Estimated tokens, and characters: Claude Code cuts a hook's context at 10,000. */
-const budget = { tokens: 2_000, chars: 9_400 };
+const budget = { tokens: 2_000, chars: 9_400, afterCompaction: 2_600 };
 /** How full a brief gets with what is not needed; `leastRank` and above is of little worth. */
 const optionalTokens = { prompts: 1_900, most: 1_600, least: 1_300, leastRank: 3 };
 /** For the line of the score. */
@@ -233,9 +233,11 @@ function fit(from: Restoration, now: number, frame: string): FittedLines {
     const chars = frame.length + lines.reduce((sum, line) => sum + line.length + 1, 0);
     return { lines, score: restoreScore, tokens, chars };
   };
+  // Its own client has dropped more than the names of its last calls.
+  const most = from.state.compactions > 0 ? budget.afterCompaction : budget.tokens;
   for (let scale = 1; ; scale *= 0.75) {
     const made = attempt({ now, scale });
-    if ((made.tokens <= budget.tokens - reservedTokens && made.chars <= budget.chars) || scale < 0.05) return made;
+    if ((made.tokens <= most - reservedTokens && made.chars <= budget.chars) || scale < 0.05) return made;
   }
 }
 

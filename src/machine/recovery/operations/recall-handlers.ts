@@ -65,7 +65,9 @@ export function recallOf(
   const learnt = learn({ items: own?.items ?? [], cwd: row.cwd });
   const recall = new Recall(runtime.store.context.driver, chain, learnt);
   try {
-    const known = hasBrief ? new LearntNames(learnt, row.project).names : [];
+    const known = hasBrief
+      ? new LearntNames(learnt, row.project, own?.items.some(({ kind }) => kind === "summary") === true).names
+      : [];
     const recalled = recall.ask(question, new Set(known));
     const { project } = row;
     const facts = { session: row.id, project, from: own?.from ?? "state", size: recall.size } as const;
