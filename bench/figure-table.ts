@@ -145,6 +145,33 @@ export const figures: Readonly<Record<string, Figure>> = {
     value: ({ filesNext }) => filesNext,
     beside: ({ outcomes, tokens }) => `outcomes of commands ${shareOrNone(outcomes)}; ${whole(tokens)} tokens`,
   }),
+  "real-names": figure("real", {
+    text: "real sessions: names of the next 20 calls are in the brief",
+    given: "<folder>",
+    unit: "%",
+    least: 45,
+    value: ({ names }) => names.all,
+    beside: ({ names, namesCompacted, tokensP90 }) =>
+      `own ${shareOrNone(names.own)}, with their file ${shareOrNone(names.bound)}; after a compaction own ${shareOrNone(namesCompacted.own)}; tokens p90 ${whole(tokensP90)}`,
+  }),
+  "real-recall": figure("real", {
+    text: "real sessions: known names of the next 20 calls after two recalls",
+    given: "<folder>",
+    unit: "%",
+    least: 88,
+    value: ({ namesAfterTwoRecalls }) => namesAfterTwoRecalls.known,
+    beside: ({ namesAfterTwoRecalls, names }) =>
+      `own ${shareOrNone(namesAfterTwoRecalls.own)}; without recall ${shareOrNone(names.known)}`,
+  }),
+  "real-summary": figure("real", {
+    text: "real sessions: briefs with as many of these names as the client's own summary",
+    given: "<folder>",
+    unit: "%",
+    least: 80,
+    value: ({ briefAsGoodAsSummary }) => briefAsGoodAsSummary,
+    beside: ({ summaries, namesInSummary, namesBesideSummary }) =>
+      `${summaries} summaries; names ${shareOrNone(namesBesideSummary.all)} beside ${shareOrNone(namesInSummary.all)}`,
+  }),
   "real-false": figure("real", {
     text: "real sessions: briefs with a false statement",
     given: "<folder>",

@@ -219,6 +219,8 @@ export interface MeasuredCut {
   readonly names: NameCounts;
   /** The same of the client's own summary, where one was made right before; null: none was. */
   readonly summaryNames: NameCounts | null;
+  /** The same of the brief with the answers of one recall, and of two. */
+  readonly recalledNames: readonly NameCounts[];
   readonly isCompacted: boolean;
 }
 
@@ -252,6 +254,9 @@ export function judge(played: PlayedCut): MeasuredCut {
     tokens: resumed.refusal === null ? estimateTokenCount(resumed.brief) : null,
     names: countNames(resumed.brief, used),
     summaryNames: summary === null ? null : countNames(summary, used),
+    recalledNames: [1, 2].map((count) =>
+      countNames([resumed.brief, ...played.recalled.slice(0, count)].join("\n"), used),
+    ),
     isCompacted: played.cut.kind === "after a compaction",
   };
 }

@@ -104,13 +104,23 @@ export class Machine {
   /** `shim resume --print` of a session, or of a transcript. */
   async resume(...args: readonly string[]): Promise<Resumed> {
     await this.#host.start();
-    const options = { cwd: this.#cwd, env: this.#env, maxBuffer: 64e6 };
-    const { stdout } = await run(process.execPath, [program, "resume", "--print", "--json", ...args], options).catch(
-      (error: unknown) => error as { stdout: string },
-    );
-    const answer = parseObject(stdout);
+    const answer = await this.#ask("resume", "--print", ...args);
     const brief = textAt(answer, "brief") ?? "";
     return { brief, refusal: brief === "" ? (textAt(objectAt(answer, "error"), "code") ?? "no answer") : null };
+  }
+
+  /** `shim sessions recall`; "" for words that it refuses. */
+  async recall(session: string, words: string): Promise<string> {
+    return textAt(await this.#ask("sessions", "recall", session, "--", words), "text") ?? "";
+  }
+
+  async #ask(...args: readonly string[]): Promise<JsonObject | null> {
+    const options = { cwd: this.#cwd, env: this.#env, maxBuffer: 64e6 };
+    const [command = "", ...rest] = args;
+    const { stdout } = await run(process.execPath, [program, command, "--json", ...rest], options).catch(
+      (error: unknown) => error as { stdout: string },
+    );
+    return parseObject(stdout);
   }
 
   /** Ends all that it has started. */

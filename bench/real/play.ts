@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve, sep } from "node:path";
+import { basename, dirname, join, resolve, sep } from "node:path";
 import type { HookClient } from "../../src/contract/clients.ts";
 import { textAt } from "../../src/shared/json-fields.ts";
 import type { Random } from "../measure.ts";
@@ -18,6 +18,8 @@ import { HookSteps } from "./event-host.ts";
 import { Machine, type Resumed } from "./machine.ts";
 import { chooseCuts, type Cut, readSession } from "./read-session.ts";
 import {
+  withoutWithdrawn,
+  isKind,
   filesInPatch,
   type EventOf,
   type SessionEvent,
@@ -127,11 +129,28 @@ export interface PlayedCut {
   readonly before: readonly SessionEvent[];
   readonly after: readonly SessionEvent[];
   readonly resumed: Resumed;
+  /** Answers of two recalls: by the user's next words, and by the files changed last. */
+  readonly recalled: readonly string[];
   /** Changed by hand after the death. */
   readonly changedFile: string | null;
   readonly isBranchChanged: boolean;
   readonly branch: string | null;
   readonly has: (path: string) => boolean;
+}
+
+const questionChars = { short: 60, most: 400 };
+const changedFiles = 3;
+
+/** The user's next prompt, with the last longer one where it is short or there is none; then the names of files. */
+function questionsAfter(before: readonly SessionEvent[], after: readonly SessionEvent[]): string[] {
+  const next = after.find(({ kind }) => kind === "prompt" || kind === "call");
+  const asked = next?.kind === "prompt" ? next.text : "";
+  const prompts = withoutWithdrawn(before).filter(isKind("prompt"));
+  const longer = prompts.findLast(({ text }) => text.length >= questionChars.short) ?? prompts.at(-1);
+  const words = asked.length >= questionChars.short ? asked : `${asked} ${longer?.text ?? ""}`;
+  const edited = before.filter(isKind("call")).flatMap(({ edits }) => edits);
+  const files = [...new Set(edited.toReversed())].slice(0, changedFiles).map((path) => basename(path));
+  return [words, files.join(" ")].map((text) => text.trim().slice(0, questionChars.most)).filter((text) => text !== "");
 }
 
 /** Clients whose hooks the bench can send. */
@@ -200,8 +219,9 @@ class Life {
       const has = (path: string): boolean => this.#world.has(path);
       const after = events.slice(count);
       const about = { session: this.#session, cut, before, after, changedFile, isBranchChanged, branch, has };
-      onCut({ ...about, resumed: await this.#import(cut) });
-      if (hookClients[client] !== undefined) onCut({ ...about, resumed: await this.#resume() });
+      const questions = questionsAfter(before, after);
+      onCut({ ...about, ...(await this.#import(cut, questions)) });
+      if (hookClients[client] !== undefined) onCut({ ...about, ...(await this.#resume(questions)) });
     } finally {
       await this.#machine.remove();
     }
@@ -238,7 +258,7 @@ class Life {
   }
 
   /** On a machine of its own, to which the transcript is new. */
-  async #import(cut: Cut): Promise<Resumed> {
+  async #import(cut: Cut, questions: readonly string[]): Promise<Answers> {
     const folder = join(this.#world.root, "import");
     const { client, id } = this.#session;
     mkdirSync(folder);
@@ -251,14 +271,28 @@ class Life {
     writeFileSync(path, this.#session.written(0, cut.unit));
     const machine = new Machine(join(folder, "machine"), this.#world.project, this.#machine.clock.now() + deadForMs);
     try {
-      return await machine.resume("--from-transcript", path);
+      return await answersOf(machine, id, questions, "--from-transcript", path);
     } finally {
       await machine.remove();
     }
   }
 
-  #resume(): Promise<Resumed> {
+  #resume(questions: readonly string[]): Promise<Answers> {
     this.#machine.clock.putOnTo(this.#machine.clock.now() + deadForMs);
-    return this.#machine.resume(this.#session.id);
+    return answersOf(this.#machine, this.#session.id, questions, this.#session.id);
   }
+}
+
+type Answers = Pick<PlayedCut, "resumed" | "recalled">;
+
+async function answersOf(
+  machine: Machine,
+  session: string,
+  questions: readonly string[],
+  ...args: readonly string[]
+): Promise<Answers> {
+  const resumed = await machine.resume(...args);
+  const recalled: string[] = [];
+  if (resumed.refusal === null) for (const words of questions) recalled.push(await machine.recall(session, words));
+  return { resumed, recalled };
 }

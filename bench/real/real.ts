@@ -102,6 +102,8 @@ function resultOf(cuts: readonly MeasuredCut[]) {
       0.9,
     ),
     names: namesHeld(cuts),
+    namesAfterRecall: namesHeld(cuts, ({ recalledNames }) => recalledNames[0] ?? null),
+    namesAfterTwoRecalls: namesHeld(cuts, ({ recalledNames }) => recalledNames[1] ?? null),
     namesCompacted: namesHeld(cuts.filter(({ isCompacted }) => isCompacted)),
     ...comparedWithSummaries(cuts),
   };
