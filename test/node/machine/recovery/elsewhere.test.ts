@@ -83,6 +83,14 @@ it("a session without a chat counts as ended after ten silent minutes, and not a
   expect(text).toContain("was last heard of 11 min ago (whether it died is not certain)");
 });
 
+it("recall of a session of another machine quotes what that machine has sent", async () => {
+  const one = await aWorld();
+  const { ask } = await open(one);
+  const { output } = await ask("shim_recall", { of: one.dead.session, prompt: 1 });
+  expect(output["message"]).toContain("by what its machine has sent: ");
+  expect(output["message"]).toMatch(/user \([^)]*prompt 1\):\n\w/);
+});
+
 it("one that ended, was recovered or dismissed where it ran, or holds nothing, is not found", async () => {
   const one = await aWorld();
   const { there, dead, here } = one;

@@ -10,6 +10,7 @@ import * as notices from "#src/store/notices.ts";
 import { aChatAtWork, anotherClaude, Claude, journalKinds, storedSession, claimOf } from "#harness/machine/claude.ts";
 import { aChat, aDeadClaude } from "#harness/machine/claude.ts";
 import { anAssistantLine, aToolResultLine, aUserLine } from "#harness/machine/transcripts.ts";
+import { connect } from "#harness/machine/mcp-process.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { reportEnd } from "#harness/machine/report-end.ts";
 
@@ -187,6 +188,33 @@ it("the prompt of the first survives a chain of deaths", () => {
   expect(anotherClaude(runtime, third, { session: "fourth-session" }).start()).toMatch(
     /- \d s ago: fix the parser\n- \d s ago: [^\n]*go on\n- \d s ago: [^\n]*go on again\n/,
   );
+});
+
+it("the tool for recall quotes the sessions that a chat continues, by default, else those that it names", async () => {
+  const { runtime, claude: first } = aChat();
+  first.prompt("paint the hull red, and never the rudder");
+  first.write(join(first.cwd, "hull.ts"), "red");
+  first.stop();
+  first.kill();
+  const second = anotherClaude(runtime, first, { session: "second-session" });
+  second.start();
+  second.prompt("go on");
+  second.write(join(second.cwd, "mast.ts"), "tall");
+  second.stop();
+  second.kill();
+  const third = anotherClaude(runtime, second, { session: "third-session" });
+  third.start();
+  third.prompt("go on");
+  const { ask } = await connect(runtime, { clientPid: third.pid });
+  const quoted = async (question: object): Promise<unknown> =>
+    (await ask("shim_recall", { session: third.session, ...question })).output["message"];
+  expect(await quoted({ words: "rudder" })).toMatch(
+    /of session [\w-]{8}, which it continues\):\npaint the hull red, and never the rudder/,
+  );
+  expect(await quoted({ prompt: -1 })).toContain("mast.ts");
+  expect(await quoted({ of: first.session, at: "1d" })).toContain("never the rudder");
+  await expect(quoted({ words: "x", at: "soon" })).rejects.toThrow('"soon" is no time: give an age');
+  await expect(quoted({ words: "x", of: "nobody" })).rejects.toThrow('knows no session "nobody"');
 });
 
 const deaths = Number(process.env["SHIM_EARLY_DEATHS"] ?? 30);
