@@ -82,6 +82,9 @@ export async function undoFiles(input: UndoInput): Promise<Result<PlannedUndo>> 
     const wanted = found.changes.filter(({ path }) => isChosen(input.chosen, path));
     // "*": of all files.
     const left = found.left.filter(({ path }) => path === "*" || isChosen(input.chosen, path));
+    // A folder stands for a chosen file in it of which nothing else is known.
+    const others = input.chosen.filter((one) => ![...wanted, ...left].some(({ path }) => isChosen([one], path)));
+    left.push(...found.left.filter(({ path }) => path.endsWith("/") && others.some((one) => one.startsWith(path))));
     const { ready, lost } = await splitLost(present.reader, wanted);
     // A killed undo is a part of the one that completes it.
     const all = [...found.begun.filter(({ path }) => isChosen(input.chosen, path)), ...ready];
@@ -118,9 +121,8 @@ async function heldBefore(git: Git, root: string, { what, project }: UndoInput, 
 
 /** Readings of the steps, but for the files of now. */
 function commitsOf(steps: readonly UndoStep[]): string[] {
-  return [
-    ...new Set(steps.flatMap((step) => [step.start ?? [], "end" in step ? (step.end?.commit ?? []) : []].flat())),
-  ];
+  const commits = steps.flatMap((step) => [step.start ?? [], "end" in step ? (step.end?.commit ?? []) : []].flat());
+  return [...new Set(commits)];
 }
 
 export interface WriteInput extends SnapshotInput {

@@ -1,6 +1,5 @@
 import { lstatSync } from "node:fs";
 import { displayPath, type RawPath } from "./git.ts";
-import { foldersOf } from "./file-modes.ts";
 import { entriesAt } from "./tree-entries.ts";
 import {
   entryOf,
@@ -25,7 +24,7 @@ import {
 import { objectIn, type FileEntry } from "./file-entry.ts";
 import { listAt } from "../shared/json-fields.ts";
 import { setNewest } from "../shared/set-newest.ts";
-import { KnownModes, type ChangeTimes } from "./file-modes.ts";
+import { foldersOf, KnownModes, type ChangeTimes } from "./file-modes.ts";
 import type { FileTimes } from "./file-times.ts";
 import type { ExcludedFile, MovedFile } from "./selection.ts";
 import { readAbout, type PresentFiles } from "./take-snapshot.ts";
@@ -422,8 +421,7 @@ export class History {
 
   /** Files in which the newest known ones differ from those of a commit. */
   async #differences(commit: string): Promise<Map<RawPath, { old: PathState; now: PathState }>> {
-    if (this.#at === null) return new Map();
-    if (this.#at === commit && this.#undone.size === 0) return new Map();
+    if (this.#at === null || (this.#at === commit && this.#undone.size === 0)) return new Map();
     const [before, after] = [await this.#readingAt(this.#at), await this.#readingAt(commit)];
     const states = new Map<RawPath, { old: PathState; now: PathState }>();
     for (const path of new Set([...after.differing(before), ...this.#undone.keys()])) {

@@ -72,4 +72,14 @@ export const undoMutants: readonly Mutant[] = [
     'if (reason !== undefined) return { is: "unknown", reason };',
     "",
   ]),
+  defect(
+    31,
+    "src/snapshots/undo-history.ts",
+    "a list of what an undo leaves has each file of a folder that is too large",
+    ["left: left.filter(({ path }) => edited.has(path) || !isIn(path)) }", "left }"],
+  ),
+  defect(31, "src/snapshots/undo-files.ts", "of a chosen file in a folder that is too large an undo says nothing", [
+    "others.some((one) => one.startsWith(path))",
+    "false",
+  ]),
 ];

@@ -9,8 +9,10 @@ import { compareFiles, noteFile, type FileFacts } from "#src/snapshots/file-stat
 import { projectRoot, readHead } from "#src/snapshots/git-head.ts";
 import { SecretContent } from "#src/snapshots/secret-content.ts";
 import { isSecretName } from "#src/snapshots/secret-names.ts";
+import { anUndoRig } from "#harness/machine/cli-rigs.ts";
 import { GIT_ENV, LIMITS, git, makeProject, paths, plantHooks } from "#harness/machine/git-project.ts";
 import { reasonFor, show, snapshotOf, taken, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { command, edit, makes, reasons } from "#harness/machine/undo-works.ts";
 import { base62, draw, encode, pem } from "#harness/secrets/secret-draw.ts";
 
 function names(snapshot: { leftOut: readonly { path: string }[] }): string[] {
@@ -115,6 +117,30 @@ it("leaves out the same folder where one of its files is gone since", async () =
   rmSync(join(from.project, "few/1.txt"));
   const second = await taken(from, { limits });
   expect([names(first), names(second)]).toEqual([["few/"], ["few/"]]);
+});
+
+it("an undo names a folder that is left out in place of its files, but for those of edits, also where one of them is asked for", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  const { project, runtime } = rig;
+  Object.assign(runtime.config, { snapshots: { ...runtime.config.snapshots, maxNewFiles: 3 } });
+  const names = ["out/one", "out/two", "out/three", "out/four"];
+  const fill = (): void => write(project, Object.fromEntries(names.map((name) => [name, "0\n"])));
+  rig.byHand(fill);
+  // The reading at the turn's end has the folder's files, those before and after it have not.
+  const clear = command(() => {
+    for (const name of names) rmSync(join(project, name));
+    makes(rig, "1", "a", "out/made").work();
+  });
+  await rig.turn("one", clear, edit(rig, "out/edited", "1\n"));
+  rig.byHand(() => write(project, { "out/edited": "by hand\n" }));
+  rig.byHand(fill);
+  const folder = { "out/": expect.stringMatching(/^it is too large .*were changed while a call of the chat ran: 1$/) };
+  const all = { ...folder, "out/edited": "it was changed since, not by this chat" };
+  const { changes, left } = await rig.preview();
+  expect([changes, reasons(left)]).toEqual([[{ path: "a", now: "changed" }], all]);
+  const named = async (path: string) => reasons((await rig.preview({ files: [path] })).left);
+  expect([await named("out/made"), await named("out"), await named("a")]).toEqual([folder, all, {}]);
+  expect(await named("out/edited")).toEqual({ "out/edited": all["out/edited"] });
 });
 
 it("holds the files of submodules and nested repositories, and names what has no content on this machine", async () => {
