@@ -38,6 +38,10 @@ export const undoMutants: readonly Mutant[] = [
     "a call whose end was lost counts as the one that changed all",
     ['id === running && known === Infinity ? "cut" : "unknown"', '"cut"'],
   ),
+  defect(31, "src/machine/files/steps.ts", "while a call waits for leave no other of its chat counts as begun", [
+    "(asks.call === undefined ? mayAny : asks.call === id)",
+    "true",
+  ]),
   defect(31, "src/machine/files/steps.ts", "a file that a tool has edited whose end was lost is not named", [
     ' && calls.every(({ ending }) => ending === "own")',
     "",

@@ -54,7 +54,7 @@ interface Turn {
 /** Turns and undos of a chat since a row of its journal. */
 export function readSteps(sql: Sql, session: Pick<Session, "id" | "project">, since: number): UndoneTurns {
   const rows = journal.list(sql, session.id, since - 1, Number.MAX_SAFE_INTEGER);
-  const calls = begunCalls(sql, session.id);
+  const calls = begunCalls(sql, session.id, true);
   const from = rows[0]?.at ?? 0;
   const steps = new Steps(rows, calls, callsOfOthers(sql, session, from), imagesByCall(sql, session.id));
   for (const row of checkpointsSince(sql, session, since, from)) steps.add(row);
@@ -263,10 +263,8 @@ function editsOfOthers(sql: Sql, sessionId: string, since: number): EditOfOther[
   );
   const images = new Map([...new Set(firsts.map(({ session }) => session))].map((id) => [id, imagesByCall(sql, id)]));
   return firsts.map(({ path, session, call }) => {
-    const image = images
-      .get(session)
-      ?.get(call)
-      ?.find((one) => one.path === path);
+    const imagesOfCall = images.get(session)?.get(call);
+    const image = imagesOfCall?.find((one) => one.path === path);
     const reason = `chat ${shortSessionId(sql, session)} has edited it, too`;
     return { path, before: image?.before ?? { is: "unknown", reason }, reason };
   });
@@ -275,10 +273,12 @@ function editsOfOthers(sql: Sql, sessionId: string, since: number): EditOfOther[
 /** Newest rows of another chat that are read. */
 const maxOtherRows = 2_000;
 
-/** One that waits for its user's leave has not begun. */
-function begunCalls(sql: Sql, session: string, limit?: number): ReadCall[] {
-  const isWaiting = life.read(sql, session)?.asks?.for === "permission";
-  return readCalls(sql, session, limit).filter(({ overAt }) => !isWaiting || overAt !== Infinity);
+/** One that waits for leave has not begun. @param mayAny each open one, where none is known to */
+function begunCalls(sql: Sql, session: string, mayAny: boolean, limit?: number): ReadCall[] {
+  const asks = life.read(sql, session)?.asks;
+  const isWaiting = ({ id, overAt }: ReadCall): boolean =>
+    overAt === Infinity && asks?.for === "permission" && (asks.call === undefined ? mayAny : asks.call === id);
+  return readCalls(sql, session, limit).filter((call) => !isWaiting(call));
 }
 
 /** Commands of other chats in the folder, above it or in it. */
@@ -293,7 +293,7 @@ function callsOfOthers(sql: Sql, { id, project }: Pick<Session, "id" | "project"
   const others = living.filter((one) => folder.startsWith(`${one.project}/`) || `${one.project}/`.startsWith(folder));
   return others.flatMap((chat) => {
     const other = `chat ${shortSessionId(sql, chat.id)} ran commands in this folder`;
-    return begunCalls(sql, chat.id, maxOtherRows).flatMap(({ name, ranAt, overAt, ending, backgroundUntil }) => {
+    return begunCalls(sql, chat.id, false, maxOtherRows).flatMap(({ name, ranAt, overAt, ending, backgroundUntil }) => {
       const to = backgroundUntil ?? overAt;
       // The end of a file tool says what it has edited.
       const isAny = mayChangeAnyFile(name) || ending === "unknown";

@@ -16,6 +16,7 @@ export interface ChangingCall {
 
 /** Such a call as the journal knows it. */
 export interface ReadCall extends ChangingCall {
+  readonly id: string;
   readonly name: string;
   /** Epoch ms: before, it may have waited for the leave of the user. */
   readonly ranAt: number;
@@ -62,15 +63,15 @@ class Calls {
 
   #begin(entry: Extract<JournalEntry, { readonly kind: "tool_start" }>, seq: number, at: number): void {
     if (!isChange(entry)) return;
-    this.#calls.set(entry.id, begun(entry.name, seq, at));
+    this.#calls.set(entry.id, begun(entry, seq, at));
     this.#open.add(entry.id);
   }
 
   #end(entry: CallEnd, seq: number, at: number): void {
-    const { id, name } = entry;
+    const { id } = entry;
     if (!this.#open.delete(id) && !isChange(entry)) return;
     // Without an event of its start it began after the entry before.
-    const call = this.#calls.get(id) ?? begun(name, seq, this.#before);
+    const call = this.#calls.get(id) ?? begun(entry, seq, this.#before);
     const { durationMs = at - call.startAt } = entry;
     const ranAt = Math.max(call.startAt, at - durationMs - eventDelayMs);
     const background = entry.kind === "tool_end" ? entry.background : undefined;
@@ -101,9 +102,9 @@ class Calls {
   }
 }
 
-function begun(name: string, start: number, at: number): ReadCall {
+function begun({ id, name }: Pick<ReadCall, "id" | "name">, start: number, at: number): ReadCall {
   const over = { end: Infinity, endAt: Infinity, overAt: Infinity, ending: "unknown", backgroundUntil: null } as const;
-  return { name, start, startAt: at, ranAt: at, ...over };
+  return { id, name, start, startAt: at, ranAt: at, ...over };
 }
 
 function isChange(entry: JournalEntry): boolean {

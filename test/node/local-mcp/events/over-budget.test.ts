@@ -1,9 +1,12 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import { aChat, anotherClaude, stateOf } from "#harness/machine/claude.ts";
-import { joinTeam, reservationReceived } from "#harness/team/team-rig.ts";
+import { aMessage, hear, joinTeam, reservationReceived } from "#harness/team/team-rig.ts";
+import { setAside } from "#src/store/repair.ts";
+import { inodeOf } from "#src/platform/private-files.ts";
 
 /** A new expression that nobody has checked; it hangs at the word, and counts how often. */
 const bad = vi.hoisted(() => ({
@@ -15,19 +18,17 @@ const bad = vi.hoisted(() => ({
   },
 }));
 
-/**
- * Ends at once like an expression that hangs at "hang", and at "shelf" where another prompt was read before; at
- * "busy" once, as where the machine has kept the processor from it.
- */
+/** What happens once within the transaction of a prompt. */
+const meanwhile = vi.hoisted((): (() => void)[] => []);
+
+/** Ends at once like an expression that hangs at "hang", and at "shelf" where another prompt was read before. */
 vi.mock("#src/machine/sessions/slash-command.ts", async () => {
   const { OverBudgetError, budgetMs } = await import("#src/platform/time-budget.ts");
   let last = "";
-  let isBusy = true;
   return {
-    isSlashCommand: (prompt: string) => {
-      if (!isBusy || !prompt.includes("busy")) return false;
-      isBusy = false;
-      throw new OverBudgetError(0);
+    isSlashCommand: () => {
+      meanwhile.pop()?.();
+      return false;
     },
     goalOfCommand: (prompt: string) => {
       const isSlow = prompt.includes("hang") || (prompt.includes("shelf") && prompt !== last);
@@ -96,13 +97,25 @@ it("an entry that takes too long to fold is skipped, and by every later process;
   expect(stateOf(runtime, claude.session)).toMatchObject({ prompts, calls });
 });
 
-it("a prompt that is recorded a second time tells its user that the MCP process has died all the same", () => {
-  const { runtime, claude } = aChat();
+it("a prompt whose transaction runs again in full says once that the MCP process has died, and gives its news once", () => {
+  const chat = aChat();
+  const { runtime, claude } = chat;
   claude.start();
   const front = { client: runtime.processes.start(claude.pid) };
   runtime.fronts.connect(front);
   claude.prompt("begin");
   runtime.fronts.disconnect(front, true);
-  expect(claude.prompt("a busy machine").systemMessage).toContain("MCP process has died");
-  expect(claude.prompt("go on").systemMessage).toBeUndefined();
+  hear(runtime, claude, aMessage("the oven is yours"));
+  // What is committed to a file that has lost its name is written again.
+  meanwhile.push(() => {
+    const { store, paths } = runtime;
+    const inode = inodeOf(paths.database);
+    setAside(store.context, { inode, isCertain: true, isIndexOnly: false, isBehind: false, message: "by a test" });
+  });
+  const { systemMessage, hookSpecificOutput } = claude.prompt("bake");
+  expect(systemMessage?.match(/MCP process has died/g)).toHaveLength(1);
+  expect(hookSpecificOutput?.additionalContext?.match(/the oven is yours/g)).toHaveLength(1);
+  expect(JSON.stringify(claude.prompt("go on"))).not.toMatch(/MCP process has died|the oven is yours/);
+  const prompts = rows(chat).flatMap(({ entry }) => (entry.kind === "prompt" ? [entry.text] : []));
+  expect([prompts, existsSync(runtime.paths.setAside)]).toEqual([["begin", "bake", "go on"], true]);
 });

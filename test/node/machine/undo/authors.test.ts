@@ -172,6 +172,11 @@ it("another chat's command that waits for its user's leave has not begun", async
   other.tell("Notification", { notification_type: "permission_prompt", message: "Claude needs your permission" });
   await rig.turn("one", makes(rig, "1", "a"));
   expect(await rig.undo({ session: rig.claude.session })).toMatchObject({ changes: [{ path: "a" }], left: [] });
+  // One beside it has begun.
+  const beside = other.begin("Bash", { command: "ls" });
+  await rig.turn("two", makes(rig, "2", "a"));
+  expect(await rig.preview({ session: rig.claude.session })).toMatchObject({ changes: [], left: [{ path: "a" }] });
+  other.done(beside, "Bash");
 });
 
 it("what a person changes while a call waits for leave stays, also where its path is named", async () => {

@@ -236,6 +236,25 @@ const known: readonly History[] = [
       undoOfA,
     ],
   },
+  // Another chat's command that runs while an earlier one of it waits for its user's leave.
+  {
+    isGit: false,
+    moves: [
+      {
+        is: "turn",
+        chat: "A",
+        calls: [callOf("Bash", [{ folder: 0, path: "a", to: "one" }], { other: "waits for leave" })],
+        hooks: "all",
+      },
+      {
+        is: "turn",
+        chat: "B",
+        calls: [callOf("Bash", [{ folder: 0, path: "new", to: "one" }], { other: "runs", isEndLost: true })],
+        hooks: "stop is lost",
+      },
+      { ...undoOfA, turns: 2 },
+    ],
+  },
 ];
 
 async function breachesOf(history: History): Promise<readonly Breach[]> {
