@@ -55,6 +55,10 @@ export const undoMutants: readonly Mutant[] = [
       "const all = ready;",
     ],
   ),
+  defect(32, "src/machine/files/undo-handlers.ts", "an undo that was killed is completed as one of later turns", [
+    "open === null || open.prompt === prompt.number ? []",
+    "open === null || prompt.number > 0 ? []",
+  ]),
   defect(32, "src/machine/files/steps.ts", "a redo that was refused in part cannot be completed", [
     "AND later.detail ->> 'open' IS NULL",
     "",

@@ -375,13 +375,12 @@ export function newestUndoOf(
   return row ?? null;
 }
 
-/** The newest undo of a chat, if it is of these very turns and was killed, or refused in part. */
-export function openUndoOf(sql: Sql, session: string, prompt: number): UndoRow | null {
+/** The newest undo of a chat, if it was killed, or refused in part, and no prompt came since. */
+export function openUndoOf(sql: Sql, session: string): (UndoRow & { readonly prompt: unknown }) | null {
   const row = newestUndoOf(sql, { session });
-  const detail = asObject(parsed(row?.detail ?? null));
-  const isOpen = detail?.["open"] !== undefined && detail["prompt"] === prompt;
-  const [prompted] = journal.newest(sql, session, ["prompt"], 1);
-  return row !== null && isOpen && (prompted?.seq ?? 0) <= row.journalSeq ? row : null;
+  const { open, prompt } = asObject(parsed(row?.detail ?? null)) ?? {};
+  const [{ seq } = { seq: 0 }] = journal.newest(sql, session, ["prompt"], 1);
+  return row === null || open === undefined || seq > row.journalSeq ? null : { ...row, prompt };
 }
 
 /** Repositories that hold snapshots of a chat or of its project. */

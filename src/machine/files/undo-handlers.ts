@@ -59,13 +59,13 @@ async function apply(
   chat: ChosenChat,
   by: HandlerContext["by"] = "command line",
 ): Promise<Result<MachineOutput<"undo.apply">>> {
-  const { session } = chat;
+  const { session, prompt } = chat;
   const saved = capture(runtime, { sessionId: session.id, trigger: "undo" });
   if (!saved.ok)
     return err({ code: "restore_failed", message: `this moment could not be saved (${saved.error.code}).` });
   const { id: checkpoint } = saved.value.checkpoint;
-  const { prompt } = chat;
-  const open = prompt && runtime.store.read((sql) => openUndoOf(sql, session.id, prompt.number), null);
+  const newest = runtime.store.read((sql) => openUndoOf(sql, session.id), null);
+  const open = newest?.prompt === prompt?.number ? newest : null;
   const planned = withOpen(await run(runtime, chat, checkpoint, "save"), open);
   const operation = { redoOf: chat.redoOf, prompt: prompt?.number, continues: open?.id };
   const action = { kind: chat.redoOf === null ? "files.undone" : "files.redone", session: session.id, by } as const;
@@ -291,8 +291,11 @@ async function newestUndoable(
     const done = await run(runtime, chat, "preview", "preview");
     if (!done.ok) return done;
     const isUndone = runtime.store.read((sql) => newestUndoOf(sql, { session: session.id })?.at ?? 0, 0) >= at;
-    if (done.value.changes.length > 0 || (done.value.left.length > 0 && !isUndone))
-      return ok({ ...chat, found: done.value });
+    // A killed undo of other turns is not completed by one of these.
+    const open = runtime.store.read((sql) => openUndoOf(sql, session.id), null);
+    const begun = open === null || open.prompt === prompt.number ? [] : undoneIn(open).map(toFileChange);
+    const isNew = done.value.changes.some(({ path }) => begun.every((one) => one.path !== path));
+    if (isNew || (done.value.left.length > 0 && !isUndone)) return ok({ ...chat, found: done.value });
   }
   return ok(null);
 }

@@ -131,6 +131,27 @@ const known: readonly History[] = [
       { ...undoOfA, killedAt: 24 },
     ],
   },
+  // The same, of a path that only an earlier turn may have changed.
+  {
+    isGit: false,
+    moves: [
+      {
+        is: "turn",
+        chat: "A",
+        calls: [callOf("Bash", [{ folder: 0, path: "a", to: "one" }], { isEndLost: true })],
+        hooks: "end is lost",
+      },
+      {
+        is: "turn",
+        chat: "A",
+        calls: [
+          callOf("Bash", [{ folder: 0, path: "d/c", to: "one" }], { before: [{ folder: 0, path: "b", to: "two" }] }),
+        ],
+        hooks: "all",
+      },
+      { ...undoOfA, named: { folder: 0, path: "b" }, killedAt: 24, isRepeated: true },
+    ],
+  },
   // A named path of a turn whose first files were not saved.
   {
     isGit: false,
