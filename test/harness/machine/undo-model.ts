@@ -12,6 +12,7 @@ import { git } from "./git-project.ts";
 import { withSteps } from "./project-steps.ts";
 import { isContent, make, pathOf, type Change } from "./undo-acts.ts";
 import {
+  changedFolder,
   differing,
   sourceOf,
   stateIn,
@@ -156,7 +157,9 @@ export class UndoModel {
         const isCarried = source !== undefined && source.by !== by;
         const isLimit = isCarried || (by === "person" && to === null && this.#isUnseen());
         const isShared = isDoubtful || source?.isDoubtful === true;
-        this.#truth.note(path, { at: this.#at, by, turn, from, to, mode, isDoubtful: isShared, hasImage, isLimit });
+        const folder = changedFolder(path, [before, after]);
+        const entry = { at: this.#at, by, turn, from, to, mode, isDoubtful: isShared, hasImage, isLimit, folder };
+        this.#truth.note(path, entry);
         this.#truth.move(sourceOf(path, change.to), path);
       }
     }

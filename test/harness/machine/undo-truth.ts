@@ -22,6 +22,8 @@ export interface Entry {
   readonly hasImage: boolean;
   /** No reading can tell it from the chat's: a person's deletion beside a call, what a moved folder brings. */
   readonly isLimit: boolean;
+  /** Whose time it changed: where the path, or a folder above it, came or went. */
+  readonly folder: string;
 }
 
 /** What an undo may do to a path. */
@@ -190,10 +192,10 @@ export class UndoTruth {
   #isGoneBeside(path: string, one: Entry, last: Entry): boolean {
     if (one.by === "person") return false;
     const since = this.startOf(one.by, one.turn);
-    const isBeside = ({ by, at }: Entry): boolean => by !== one.by && at > since;
-    const all = [...this.#log].filter(([name]) => path.startsWith(`${dirname(name)}/`));
+    const isBeside = ({ by, at, folder }: Entry): boolean =>
+      by !== one.by && at > since && path.startsWith(`${folder}/`);
     const isRunning = this.commands.some(({ by, at }) => by !== one.by && at > since);
-    return last.to === null && (isRunning || all.some(([, entries]) => entries.some(isBeside)));
+    return last.to === null && (isRunning || [...this.#log.values()].flat().some(isBeside));
   }
 }
 
@@ -231,6 +233,13 @@ export function treeOf(project: string): Tree {
   };
   walk("");
   return found;
+}
+
+/** The folder in which the path came or went, or else the first folder above it that did. */
+export function changedFolder(path: string, trees: readonly Tree[]): string {
+  const folder = dirname(path);
+  const isThere = trees.every((tree) => [...tree.keys()].some((name) => name.startsWith(`${folder}/`)));
+  return isThere || folder === "." ? folder : changedFolder(folder, trees);
 }
 
 export function differing(one: Tree, other: Tree): string[] {

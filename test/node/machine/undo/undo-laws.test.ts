@@ -278,8 +278,8 @@ const known: readonly History[] = [
   },
 ];
 
-async function breachesOf(history: History): Promise<readonly Breach[]> {
-  const model = new UndoModel(count, history.isGit);
+async function breachesOf(history: History, folders = count): Promise<readonly Breach[]> {
+  const model = new UndoModel(folders, history.isGit);
   try {
     return await model.play(history);
   } finally {
@@ -289,8 +289,8 @@ async function breachesOf(history: History): Promise<readonly Breach[]> {
 
 async function breachesOfDay(): Promise<readonly Breach[]> {
   const all: Breach[] = [];
-  for (const history of [...known, ...fc.sample(histories, { numRuns: 4, seed: 72 })])
-    all.push(...(await breachesOf(history)));
+  for (const history of known) all.push(...(await breachesOf(history, 1)));
+  for (const history of fc.sample(histories, { numRuns: 4, seed: 72 })) all.push(...(await breachesOf(history)));
   return all;
 }
 
