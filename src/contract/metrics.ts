@@ -105,6 +105,10 @@ const metricsOfMachine = {
       cause: crashCauses,
       client: clients,
     }),
+    shim_deaths_corrected_total: counter(
+      "Deaths that a later fact showed to be none, or of another cause, under which they are counted again; subtract them.",
+      { cause: crashCauses, client: clients },
+    ),
     shim_unsaved_tool_calls_total: counter(
       "Tool calls that were in no checkpoint when their session died; the journal has them.",
     ),

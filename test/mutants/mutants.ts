@@ -35,6 +35,10 @@ export const mutants: readonly Mutant[] = [
     "else if (this.#findOpenConnection() === null) committed = written;",
     "else if (committed) committed = written;",
   ]),
+  defect(8, "src/store/store.ts", "a chat that its user closed has died after a migration", [
+    "CASE detachReason WHEN 'closed' THEN 'asked'",
+    "CASE detachReason WHEN 'closed' THEN 'front'",
+  ]),
   defect(
     9,
     "src/machine/view/keeping/retention.ts",
@@ -66,9 +70,21 @@ export const mutants: readonly Mutant[] = [
     "a second tool runs while the turn's first files are saved",
     ["coalesce(s.state, '') <> 'running'", "1"],
   ),
+  defect(21, "src/machine/recovery/session-state.ts", "a chat that left work open is shown as one that did not", [
+    'ending?.how === "closed" && !ending.isOpen',
+    'ending?.how === "closed"',
+  ]),
   defect(22, "src/machine/sessions/life/claim.ts", "an offer stays with a chat that has died", [
     'chat.ending?.how === "ended" || isDead(machine, chat)',
     'chat.ending?.how === "ended"',
+  ]),
+  defect(23, "src/machine/sessions/ending/death.ts", "a chat that was closed with nothing open is counted as dead", [
+    "detail === null || !isOpen ||",
+    "detail === null ||",
+  ]),
+  defect(23, "src/local-mcp/events/session-bounds.ts", "what is reported after an end does not change what it was", [
+    'on: ["SessionEnd", "ending"],',
+    'on: ["SessionEnd"],',
   ]),
   defect(23, "src/contract/chat-state.ts", "a chat that was silent for long is called dead", [
     'return presence.is === "gone"',
@@ -85,6 +101,10 @@ export const mutants: readonly Mutant[] = [
   defect(27, "src/machine/sessions/transcripts/record-transcript.ts", "a prompt without its event is lost", [
     "isOfSession(session, text, now)) recordPrompt(",
     "sessions.isFirstSeenResumed(session)) recordPrompt(",
+  ]),
+  defect(28, "src/machine/sessions/news.ts", "words that were handed on do not come back with an undo", [
+    "AND (session = ? OR key GLOB ?)`;",
+    "AND (session = ? OR key = ?)`;",
   ]),
   defect(28, "src/machine/sessions/recoveries.ts", "words that wait are lost with their chat", [
     'if (to && action !== "offered" && action !== "mentioned")',

@@ -35,6 +35,8 @@ function claudeVariables(env: NodeJS.ProcessEnv): RegExp[] {
 const claudeChatVariables =
   /^(CLAUDECODE|CLAUDE_CODE_(SESSION_ID|ENTRYPOINT|MESSAGING_\w+|SSE_PORT|CHILD_SESSION)|CLAUDE_(PROJECT_DIR|ENV_FILE|PID))$/;
 
+const eventsByName: ReadonlyMap<string, HookEvent> = new Map(hookEvents.map((name) => [name, name]));
+
 export const claudeCode: ClientAdapter = {
   name: "claude-code",
   title: "Claude Code",
@@ -48,8 +50,10 @@ export const claudeCode: ClientAdapter = {
   compaction: { keepsPrompts: false, showsSummary: true },
   limitIn: claudeLimit,
   variables: { own: claudeVariables, ofChat: claudeChatVariables, session: "CLAUDE_CODE_SESSION_ID" },
-  // One of `events`.
-  normalise: (event, payload) => [{ event: event as HookEvent, input: payload }],
+  normalise(name, input) {
+    const event = eventsByName.get(name);
+    return event === undefined ? [] : [{ event, input }];
+  },
   answer: (_event, answer) => answer,
   commands: {
     resume: (session) => ({ command: "claude", args: ["--resume", session] }),

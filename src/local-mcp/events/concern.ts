@@ -64,8 +64,11 @@ export interface Draft {
   asked: AskedPermission | null;
 }
 
-/** Parts that only some events have: text of the transcript, the end of a turn in it, an effort. */
-export type EventPart = "part" | "turnEnd" | "effort";
+/**
+ * Parts that only some events have: text of the transcript, the end of a turn in it, an effort, a
+ * session that is over.
+ */
+export type EventPart = "part" | "turnEnd" | "effort" | "ending";
 
 /** One thing that SHIM does with events, in the transaction that records them. */
 export interface Concern {

@@ -54,8 +54,7 @@ function recordEntries(recording: Recording, draft: Draft): void {
         : journal.append(sql, id, now, key, noted, end);
     if (!isFirst) continue;
     if (!isLate) noteImage(recording, entry);
-    // A client that shows no summary has none of these: the start that follows gives it back.
-    if (entry.kind === "compacted" && entry.summary !== "") news.add(sql, now, id, key, { kind: "compaction" });
+    if (entry.kind === "compacted") news.addCompaction(sql, now, session, { key, entry });
     draft.isNew = true;
     draft.changes.push(sessionChange(entry));
   }

@@ -79,15 +79,19 @@ function runConcerns(all: readonly Concern[], recording: Recording, sighting: Se
     trigger: null,
     asked: null,
   };
-  const { incoming, known, part, turnEnd } = recording;
+  const { incoming, known, session, part, turnEnd } = recording;
   const { event, input, isLate = false } = incoming;
+  const parts = {
+    part: part !== null,
+    turnEnd: turnEnd !== null,
+    effort: input.effort?.level !== undefined,
+    ending: session.ending !== null,
+    ...known.has,
+    // The event itself may bring the first word of a compaction.
+    compactions: part !== null && part.compactions.length > 0,
+  };
   const present = new Set<string>([event]);
-  if (part !== null) present.add("part");
-  if (turnEnd !== null) present.add("turnEnd");
-  if (input.effort?.level !== undefined) present.add("effort");
-  // The event itself may bring the first word of a compaction.
-  if (part !== null && part.compactions.length > 0) present.add("compactions");
-  for (const [name, count] of Object.entries(known.has)) if (count > 0) present.add(name);
+  for (const [name, has] of Object.entries(parts)) if (has) present.add(name);
   const isAny = (names?: readonly string[]): boolean => names === undefined || names.some((one) => present.has(one));
   for (const { on, has, isForLate, inTransaction } of all)
     if ((isForLate || !isLate) && isAny(on) && isAny(has)) inTransaction(recording, draft);

@@ -5,7 +5,6 @@ import { missingFrom } from "../../machine/recovery/brief/compaction.ts";
 import { closedContext, offeredLine, resumedLine, speakerOf } from "../../machine/recovery/brief/user-lines.ts";
 import { acceptedContext, compactionOf, lostBrief, recordGivenBack } from "../../machine/recovery/given-context.ts";
 import { recordDeaths } from "../../machine/recovery/incomplete/deaths.ts";
-import { hasContent } from "../../machine/recovery/incomplete/detect.ts";
 import { restore } from "../../machine/recovery/incomplete/restoration.ts";
 import { adoptSuccession } from "../../machine/recovery/incomplete/successor.ts";
 import { goneFolderLine, offer, offerable, offerPolicy, type Offer } from "../../machine/recovery/offers.ts";
@@ -24,10 +23,10 @@ import type { Concern, Recording, StartedSession } from "./concern.ts";
 import { startSource } from "./sighting.ts";
 import { isDead } from "../../machine/sessions/life/presence.ts";
 
-/** The end of a session. That of a turn may be reported after it, and changes what it was. */
+/** The end of a session. What is reported after it changes what it was. */
 export const end: Concern = {
   name: "end",
-  on: ["Stop", "SessionEnd"],
+  on: ["SessionEnd", "ending"],
   isForLate: true,
   inTransaction(recording, { isNew }) {
     const { incoming, session } = recording;
@@ -165,7 +164,7 @@ function resumedAnswer(runtime: Runtime, { before, claim }: StartedSession): Sta
   if (!before) return emptyStart;
   if (claim?.is === "recovered") return continuedAnswer(before, claim.by);
   if (before.ending?.how === "ended" || !isDead(runtime, before)) return emptyStart;
-  const isKnown = runtime.store.read((sql) => hasContent(sql, before.id), false);
+  const isKnown = runtime.store.read((sql) => sessions.hasContent(sql, before.id), false);
   const from = isKnown ? restore(runtime, before) : null;
   if (!from) return emptyStart;
   const isClosed = before.ending?.how === "closed";

@@ -10,6 +10,7 @@ import { restoreFiles } from "../../snapshots/restore-files.ts";
 import { restoreWorktree } from "../../snapshots/worktrees.ts";
 import {
   filesAt,
+  listMoments,
   readFilesOfSession,
   stateOfMoment,
   toForkFiles,
@@ -85,8 +86,8 @@ async function findForked(
 function findNewest(runtime: Runtime, folder: string): Result<sessions.Session> {
   const project = projectOfFolder(runtime, folder);
   const newest = runtime.store.read((sql) => {
-    const all = sessions.list(sql, { project, limit: -1 });
-    return all.find(({ id }) => readFilesOfSession(sql, id).moments.length > 0) ?? null;
+    for (const session of sessions.each(sql, { project })) if (listMoments(sql, session.id).length > 0) return session;
+    return null;
   }, null);
   if (newest) return ok(newest);
   return err({ code: "not_found", message: `no session of ${project} has a prompt. \`shim sessions\` lists all.` });

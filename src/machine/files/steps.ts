@@ -320,8 +320,7 @@ export function changingTurns(
   sql: Sql,
   of: { readonly session: sessions.Session } | { readonly project: string },
 ): ChangingTurn[] {
-  const all =
-    "session" in of ? [of.session] : sessions.list(sql, { project: of.project, limit: -1, withScripts: true });
+  const all = "session" in of ? [of.session] : sessions.each(sql, { project: of.project, withScripts: true });
   const turns: ChangingTurn[] = [];
   for (const session of all) {
     // The chats that follow were last seen before the turns that are asked for.

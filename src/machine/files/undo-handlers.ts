@@ -247,12 +247,11 @@ function newestTurn(runtime: Runtime, of: Chats): Result<FoundChat> {
   const [turn] = runtime.store.read((sql) => changingTurns(sql, of), []);
   if (turn) return ok({ session: turn.session, undo: null });
   if ("session" in of) return ok({ session: of.session, undo: null });
-  const all = { project: of.project, limit: -1, withScripts: true };
-  const count = runtime.store.read((sql) => sessions.list(sql, all).length, 0);
-  const what =
-    count === 0
-      ? `no chat of ${of.project} is stored`
-      : `none of the ${pluralize(count, "chat")} of ${of.project} has changed files, as far as its events are stored`;
+  const any = { project: of.project, limit: 1, withScripts: true };
+  const isKnown = runtime.store.read((sql) => sessions.list(sql, any).length > 0, false);
+  const what = isKnown
+    ? `no chat of ${of.project} has changed files, as far as its events are stored`
+    : `no chat of ${of.project} is stored`;
   const message = `${what}. \`shim sessions\` lists those that are stored; --session names one.`;
   return err({ code: "not_found", message });
 }

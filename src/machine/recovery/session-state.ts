@@ -19,10 +19,10 @@ import { claim } from "../sessions/life/claim.ts";
 import { isAlive, isOwnerSeen, type Machine } from "../sessions/life/presence.ts";
 import { activityOf, needOf } from "../sessions/life/questions.ts";
 import * as life from "../sessions/life/row.ts";
+import { isOnlyRead } from "../sessions/ending/death.ts";
 import { asSeen } from "../sessions/ending/ending.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
-import { hasContent } from "./incomplete/detect.ts";
 import { hasContent as hasContentElsewhere, type SessionElsewhere } from "../sharing/sessions-elsewhere.ts";
 import type { SeenElsewhere } from "./elsewhere/candidates.ts";
 
@@ -47,22 +47,21 @@ export function readState(
   const { id, ending } = session;
   const runs = isAlive(machine, stored);
   const known = shownClaim(sql, machine, id);
-  const isKept = hasContent(sql, id);
+  const isKept = sessions.hasContent(sql, id);
   const death = !runs && isKept && ending !== null && ending.cause !== null ? ending : null;
   const stood = runs ? life.read(sql, id) : null;
   const presence = runs
     ? presenceAlive(session, stood, { now: machine.now(), isDraining: chat?.status === "draining" })
     : presenceOver(machine, session);
-  const isOnlyRead = isRead(session);
-  const shown = stateOf({ ...endFacts(session), claim: known, hasContent: isKept, isOnlyRead, presence });
+  const shown = stateOf({
+    ...endFacts(session),
+    claim: known,
+    hasContent: isKept,
+    isOnlyRead: isOnlyRead(session),
+    presence,
+  });
   const { cause, detail: causeDetail } = death ?? { cause: null, detail: null };
   return { ...shown, session, isAlive: runs && shown.state !== "ended", cause, causeDetail, life: stood };
-}
-
-/** Whether a transcript is all that is known of it, with no sign of a death. */
-function isRead({ origin, owner, ending }: sessions.Session): boolean {
-  const isQuiet = ending?.cause === "unknown" || ending?.cause === "closed";
-  return origin === sessions.importOrigin && owner === null && isQuiet;
 }
 
 /** This machine knows more of its own sessions than the coordinator does. */

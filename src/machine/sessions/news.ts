@@ -1,6 +1,9 @@
-import type { Sql } from "../../shared/sql.ts";
-import { teamNews } from "../../store/team-tables.ts";
+import { adapterOf } from "../../clients/adapters.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import type { Sql } from "../../shared/sql.ts";
+import type { Session } from "../../store/session-tables.ts";
+import { teamNews } from "../../store/team-tables.ts";
+import type { KeyedEntry } from "./entries.ts";
 
 /** Texts of other chats are untrusted. */
 export type News =
@@ -62,6 +65,21 @@ function toNews<R extends { readonly body: object }>({ body, ...row }: R): Omit<
 export function add(sql: Sql, at: number, sessionId: string, key: string, news: News): boolean {
   const row = { session: sessionId, key, kind: news.kind, at, body: news };
   return teamNews.insert(sql, row, "ON CONFLICT DO NOTHING") > 0;
+}
+
+/**
+ * A compaction is news, with which the chat gets what it dropped; of a client that shows no summary
+ * the start that follows gives that back.
+ */
+export function addCompaction(
+  sql: Sql,
+  at: number,
+  { id, client }: Pick<Session, "id" | "client">,
+  { key, entry }: KeyedEntry,
+): void {
+  if (entry.kind !== "compacted") return;
+  const isGivenAtStart = entry.summary === "" && adapterOf(client)?.compaction !== undefined;
+  if (!isGivenAtStart) add(sql, at, id, key, { kind: "compaction" });
 }
 
 /** Adds it in a transaction of its own; one that is stored already needs none. */

@@ -3,6 +3,7 @@ import type { RiskMark } from "../../contract/readings.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Sql } from "../../shared/sql.ts";
 import {
+  hasContentSql,
   isNotEndedSql,
   isOpenSql,
   isSettledSql,
@@ -138,6 +139,11 @@ export function moveTo(sql: Sql, id: string, project: string | null): void {
   sessions.update(sql, { id }, { project });
 }
 
+/** Whether there is anything of it to recover. */
+export function hasContent(sql: Sql, id: string): boolean {
+  return sql.all(`SELECT 1 FROM sessions WHERE id = ? AND ${hasContentSql("sessions.id")}`, id).length > 0;
+}
+
 export interface SessionFilter {
   /** Absent: any; null: those without one. */
   readonly project?: string | null;
@@ -159,6 +165,22 @@ export function list(sql: Sql, filter: SessionFilter = {}): Session[] {
   const [where, values] = whereOf(filter);
   const shown = foldsScripts(sql, filter) ? "AND isScripts = 0" : "";
   return sessions.select(sql, `${where} ${shown} ${personsFirst} LIMIT ?`, ...values, filter.limit ?? 100);
+}
+
+/** All of them, as in {@link list}; rows are read as they are asked for. */
+export function each(sql: Sql, filter: Omit<SessionFilter, "limit">): Generator<Session, void> {
+  const [where, values] = whereOf(filter);
+  return pages(sql, foldsScripts(sql, filter) ? `${where} AND isScripts = 0` : where, values);
+}
+
+const pageRows = 500;
+
+function* pages(sql: Sql, where: string, values: readonly (string | number | null)[]): Generator<Session, void> {
+  for (let offset = 0; ; offset += pageRows) {
+    const page = sessions.select(sql, `${where} ${personsFirst} LIMIT ${pageRows} OFFSET ?`, ...values, offset);
+    yield* page;
+    if (page.length < pageRows) return;
+  }
 }
 
 /**
@@ -188,20 +210,12 @@ export function byPerson(one: Session, other: Session): number {
  * Sessions that run or can be continued, newest first, chats of persons before runs of scripts.
  * Null in `projects` means sessions without a project; absent: all.
  */
-export function* listOpen(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
+export function listOpen(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
   const projectFilter =
     projects === undefined ? "" : `AND coalesce(project, '') IN (${projects.map(() => "?").join(", ")})`;
-  const rest = `WHERE ${isOpenSql("sessions")} ${projectFilter}
-     ${personsFirst} LIMIT ${openPageRows} OFFSET ?`;
   const values = projects?.map((project) => project ?? "") ?? [];
-  for (let offset = 0; ; offset += openPageRows) {
-    const page = sessions.select(sql, rest, ...values, offset);
-    yield* page;
-    if (page.length < openPageRows) return;
-  }
+  return pages(sql, `WHERE ${isOpenSql("sessions")} ${projectFilter}`, values);
 }
-
-const openPageRows = 500;
 
 export function listOpenOf(sql: Sql, owner: ProcessIdentity): Session[] {
   return sessions.select(

@@ -4,6 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { visible } from "../../shared/visible-text.ts";
 import { crashes } from "../../store/session-tables.ts";
 import { causeText } from "../../contract/chat-state.ts";
+import { notedEnd } from "../../contract/ending.ts";
 import * as life from "../sessions/life/row.ts";
 import type { TurnBound } from "../../contract/turn-kinds.ts";
 import * as journal from "../sessions/journal.ts";
@@ -35,24 +36,23 @@ interface LaneOf {
 
 function toLane(sql: Sql, runtime: Runtime, { session, since, conflicts }: LaneOf): DayLane {
   const now = runtime.now();
-  const { id, title, project, state, detail, isAlive } = toSessionView(sql, runtime, session);
+  const { id, title, project, state, detail, isAlive, endedAt } = toSessionView(sql, runtime, session);
   const deaths = crashes.select(sql, "WHERE session = ? ORDER BY at", id);
   const stops = deaths.map(({ at }) => ({ at, kind: "stop" as const }));
   const turns = [...journal.newestTurns(sql, id), ...stops].toSorted((a, b) => a.at - b.at);
-  const endedAt = session.ending?.how === "ended" ? session.ending.at : null;
+  const closed = notedEnd(session.ending);
   const until = isAlive ? now : (endedAt ?? session.workedAt ?? session.lastSeenAt);
   const asks = isAlive ? (life.read(sql, id)?.asks ?? null) : null;
   const spans = toSpans([...turns, ...(asks ? [{ at: asks.at, kind: "turn_end" as const }] : [])], until);
   const shown = joined(spans, (now - since) / parts).filter(({ to }) => to >= since);
   const marks = [
-    ...deaths.map(({ at, cause }) =>
-      mark(cause === "closed" ? "ended" : "died", at, cause === "closed" ? "closed" : `died: ${causeText(cause)}`),
-    ),
+    ...deaths.map(({ at, cause }) => mark("died", at, `died: ${causeText(cause)}`)),
     // A death that nothing has recorded yet.
     ...(state === "died" && !deaths.some(({ at }) => at >= until)
       ? [mark("died", until, `died: ${detail ?? causeText("unknown")}`)]
       : []),
     ...(endedAt === null ? [] : [mark("ended", endedAt, "ended")]),
+    ...(closed?.isOpen === false ? [mark("ended", closed.at, "closed")] : []),
     ...journal.newestCompactions(sql, id).map((at) => mark("compacted", at, "the context was compacted")),
     ...continuations(sql, id, since),
     ...conflictsWith(id, now, conflicts),

@@ -5,8 +5,11 @@ import { expect, it } from "vitest";
 import { Claude, claimOf, storedSession, stateOf } from "#harness/machine/claude.ts";
 import { tempRuntime, T0 } from "#harness/machine/temp-runtime.ts";
 import { tempHome } from "#harness/store/store-test.ts";
+import { readState } from "#src/machine/recovery/session-state.ts";
 import { withConnection } from "#src/store/driver.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
+
+type Columns = Readonly<Record<string, string | number | null>>;
 
 /** Written by commit 7b8275a5e: one chat died in its second prompt, another one finished. */
 const kept = join(import.meta.dirname, "../../harness/store/kept/store-of-7b8275a5e.db.gz");
@@ -56,3 +59,55 @@ it.each(["offered", "recovered", "dismissed", null])(
     expect(claimOf(runtime, died)?.is ?? null).toBe(recovery);
   },
 );
+
+const over = T0 + 60_260;
+const leftWith = (detachReason: string): Columns => ({ detachedAt: over, detachReason });
+const question = `{"text":"Shall I go on?"}`;
+const unended: Columns = { endedAt: null, endReason: null };
+
+/** What that build showed of each end; one of a chat that was in its turn, or had ended it. */
+it.each<[session: string, end: Columns, cause: string, word: string]>([
+  [died, {}, "killed", "died (killed)"],
+  [died, leftWith("interrupted"), "closed", "died (closed)"],
+  [died, leftWith("sigterm"), "closed", "died (closed)"],
+  [died, leftWith("stdin_end"), "killed", "died (killed)"],
+  [died, leftWith("parent_death"), "killed", "died (killed)"],
+  [finished, { endedAt: over, endReason: "logout" }, "", "ended (finished)"],
+  [finished, unended, "killed", "died (killed)"],
+  [finished, { ...unended, ...leftWith("closed") }, "closed", "ended (closed with nothing open)"],
+  [finished, { ...unended, ...leftWith("closed_open") }, "closed", "died (closed)"],
+  [finished, { ...unended, ...leftWith("sighup") }, "closed", "died (closed)"],
+  [finished, { ...unended, ...leftWith("client_gone") }, "killed", "died (killed)"],
+])("a session of a store of 7b8275a5e is shown in the word of that build: %s, %o", (session, end, cause, word) => {
+  for (const deathAt of cause === "" ? [null] : [null, over])
+    for (const recovery of [null, "offered", "recovered", "dismissed"]) {
+      const paths = earlierStore();
+      withConnection(openBetterSqlite3({ path: paths.database, readOnly: false, busyMs: 0 }), (sql) => {
+        const columns = { ...end, deathAt, recovery, recoveryBy: recovery && "next" };
+        for (const [name, value] of Object.entries(columns))
+          sql.run(`UPDATE sessions SET ${name} = ? WHERE id = ?`, value, session);
+        if (end["detachReason"] === "closed_open")
+          sql.run(
+            "INSERT INTO journal (session, at, kind, key, body) VALUES (?, ?, 'assistant', 'q', ?)",
+            session,
+            over,
+            question,
+          );
+        if (deathAt !== null)
+          sql.run("INSERT INTO crashes VALUES (?, ?, ?, 'detail', '{}', NULL, 0, 0)", session, over, cause);
+        const note = "INSERT INTO recoveries (at, session, action, bySession, detail) VALUES (?, ?, ?, 'next', '{}')";
+        if (recovery) sql.run(note, T0 + 600_000, session, recovery);
+      });
+      const runtime = tempRuntime({ paths, now: T0 + 600_000 });
+      const stored = storedSession(runtime, session);
+      const shown = runtime.store.read((sql) => readState(sql, runtime, stored), null);
+      const offered = word.startsWith("died") ? word.replace(")", "; offered to chat next, 0 s ago)") : word;
+      const words = { offered, recovered: "ended (continued by chat next)", dismissed: "ended (dismissed)" };
+      const isFinished = word === "ended (finished)" || recovery === null;
+      expect([deathAt, recovery, `${shown?.state} (${shown?.detail})`]).toEqual([
+        deathAt,
+        recovery,
+        isFinished ? word : words[recovery as keyof typeof words],
+      ]);
+    }
+});

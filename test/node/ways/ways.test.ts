@@ -73,7 +73,7 @@ it("an event passes the concerns in the order of the journal, each of those that
       "readings | PostCompact part |  | also late",
       "row | all |  | also late",
       "checkpoint | PreToolUse PreCompact PostCompact Stop StopFailure SessionEnd PreModelSwitch |  | also late",
-      "end | Stop SessionEnd |  | also late",
+      "end | SessionEnd ending |  | also late",
       "start | SessionStart |  | also late",
       "settings | SessionStart effort |  | also late",
     ]

@@ -2,7 +2,7 @@ import { isOfWorker } from "../../../clients/adapter/attendance.ts";
 import { isAbsolute } from "node:path";
 import type { OpenedLink } from "../../../coordinator-client/client.ts";
 import { withEarlierDeath } from "../../../machine/recovery/incomplete/deaths.ts";
-import { hasContent, searchFor } from "../../../machine/recovery/incomplete/detect.ts";
+import { searchFor } from "../../../machine/recovery/incomplete/detect.ts";
 import { offer } from "../../../machine/recovery/offers.ts";
 import * as clients from "../../../machine/sessions/clients.ts";
 import { pathOf } from "../../../machine/sessions/entries.ts";
@@ -250,7 +250,7 @@ export class Chat {
     const { session, project, start } = target;
     const present = this.#minted.findFor(project) ?? this.#minted.last;
     const isMinted = session === undefined && present !== null && this.#callerSession() === null;
-    if (start && isMinted && this.runtime.store.read((sql) => hasContent(sql, present), false))
+    if (start && isMinted && this.runtime.store.read((sql) => sessions.hasContent(sql, present), false))
       this.#minted.begin(project);
     return this.enter(target, "look");
   }

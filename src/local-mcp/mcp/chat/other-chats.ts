@@ -1,5 +1,4 @@
 import { formatAgo, quotedTitle } from "../../../shared/format.ts";
-import { hasContent } from "../../../machine/recovery/incomplete/detect.ts";
 import * as sessions from "../../../machine/sessions/sessions.ts";
 import type { Chat } from "./chat.ts";
 
@@ -20,7 +19,7 @@ export function linesOfOtherChats(chat: Chat, sessionId: string): string[] {
 function othersOfApp(chat: Chat, sessionId: string): sessions.Session[] {
   const ids = chat.servedSessions().filter((id) => id !== sessionId);
   return chat.runtime.store.read((sql) => {
-    const stored = ids.flatMap((id) => (hasContent(sql, id) ? (sessions.get(sql, id) ?? []) : []));
+    const stored = ids.flatMap((id) => (sessions.hasContent(sql, id) ? (sessions.get(sql, id) ?? []) : []));
     const made = stored.filter(({ origin, ending }) => origin === "handle" && ending?.how !== "ended");
     return made.sort((a, b) => b.lastSeenAt - a.lastSeenAt);
   }, []);

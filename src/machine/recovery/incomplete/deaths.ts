@@ -1,39 +1,26 @@
-import type { Ending } from "../../../contract/ending.ts";
 import { isWithin } from "../../../shared/known-time.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import * as totals from "../../../store/metric-totals.ts";
+import { crashes } from "../../../store/session-tables.ts";
 import { endWithChat, sessionsWithRequests } from "../../sessions/requests.ts";
 import * as sessions from "../../sessions/sessions.ts";
-import { unsavedOf } from "../../sessions/session-content.ts";
-import * as history from "../../sessions/signals/crashes.ts";
 import { isAlive, isDead, isOwnerGone, type Machine } from "../../sessions/life/presence.ts";
 import { note } from "../../sessions/ending/ending.ts";
 import type { Signs } from "../../sessions/ending/judge.ts";
-import { hasContent } from "./detect.ts";
 
-/** Notes that the process of a session is gone. @param seen signs that the caller has just seen */
+/**
+ * Notes that the process of a session is gone; a death that is known is judged again.
+ *
+ * @param seen signs that the caller has just seen
+ * @returns whether it is a death that was not known
+ */
 export function recordDeath(sql: Sql, machine: Machine, sessionId: string, seen: Signs = {}): boolean {
   const session = sessions.get(sql, sessionId);
-  if (!session || session.ending?.isSettled || !isDead(machine, session)) return false;
+  if (!session || !isDead(machine, session)) return false;
   const gone = { at: session.lastSeenAt, reason: "gone" };
-  const ending = note(sql, machine, sessionId, { ...seen, gone });
-  return ending !== null && hasContent(sql, sessionId) && recordCrash(sql, session, ending);
-}
-
-function recordCrash(
-  sql: Sql,
-  { id, client, savedAt, readings, lastSeenAt: at }: sessions.Session,
-  { cause, detail }: Ending,
-): boolean {
-  if (cause === null || detail === null) return false;
-  const checkpointAgeMs = savedAt === null ? null : Math.max(0, at - savedAt);
-  const { events: unsavedEvents, toolCalls: unsavedToolCalls } = unsavedOf(sql, id);
-  const crash = { session: id, at, cause, detail, readings, checkpointAgeMs, unsavedEvents, unsavedToolCalls };
-  if (!history.recordCrash(sql, crash)) return false;
-  totals.add(sql, "shim_deaths_total", { labels: [cause, client] });
-  totals.add(sql, "shim_unsaved_tool_calls_total", { value: unsavedToolCalls });
-  return true;
+  const isKnown = session.ending?.isSettled === true;
+  note(sql, machine, sessionId, isKnown ? {} : { ...seen, gone });
+  return !isKnown && crashes.has(sql, { session: sessionId, at: gone.at });
 }
 
 /** Records an earlier death, which a sighting alive hides; returns the session with it. */

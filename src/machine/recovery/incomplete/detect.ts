@@ -3,7 +3,6 @@ import type { Chat } from "../../../contract/chats.ts";
 import { isTaskPrompt } from "../../../contract/task-prompt.ts";
 import { age } from "../../../shared/format.ts";
 import type { Sql } from "../../../shared/sql.ts";
-import { hasContentSql } from "../../../store/session-tables.ts";
 import { claim, holderOf, type Holder } from "../../sessions/life/claim.ts";
 import { asSeen } from "../../sessions/ending/ending.ts";
 import { isDead, maxSilenceMs, type Machine } from "../../sessions/life/presence.ts";
@@ -93,7 +92,8 @@ export function findIncomplete(sql: Sql, machine: Machine, search: SessionSearch
   const match = (session: sessions.Session): sessions.Session[] => {
     if (!matchesSearch(session, search) || !isDead(machine, session)) return [];
     const dead = asSeen(sql, machine, session);
-    const isMatch = dead.ending?.how !== "ended" && hasContent(sql, dead.id) && (search.accepts?.(dead) ?? true);
+    const isMatch =
+      dead.ending?.how !== "ended" && sessions.hasContent(sql, dead.id) && (search.accepts?.(dead) ?? true);
     return isMatch && isListed(claim(sql, machine, dead.id), search) ? [dead] : [];
   };
   const limit = search.limit ?? 20;
@@ -126,8 +126,4 @@ function matchesSearch(session: sessions.Session, search: SessionSearch): boolea
 /** Adds sessions without a project in a client without hooks. */
 export function searchFor(session: sessions.Session): SessionSearch {
   return { project: session.project, isLoose: session.origin === "handle" };
-}
-
-export function hasContent(sql: Sql, sessionId: string): boolean {
-  return sql.all(`SELECT 1 FROM sessions WHERE id = ? AND ${hasContentSql("sessions.id")}`, sessionId).length > 0;
 }

@@ -22,7 +22,7 @@ import { clientToStart, planRelaunch } from "../relaunch.ts";
 import { findById, findElsewhere } from "../elsewhere/candidates.ts";
 import { restore, type Restoration } from "../incomplete/restoration.ts";
 import { RecoverySource } from "../source.ts";
-import { mayBeContinued } from "../../sessions/ending/ending.ts";
+import { mayBeContinued, note } from "../../sessions/ending/ending.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { findNewest } from "../../sharing/sessions-elsewhere.ts";
@@ -114,7 +114,11 @@ export const recoveryHandlers = {
     readSpool(runtime);
     const known = session === undefined ? null : runtime.store.read((sql) => sessions.get(sql, session), null);
     if (known && sessions.isOnlyImported(known)) await importAgain(runtime, known);
-    else if (known) runtime.store.write((sql) => catchUp(sql, runtime.now(), known.id));
+    else if (known)
+      runtime.store.write((sql) => {
+        catchUp(sql, runtime.now(), known.id);
+        if (known.ending?.isSettled) note(sql, runtime, known.id, {});
+      });
     return ok({});
   },
   async "recovery.record-death"({ runtime: load, workspace, readSpool }, { session }) {

@@ -10,7 +10,6 @@ import { err, ok } from "../../../shared/result.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import type { Driver } from "../../../store/driver.ts";
 import { startMade } from "../relaunch.ts";
-import { hasContent } from "../incomplete/detect.ts";
 import { setAside } from "../rescue/client-files.ts";
 import { copyTranscript } from "../rescue/copy-transcript.ts";
 import { lostParts } from "../rescue/session-facts.ts";
@@ -42,7 +41,7 @@ export const rescueHandlers: Pick<Handlers, "recovery.diagnose" | "recovery.resc
     }
     const project = projectRoot(folder) ?? folder;
     const newest = runtime.store.read(
-      (sql) => sessions.list(sql, { project, limit: maxChecked }).filter(({ id }) => hasContent(sql, id)),
+      (sql) => sessions.list(sql, { project, limit: maxChecked }).filter(({ id }) => sessions.hasContent(sql, id)),
       [],
     );
     const scripts = runtime.store.read((sql) => sessions.countFolded(sql, { project }), 0);

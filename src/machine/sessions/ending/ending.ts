@@ -11,8 +11,8 @@ import { isDead, type Machine } from "../life/presence.ts";
 import * as life from "../life/row.ts";
 import * as sessions from "../sessions.ts";
 import type { Session } from "../sessions.ts";
-import { correct } from "../signals/crashes.ts";
 import { causeOf } from "./cause.ts";
+import { keepDeath } from "./death.ts";
 import { hangUpMs, judge, type Ground, type Signs } from "./judge.ts";
 
 /** Only reads. The session with its end as all that is known of it by now says. */
@@ -39,7 +39,7 @@ export function note(sql: Sql, machine: Machine, id: string, seen: Signs): Endin
   const ending = endingOf(sql, machine, session, signs);
   if (ending === null) return null;
   table.update(sql, { id }, { ending });
-  correct(sql, id, ending);
+  keepDeath(sql, session, ending);
   return ending;
 }
 

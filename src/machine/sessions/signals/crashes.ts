@@ -1,5 +1,4 @@
 import type { UsageLimit } from "../../../contract/config.ts";
-import type { Ending } from "../../../contract/ending.ts";
 import type { Readings, Risk, CrashCause, Reading, ReadingName } from "../../../contract/readings.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import type { NewRowOf } from "../../../shared/table.ts";
@@ -49,19 +48,6 @@ function keepWorst(sql: Sql, session: string, from: number, to: number): void {
     from - (from % quarterMs),
     to,
   );
-}
-
-/** A later report has less evidence, so it changes nothing. Returns whether it was new. */
-export function recordCrash(sql: Sql, crash: Crash): boolean {
-  return crashes.insert(sql, crash, "ON CONFLICT (session, at) DO NOTHING") > 0;
-}
-
-/** A fact that came later may show another cause, or that it was no death. */
-export function correct(sql: Sql, session: string, { how, signs: { gone }, cause, detail }: Ending): void {
-  if (gone === undefined) return;
-  const row = { session, at: gone.at };
-  if (how === "ended") crashes.delete(sql, row);
-  else if (cause !== null && detail !== null) crashes.update(sql, row, { cause, detail });
 }
 
 export interface Evidence {

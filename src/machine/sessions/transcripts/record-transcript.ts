@@ -237,7 +237,7 @@ function recordCompaction(sql: Sql, session: Session, now: number, { at, summary
   if (adapterOf(session.client)?.compaction !== undefined || at === null || at < session.startedAt) return;
   const key = `compacted:${at}`;
   for (const { entry } of entriesOf("PostCompact", { session_id: session.id, compact_summary: summary ?? "" }))
-    if (journal.append(sql, session.id, at, key, entry)) news.add(sql, now, session.id, key, { kind: "compaction" });
+    if (journal.append(sql, session.id, at, key, entry)) news.addCompaction(sql, now, session, { key, entry });
 }
 
 /** Enough to find the words before a prompt among those after it. */

@@ -7,7 +7,6 @@ import type { Json } from "../../../contract/values.ts";
 import { codeOf, stackOf } from "../../../shared/error.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
 import { successorOf } from "../../../machine/sessions/usage/at-limit.ts";
-import { hasContent } from "../../../machine/recovery/incomplete/detect.ts";
 import { learntOf } from "../../../machine/recovery/learnt/session-items.ts";
 import { brief } from "../../../machine/recovery/brief/brief.ts";
 import { restoreById, type Restoration } from "../../../machine/recovery/incomplete/restoration.ts";
@@ -16,7 +15,7 @@ import { titleOf } from "../../../clients/adapters.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import type { LimitHandOver } from "../../../machine/sessions/recoveries.ts";
-import type * as sessions from "../../../machine/sessions/sessions.ts";
+import * as sessions from "../../../machine/sessions/sessions.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import { FailedTests } from "../command-executor.ts";
 import type { MergedInputs, TaskRun } from "../executor.ts";
@@ -84,7 +83,7 @@ export function sessionsIn(checkpoint: Json): string[] {
  */
 export function sessionToContinue(runtime: Pick<Runtime, "store">, checkpoint: Json): string | null {
   const { started } = StartedCheckpoint.safeParse(checkpoint).data ?? {};
-  if (started !== undefined && runtime.store.read((sql) => hasContent(sql, started), false)) return started;
+  if (started !== undefined && runtime.store.read((sql) => sessions.hasContent(sql, started), false)) return started;
   const { session = null } = StoredCheckpoint.safeParse(checkpoint).data?.claude ?? {};
   return session && (successorOf(runtime, session) ?? session);
 }

@@ -261,6 +261,56 @@ it("words that wait go on to the chat that continues, once, and come back where 
   expect(promptsOf(runtime, third)).toEqual(["never touch the billing folder", "go on", "and now?"]);
 });
 
+/** Each thing that the user says has a text of its own. */
+const sayings = {
+  prompts: (chat: Claude, _runtime: TempRuntime, text: string) => chat.prompt(text),
+  "prompts, as its row says": (chat, runtime, text) =>
+    chat.transcribe(aUserLine(text, { uuid: text, ...timeOf(runtime) })),
+  "prompts, by event and row": (chat, runtime, text) => {
+    chat.transcribe(aUserLine(text, { uuid: text, ...timeOf(runtime) }));
+    chat.prompt(text);
+  },
+  "types ahead": (chat, runtime, text) => chat.transcribe(queued(runtime, "enqueue", text)),
+  "writes from a phone": (chat, runtime, text) => write(runtime, chat.session, text),
+} satisfies Record<string, (chat: Claude, runtime: TempRuntime, text: string) => unknown>;
+
+const doings = {
+  calls: (chat: Claude) => chat.begin("Bash", { command: "make" }),
+  "ends its turn": (chat) => chat.stop(),
+  "is killed": (chat) => chat.kill(),
+  "is opened again": (chat) => chat.resume(),
+  "is read": (chat, runtime) => readOn(runtime, chat),
+  "is taken": ({ session }, runtime, other) => marks.take(runtime, { session, to: other.session, score: null }),
+  "is given back": ({ session }, runtime) => marks.undo(runtime, session),
+} satisfies Record<string, (chat: Claude, runtime: TempRuntime, other: Claude) => unknown>;
+
+const keysOf = <Key extends string>(all: Readonly<Record<Key, unknown>>): Key[] => Object.keys(all) as Key[];
+const aMoment = fc.record({ by: fc.nat(1), does: fc.constantFrom(...keysOf(sayings), ...keysOf(doings)) });
+
+it("each thing that the user says is a prompt of one chat, once, or waits for one", () => {
+  const property = fc.property(fc.array(aMoment, { maxLength: 14 }), (moments) => {
+    const runtime = tempRuntime();
+    const one = aLiveClaude(runtime, "begin");
+    const chats = [one, anotherClaude(runtime, one)];
+    chats[1]?.start();
+    const said: string[] = [];
+    for (const { by, does } of moments) {
+      runtime.wait(20_000);
+      const [chat = one, other = one] = by === 0 ? chats : chats.toReversed();
+      if (does in doings) doings[does as keyof typeof doings](chat, runtime, other);
+      else {
+        said.push(`saying ${said.length}`);
+        sayings[does as keyof typeof sayings](chat, runtime, said.at(-1) ?? "");
+      }
+    }
+    for (const chat of chats) readOn(runtime, chat);
+    const waiting = chats.flatMap(({ session }) => runtime.store.read((sql) => news.waitingWords(sql, session), []));
+    const found = [...chats.flatMap((chat) => promptsOf(runtime, chat) ?? []), ...waiting.map(({ text }) => text)];
+    expect(found.filter((text) => text !== "begin").toSorted()).toEqual(said.toSorted());
+  });
+  fc.assert(property, { numRuns: 60 });
+});
+
 it("what the client wrote before a pause is read, by an event in it and without one, and nothing of the pause", () => {
   for (const hasEvent of [true, false]) {
     const { runtime, claude } = aChatAtWork("deploy");
