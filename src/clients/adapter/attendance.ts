@@ -1,5 +1,8 @@
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Variables of a hook by which all here is known. */
+export const attendanceVariables = ["CLAUDE_CODE_ENTRYPOINT", "SHIM_TASK"] as const;
+
 /** Entry points of Claude Code without a user, such as `claude -p`, in its hooks and its rows. */
 export const userlessEntryPoint = /^(sdk-|mcp$|claude-code-github-action$)/;
 

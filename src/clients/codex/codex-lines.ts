@@ -291,6 +291,11 @@ export function readCodexLine(draft: TranscriptDraft, line: JsonObject, origin: 
   if (payload) row?.(draft, payload, origin);
 }
 
+/** Written by `codex exec`, or by the SDKs, which run it. */
+export function isOfExec(meta: JsonObject | null): boolean {
+  return meta?.["source"] === "exec";
+}
+
 /** A session that continues another one repeats that one's row after its own. */
 function readMeta(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
   draft.forkedFrom ??= textAt(payload, "forked_from_id", 100);
@@ -298,8 +303,7 @@ function readMeta(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigi
   const [id, bytes] = [textAt(base, "thread_id", 100) ?? "", numberAt(base, "end_byte_offset") ?? 0];
   if (uuid.test(id)) draft.base ??= { bytes, files: `../../../*/*/*/rollout-*${id}.jsonl`, at: at ?? 0 };
   draft.clientVersion ??= wordAt(payload, "cli_version", 40);
-  // `codex exec` and the SDKs, which run it.
-  draft.isScripts ??= payload["source"] === undefined ? null : payload["source"] === "exec";
+  draft.isScripts ??= payload["source"] === undefined ? null : isOfExec(payload);
   const git = objectAt(payload, "git");
   const commit = textAt(git, "commit_hash", 64) ?? "";
   if (/^[0-9a-f]{40,64}$/.test(commit)) draft.git ??= { branch: wordAt(git, "branch", 200), commit };

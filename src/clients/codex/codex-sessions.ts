@@ -22,6 +22,7 @@ import {
   type SessionWriter,
 } from "../conversation/conversation.ts";
 import { codex } from "./codex.ts";
+import { isOfExec } from "./codex-lines.ts";
 
 /** Codex searches so many lines for the first prompt, as seen with 0.169.0. */
 const searchedLines = 400;
@@ -37,13 +38,13 @@ const codexStore: StoreHabits = {
   isNamedById: true,
   hides(row) {
     if (row["type"] !== "session_meta") return null;
-    const source = objectAt(row, "payload")?.["source"];
-    if (source === "exec")
+    const meta = objectAt(row, "payload");
+    if (isOfExec(meta))
       return {
         why: "`codex exec` has written it",
         shownBy: () => "`codex resume --include-non-interactive` lists it",
       };
-    const isSubagent = asObject(source)?.["subagent"] !== undefined;
+    const isSubagent = objectAt(meta, "source")?.["subagent"] !== undefined;
     return isSubagent
       ? { why: "it is of a sub-agent", shownBy: () => "the chat that started it has its results" }
       : null;

@@ -1,3 +1,5 @@
+import { attendanceVariables } from "../../clients/adapter/attendance.ts";
+import { asObject, textAt } from "../../shared/json-fields.ts";
 import { drainMs } from "../../contract/hook-limits.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
@@ -208,8 +210,9 @@ function applyEntry(runtime: Runtime, entry: SpoolEntry): void {
   // An entry without a known client is Claude Code's.
   const named = adapterOf(String(entry["clientName"])) ?? claudeCode;
   // The event's client decides whether a user attended the session.
-  const entryPoint = typeof entry["entryPoint"] === "string" ? entry["entryPoint"] : undefined;
-  const past = { ...runtime, env: { ...runtime.env, CLAUDE_CODE_ENTRYPOINT: entryPoint }, now: () => entry.at };
+  const given = asObject(entry["attendance"]);
+  const attendance = attendanceVariables.map((name) => [name, textAt(given, name) ?? undefined]);
+  const past = { ...runtime, env: { ...runtime.env, ...Object.fromEntries(attendance) }, now: () => entry.at };
   const client = asProcessIdentity(entry["client"]);
   const clientPid = client && isAlive(runtime.processes, client) ? client.pid : noProcessId;
   try {

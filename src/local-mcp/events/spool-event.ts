@@ -1,3 +1,4 @@
+import { attendanceVariables } from "../../clients/adapter/attendance.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import { fileLog } from "../../platform/log-file.ts";
@@ -43,7 +44,7 @@ export function spoolEvent(
     event,
     clientName: client.name,
     client: identify(processes, clientPid),
-    entryPoint: env["CLAUDE_CODE_ENTRYPOINT"],
+    attendance: pick(env, attendanceVariables),
     input: redactJson(boundTexts(fields, maxText)).value,
   });
 }

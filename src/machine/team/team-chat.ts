@@ -296,7 +296,7 @@ export class TeamChat {
       machine: this.openedLink.machine,
       client: session.client.slice(0, 200) || "unknown",
       role: "worker",
-      isInteractive: true,
+      isInteractive: !session.isScripts,
       ...this.#abilities,
       metadata: {
         ...(await this.naming.metadata(session)),

@@ -45,6 +45,7 @@ const deeds = {
   "is stopped": (story) => story.claude.transcribe(aUserLine("[Request interrupted by user]", timeOf(story))),
   speaks: ({ claude }) => claude.say("I begin."),
   "ends its turn": ({ claude }) => claude.stop(),
+  "ends it with a question": ({ claude }) => claude.stop("Shall I go on?"),
   fails: ({ claude }) => claude.tell("StopFailure", { error: "overloaded" }),
   "is killed": ({ claude }) => claude.kill(),
   "is opened": ({ claude }) => claude.resume(),

@@ -9,6 +9,10 @@ import { anUndoRig } from "#harness/machine/cli-rigs.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { aTranscript, anAssistantLine, aUserLine } from "#harness/machine/transcripts.ts";
+import { claudeCode } from "#src/clients/claude-code/claude-code.ts";
+import type { HookInput } from "#src/contract/hooks.ts";
+import { drainInto } from "#src/local-mcp/events/answer-hook.ts";
+import { spoolEvent } from "#src/local-mcp/events/spool-event.ts";
 import { importTranscript } from "#src/machine/sessions/transcripts/import-transcript.ts";
 
 const [deadId = "", closedId = "", nextId = ""] = ["a", "b", "c"].map(
@@ -109,6 +113,17 @@ it("an undo takes back what a person's chat has changed, though a script has cha
   await rig.turn("edit b", edit("b.txt"));
   expect((await rig.preview()).changes.map(({ path }) => path)).toEqual(["a.txt"]);
 });
+
+it.each([{ SHIM_TASK: "7" }, { CLAUDE_CODE_ENTRYPOINT: "sdk-ts" }])(
+  "a run without a person (%o) is none of a person where its events waited in the spool of a host that has another environment",
+  (env) => {
+    const { runtime, claude } = aChat({ env: { CLAUDE_CODE_ENTRYPOINT: "cli" } });
+    const input = claude.input("SessionStart", { source: "startup" }) as HookInput;
+    spoolEvent({ ...runtime, env }, { client: claudeCode, event: "SessionStart", input, clientPid: claude.pid });
+    drainInto(runtime);
+    expect(storedSession(runtime, claude.session).isScripts).toBe(true);
+  },
+);
 
 it("a script that goes on with a person's chat leaves it the person's, however often; a person who goes on with a script's has it", () => {
   const { runtime, claude } = aChat();
