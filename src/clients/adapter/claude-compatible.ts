@@ -1,5 +1,5 @@
 import type { HookEvent } from "../../contract/hooks.ts";
-import { asObject } from "../../shared/json-fields.ts";
+import { asObject, objectAt, textAt } from "../../shared/json-fields.ts";
 import {
   type ClientAdapter,
   defineClient,
@@ -8,7 +8,7 @@ import {
   withNewFile,
   type ToolNames,
 } from "./client-adapter.ts";
-import { withShellResult } from "./tools.ts";
+import { withAgentBehind, withShellResult } from "./tools.ts";
 
 /** A client with Claude Code's events, payload and answers, and its differences. */
 interface Quirks extends Omit<ClientAdapter, "events" | "normalise" | "answer"> {
@@ -19,6 +19,8 @@ interface Quirks extends Omit<ClientAdapter, "events" | "normalise" | "answer"> 
   /** Variable with the client's version. */
   readonly versionVariable?: string;
 }
+
+const launched = /^Background agent launched successfully\.\ntask_id: ([\w.:-]{1,200})/;
 
 export function claudeCompatible({
   events,
@@ -43,7 +45,8 @@ export function claudeCompatible({
       const { transcript_path: transcript, ...rest } = payload;
       const read = quirks.isTranscriptUnread ? {} : { transcript_path: transcript };
       const given = { client_version: env[versionVariable], ...rest, ...read, tool_use_id: payload[callId] };
-      return withShellResult(withNewFile(withClaudeTool(given, tools), isCreated));
+      const input = withShellResult(withNewFile(withClaudeTool(given, tools), isCreated));
+      return withAgentBehind(input, textAt(objectAt(input, "tool_response"), "llmContent"), launched);
     },
   });
 }

@@ -103,6 +103,12 @@ export interface SessionDatabase {
   >;
   /** Ids of sessions that begin so. */
   find(path: string, driver: Driver, prefix: string): Result<readonly string[], string>;
+  /** Sessions that no other one has started. @param since epoch ms */
+  changedSince(
+    path: string,
+    driver: Driver,
+    since: number,
+  ): Result<readonly Pick<StoredSession, "id" | "changedAt">[], string>;
   /** The folder in which the client kept sessions before it had a database. */
   readonly before?: {
     path(env: NodeJS.ProcessEnv): string;

@@ -158,6 +158,17 @@ export function withShellResult(input: JsonObject): JsonObject {
   };
 }
 
+/**
+ * The call of a sub-agent that works on behind the turn with Claude Code's fields; another call
+ * stays as it is.
+ *
+ * @param launched finds the sub-agent's id in what its client tells the model
+ */
+export function withAgentBehind(input: JsonObject, report: string | null, launched: RegExp): JsonObject {
+  const agentId = input["tool_name"] === "Agent" ? launched.exec(report ?? "")?.[1] : undefined;
+  return agentId === undefined ? input : { ...input, tool_response: { isAsync: true, agentId } };
+}
+
 /** The tool of Gemini CLI and its descendants that runs commands. */
 const shellTool = "run_shell_command";
 

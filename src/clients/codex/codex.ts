@@ -8,6 +8,7 @@ import {
   type JsonObject,
 } from "../../shared/json-fields.ts";
 import { defineClient, isOfSubagent } from "../adapter/client-adapter.ts";
+import { withAgentBehind } from "../adapter/tools.ts";
 
 /** Codex has Claude Code's payload, its events and its form of answers, with these differences. */
 export const codex = defineClient({
@@ -48,7 +49,7 @@ export const codex = defineClient({
   // The transcript named in a subagent's events is its own.
   inputOf({ turn_id: turn, transcript_path: transcript, ...rest }) {
     const own = isOfSubagent(rest) ? {} : { transcript_path: transcript };
-    return withPrinted(withDialog({ ...rest, ...own, prompt_id: turn }));
+    return withPrinted(withAgent(withDialog({ ...rest, ...own, prompt_id: turn })));
   },
   commands: {
     resume: (session) => ({ command: "codex", args: ["resume", session] }),
@@ -63,6 +64,18 @@ function withDialog(input: JsonObject): JsonObject {
   const { tool_response: output, ...call } = input;
   const response = output === undefined ? {} : { tool_response: answersOf(input["tool_input"], output) };
   return { ...call, ...response, tool_name: "AskUserQuestion" };
+}
+
+const spawned = /"agent_id":\s?"([\w-]{1,80})"/;
+
+/** Sub-agents of Codex work on behind the turn. */
+function withAgent(input: JsonObject): JsonObject {
+  const given = asObject(input["tool_input"]);
+  if (input["tool_name"] === "close_agent")
+    return { ...input, tool_name: "TaskStop", tool_input: { task_id: given?.["target"] } };
+  if (input["tool_name"] !== "spawn_agent") return input;
+  const call = { ...input, tool_name: "Agent", tool_input: { prompt: given?.["message"] } };
+  return withAgentBehind(call, textAt(input, "tool_response"), spawned);
 }
 
 /** Output of a command as its rollout has it, too. */

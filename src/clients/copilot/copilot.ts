@@ -10,7 +10,7 @@ import {
   withNewFile,
   type ToolNames,
 } from "../adapter/client-adapter.ts";
-import { failedText, shellCompletion } from "../adapter/tools.ts";
+import { failedText, shellCompletion, withAgentBehind } from "../adapter/tools.ts";
 
 export const copilotTools: ToolNames = new Map([
   ["bash", "Bash"],
@@ -121,9 +121,14 @@ function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): 
     copilotTools,
   );
   // `create` refuses a file that exists.
-  return withNewFile(input, () => response !== undefined);
+  return withAgentBehind(
+    withNewFile(input, () => response !== undefined),
+    report,
+    launched,
+  );
 }
 
+const launched = /^Agent started in background with agent_id: ([\w-]{1,80})/;
 const movedBehind = /^<command with shellId: (\w{1,40}) moved to background\b/;
 
 /** A command that its user moved behind, as by typing while it ran; null: it has ended. */

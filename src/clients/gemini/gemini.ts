@@ -9,6 +9,7 @@ export const geminiTools: ToolNames = new Map([
   ["write_file", "Write"],
   ["replace", "Edit"],
   ["read_file", "Read"],
+  ["invoke_agent", "Agent"],
 ]);
 
 /** The context of a start stands before the user's first words. */

@@ -174,6 +174,7 @@ export const openCodeStore: SessionDatabase = {
   },
   list: (path, driver) => read(path, driver, listSessions),
   find: (path, driver, prefix) => read(path, driver, (db) => ok(idsIn(db, prefix))),
+  changedSince: (path, driver, since) => read(path, driver, (db) => ok(changedIn(db, since))),
   before: { path: (env) => join(folderOf(env), "storage"), list: listFolders },
 };
 
@@ -296,6 +297,13 @@ function idsIn(db: Connection, prefix: string): string[] {
     db.all<{ id: string }>(`SELECT id FROM ${sessions} WHERE substr(id, 1, ?) = ?`, prefix.length, prefix),
   );
   return [...new Set(ids.map(({ id }) => id))];
+}
+
+function changedIn(db: Connection, since: number): Pick<StoredSession, "id" | "changedAt">[] {
+  const own = "parent_id IS NULL AND time_updated >= ?";
+  return sourcesIn(db).known.flatMap(({ sessions }) =>
+    db.all(`SELECT id, time_updated AS changedAt FROM ${sessions} WHERE ${own}`, since),
+  );
 }
 
 function readSession(db: Connection, given: string | null, path: string): Result<SessionInDatabase, string> {

@@ -1,16 +1,13 @@
-import { existsSync } from "node:fs";
 import type { Duplex } from "node:stream";
 import { setImmediate as nextTurn, setTimeout as pause } from "node:timers/promises";
 import { serveStdio } from "@modelcontextprotocol/server/stdio";
 import { adapterOf } from "../../clients/adapters.ts";
-import { pathsOf } from "../../clients/adapter/session-files.ts";
-import { sessionFilesOf } from "../../clients/details.ts";
 import type { HostStatus } from "../../contract/machine/installation.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { capture } from "../../machine/sessions/checkpoints/capture.ts";
 import { recordDeath } from "../../machine/recovery/incomplete/deaths.ts";
 import { isPausedById } from "../../machine/sessions/session-settings.ts";
-import { inHandshake, sessionInEnv, threadsOf } from "../../machine/sessions/session-identity.ts";
+import { inHandshake, threadsOf } from "../../machine/sessions/session-identity.ts";
 import { note } from "../../machine/sessions/ending/ending.ts";
 import type { Signs } from "../../machine/sessions/ending/judge.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
@@ -28,6 +25,7 @@ import { clientInfoIn, createServer } from "../mcp/server.ts";
 import { ConnectionTransport, withControl } from "./connection-transport.ts";
 import type { MachineWork, WorkingChat } from "./machine-work.ts";
 import { refreshIfDue } from "./refresh.ts";
+import { isAtWork } from "./unseen-chats.ts";
 
 /** Nothing is written for a client that only inspects the server and leaves. */
 const settleMs = 3_000;
@@ -150,14 +148,12 @@ export class ServedChat implements WorkingChat {
   /** Silence of a client with hooks since it connected; null: it has none, or events came. */
   get silent(): HostStatus["chats"][number]["silent"] {
     const { runtime } = this.#options;
-    const name = this.#clientInfo?.name ?? null;
-    const adapter = inHandshake(name);
+    const adapter = inHandshake(this.#clientInfo?.name ?? null);
     if (!this.#isConnected || !adapter) return null;
     const hasEvents = this.#chat.servedSessions().length > 0 || this.#chat.threads().length > 0;
     if (hasEvents || runtime.store.read((sql) => pauses.list(sql, runtime.now()).length > 0, false)) return null;
-    const [files, id] = [sessionFilesOf(adapter.name), sessionInEnv(runtime.env, name)];
-    const isAtWork = files !== null && id !== null && pathsOf(runtime.env, files, files.files, id).some(existsSync);
-    return { client: adapter.title, ms: runtime.now() - this.#startedAt, isAtWork };
+    const since = this.#startedAt;
+    return { client: adapter.title, ms: runtime.now() - since, isAtWork: isAtWork(runtime, adapter, since) };
   }
 
   /** @param reason the end of stdin, a signal, or the death of a process, as sessions record it */

@@ -1,4 +1,11 @@
+import { existsSync } from "node:fs";
+import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
+import { pathsOf } from "../../clients/adapter/session-files.ts";
+import { sessionFilesOf } from "../../clients/details.ts";
 import type { HostStatus } from "../../contract/machine/installation.ts";
+import { changedSince } from "../../machine/recovery/stores/kept-sessions.ts";
+import { isHeldByAnother, sessionInEnv } from "../../machine/sessions/session-identity.ts";
+import * as sessions from "../../machine/sessions/sessions.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { notices as table } from "../../store/machine-tables.ts";
@@ -10,6 +17,26 @@ export interface SeenChat {
 }
 
 const kind = "unseen_chat";
+/** A client may write before its server is started, and after its last event. */
+const slackMs = 10_000;
+
+/**
+ * Whether a client works in a chat that sends no event, by what it writes: a session that its
+ * environment names, else one of which no event came from any of its windows.
+ *
+ * @param since epoch ms, when the silent window began
+ */
+export function isAtWork({ env, store, processes }: Runtime, adapter: ClientAdapter, since: number): boolean {
+  const files = sessionFilesOf(adapter.name);
+  const id = adapter.variables.session === undefined ? null : sessionInEnv(env, adapter.name);
+  if (files !== null && id !== null) return pathsOf(env, files, files.files, id).some(existsSync);
+  const changed = changedSince({ env, driver: store.context.driver }, adapter.name, since - slackMs);
+  return changed.some(({ id: one, changedAt }) => {
+    const known = store.read((sql) => sessions.get(sql, one), null);
+    if (known === null) return true;
+    return changedAt > known.lastSeenAt + slackMs && !isHeldByAnother({ processes }, known, []);
+  });
+}
 
 /**
  * Keeps a notice, which each command, status line and page shows, for as long as a chat is there of

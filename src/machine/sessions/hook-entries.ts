@@ -93,7 +93,8 @@ function namesIn(input: HookInput, worktrees: readonly string[], output: string)
 function agentName(input: HookInput): string {
   const fields = asObject(input.tool_input);
   const id = agentIn(input);
-  const name = textAt(fields, "name") ?? textAt(fields, "description") ?? textAt(fields, "subagent_type") ?? "";
+  const fitting = ["name", "description", "subagent_type", "prompt"].find((field) => textAt(fields, field) !== null);
+  const name = textAt(fields, fitting ?? "") ?? "";
   return `sub-agent "${name}"${id === null ? "" : ` (${id})`}`;
 }
 
@@ -254,10 +255,12 @@ export function describeInput(toolInput: unknown): string {
   const values = asObject(toolInput);
   const [search, folder] = [textAt(values, "query") ?? textAt(values, "pattern"), textAt(values, "path")];
   const described = describingArguments.find((name) => typeof values?.[name] === "string");
+  // The few words for a sub-agent's work say less than its task.
+  const task = described === "description" ? textAt(values, "prompt") : null;
   let text: string;
   // A search is described by what it searches, and its folder.
   if (search !== null && folder !== null) text = `${search} in ${folder}`;
-  else if (described !== undefined) text = String(values?.[described]);
+  else if (described !== undefined) text = [String(values?.[described]), ...(task === null ? [] : [task])].join(": ");
   else text = JSON.stringify(redactJson(boundTexts(toolInput ?? {}, stored.input * 4)).value);
   return redactAndClip(text, stored.input).replaceAll(/\s+/g, " ");
 }

@@ -278,10 +278,10 @@ function responseOf({ serial, model, text, calls }: Reply, body: JsonObject) {
 /** A tool that takes free text is offered as `custom`; those of an MCP server are called in a namespace. */
 function callItem({ name, input }: Reply["calls"][number], id: string, body: JsonObject): JsonObject {
   const common = { id: `item_${id}`, call_id: `call_${id}`, status: "completed" };
-  const custom = toolsIn(body).find((tool) => tool["type"] === "custom" && tool["name"] === name);
-  if (custom)
-    return { type: "custom_tool_call", ...common, name, namespace: custom["namespace"], input: input["input"] };
-  const [, namespace, tool] = /^(mcp__\w+?)__(\w+)$/.exec(name) ?? [];
+  const offered = toolsIn(body).find((tool) => tool["name"] === name);
+  if (offered?.["type"] === "custom")
+    return { type: "custom_tool_call", ...common, name, namespace: offered["namespace"], input: input["input"] };
+  const [, namespace = offered?.["namespace"], tool = name] = /^(mcp__\w+?)__(\w+)$/.exec(name) ?? [];
   const named = namespace === undefined ? { name } : { name: tool, namespace };
   return { type: "function_call", ...common, ...named, arguments: JSON.stringify(input) };
 }

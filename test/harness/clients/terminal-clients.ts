@@ -138,7 +138,7 @@ export const openCodeTerminal = inTerminal(opencode, {
 });
 
 const knownCommands = ["echo", "tail"];
-const qwenTools = ["write_file", ...knownCommands.map((command) => `run_shell_command(${command})`)];
+const qwenTools = ["write_file", "agent", ...knownCommands.map((command) => `run_shell_command(${command})`)];
 
 export const qwenTerminal = inTerminal(qwen, {
   flags: ["--approval-mode", "default", "--allowed-tools", qwenTools.join(",")],

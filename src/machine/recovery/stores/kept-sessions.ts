@@ -7,6 +7,7 @@ import { problemOf, readBytes } from "../../../clients/transcript/transcript-fil
 import type { HookClient } from "../../../contract/clients.ts";
 import type { CheckedSession } from "../../../contract/machine/stores.ts";
 import { codeOf } from "../../../shared/error.ts";
+import { parseObject } from "../../../shared/json-fields.ts";
 import type { Driver } from "../../../store/driver.ts";
 
 /** A file in which a client keeps a session. */
@@ -69,7 +70,7 @@ interface ListedKept {
 export function listKept(env: NodeJS.ProcessEnv, name: HookClient): ListedKept {
   const client = sessionFilesOf(name);
   const unread = new Map<string, string>();
-  const kept = client ? eachOnce(keptBy(env, name, client, "", unread)) : [];
+  const kept = client ? eachOnce(keptBy(env, name, client, "", { unread })) : [];
   return { kept: kept.toSorted((a, b) => (a.path < b.path ? -1 : 1)), unread };
 }
 
@@ -82,12 +83,43 @@ function eachOnce(found: readonly KeptSession[]): KeptSession[] {
   });
 }
 
+/**
+ * Sessions of persons that the client has changed since a moment; what cannot be read has none.
+ *
+ * @param since epoch ms
+ */
+export function changedSince(
+  { env, driver }: { readonly env: NodeJS.ProcessEnv; readonly driver: Driver },
+  name: HookClient,
+  since: number,
+): Pick<KeptSession, "id" | "changedAt">[] {
+  const { sessions: client, database } = detailsOf(name) ?? {};
+  const stored = (database?.paths(env) ?? []).filter(existsSync).flatMap((path) => {
+    const found = database?.changedSince(path, driver, since);
+    return found?.ok ? found.value : [];
+  });
+  const kept = client ? keptBy(env, name, client, "", { since }) : [];
+  return [...stored, ...kept.filter(({ subagentOf, path }) => subagentOf === null && !isHidden(client, path))];
+}
+
+function isHidden(client: SessionFiles | undefined, path: string): boolean {
+  const row = parseObject(headOf(path)?.split("\n", 1)[0] ?? "");
+  return row !== null && (client?.store?.hides?.(row) ?? null) !== null;
+}
+
+interface Listing {
+  /** Gets what cannot be read. */
+  readonly unread?: Map<string, string>;
+  /** Epoch ms: only what was changed since. */
+  readonly since?: number;
+}
+
 function keptBy(
   env: NodeJS.ProcessEnv,
   name: HookClient,
   client: SessionFiles,
   prefix: string,
-  unread = new Map<string, string>(),
+  { unread = new Map(), since = 0 }: Listing = {},
 ): KeptSession[] {
   const onUnlisted = (folder: string, error: unknown): void => void unread.set(folder, problemOf(error));
   const id = `${prefix}*`;
@@ -103,6 +135,7 @@ function keptBy(
       unread.set(path, stats);
       return [];
     }
+    if (stats.mtimeMs < since) return [];
     const named = idOf(path, prefix);
     const isSubagent = client.store?.isSubagent?.(basename(path)) === true;
     // A walk over the store leaves out no file, and a search none that has lost its id.
@@ -159,11 +192,14 @@ export function uuidAtEnd(name: string): string | null {
 
 const headBytes = 65_536;
 
-/** Returns null also for a file that cannot be read, which its reader reports. */
 function idIn(path: string): string | null {
+  return /"sessionId":\s{0,8}"([\w-]{1,200})"/.exec(headOf(path) ?? "")?.[1] ?? null;
+}
+
+/** Returns null for a file that cannot be read, which its reader reports. */
+function headOf(path: string): string | null {
   try {
-    const head = readBytes(path, headBytes).bytes.toString("utf8");
-    return /"sessionId":\s{0,8}"([\w-]{1,200})"/.exec(head)?.[1] ?? null;
+    return readBytes(path, headBytes).bytes.toString("utf8");
   } catch (error) {
     if (codeOf(error) === null) throw error;
     return null;

@@ -1,7 +1,9 @@
+import { utimesSync } from "node:fs";
 import { expect, it, vi } from "vitest";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import * as notices from "#src/store/notices.ts";
 import * as pauses from "#src/store/pause.ts";
+import { invented, writeSession } from "#harness/clients/invented-sessions.ts";
 import { aProject, Claude } from "#harness/machine/claude.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { aFront, aHost, statusOf } from "#harness/machine/host-rig.ts";
@@ -73,6 +75,40 @@ it.each([
   await aFront(host, { pid: 101, clientPid: 100, name });
   expect(await statusOf(host)).toMatchObject({ chats: [{ silent: { client, isAtWork: false } }] });
 });
+
+it.each(["codex", "gemini"])(
+  "%s is at work without events when it writes a session that none of its windows has",
+  async (client) => {
+    const host = await aHost();
+    const HOME = temporaryFolder();
+    await aFront(host, { pid: 101, clientPid: 100, name: client, env: { HOME } });
+    const isAtWork = async (): Promise<unknown> => {
+      const { chats } = (await statusOf(host)) as { chats: { client: number; silent: { isAtWork: boolean } | null }[] };
+      return chats.find((chat) => chat.client === 100)?.silent?.isAtWork;
+    };
+    const [before, other] = [invented(client, "/p"), invented(client, "/p")];
+    utimesSync(writeSession(HOME, before), 0, 0);
+    writeSession(HOME, other);
+    const window = new Claude(host.runtime, { pid: 200, cwd: aProject(), session: other.id });
+    window.start();
+    expect(await isAtWork()).toBe(false);
+    host.runtime.processes.kill(200);
+    expect(await isAtWork()).toBe(true);
+  },
+);
+
+it.each(["exec", { subagent: { thread_spawn: {} } }])(
+  "a session of Codex from %j shows no silent chat",
+  async (source) => {
+    const host = await aHost();
+    const HOME = temporaryFolder();
+    await aFront(host, { pid: 101, clientPid: 100, name: "codex-mcp-client", env: { HOME } });
+    const session = invented("codex", "/p");
+    const [head, ...rows] = session.rows;
+    writeSession(HOME, session, [{ ...head, payload: { id: session.id, source } }, ...rows]);
+    expect(await statusOf(host)).toMatchObject({ chats: [{ silent: { isAtWork: false } }] });
+  },
+);
 
 it("a chat that has lost its front is said until its user knows", async () => {
   const host = await aHost();
