@@ -108,6 +108,12 @@ function hasNoRow({ entry: { row, from } }: journal.PromptRow): boolean {
   return from === undefined && (row === undefined || row.startsWith(queueRow));
 }
 
+/** Whether the session has the prompt of a row. */
+export function hasPrompt(sql: Sql, session: string, { text, at }: Pick<TranscriptText, "text" | "at">): boolean {
+  const [from, to] = at === null ? [0, -1] : [at - most.eventBeforeRowMs, at + most.eventAfterRowMs];
+  return journal.promptsBetween(sql, session, from, to).some(({ entry }) => isSame(entry.text, text));
+}
+
 export function isSame(one: string, other: string): boolean {
   return one === other || isMore(one, other) || isMore(other, one);
 }

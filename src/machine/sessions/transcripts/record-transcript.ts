@@ -117,7 +117,7 @@ export function recordTranscript(
   const isOver = options.isOver === true;
   let missed = 0;
   recordDecisions(sql, session.id, part);
-  for (const [turn, isLast] of turnsIn(part)) {
+  for (const [turn, isLast] of ownTurns(sql, session, part)) {
     recordTexts(sql, session, now, turn, options.prompt);
     missed += recordMissedTools(sql, session, now, turn, { ...options, calls, isOver: isOver && isLast });
     recordInterruptions(sql, session.id, turn);
@@ -153,6 +153,14 @@ function turnsIn(part: TranscriptPart): [turn: TranscriptPart, isLast: boolean][
     const own = { texts: texts(at), apiErrors: apiErrors(at), toolCalls: toolCalls(at), toolEnds: toolEnds(at) };
     return [{ ...part, ...own, interruptions: interruptions(at) }, at === begins.length - 1];
   });
+}
+
+/** Windows of a session may write one file: a turn is of the one whose event brought its prompt. */
+function ownTurns(sql: Sql, session: Session, part: TranscriptPart): ReturnType<typeof turnsIn> {
+  const others = clients.otherWindows(sql, session);
+  const has = (id: string, { texts }: TranscriptPart): boolean =>
+    texts.some((text) => text.role === "user" && prompts.hasPrompt(sql, id, text));
+  return turnsIn(part).filter(([turn]) => !others.some((other) => has(other, turn)) || has(session.id, turn));
 }
 
 /** Index of the last of these ascending numbers that is at most this one. */
