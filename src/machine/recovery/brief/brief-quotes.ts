@@ -210,14 +210,15 @@ const storedChars = stored.prompt.head + stored.prompt.tail;
 function promptText(prompt: UserPrompt, max: number, session: string): string {
   const { text, from, chars: whole = text.length, answers } = prompt;
   const plain = neutralize(text);
-  const shown = excerpt(plain, max);
-  const isWhole = whole === text.length && shown === plain.replaceAll(/\s+/g, " ").trim();
-  const isCut = whole > longPromptChars && !isWhole;
   const stored = whole > storedChars ? `${storedChars} of them are stored` : "all of them";
-  const way = isCut ? ` [${whole} characters; ${stored}: \`shim sessions show ${session} --stored\`]` : "";
+  const way = ` [${whole} characters; ${stored}: \`shim sessions show ${session} --stored\`]`;
+  const isLong = whole > longPromptChars;
+  // The way would take the room of what is left out.
+  const isWhole = whole === text.length && oneLine(plain, Infinity).length <= max + (isLong ? way.length : 0);
+  const shown = excerpt(plain, isWhole ? Infinity : max);
   const question =
     answers === undefined ? "" : `(after "${tail(neutralize(answers), Math.min(inBrief.answered, max))}") `;
-  return `${question}${shownPrompt({ text: shown, from: from && neutralize(from) })}${way}`;
+  return `${question}${shownPrompt({ text: shown, from: from && neutralize(from) })}${isLong && !isWhole ? way : ""}`;
 }
 
 /** Notes that the chat saved, the plan, `/goal` and dialogs: events, each with its age. */

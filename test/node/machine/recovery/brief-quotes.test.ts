@@ -147,6 +147,18 @@ it.each(["yes", "hazlo", "つづけてください", "vas-y, fais comme ça"])(
   },
 );
 
+it("of an answer with a table that was approved nine words of ten stand, where they fit", () => {
+  const rows = times(65, (n) => `| berth ${n} | pier ${n % 7} | ${n * 13} boats a week |`);
+  const table = ["| Berth | Pier | Boats |", "| --- | --- | --- |", ...rows];
+  const plan = ["I would lay the berths out so:", "", ...table, "", "Shall I?"].join("\n");
+  const asked = [{ text: "yes", at: T0 + 3_000, answers: "Shall I?" }];
+  const said = [{ text: "I begin.", at: T0 + 4_000 }];
+  const text = shown({ prompts: asked, earlierWords: [{ text: plan, at: T0 }], words: said });
+  const words = plan.split(/\s+/);
+  expect(words.filter((word) => text.includes(word)).length / words.length).toBeGreaterThan(0.9);
+  expect(rows.filter((row) => text.includes(row)).length / rows.length).toBeGreaterThan(0.9);
+});
+
 it("one very long assignment keeps its beginning, what it forbids and its end, and the way to all of it", () => {
   const rooms = times(100, (n) => `Room ${n} has ${n % 7} windows.`).join(" ");
   const limits = ["Never use red.", "Do not touch the attic.", "Only if the owner agrees, open the cellar."];

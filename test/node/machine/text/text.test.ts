@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { visible } from "#src/shared/visible-text.ts";
-import { excerpt, isNod, tail, withoutPasted } from "#src/machine/sessions/text/excerpt.ts";
+import { bothEnds, excerpt, isNod, tail, withoutPasted } from "#src/machine/sessions/text/excerpt.ts";
 import { newsText } from "#src/machine/team/team-news.ts";
 import { neutralize } from "#src/machine/sessions/text/neutralize.ts";
 
@@ -27,7 +27,7 @@ function expectQuotation(shown: string, text: string): void {
 
 it("an excerpt, and the end of a text, is one line, never longer than its limit, and stands in the text", () => {
   const property = fc.property(anyText, fc.integer({ min: 10, max: 600 }), (text, max) => {
-    for (const shown of [excerpt(text, max), tail(text, max)]) {
+    for (const shown of [excerpt(text, max), tail(text, max), ...(max < 60 ? [] : [bothEnds(text, max)])]) {
       expect(shown.length).toBeLessThanOrEqual(max);
       expect([shown.includes("\n"), shown.isWellFormed()]).toEqual([false, text.isWellFormed()]);
       expectQuotation(shown, text);
@@ -72,8 +72,47 @@ it("a pasted block is named by its size before a sentence goes; a few lines stay
   expect(excerpt(text, 200)).toBe("Here is the log: [30 lines left out] Find out why it stops.");
   expect(withoutPasted("```\none\ntwo\n```")).toBe("```\none\ntwo\n```");
   expect(withoutPasted("> a\n> b\n> c\n> d\n> e\nWhy?")).toBe("[5 lines left out]\nWhy?");
+  expect(excerpt(neutralize(text), 200)).toBe("Here is the log: [30 lines left out] Find out why it stops.");
   // A fence that was cut is one all the same.
   expect(withoutPasted(`See:\n\`\`\`\n${log}`)).toBe("See:\n[30 lines left out]");
+});
+
+const rows = Array.from({ length: 90 }, (_, n) => `| pier ${n} | ${n * 7} boats | tariff ${n % 5} |`);
+
+it.each([
+  ["a table", rows],
+  ["a list", rows.map((row) => `- ${row.replaceAll("|", "")}`)],
+  ["lines of JSON", rows.map((_, n) => `"pier${n}": ${n * 7},`)],
+  ["a table in a fence", ["```", ...rows, "```"]],
+])("an answer with %s is quoted from both its ends for as long as there is room", (_name, lines) => {
+  const text = ["I would do it so.", "", ...lines, "", "Shall I?"].join("\n");
+  for (const max of [300, 600, squeezed(text).length - 100]) {
+    const shown = bothEnds(text, max);
+    expect([shown.length > max - 60, shown.length <= max]).toEqual([true, true]);
+    expect([shown.startsWith("I would do it so."), shown.endsWith("Shall I?")]).toEqual([true, true]);
+  }
+  expect(bothEnds(text, text.length)).toBe(squeezed(text));
+});
+
+const items = Array.from({ length: 8 }, (_, n) => `${n + 1}. Berth ${n} has one owner.`);
+
+it.each([
+  "## Design Decisions (from user)",
+  "**Rules**",
+  "This must hold:",
+  "## Entscheidungen",
+  "### Règles",
+  "Decisiones:",
+  "## Решения",
+  "## 設計",
+  "## 规则",
+  "## 규칙",
+])("no middle is cut out of a list under a heading of what binds: %s", (heading) => {
+  const around = filler.map((one) => `- ${one}`);
+  const text = ["Refit the boat.", ...around, heading, ...items, "Some more.", ...around, "Send the list."].join("\n");
+  for (const shown of [excerpt(text, 600), bothEnds(text, 600)]) expect(shown).toContain([heading, ...items].join(" "));
+  const other = [...around, "## Notes", ...items, ...around].join("\n");
+  expect([excerpt(other, 400), bothEnds(other, 400)].join(" ")).not.toContain("Berth 3");
 });
 
 it("a nod is a short prompt that only lets the work go on; it says nothing of the work", () => {
