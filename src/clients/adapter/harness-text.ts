@@ -165,6 +165,28 @@ export function chatWords(text: string): string {
   return text.includes("::git-") ? text.replaceAll(directive, "") : text;
 }
 
+/** Texts of clients around the last words of a sub-agent, which are a group. */
+const handBacks = [
+  // Claude Code
+  /^\[Subagent hand-back\] [^\n]{1,2000}\n([^]*)$/,
+  /<result>([^]*)<\/result>/,
+  // Codex
+  /^Message Type: FINAL_ANSWER\n(?:[^\n]*\n){0,4}?Payload:\n([^]*)$/,
+  // OpenCode
+  /<task_(?:result|error)>([^]*)<\/task_(?:result|error)>/,
+  // Gemini CLI
+  /^Subagent '[^'\n]{1,200}' finished\.\n[^\n]*\nResult:\n([^]*)$/,
+];
+/** Claude Code's figures of the run behind them. */
+const figures = /\s*(?:^agentId: [\w-]{1,80}[^\n]*\n)?<usage>[^<]{0,400}<\/usage>\s*$/m;
+
+/** The last words of a sub-agent, without what its client writes around them. */
+export function subagentWords(text: string): string {
+  const said = text.trim();
+  const [, words = said] = handBacks.map((one) => one.exec(said)).find((found) => found !== null) ?? [];
+  return words.replace(figures, "").trim();
+}
+
 const refusal = /^(?:Error: )?The user doesn't want to [^\n]{1,300}?\bthe user said:\s/;
 const noteAfterRefusal = "\n\nNote: The user's next message may contain a correction or preference.";
 

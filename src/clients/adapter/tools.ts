@@ -178,8 +178,8 @@ export function shellAnswer(answer: JsonObject | null): ShellResult | null {
   return textAt(answer, "name") === shellTool ? shellResult(textAt(report, "output") ?? textAt(report, "error")) : null;
 }
 
-/** Expression reads at most 200 characters: the end of a report. */
-const completed = /\s*<shellId: \w{1,40} completed with exit code (\d{1,10})>\s*$/;
+/** Expression reads at most 200 characters: the end of a report. 1.0.31 names no shell. */
+const completed = /\s*<(?:shellId: \w{1,40} completed|exited) with exit code (\d{1,10})>\s*$/;
 
 /** @param report of Copilot CLI. @param known exit code that a row names */
 export function shellCompletion(report: string, known: number | null = null): ShellResult | null {

@@ -33,6 +33,8 @@ const stateOf = rowState(() => ({
   programs: new Map<string, readonly string[]>(),
   /** Commands that a call waits for, by the id of the call. */
   waits: new Map<string, string>(),
+  /** Threads of sub-agents, by their paths. */
+  agents: new Map<string, string>(),
 }));
 
 /** Rows of Codex's rollouts about calls of tools. */
@@ -123,6 +125,28 @@ function readProgram(draft: TranscriptDraft, id: string | null, program: string,
 /** By which a dialog is known whose call stands in an earlier part. */
 const dialogOutput = '{"answers":{';
 
+/** Sub-agents that a call lists or waits for: the state of one that is done has its last words. */
+function readAgents(draft: TranscriptDraft, output: string, at: number | null): void {
+  const found = output.startsWith("{") && output.includes('"completed":') ? parseObject(output) : null;
+  const listed = listAt(found, "agents").map(asObject);
+  const named = listed.map((agent) => [textAt(agent, "agent_name"), objectAt(agent, "agent_status")] as const);
+  const byId = Object.entries(objectAt(found, "status") ?? {}).map(([id, status]) => [id, asObject(status)] as const);
+  for (const [path, status] of [...named, ...byId]) addAnswer(draft, path, textAt(status, "completed") ?? "", at);
+}
+
+function addAnswer(draft: TranscriptDraft, path: string | null, text: string, at: number | null): void {
+  const id = path === null ? null : (stateOf(draft).agents.get(path) ?? path);
+  if (text !== "") draft.notes.push({ kind: "answer", id, text, at });
+}
+
+/** A message of a sub-agent: of its last one alone the client writes the words. */
+function readAgentMessage(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
+  const text = textOf(payload);
+  if (text.startsWith(finalAnswer)) addAnswer(draft, textAt(payload, "author", 200), text, at);
+}
+
+const finalAnswer = "Message Type: FINAL_ANSWER\n";
+
 /** Output of a tool as the model reads it. */
 function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
   const id = textAt(payload, "call_id", 200);
@@ -130,6 +154,7 @@ function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOri
   const text = textAt(payload, "output");
   const parts = text === null ? listAt(payload, "output").map((part) => textAt(asObject(part), "text") ?? "") : [text];
   const output = parts.join("\n");
+  readAgents(draft, output, at);
   const awaited = stateOf(draft).waits.get(id);
   if (awaited !== undefined && !runningSession.test(output.slice(0, headChars)))
     draft.notes.push({ kind: "ended", id: awaited, at });
@@ -264,6 +289,14 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
   ["compacted", (draft, payload, { at }) => compacts(draft, textAt(payload, "message"), at)],
   ["event_msg/user_message", readUserMessage],
   ["event_msg/agent_message", readMessage],
+  ["response_item/agent_message", readAgentMessage],
+  [
+    "event_msg/sub_agent_activity",
+    (draft, payload) => {
+      const [path, thread] = [textAt(payload, "agent_path", 200), textAt(payload, "agent_thread_id", 200)];
+      if (path !== null && thread !== null) stateOf(draft).agents.set(path, thread);
+    },
+  ],
   [
     "event_msg/item_completed",
     (draft, payload, origin) => {

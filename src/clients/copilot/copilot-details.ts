@@ -95,9 +95,11 @@ const copilotEvents: LineFormats = {
     const shell = shellCompletion(output, numberAt(objectAt(data, "shellExecution"), "exitCode"));
     const error = shell !== null && shell.exit_code !== 0 ? failedText(shell) : failed;
     const created = output.startsWith("Created file") ? { type: "create" } : null;
-    const result = shell ?? backgroundIn(output) ?? created;
+    const id = textAt(data, "toolCallId", 200);
+    const answer = draft.calls.get(id ?? "")?.name === "Agent" ? { output } : null;
+    const result = shell ?? backgroundIn(output) ?? created ?? answer;
     const response = result === null ? {} : { response: result };
-    addEnd(draft, { toolUseId: textAt(data, "toolCallId", 200), error, at, isUnhooked, ...response });
+    addEnd(draft, { toolUseId: id, error, at, isUnhooked, ...response });
   },
   "system.notification": (draft, data, { at }) => {
     const kind = objectAt(data, "kind");

@@ -132,11 +132,21 @@ const readGeminiCall: LineFormat = (draft, call, { at: lineAt, uuid }) => {
   const output = textAt(response, "output") ?? textAt(response, "error") ?? textAt(call, "resultDisplay") ?? "failed";
   if (isRefusal(output)) draft.decisions.push({ at, isRefused: true });
   const isFailed = status !== "success" || /^Exit Code: [1-9]/m.test(output);
-  const created = output.startsWith("Successfully created") ? { response: { type: "create" } } : {};
-  const printed = shell === null ? created : { response: shell };
   const failed = shell === null ? output : failedText(shell);
-  addEnd(draft, { toolUseId: id, error: isFailed ? failed : null, at, ...printed });
+  const result = shell ?? resultIn(name, output);
+  addEnd(draft, {
+    toolUseId: id,
+    error: isFailed ? failed : null,
+    at,
+    ...(result === null ? {} : { response: result }),
+  });
 };
+
+/** A new file, or the words of a sub-agent; null: of other tools nothing is kept. */
+function resultIn(tool: string, output: string): JsonObject | null {
+  if (output.startsWith("Successfully created")) return { type: "create" };
+  return tool === "invoke_agent" ? { output } : null;
+}
 
 const geminiRun = runOutput(["--output-format", "stream-json"], {
   init: (event) => beginEvents(textAt(event, "session_id", 200), textAt(event, "model", 200)),

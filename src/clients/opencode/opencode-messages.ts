@@ -19,6 +19,7 @@ import {
   type TranscriptDraft,
 } from "../transcript/transcript-draft.ts";
 import { opencode, opencodeTools } from "./opencode.ts";
+import { subagentResult } from "./subagent-result.ts";
 
 /** A message of OpenCode 2 in the form of OpenCode 1; one of OpenCode 1 stays as it is. */
 export function toFirstVersion(message: JsonObject): JsonObject {
@@ -164,11 +165,18 @@ const openCodeParts: LineFormats = {
     const name = openCodeNames.get(tool) ?? tool;
     addCall(draft, { id, name, input: state["input"], at, uuid, isUnhooked });
     if (state["status"] !== "completed" && state["status"] !== "error") return;
-    const response = name === "AskUserQuestion" ? openCodeAnswers(state) : name === "Bash" ? printedIn(state) : null;
+    const response = openCodeResponses.get(name)?.(state);
     const endedAt = timeAt(state, "end") ?? at;
     addEnd(draft, { toolUseId: id, error: openCodeError(state), at: endedAt, ...(response ? { response } : {}) });
   },
 };
+
+/** Parts of a result that are kept, by the tool. */
+const openCodeResponses: ReadonlyMap<string, (state: JsonObject) => JsonObject> = new Map([
+  ["AskUserQuestion", openCodeAnswers],
+  ["Bash", printedIn],
+  ["Agent", (state) => subagentResult(textAt(state, "output"), objectAt(state, "metadata"))],
+]);
 
 function printedIn(state: JsonObject): JsonObject {
   const code = numberAt(objectAt(state, "metadata"), "exit");

@@ -5,6 +5,7 @@
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { ranText } from "../adapter/harness-text.ts";
 import { HookProgram, type SendEvent } from "../adapter/hook-program.ts";
+import { subagentResult } from "./subagent-result.ts";
 
 /** OpenCode's input of a plugin, as far as it is used. */
 interface PluginInput {
@@ -167,6 +168,7 @@ class OpenCodeChats {
       ...callOf(call),
       tool_input: call["args"],
       ...(metadata?.["exists"] === false ? { tool_response: { type: "create" } } : {}),
+      ...(call["tool"] === "task" ? { tool_response: subagentResult(output.output, metadata) } : {}),
       ...(exit === 0 ? {} : { error: `Exit code ${exit}\n${String(output.output)}` }),
     });
     const context = contextOf(answer);

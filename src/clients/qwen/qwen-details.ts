@@ -79,7 +79,9 @@ const qwenRecords: LineFormats = {
     if (result?.["status"] === "cancelled") draft.interruptions.push({ at });
     const shell = shellAnswer(answer);
     const end = { toolUseId: textAt(result, "callId", 200), at };
-    if (shell === null) addEnd(draft, { ...end, error: isFailed ? error : null });
+    const output = answer?.["name"] === "agent" ? textAt(objectAt(answer, "response"), "output") : null;
+    const said = output === null ? {} : { response: { output } };
+    if (shell === null) addEnd(draft, { ...end, error: isFailed ? error : null, ...said });
     else addEnd(draft, { ...end, error: isFailed ? failedText(shell) : null, response: shell });
   },
   system: (draft, line, origin) => {

@@ -68,6 +68,8 @@ export type TranscriptNote = { readonly at: number | null } & (
   | { readonly kind: "named"; readonly name: string }
   /** Id of what ran in the background. */
   | { readonly kind: "ended"; readonly id: string }
+  /** The last words of a sub-agent; null: the client names it by no id. */
+  | { readonly kind: "answer"; readonly id: string | null; readonly text: string }
   /** Text in the user's place, by which it reports the end of a background task. */
   | { readonly kind: "notice"; readonly text: string }
 );

@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import { isRan, userWords } from "../../clients/adapter/harness-text.ts";
+import { isRan, subagentWords, userWords } from "../../clients/adapter/harness-text.ts";
 import { deedOf, filePathOf, subagentTool } from "../../clients/adapter/tools.ts";
 import type { TranscriptNote } from "../../clients/transcript/transcript-draft.ts";
 import type { AsksFor } from "../../contract/chat-state.ts";
@@ -51,9 +51,8 @@ function printedIn(response: unknown): string {
     const printed = textAt(fields, name);
     if (printed !== null && printed.trim() !== "") return printed;
   }
-  return listAt(fields, "content")
-    .map((block) => textAt(asObject(block), "text") ?? "")
-    .join("\n");
+  const blocks = [...listAt(fields, "content"), ...listAt(fields, "llmContent")];
+  return blocks.map((block) => textAt(asObject(block), "text") ?? "").join("\n");
 }
 
 /** The last line, with those before it as far as they are short. */
@@ -109,11 +108,16 @@ function isOver(status: string): boolean {
 const notice = /^<task-notification>[^]{0,200}?<task-id>([\w.:-]{1,200})<\/task-id>/;
 const noticeStatus = /<status>(\w{1,40})<\/status>/;
 
-/** Id of a background task whose end a client reports in the user's place; null: none. */
-function endedTaskIn(prompt: string): string | null {
+/** The end of a background task that a client reports in the user's place, with its answer. */
+function endedTaskIn(prompt: string): KeyedEntry[] {
   const text = prompt.trimStart();
   const id = notice.exec(text)?.[1];
-  return id !== undefined && isOver(noticeStatus.exec(text)?.[1] ?? "") ? id : null;
+  if (id === undefined || !isOver(noticeStatus.exec(text)?.[1] ?? "")) return [];
+  return endOfTask(id, text.includes("<result>") ? text : "");
+}
+
+function endOfTask(id: string, answer: string): KeyedEntry[] {
+  return [backgroundEnd(id), ...subagentAnswer(answer, id, "")];
 }
 
 export function isToolEnd(event: HookEvent): boolean {
@@ -201,6 +205,12 @@ function asks(what: AsksFor | null, { tool_use_id: call }: HookInput, stood: () 
   ];
 }
 
+/** @returns none without words */
+function subagentAnswer(said: string, id: string | null, stamp: string): KeyedEntry[] {
+  const words = subagentWords(said);
+  return words === "" ? [] : [subagentEnd(words, id, stamp)];
+}
+
 function subagentEnd(said: string, id: string | null, stamp: string): KeyedEntry {
   const text = redactAndKeepEnds(said.trim(), stored.subagent);
   const key = `subagent:${id ?? stamp}:${digest(text)}`;
@@ -214,7 +224,7 @@ function backgroundEnd(id: string): KeyedEntry {
 /** Prompts of the client itself say nothing but the end of a background task. */
 function prompt(input: HookInput, turn: () => string): KeyedEntry[] {
   const ended = endedTaskIn(input.prompt ?? "");
-  if (ended !== null) return [backgroundEnd(ended)];
+  if (ended.length > 0) return ended;
   const text = withoutOwnTexts(userWords(input.prompt ?? ""));
   if (!text) return [];
   const kept = redactAndKeepEnds(text, stored.prompt);
@@ -228,10 +238,9 @@ function turnEnd(input: HookInput, turn: () => string): KeyedEntry {
 
 /** Entries of what a client notes in its transcript, and has no event for. */
 export function noteEntries(note: TranscriptNote): KeyedEntry[] {
-  if (note.kind === "notice" || note.kind === "ended") {
-    const ended = note.kind === "ended" ? note.id : endedTaskIn(note.text);
-    return ended === null ? [] : [backgroundEnd(ended)];
-  }
+  if (note.kind === "ended") return [backgroundEnd(note.id)];
+  if (note.kind === "notice") return endedTaskIn(note.text);
+  if (note.kind === "answer") return subagentAnswer(note.text, note.id, `${note.at}`);
   if (note.kind === "named") {
     const name = redactAndClip(note.name, stored.input);
     return [keyed(`named:${digest(name)}`, { kind: "named", names: [name] })];
@@ -283,6 +292,7 @@ const besides: ReadonlyMap<string, (input: HookInput, id: string) => KeyedEntry[
   ["ExitPlanMode", plan],
   ["Task", subagentResult],
   ["Agent", subagentResult],
+  ["invoke_agent", subagentResult],
   ["TaskStop", stopped],
   ["KillShell", stopped],
   ["KillBash", stopped],
@@ -293,21 +303,22 @@ const besides: ReadonlyMap<string, (input: HookInput, id: string) => KeyedEntry[
 /** Answer of a sub-agent whose call has waited for it. */
 function subagentResult(input: HookInput, id: string): KeyedEntry[] {
   const { tool_response: response } = input;
-  const text = asObject(response)?.["isAsync"] === true ? "" : printedIn(response).trim();
-  return text === "" ? [] : [subagentEnd(text, agentIn(input), id)];
+  const isAsync = asObject(response)?.["isAsync"] === true;
+  return isAsync ? [] : subagentAnswer(printedIn(response), agentIn(input), id);
 }
 
 /** The end of what ran in the background. */
-function stopped({ tool_input: given }: HookInput): KeyedEntry[] {
+function stopped({ tool_input: given }: HookInput, _call: string, answer = ""): KeyedEntry[] {
   const fields = asObject(given);
   const id = textAt(fields, "task_id") ?? textAt(fields, "shell_id") ?? textAt(fields, "bash_id");
-  return id === null ? [] : [backgroundEnd(id)];
+  return id === null ? [] : endOfTask(id, answer);
 }
 
-function seenOver(input: HookInput): KeyedEntry[] {
+function seenOver(input: HookInput, call: string): KeyedEntry[] {
   const answer = asObject(input.tool_response);
-  const status = textAt(answer, "status") ?? textAt(objectAt(answer, "task"), "status") ?? "";
-  return isOver(status) ? stopped(input) : [];
+  const task = objectAt(answer, "task");
+  const status = textAt(answer, "status") ?? textAt(task, "status") ?? "";
+  return isOver(status) ? stopped(input, call, textAt(task, "result") ?? "") : [];
 }
 
 const maxAnswers = 20;

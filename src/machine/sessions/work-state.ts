@@ -28,7 +28,7 @@ const limits = {
   firstWords: 3,
   calls: 5,
   outputs: 3,
-  results: 3,
+  results: 6,
   names: 12,
   background: 10,
   takenBack: 5,
@@ -174,8 +174,11 @@ const appliers: Appliers = {
   compacting: unchanged,
   given_back: unchanged,
   subagent_end: (state, at, { text, id }) => {
-    const results = text === "" ? [] : [{ text, at }];
-    return { ...withoutBackground(state, id), results: [...(state.results ?? []), ...results].slice(-limits.results) };
+    const { results = [] } = state;
+    // Event, result of the call and transcript may each have it.
+    const isKnown = text === "" || results.some((one) => one.text === text);
+    const all = isKnown ? results : [...results, { text, at }].slice(-limits.results);
+    return { ...withoutBackground(state, id), results: all };
   },
   exited: unchanged,
   background_end: (state, _at, { id }) => withoutBackground(state, id),

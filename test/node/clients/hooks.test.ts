@@ -313,10 +313,11 @@ it("Copilot CLI: a question to the user marks the chat as waiting, an API error 
   expect(chat.adapter.normalise("SessionStart", {}, {})).toBeNull();
 });
 
-const exited = { result_type: "success", text_result_for_llm: "no\n<shellId: 1 completed with exit code 3>" };
+const reports = ["no\n<shellId: 1 completed with exit code 3>", "no\n<exited with exit code 3>"];
+const exits = reports.map((text) => ({ result_type: "success", text_result_for_llm: text }));
 
-it.each<[string, string, object, string]>([
-  ["copilot", "PreToolUse PostToolUse", { tool_result: exited }, "Exit code 3 no"],
+it.each<readonly [string, string, object, string]>([
+  ...exits.map((one) => ["copilot", "PreToolUse PostToolUse", { tool_result: one }, "Exit code 3 no"] as const),
   ["gemini", "BeforeTool AfterTool", { tool_response: { error: { message: "no such file" } } }, "no such file"],
   ["gemini", "BeforeTool AfterTool", { tool_response: { llmContent: "Output: no\nExit Code: 3" } }, "Exit code 3 no"],
 ])("a call of %s with an error or a code other than 0 in its result has failed (%#)", (client, names, result, text) => {

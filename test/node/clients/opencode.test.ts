@@ -153,6 +153,20 @@ it("a subagent's calls are the chat's; what it is asked is no request, and it ge
   expect(chat.entries().at(-1)).toMatchObject({ name: "Bash (subagent)" });
 });
 
+it("the last words of a sub-agent of OpenCode come with the end of its call", async () => {
+  const chat = await aPrompted();
+  const output = '<task id="ses_b" state="completed">\n<task_result>\nThe pier is full.\n</task_result>\n</task>';
+  const task = { tool: "task", sessionID: session, callID: "call_task", args: { description: "look" } };
+  await chat.hooks["tool.execute.before"](task, { args: task.args });
+  await chat.hooks["tool.execute.after"](task, { output, metadata: { sessionId: "ses_b" } });
+  expect(chat.entries().at(-1)).toEqual({ kind: "subagent_end", id: "ses_b", text: "The pier is full." });
+  await chat.hooks["tool.execute.after"](
+    { ...task, callID: "call_b" },
+    { output: output.replace("completed", "running") },
+  );
+  expect(chat.entries().at(-1)).toMatchObject({ kind: "tool_end", id: "call_b" });
+});
+
 it("what the summary of a compaction lacks comes with the next prompt, and the summary is none of the chat's words", async () => {
   const chat = await aPrompted();
   await chat.happens("session.idle");
