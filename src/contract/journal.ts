@@ -2,6 +2,7 @@ import * as z from "zod";
 import {
   DamagedParts,
   EffectNote,
+  EffectProof,
   FileNote,
   FileStamp,
   GitPosition,
@@ -15,6 +16,7 @@ const text = z.string();
 const call = { id: text, name: text, input: text };
 const durationMs = z.exactOptional(z.number());
 const effects = z.exactOptional(z.array(EffectNote).readonly());
+const proven = z.exactOptional(z.array(EffectProof).readonly());
 
 function entry<Kind extends string, Fields extends z.ZodRawShape>(kind: Kind, fields: Fields) {
   return stored({ kind: z.literal(kind), ...fields });
@@ -70,6 +72,8 @@ export const JournalEntry = z.discriminatedUnion("kind", [
     stamp: z.exactOptional(FileStamp),
     /** Absent: as at its start. */
     effects,
+    /** Outcomes that its output proves. */
+    proven,
     /** Last lines that a command printed. */
     output: z.exactOptional(text),
     exitCode: z.exactOptional(z.number()),
@@ -87,6 +91,7 @@ export const JournalEntry = z.discriminatedUnion("kind", [
     text,
     durationMs,
     effects,
+    proven,
     /** SHIM did not let it run. */
     isRefused: z.exactOptional(z.literal(true)),
   }),
@@ -114,7 +119,7 @@ export const JournalEntry = z.discriminatedUnion("kind", [
   /** Exit code that the client wrote of a call whose event had none. */
   entry("exited", { id: text, exitCode: z.number() }),
   /** End of a command or a sub-agent in the background. */
-  entry("background_end", { id: text }),
+  entry("background_end", { id: text, exitCode: z.exactOptional(z.number()), proven }),
   /** The client's own account of the session, for a user who was away. */
   entry("recap", { text }),
   /** The client links the session with them. */

@@ -138,6 +138,10 @@ export const EffectNote = stored({
 });
 export type EffectNote = Readonly<z.infer<typeof EffectNote>>;
 
+/** Outcome of all commands of a kind in a call, by what they printed. */
+export const EffectProof = stored({ kind: z.enum(effectKindNames), outcome: z.enum(["done", "failed"]) });
+export type EffectProof = Readonly<z.infer<typeof EffectProof>>;
+
 /** A note with what the journal has of its call. */
 const EffectRun = stored({
   ...EffectNote.shape,
@@ -148,6 +152,8 @@ const EffectRun = stored({
   outcome: z.exactOptional(z.enum(effectOutcomes)),
   /** Output of a call that failed, cut. */
   error: z.exactOptional(text),
+  /** Id of what runs on in the background. */
+  background: z.exactOptional(text),
   /** The guard had the user asked before it. */
   asked: flag,
   /** The session was resumed after it. */

@@ -202,10 +202,11 @@ function readToolResult(draft: TranscriptDraft, result: JsonObject | null, line:
 function responseOf(given: unknown): { readonly response?: JsonObject } {
   const result = asObject(given);
   if (result === null) return typeof given === "string" ? { response: { output: endOf(given) } } : {};
-  const { type, answers, plan, filePath, task, stdout, stderr, backgroundTaskId, agentId, isAsync, status } = result;
+  const { type, answers, plan, filePath, task, stdout, stderr, backgroundTaskId, agentId, isAsync } = result;
+  const { status, gitOperation } = result;
   const content = agentId === undefined ? undefined : result["content"];
   const printed = { stdout: endOf(stdout), stderr: endOf(stderr), content };
-  const known = { type, answers, plan, filePath, task, backgroundTaskId, agentId, isAsync, status };
+  const known = { type, answers, plan, filePath, task, backgroundTaskId, agentId, isAsync, status, gitOperation };
   return { response: omitUndefined({ ...known, ...printed }) };
 }
 

@@ -157,7 +157,7 @@ function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOri
   readAgents(draft, output, at);
   const awaited = stateOf(draft).waits.get(id);
   if (awaited !== undefined && !runningSession.test(output.slice(0, headChars)))
-    draft.notes.push({ kind: "ended", id: awaited, at });
+    draft.notes.push({ kind: "ended", id: awaited, response: printedIn(output), at });
   for (const toolUseId of stateOf(draft).programs.get(id) ?? [id]) endCall(draft, toolUseId, output, at);
 }
 

@@ -66,8 +66,8 @@ export interface TranscriptToolEnd {
 export type TranscriptNote = { readonly at: number | null } & (
   | { readonly kind: "recap"; readonly text: string }
   | { readonly kind: "named"; readonly name: string }
-  /** Id of what ran in the background. */
-  | { readonly kind: "ended"; readonly id: string }
+  /** Id of what ran in the background, with its result where that is known. */
+  | { readonly kind: "ended"; readonly id: string; readonly response?: JsonObject }
   /** The last words of a sub-agent; null: the client names it by no id. */
   | { readonly kind: "answer"; readonly id: string | null; readonly text: string }
   /** Text in the user's place, by which it reports the end of a background task. */

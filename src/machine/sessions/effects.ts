@@ -1,7 +1,7 @@
 import { isRefusal } from "../../clients/adapter/harness-text.ts";
 import type { EffectOutcome } from "../../contract/effects.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
-import type { EffectNote, EffectRun } from "../../contract/work-state.ts";
+import type { EffectNote, EffectProof, EffectRun } from "../../contract/work-state.ts";
 import { formatAgo, oneLine } from "../../shared/format.ts";
 import { simpleCommands } from "./shell-commands.ts";
 import { isCall, readPush, type CallEntry, type PushTarget } from "./call-notes.ts";
@@ -19,40 +19,75 @@ const timedOut = /timed? ?out/i;
 export function withEffects(runs: readonly EffectRun[], at: number, entry: JournalEntry): readonly EffectRun[] {
   if (entry.kind === "start" && entry.source === "resume")
     return runs.map((run) => Object.assign({}, run, { isEarlier: true as const }));
-  if (entry.kind === "exited" && entry.exitCode === 0)
-    return runs.map((run) => (run.call === entry.id && run.shows ? Object.assign({}, run, endOf(run, ended)) : run));
+  if (entry.kind === "exited" || entry.kind === "background_end") return withExit(runs, entry);
   if (entry.kind === "asks")
     return runs.map((run) => (run.call === entry.call ? Object.assign({}, run, { asked: true as const }) : run));
   if (!isCall(entry)) return runs;
   const known = runs.filter(({ call }) => call === entry.id);
   const notes: readonly EffectNote[] = entry.effects ?? known;
   if (notes.length === 0) return runs;
-  const [first] = known;
-  const isAsked = first?.asked ?? (entry.kind === "tool_start" && entry.asked);
-  const begun = { call: entry.id, at: first?.at ?? at, ...(isAsked ? { asked: true as const } : {}) };
-  const all = notes.map((note): EffectRun => Object.assign({}, note, begun, endOf(note, entry)));
+  const all = notes.map((note): EffectRun => Object.assign({}, note, begunOf(known[0], at, entry), endOf(note, entry)));
   return [...runs.filter(({ call }) => call !== entry.id), ...all].slice(-limits.runs);
 }
 
+type Begun = Pick<EffectRun, "call" | "at" | "asked" | "background">;
+
+function begunOf(known: EffectRun | undefined, at: number, entry: CallEntry): Begun {
+  const isAsked = known?.asked ?? (entry.kind === "tool_start" && entry.asked);
+  return {
+    call: entry.id,
+    at: known?.at ?? at,
+    ...(isAsked ? { asked: true } : {}),
+    ...(entry.kind === "tool_end" && entry.background !== undefined ? { background: entry.background } : {}),
+  };
+}
+
+type ExitEntry = Extract<JournalEntry, { kind: "exited" | "background_end" }>;
+
+/** Their call had ended without an exit code, or left them in the background. */
+function withExit(runs: readonly EffectRun[], entry: ExitEntry): readonly EffectRun[] {
+  const name = entry.kind === "exited" ? "call" : "background";
+  const isOpen = (run: EffectRun): boolean => run[name] === entry.id && outcomeOf(run) === "unknown";
+  return runs.map((run) => {
+    if (!isOpen(run)) return run;
+    const { background: _background, ...rest } = run;
+    const proven = entry.kind === "background_end" ? provenOf(run, entry) : undefined;
+    const outcome = proven ?? exitOf(run, entry.exitCode);
+    return { ...rest, outcome };
+  });
+}
+
+function provenOf({ kind }: EffectNote, { proven }: Proven): EffectProof["outcome"] | undefined {
+  return proven?.find((one) => one.kind === kind)?.outcome;
+}
+
+interface Proven {
+  readonly proven?: readonly EffectProof[];
+}
+
+/** Exit codes above are those of signals: it may have been done before one. */
+const highestFailure = 128;
+
+/** @param exitCode of all commands of a call; undefined: not known */
+function exitOf({ shows }: EffectNote, exitCode: number | undefined): EffectOutcome {
+  if (exitCode === undefined || exitCode > highestFailure) return "unknown";
+  if (exitCode === 0) return shows === "all" || shows === "success" ? "done" : "unknown";
+  return shows === "all" || shows === "failure" ? "failed" : "unknown";
+}
+
 type Ended = Pick<EffectRun, "outcome" | "error">;
-type EndEntry =
-  | Pick<Extract<CallEntry, { kind: "tool_end" }>, "kind" | "hidesFailure">
-  | Exclude<CallEntry, { kind: "tool_end" }>;
 
-const ended = { kind: "tool_end" } as const;
-
-function endOf({ shows }: EffectNote, entry: EndEntry): Ended {
-  if (entry.kind === "tool_end") {
-    const isShown = !entry.hidesFailure && (shows === "all" || shows === "success");
-    return { outcome: isShown ? "done" : "unknown" };
-  }
-  if (entry.kind !== "tool_error") return {};
+function endOf(note: EffectNote, entry: CallEntry): Ended {
+  if (entry.kind === "tool_start" || (entry.kind === "tool_end" && entry.background !== undefined)) return {};
+  const outcome = provenOf(note, entry);
+  if (entry.kind === "tool_end")
+    return { outcome: outcome ?? exitOf(note, entry.exitCode ?? (entry.hidesFailure ? undefined : 0)) };
   const error = entry.text.slice(0, limits.error);
   if (entry.isRefused) return { outcome: "refused" };
   if (isRefusal(entry.text)) return { outcome: "refused", error };
+  if (outcome === "done") return { outcome };
   const isStopped = interruptedOutput.test(entry.text) || timedOut.test(error);
-  const isFailed = !isStopped && (shows === "all" || shows === "failure");
-  return { outcome: isFailed ? "failed" : "unknown", error };
+  return { outcome: outcome ?? (isStopped ? "unknown" : exitOf(note, 1)), error };
 }
 
 export function outcomeOf({ outcome = "unknown" }: EffectRun): EffectOutcome {

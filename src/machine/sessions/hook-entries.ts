@@ -10,24 +10,26 @@ import type { FileNote, TodoItem } from "../../contract/work-state.ts";
 import { stored } from "../../contract/limits.ts";
 import { boundTexts, redactJson } from "../../redaction/redact-json.ts";
 import { redactAndClip, redactAndKeepEnds } from "../../redaction/redact.ts";
-import { asObject, listAt, numberAt, objectAt, textAt } from "../../shared/json-fields.ts";
+import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { withoutOwnTexts } from "./text/neutralize.ts";
 import { idOf, pathOf, approvedPlan, digest, failure, type KeyedEntry } from "./entries.ts";
 import { noteCall, type CallEntry, type CallNotes } from "./call-notes.ts";
+import { provenBy } from "./effect-proofs.ts";
 
 /** Pure: what the end of a call shows, in the words of its client. */
 
 type CallResult = Pick<
   Extract<JournalEntry, { kind: "tool_end" }>,
-  "output" | "exitCode" | "background" | "removed" | "names"
+  "output" | "exitCode" | "background" | "removed" | "names" | "proven"
 >;
 
 const most = { readChars: 2_000, colouredChars: 8_000, names: 6, nameChars: 160, removed: 30 };
 
-function resultOf(input: HookInput, { removed, worktrees }: CallNotes): CallResult {
+function resultOf(input: HookInput, { removed, worktrees, effects }: CallNotes): CallResult {
   const { tool_name: tool = "", tool_response: response } = input;
   const fields = asObject(response);
   const output = deedOf(tool) === "runs" ? lastLines(printedIn(response)) : "";
+  const proven = provenBy(effects, allPrinted(response), fields);
   const exitCode = numberAt(fields, "exit_code");
   const background = textAt(fields, "backgroundTaskId") ?? (fields?.["isAsync"] === true ? agentIn(input) : null);
   const names = namesIn(input, worktrees, output);
@@ -37,6 +39,7 @@ function resultOf(input: HookInput, { removed, worktrees }: CallNotes): CallResu
     ...(background === null ? {} : { background: idOf(background) }),
     ...(removed.length === 0 ? {} : { removed: removed.slice(0, most.removed).map(pathOf) }),
     ...(names.length === 0 ? {} : { names: names.slice(-most.names) }),
+    ...(proven.length === 0 ? {} : { proven }),
   };
 }
 
@@ -53,6 +56,11 @@ function printedIn(response: unknown): string {
   }
   const blocks = [...listAt(fields, "content"), ...listAt(fields, "llmContent")];
   return blocks.map((block) => textAt(asObject(block), "text") ?? "").join("\n");
+}
+
+/** With what it wrote as errors: git reports a push there. */
+function allPrinted(response: unknown): string {
+  return `${textAt(asObject(response), "stderr") ?? ""}\n${printedIn(response)}`;
 }
 
 /** The last line, with those before it as far as they are short. */
@@ -107,17 +115,20 @@ function isOver(status: string): boolean {
 
 const notice = /^<task-notification>[^]{0,200}?<task-id>([\w.:-]{1,200})<\/task-id>/;
 const noticeStatus = /<status>(\w{1,40})<\/status>/;
+const noticeCode = /<summary>[^<]{0,2000}\bexit code (\d{1,5})\b[^<]{0,20}<\/summary>/;
 
 /** The end of a background task that a client reports in the user's place, with its answer. */
 function endedTaskIn(prompt: string): KeyedEntry[] {
   const text = prompt.trimStart();
   const id = notice.exec(text)?.[1];
   if (id === undefined || !isOver(noticeStatus.exec(text)?.[1] ?? "")) return [];
-  return endOfTask(id, text.includes("<result>") ? text : "");
+  const code = noticeCode.exec(text)?.[1];
+  const isAnswered = text.includes("<result>");
+  return endOfTask(id, isAnswered ? text : "", isAnswered || code === undefined ? {} : { exit_code: Number(code) });
 }
 
-function endOfTask(id: string, answer: string): KeyedEntry[] {
-  return [backgroundEnd(id), ...subagentAnswer(answer, id, "")];
+function endOfTask(id: string, answer: string, response: JsonObject): KeyedEntry[] {
+  return [backgroundEnd(id, response), ...subagentAnswer(answer, id, "")];
 }
 
 export function isToolEnd(event: HookEvent): boolean {
@@ -151,9 +162,10 @@ const readers: Record<HookEvent, Reader> = {
     const end = toolCall("tool_end", input, { ...fileOf(input), ...resultOf(input, notes) });
     return [...end, ...(besides.get(input.tool_name ?? "")?.(input, input.tool_use_id ?? "") ?? [])];
   },
-  PostToolUseFailure: (input) => {
+  PostToolUseFailure: (input, _turn, { effects } = noteCall(input)) => {
     const text = redactAndClip(stripVTControlCharacters(input.error ?? "failed"), stored.error);
-    return toolCall("tool_error", input, { text });
+    const proven = provenBy(effects, input.error ?? "");
+    return toolCall("tool_error", input, { text, ...(proven.length === 0 ? {} : { proven }) });
   },
   PreCompact: (input, turn) => {
     const { trigger = "unknown" } = input;
@@ -217,8 +229,12 @@ function subagentEnd(said: string, id: string | null, stamp: string): KeyedEntry
   return keyed(key, { kind: "subagent_end", text, ...(id === null ? {} : { id: idOf(id) }) });
 }
 
-function backgroundEnd(id: string): KeyedEntry {
-  return keyed(`background_end:${idOf(id)}`, { kind: "background_end", id: idOf(id) });
+/** @param response of its command */
+function backgroundEnd(id: string, response: JsonObject): KeyedEntry {
+  const exitCode = numberAt(response, "exit_code") ?? numberAt(response, "exitCode");
+  const proven = provenBy(null, allPrinted(response));
+  const known = { ...(exitCode === null ? {} : { exitCode }), ...(proven.length === 0 ? {} : { proven }) };
+  return keyed(`background_end:${idOf(id)}`, { kind: "background_end", id: idOf(id), ...known });
 }
 
 /** Prompts of the client itself say nothing but the end of a background task. */
@@ -238,7 +254,7 @@ function turnEnd(input: HookInput, turn: () => string): KeyedEntry {
 
 /** Entries of what a client notes in its transcript, and has no event for. */
 export function noteEntries(note: TranscriptNote): KeyedEntry[] {
-  if (note.kind === "ended") return [backgroundEnd(note.id)];
+  if (note.kind === "ended") return [backgroundEnd(note.id, note.response ?? {})];
   if (note.kind === "notice") return endedTaskIn(note.text);
   if (note.kind === "answer") return subagentAnswer(note.text, note.id, `${note.at}`);
   if (note.kind === "named") {
@@ -308,17 +324,17 @@ function subagentResult(input: HookInput, id: string): KeyedEntry[] {
 }
 
 /** The end of what ran in the background. */
-function stopped({ tool_input: given }: HookInput, _call: string, answer = ""): KeyedEntry[] {
+function stopped({ tool_input: given }: HookInput, _call: string, task: JsonObject | null = null): KeyedEntry[] {
   const fields = asObject(given);
   const id = textAt(fields, "task_id") ?? textAt(fields, "shell_id") ?? textAt(fields, "bash_id");
-  return id === null ? [] : endOfTask(id, answer);
+  return id === null ? [] : endOfTask(id, textAt(task, "result") ?? "", task ?? {});
 }
 
 function seenOver(input: HookInput, call: string): KeyedEntry[] {
   const answer = asObject(input.tool_response);
   const task = objectAt(answer, "task");
   const status = textAt(answer, "status") ?? textAt(task, "status") ?? "";
-  return isOver(status) ? stopped(input, call, textAt(task, "result") ?? "") : [];
+  return isOver(status) ? stopped(input, call, task ?? answer) : [];
 }
 
 const maxAnswers = 20;

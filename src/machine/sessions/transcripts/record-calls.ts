@@ -102,7 +102,7 @@ function recordEnd(sql: Sql, caller: Caller, now: number, end: TranscriptToolEnd
 function recordExit(sql: Sql, { session_id: sessionId }: Caller, now: number, end: TranscriptToolEnd): void {
   const id = idOf(end.toolUseId);
   const exitCode = numberAt(end.response ?? null, "exit_code");
-  const started = exitCode === 0 ? journal.find(sql, sessionId, `start:${id}`)?.entry : undefined;
+  const started = exitCode === null ? undefined : journal.find(sql, sessionId, `start:${id}`)?.entry;
   if (exitCode === null || started?.kind !== "tool_start" || started.effects === undefined) return;
   journal.append(sql, sessionId, end.at ?? now, `exited:${id}`, { kind: "exited", id, exitCode });
 }

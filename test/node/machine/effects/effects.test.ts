@@ -4,7 +4,11 @@ import { expect, it } from "vitest";
 import { aChat, anotherClaude, stateOf, type Claude, type Printed } from "#harness/machine/claude.ts";
 import { GIT_ENV, git, makeProject, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import type { TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { codex } from "#src/clients/codex/codex.ts";
+import { codex, printedIn } from "#src/clients/codex/codex.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import type { EffectRun } from "#src/contract/work-state.ts";
+import { withEffects } from "#src/machine/sessions/effects.ts";
+import { noteEntries } from "#src/machine/sessions/hook-entries.ts";
 import { probe } from "#src/machine/sessions/effects/probe.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
 import type { EffectCommand } from "#src/contract/effects.ts";
@@ -64,6 +68,68 @@ it.each([
   const input = JSON.stringify({ session_id: "codex-1", cwd: claude.cwd, ...call });
   for (const event of ["PreToolUse", "PostToolUse"]) answerHook(runtime, event, () => input, claude.pid, codex);
   expect(outcomes(runtime, "codex-1")).toEqual([`git push origin main: ${outcome}`]);
+});
+
+const pushed = "To github.com:x/harbour.git\n   c0588bd..36bbb34  main -> main\n";
+const rejected = "To github.com:x/harbour.git\n ! [rejected]        main -> main (fetch first)\nerror: failed to push";
+const fetched = "From github.com:x/harbour\n   c0588bd..36bbb34  main       -> origin/main\n";
+const pullUrl = "https://github.com/x/harbour/pull/7";
+
+it.each<[outcome: string, command: string, printed: string]>([
+  ["done", "git push origin main", pushed],
+  ["done", "git push | tail -1", "c0588bd..36bbb34  main -> main"],
+  ["done", "git push; ls", ` * [new branch]      main -> main\nboats`],
+  ["done", "git pull && git push && npm test || true", `${fetched}${pushed}1 failed`],
+  ["done", "git push -f; true", " + c0588bd...36bbb34 main -> main (forced update)"],
+  ["done", "git push origin :old; true", " - [deleted]         old"],
+  ["done", "git push; true", "\u001B[32mEverything up-to-date\u001B[0m"],
+  ["failed", "git push || true", rejected],
+  ["unknown", "git pull; git push", fetched],
+  ["unknown", "git push a main; git push b main", pushed],
+  ["unknown", "git push a main; git push b main", `${pushed}${rejected}`],
+  ["done", "git push a main; git push b main", `${pushed}${pushed}`],
+  ["done", "npm publish; true", "npm notice\n+ @x/harbour@1.2.0"],
+  ["failed", "npm publish || true", "npm error code E403\nnpm error 403"],
+  ["done", "gh pr create --fill; ls", `${pullUrl}\nboats`],
+  [
+    "unknown",
+    "gh pr create --fill; ls",
+    `a pull request for branch "b" into branch "main" already exists:\n${pullUrl}`,
+  ],
+  ["unknown", "gh pr merge 7; gh pr view 7 --json url --jq .url", pullUrl],
+  ["done", "gh release create v1; ls", "https://github.com/x/harbour/releases/tag/v1"],
+])("an outcome that the output proves is known: %s of %s", (outcome, command, printed) => {
+  const { runtime, claude } = aChat();
+  const call = { tool_name: "Bash", tool_input: { command }, tool_use_id: "c1", tool_response: printed };
+  const input = JSON.stringify({ session_id: "codex-1", cwd: claude.cwd, ...call });
+  for (const event of ["PreToolUse", "PostToolUse"]) answerHook(runtime, event, () => input, claude.pid, codex);
+  const known = stateOf(runtime, "codex-1")?.effects?.map((run) => run.outcome);
+  expect([...new Set(known)]).toEqual([outcome]);
+});
+
+it("a push of a call that failed later, and one that Claude Code itself names, are done", () => {
+  const { runtime, claude } = aChat();
+  claude.fail("Bash", { command: "git push && npm test" }, `Exit code 1\n${pushed}1 test failed`);
+  claude.use("Bash", { command: "git push b main; ls" }, { stdout: "a", gitOperation: { push: { branch: "main" } } });
+  expect(outcomes(runtime, claude.session)).toEqual(["git push: done", "git push b main: done"]);
+});
+
+it.each<[string, string, string]>([
+  ["done", "Process exited with code 0\nOutput:\nok", "git push a main"],
+  ["failed", "Process exited with code 3\nOutput:\nno", "git push a main"],
+  ["unknown", "Process exited with code 143\nOutput:\n", "git push a main"],
+  ["done", `Process exited with code 1\nOutput:\n${pushed}`, "git push a main"],
+])("a command that runs on in the background has the outcome of its end: %s", (outcome, output, command) => {
+  const entries: JournalEntry[] = [
+    { kind: "tool_start", id: "c1", name: "Bash", input: command, effects: [{ kind: "push", command, shows: "all" }] },
+    { kind: "tool_end", id: "c1", name: "Bash", input: command, background: "session-5" },
+  ];
+  const note = { kind: "ended", id: "session-5", response: printedIn(output), at: 1 } as const;
+  const ended = noteEntries(note).map(({ entry }) => entry);
+  const runs = [entries, [...entries, ...ended]].map((all) =>
+    all.reduce<readonly EffectRun[]>((known, one) => withEffects(known, 1, one), []),
+  );
+  expect(runs.map(([run]) => run?.outcome)).toEqual([undefined, outcome]);
 });
 
 it("the probe of a push compares the remote reference with its commit", async () => {
