@@ -76,14 +76,6 @@ const runs: Readonly<Record<string, TestRun>> = {
       seed: { env: "SHIM_EXPERIMENT_SEED", value: "1" },
     },
   },
-  opportunities: {
-    about: "random months without a pattern are searched for one",
-    test: "node/learning/experiments/past-sessions.test.ts",
-    options: {
-      runs: { env: "SHIM_OPPORTUNITY_RUNS", value: "1000" },
-      seed: { env: "SHIM_OPPORTUNITY_SEED", value: "1" },
-    },
-  },
   crowd: {
     about: "chats with an MCP process each work as one team, a third of them on one machine; --pause: ms between calls",
     test: "night/crowd.test.ts",

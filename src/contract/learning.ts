@@ -14,11 +14,11 @@ export type Verdict = z.infer<typeof Verdict>;
 export const NewTrial = z.object({
   key: z.string(),
   to: z.number(),
-  /** Id of the finding, or the words of the person. */
+  /** In words, for the report. */
   reason: z.string(),
   lessSafe: z.boolean().optional(),
-  /** Replay of the record, with figures for a person; null where a person tries the value. */
-  replay: z.object({ verdict: Verdict, note: z.string() }).nullable(),
+  /** Figures of the replay that found it better, for a person; null: none was made. */
+  better: z.string().nullable(),
 });
 export type NewTrial = z.infer<typeof NewTrial>;
 
@@ -36,7 +36,7 @@ export interface MachineTrial {
   readonly key: string;
   readonly from: number;
   readonly to: number;
-  /** Finding, or the words of the person, that led to it. */
+  /** In words, for the report. */
   readonly reason: string;
   readonly state: TrialState;
   /** The replay's, the one measure of a benefit; null: none was made. */
@@ -56,13 +56,3 @@ export interface MachineTrial {
   /** Sessions that the service has been sent. */
   readonly sent?: number;
 }
-
-/** Kinds of findings in SHIM's own records: the labels of a metric, so a closed set. */
-export const opportunityPatterns = [
-  "old_checkpoint_at_death",
-  "context_full_unseen",
-  "out_of_memory_unseen",
-  "large_store",
-  "offers_dismissed",
-] as const;
-export type OpportunityPattern = (typeof opportunityPatterns)[number];

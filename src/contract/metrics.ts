@@ -1,6 +1,6 @@
 import { hookClients } from "./clients.ts";
 import { hookEvents } from "./hooks.ts";
-import { opportunityPatterns, trialStates } from "./learning.ts";
+import { trialStates } from "./learning.ts";
 import { crashCauses, riskLevels } from "./readings.ts";
 import { attemptEnds, chatStatuses, deathReasons, openStates } from "./task-words.ts";
 
@@ -151,11 +151,6 @@ const metricsOfMachine = {
     shim_notices: gauge("Problems that wait to be acknowledged with shim doctor."),
     shim_store_bytes: gauge("Size of the machine's database with its log."),
     shim_store_schema_version: gauge("Version of the machine's database schema."),
-  }),
-  ...metricGroup("machine", "Opportunities", {
-    shim_opportunities: gauge("Findings of the last shim report opportunities, by pattern.", {
-      pattern: opportunityPatterns,
-    }),
   }),
   ...metricGroup("machine", "Experiments", {
     shim_experiments: gauge("Experiments with a setting of this machine, by state.", { state: trialStates }),

@@ -44,7 +44,7 @@ const listView = tableView<MachineOutput<"experiments.list">, ExperimentView>({
     SESSIONS: ({ sessions }) => sessions && sessions.without + sessions.with,
     SINCE: ({ steps }) => cli.ago(steps.at(-1)?.at ?? 0),
   }),
-  empty: "No experiment yet. `shim report opportunities` says what to try.",
+  empty: "No experiment yet. `shim experiment replay` says what to try.",
   notes: ({ offSince }, cli) => [
     offSince !== null && `Switched off ${cli.ago(offSince)}. \`shim experiment allow\` lets them start again.`,
   ],

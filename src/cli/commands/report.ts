@@ -1,14 +1,9 @@
 import type { Command } from "commander";
-import type { MachineOutput } from "../../contract/machine/operations.ts";
-import { age, pluralize } from "../../shared/format.ts";
+import { pluralize } from "../../shared/format.ts";
 import { exitCodes } from "../../contract/exit-codes.ts";
-import type { Shown } from "../answer.ts";
-import { tableView } from "../view.ts";
 import type { Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { durationOption } from "../option-values.ts";
-
-const maxUnjudged = 25;
 
 export function addCommand(program: Command, cli: Cli): void {
   const report = define(cli, program, "report", {
@@ -23,16 +18,15 @@ export function addCommand(program: Command, cli: Cli): void {
       if (typeof timeLimit === "number") setTimeout(() => process.exit(exitCodes.failed), timeLimit).unref();
       return call();
     },
-    view: ({ findings, moved, started, notes, report: path }) => [
-      `${pluralize(findings.length, "finding")}.`,
-      ...findings.map(({ title, text, advice }) => `- ${title}. ${text} ${advice}`),
+    view: ({ better, moved, started, notes, report: path }) => [
+      `${pluralize(better.length, "better value")} found.`,
+      ...better.map(({ key, from, to, note }) => `- ${key}: ${from} -> ${to}, ${note}.`),
       ...moved.map(({ id, state }) => `${id}: ${state}.`),
       started && `${started.id}: ${started.key} = ${started.to}, ${started.state}.`,
       ...notes,
       path !== null && `Report: ${path}`,
     ],
   }).option("--time-limit <duration>", "give up after this time (5m)", durationOption);
-  define(cli, report, "opportunities", { operation: "opportunities.list", view: opportunitiesView });
 }
 
 /** Markdown as a terminal shows it; a pipe gets the Markdown itself. */
@@ -57,24 +51,3 @@ function tableText(block: string, cli: Cli): string {
   const columns = head.map((name, at): [string, (row: readonly string[]) => string] => [name, (row) => row[at] ?? ""]);
   return cli.table(rows, Object.fromEntries(columns));
 }
-
-type Opportunities = MachineOutput<"opportunities.list">;
-
-function opportunitiesView(output: Opportunities, cli: Cli): Shown {
-  const { findings, unjudged, sessions, since, until } = output;
-  const scope = `${pluralize(sessions, "session")} of the last ${age(until - since)}`;
-  return [
-    findings.length === 0 ? `Nothing found in ${scope}.` : `Found in ${scope}:`,
-    ...findings.map(({ title, text, advice }) => `\n${cli.paint("bold", title)}\n${text} ${advice}`),
-    unjudged.length > 0 && `\nNot judged, for want of cases:\n${unjudgedTable(output, cli, null)}`,
-  ];
-}
-
-const unjudgedTable = tableView<Opportunities, Opportunities["unjudged"][number]>({
-  rows: ({ unjudged }) => unjudged.slice(0, maxUnjudged),
-  columns: { PATTERN: "pattern", SUBJECT: "subject", CASES: "n", NEEDED: "minimum" },
-  empty: "",
-  notes: ({ unjudged }) => [
-    unjudged.length > maxUnjudged && `and ${unjudged.length - maxUnjudged} more (--json has all)`,
-  ],
-});

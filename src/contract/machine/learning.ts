@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { opportunityPatterns, NewTrial, Verdict } from "../learning.ts";
+import { NewTrial, Verdict } from "../learning.ts";
 import { declare } from "../operation.ts";
 import { idErrors, Moment, flag } from "./operation.ts";
 
@@ -27,34 +27,15 @@ export type ExperimentView = z.infer<typeof ExperimentView>;
 
 const experiment = z.string().min(1).max(60);
 
-export const Finding = z.object({
-  /** Stays the same from run to run. */
-  id: z.string(),
-  pattern: z.enum(opportunityPatterns),
-  /** A setting's key. */
-  subject: z.string(),
-  evidence: z.object({ n: count, windowMs: z.number(), figures: z.record(z.string(), z.number()) }),
-  /** Key of a setting that SHIM may change; null: none answers to this. */
-  parameter: z.string().nullable(),
-  from: z.number().nullable(),
-  /** Value to set; null where a person must decide. */
-  to: z.number().nullable(),
-  /** Effect of one step, computed from the records. */
-  expected: z.object({ figure: z.enum(["sharePrevented", "toolCallsLost"]), value: z.number() }).nullable(),
-  test: z.enum(["replay", "person"]),
-  /** Corrected for all tests of the run. */
-  pValue: z.number(),
-  /** In plain English, for a person who does not know the code. */
-  title: z.string(),
-  /** Observation, with its figures. */
-  text: z.string(),
-  /** Action for the reader. */
-  advice: z.string(),
+/** A step of a setting that replay of the recorded sessions finds better than the present value. */
+export const BetterValue = z.object({
+  key: z.string(),
+  from: z.number(),
+  to: z.number(),
+  /** Figures of the replay, for a person. */
+  note: z.string(),
 });
-export type Finding = z.infer<typeof Finding>;
-
-/** Least likely by chance first. */
-const findings = z.array(Finding).readonly();
+export type BetterValue = Readonly<z.infer<typeof BetterValue>>;
 
 /** Another value of a setting. */
 const Variant = z.object({ key: z.string(), from: z.number(), value: z.number() });
@@ -101,24 +82,9 @@ export const ReplayReport = z.object({
 export type ReplayReport = Readonly<z.infer<typeof ReplayReport>>;
 
 export const learningOperations = {
-  "opportunities.list": declare("caller", "write", {
-    summary: "What the records of this machine say should change.",
-    input: z.strictObject({ since: Moment.optional().describe("not older: 7d, 2026-11-20 (default: 30d)") }),
-    output: z.object({
-      since: z.int(),
-      /** Epoch ms. */
-      until: z.int(),
-      sessions: count,
-      findings,
-      /** Not tested, for want of cases. */
-      unjudged: z.array(z.object({ pattern: z.string(), subject: z.string(), n: count, minimum: count })).readonly(),
-    }),
-  }),
   "review.store": declare("host", "write", {
-    summary: "Store what an examination has found and a review has done, and advance the machine's trials.",
+    summary: "Store what a review has done, and advance the machine's trials.",
     input: z.strictObject({
-      /** For the metrics. `until`: when the evidence has left the window, in epoch ms. */
-      found: z.object({ until: z.int(), patterns: z.array(z.enum(opportunityPatterns)) }).optional(),
       /** Moves each running trial one step on, and tries this one. Absent: no trial moves. */
       trial: NewTrial.nullable().optional(),
       /** Sessions of an experiment that its service has received. */
@@ -137,17 +103,19 @@ export const learningOperations = {
     example: { week: "2026-W47" },
   }),
   "review.run": declare("caller", "write", {
-    summary: "One review: examine, advance trials, try the best finding if `kaizen` is apply, write the report.",
+    summary:
+      "One review: replay the records, advance trials, try the best value if `kaizen` is apply, write the report.",
     input: z.strictObject({
       dryRun: flag("say what would be done, and change nothing"),
     }),
     output: z.object({
-      findings,
+      /** The largest gain first. */
+      better: z.array(BetterValue),
       /** Trials that have changed their state. */
       moved: z.array(ExperimentView),
       /** The one that this review has started. */
       started: ExperimentView.nullable(),
-      /** Sentences: what was done or would be, and why some findings are not tried yet. */
+      /** Sentences: what was done or would be, and why some values are not tried yet. */
       notes: z.array(z.string()),
       /** File of the last week's report, if this review has written it. */
       report: z.string().nullable(),
@@ -161,8 +129,6 @@ export const learningOperations = {
       experiments: z.array(ExperimentView),
       /** Epoch ms of the switch that keeps all from starting; null: they may. */
       offSince: z.number().nullable(),
-      /** Findings of the last `opportunities.list` by pattern, until its window has passed. */
-      opportunities: z.array(z.object({ pattern: z.enum(opportunityPatterns), n: count })).readonly(),
       /** Epoch ms of this answer: what ages are counted from. */
       readAt: z.number(),
     }),

@@ -2,11 +2,6 @@
 import { errorFunction, gammaln, mean, sum } from "simple-statistics";
 import type { PairsJudgement } from "../../contract/machine/learning.ts";
 
-export interface Interval {
-  readonly low: number;
-  readonly high: number;
-}
-
 export interface Counted {
   readonly hits: number;
   readonly n: number;
@@ -33,25 +28,6 @@ function upperTail(hits: number, n: number, share: number): number {
 
 function lnChoose(n: number, hits: number): number {
   return gammaln(n + 1) - gammaln(hits + 1) - gammaln(n - hits + 1);
-}
-
-/** Clopper-Pearson: holds the share with a probability of at least 1 - `alpha`. */
-export function shareInterval(hits: number, n: number, alpha = 0.05): Interval {
-  return {
-    low: hits === 0 ? 0 : firstAbove((share) => atLeast(hits, n, share) > alpha / 2),
-    high: hits === n ? 1 : firstAbove((share) => atLeast(hits + 1, n, share) > 1 - alpha / 2),
-  };
-}
-
-/** The number from 0 to 1 above which `isAbove` is true. */
-function firstAbove(isAbove: (value: number) => boolean): number {
-  let [low, high] = [0, 1];
-  for (let step = 0; step < 50; step++) {
-    const middle = (low + high) / 2;
-    if (isAbove(middle)) high = middle;
-    else low = middle;
-  }
-  return high;
 }
 
 /**

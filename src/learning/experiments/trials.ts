@@ -1,7 +1,7 @@
 /** The life of a trial, and what ends it: its guardrails, or its plan. Pure. */
 import type { Failure } from "../../contract/errors.ts";
 import { median } from "simple-statistics";
-import type { ExperimentView, Finding } from "../../contract/machine/learning.ts";
+import type { ExperimentView } from "../../contract/machine/learning.ts";
 import type { MachineTrial } from "../../contract/learning.ts";
 import { atLeast, moreOften, type Counted } from "./exact-tests.ts";
 import { findParameter, lowersSafety, refusalOfStep, type Parameter } from "./parameters.ts";
@@ -57,31 +57,13 @@ export function refusalOf(
   return busy ? { code: "busy", message: `${busy.id} runs on a setting of the same group. Stop it first.` } : null;
 }
 
-export interface Candidate {
-  readonly key: string;
-  readonly to: number;
-  /** Id of the finding. */
-  readonly reason: string;
-}
-
-/** Findings but those whose value was tried in the last 30 days: their trials have an answer. */
-export function withoutTried(
-  findings: readonly Finding[],
+/** Whether the value was tried in the last 30 days: that trial has an answer. */
+export function wasTried(
+  { key, to }: Pick<MachineTrial, "key" | "to">,
   trials: readonly MachineTrial[],
   now: number,
-): readonly Finding[] {
-  const recent = trials.filter(({ steps }) => (steps.at(-1)?.at ?? 0) > now - pauseMs);
-  const tried = new Set(recent.map(({ key, to }) => `${key}=${to}`));
-  return findings.filter(({ parameter, to }) => !tried.has(`${parameter}=${to}`));
-}
-
-/** Steps that SHIM may take, most certain first. */
-export function candidates(findings: readonly Finding[]): Candidate[] {
-  return findings.flatMap(({ parameter: key, from, to, id: reason }) => {
-    const parameter = key === null ? null : findParameter(key);
-    if (!parameter || from === null || to === null || lowersSafety(from, to)) return [];
-    return [{ key: parameter.key, to, reason }];
-  });
+): boolean {
+  return trials.some((one) => one.key === key && one.to === to && (one.steps.at(-1)?.at ?? 0) > now - pauseMs);
 }
 
 /** @param sessions of its canary, by arm */

@@ -82,7 +82,7 @@ const causeWords: Readonly<Record<string, string>> = {
   unknown: "cause not known",
 };
 
-/** Markdown. @param ideas most certain first; null: the records were not examined */
+/** Markdown. @param ideas the best first; null: they are not of this week */
 export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[] | null): string {
   const { week, steps } = facts;
   return [
@@ -101,8 +101,7 @@ export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[] | null
     steps.length === 0
       ? "Nothing."
       : steps.map(({ at, text, why }) => oneLine(`- ${day(at)}: ${text}. Why: ${why}.`)).join("\n"),
-    "## What could be better",
-    ideasText(ideas),
+    ...(ideas === null ? [] : ["## What could be better", ideasText(ideas)]),
     "",
   ].join("\n\n");
 }
@@ -155,8 +154,7 @@ function cost({ costs }: WeeklyFacts): string {
   return costs.map(({ model, dollars }) => `- ${model}: $${dollars.toFixed(2)}`).join("\n");
 }
 
-function ideasText(ideas: readonly string[] | null): string {
-  if (ideas === null) return "The records were not examined: `shim report opportunities` does.";
+function ideasText(ideas: readonly string[]): string {
   if (ideas.length === 0) return "The records show nothing that should change.";
   return ideas.map((text) => `- ${oneLine(text)}`).join("\n");
 }

@@ -1,19 +1,19 @@
-import type { ExperimentView, Finding } from "../../contract/machine/learning.ts";
+import type { BetterValue, ExperimentView } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
-import type { MachineTrial, NewTrial, TrialState, Verdict } from "../../contract/learning.ts";
+import type { MachineTrial, NewTrial, TrialState } from "../../contract/learning.ts";
 import {
   canary,
   guardrails,
   judgeCanary,
   nextReading,
   addStep,
-  candidates,
   isRunning,
   move,
   refusalOf,
   viewOf,
+  wasTried,
 } from "../../learning/experiments/trials.ts";
-import { findParameter, parameters } from "../../learning/experiments/parameters.ts";
+import { findParameter, nextValue, parameters } from "../../learning/experiments/parameters.ts";
 import { compare } from "../../learning/experiments/replay/replay.ts";
 import { editConfig } from "../../installer/file-edits.ts";
 import { readConfig } from "../../platform/config-file.ts";
@@ -110,7 +110,7 @@ export function start(runtime: Runtime, given: NewTrial, by: By): Result<Machine
     const refusal = refusalOf(parameter, { from, to, lessSafe }, { offSince: offSince(sql), trials: list(sql) });
     if (refusal !== null) return err(refusal);
     const trial = { ...begin(runtime, given, from), ...service };
-    const shortage = isRunning(trial) ? shortageOf(sql, runtime.now()) : null;
+    const shortage = shortageOf(sql, runtime.now());
     if (shortage !== null) return err({ code: "cannot_end", message: endlessText(shortage, key, to) });
     save(sql, trial);
     log(sql, runtime.now(), by, "experiment.started", trial);
@@ -127,17 +127,15 @@ function endlessText(shortage: string, key: string, to: number): string {
   return `it could not end here, so nothing was started: ${shortage}.\n\`shim experiment replay --set ${key}=${to}\` compares it on the recorded sessions; \`shim config set ${key} ${to}\` sets it without a trial.`;
 }
 
-/** Only a value that loses less in replay is tried. */
 function begin(runtime: Runtime, given: NewTrial, from: number): MachineTrial {
   const at = runtime.now();
   const hex = (bytes: number): string => Buffer.from(runtime.random(bytes)).toString("hex");
-  const { key, to, reason, replay } = given;
+  const { key, to, reason, better } = given;
   const { share, sessions, maxDays } = canary;
-  const verdict = replay?.verdict ?? null;
+  const verdict = better === null ? null : ("better" as const);
   const common = { id: `exp_${hex(4)}`, key, from, to, reason, salt: hex(8), share, read: 0, verdict };
   const proposed = addStep({ ...common, state: "proposed", steps: [] }, "proposed", at, reason);
-  const replayed = replay ? addStep(proposed, "replayed", at, replay.note) : proposed;
-  if (replay && replay.verdict !== "better") return move(replayed, "decided", at, replay.verdict);
+  const replayed = better === null ? proposed : addStep(proposed, "replayed", at, better);
   const names = ["sampleRatio", ...Object.keys(guardrails)].join(", ");
   const plan = `${Math.round(share * 100)} % of new sessions, half of them with the new value; at most ${sessions} of them and ${maxDays} days; guardrails: ${names}`;
   return move(replayed, "canary", at, plan);
@@ -263,41 +261,35 @@ function announce(sql: Sql, now: number, { id, key, from, to, steps }: MachineTr
 
 const maxReplayed = 500;
 
-export interface NextTrial {
-  readonly trial: NewTrial | null;
-  /** Sentences: why findings that are more certain are not tried yet. */
-  readonly waits: readonly string[];
-}
-
 /**
- * The most certain finding that SHIM may act on, and that can be decided on this machine,
- * by replay first. One that has to wait blocks no other.
+ * The next step of each setting with which less may be lost, where replay finds it better than the
+ * present value and no trial had it in the last 30 days. The largest gain first.
  *
- * @param recorded sessions as the review has read them, oldest first
+ * @param recorded oldest first
  */
-export function nextTrial(
-  runtime: Runtime,
-  findings: readonly Finding[],
-  recorded: readonly ReplaySession[],
-): NextTrial {
-  const waits: string[] = [];
+export function betterValues({ config, store, now }: Runtime, recorded: readonly ReplaySession[]): BetterValue[] {
+  const trials = store.read((sql) => list(sql), []);
   const sessions = recorded.slice(-maxReplayed).filter(({ isComplete }) => isComplete);
-  for (const { key, to, reason } of candidates(findings)) {
-    const { toolCalls } = compare(sessions, runtime.config, withSetting(runtime.config, key, to));
-    const { verdict, difference, n } = toolCalls;
-    const note = `${verdict} in ${n} sessions: ${difference?.toFixed(2) ?? "?"} tool calls lost elsewhere`;
-    const obstacle = whyNotYet(runtime, verdict, n);
-    if (obstacle === null) return { trial: { key, to, reason, replay: { verdict, note } }, waits };
-    waits.push(`\`${key}\` = ${to} is not tried yet: ${obstacle}.`);
-  }
-  return { trial: null, waits };
+  const compared = parameters.flatMap((parameter) => {
+    const { key } = parameter;
+    const from = Number(settingAt(config, key));
+    const to = nextValue(parameter, from, "down");
+    if (to === null || wasTried({ key, to }, trials, now())) return [];
+    const { verdict, difference, n } = compare(sessions, config, withSetting(config, key, to)).toolCalls;
+    if (verdict !== "better" || difference === null) return [];
+    const note = `better in ${n} sessions: ${difference.toFixed(2)} tool calls lost elsewhere`;
+    return [{ difference, value: { key, from, to, note } }];
+  });
+  return compared.toSorted((a, b) => a.difference - b.difference).map(({ value }) => value);
 }
 
-/** A value that replay does not find better needs no chats: its trial ends at once. */
-function whyNotYet({ store, now }: Runtime, verdict: Verdict, n: number): string | null {
-  if (verdict === "undecided")
-    return `its replay of ${n} sessions with their events does not say which value is better`;
-  return verdict === "better" ? store.read((sql) => shortageOf(sql, now()), null) : null;
+/** A trial of the best of them, or why this machine cannot decide one; null: there is none. */
+export function nextTrial({ store, now }: Runtime, [best]: readonly BetterValue[]): Result<NewTrial, string> | null {
+  if (!best) return null;
+  const { key, to, note } = best;
+  const shortage = store.read((sql) => shortageOf(sql, now()), null);
+  if (shortage !== null) return err(`\`${key}\` = ${to} is not tried yet: ${shortage}.`);
+  return ok({ key, to, reason: "replay finds it better", better: note });
 }
 
 const sendMs = 20_000;

@@ -8,7 +8,6 @@ import {
   type ReplaySession,
 } from "../../contract/replay.ts";
 import type { WorkState } from "../../contract/work-state.ts";
-import type { PastOffer, PastSession } from "../../learning/experiments/opportunities/history.ts";
 import { isCall } from "../../learning/experiments/replay/replay.ts";
 import { stepsInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
 import { compare } from "../../shared/compare.ts";
@@ -32,16 +31,16 @@ export interface CorpusFilter {
 }
 
 /** The newest sessions with content, oldest first. */
-export function pastSessions(sql: Sql, { since, limit }: CorpusFilter): PastSession[] {
-  const recorded = sql.all<{ readonly id: string; readonly at: number }>(
-    `SELECT id, lastSeenAt AS at FROM sessions WHERE lastSeenAt >= ? AND ${hasContentSql("sessions.id")}
+export function pastSessions(sql: Sql, { since, limit }: CorpusFilter): ReplaySession[] {
+  const recorded = sql.all<{ readonly id: string }>(
+    `SELECT id FROM sessions WHERE lastSeenAt >= ? AND ${hasContentSql("sessions.id")}
      ORDER BY lastSeenAt DESC, id LIMIT ?`,
     since,
     limit,
   );
-  return recorded.toReversed().flatMap(({ id, at }) => {
+  return recorded.toReversed().flatMap(({ id }) => {
     const session = sessions.get(sql, id);
-    return session ? [{ at, session: toReplaySession(sql, session) }] : [];
+    return session ? [toReplaySession(sql, session)] : [];
   });
 }
 
@@ -128,16 +127,6 @@ function endOf(sql: Sql, session: sessions.Session, clock: Clock, lastEvent: num
   const at = until(lastSeenAt);
   const cause = notedEnd(ending)?.cause ?? null;
   return cause === null ? { at, kind: "open", cause } : { at, kind: "died", cause };
-}
-
-/** Dead sessions that were offered or decided since then, each with its resolution. */
-export function pastOffers(sql: Sql, since: number): PastOffer[] {
-  const known = resolve(recoveries.listEvents(sql, { since }));
-  const seen = known.filter(({ resolution, offeredTo }) => resolution !== "open" || offeredTo.length > 0);
-  return seen.map(({ session, at, resolution }) => {
-    const dead = sessions.get(sql, session);
-    return { at, ageMs: Math.max(0, at - (dead?.ending?.signs.gone?.at ?? dead?.lastSeenAt ?? at)), resolution };
-  });
 }
 
 /** Rows of the week that are still stored. */

@@ -1,5 +1,4 @@
 import { spawn } from "node:child_process";
-import type { OpportunityPattern } from "../../contract/learning.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -30,36 +29,4 @@ export function claimReview(sql: Sql, now: number): boolean {
   if (last !== null && isWithin(now - Number(last), intervalMs)) return false;
   meta.write(sql, key, String(now));
   return last !== null;
-}
-
-const foundKey = "opportunities";
-
-export interface PatternCount {
-  readonly pattern: OpportunityPattern;
-  readonly n: number;
-}
-
-/** Stored as JSON. Counts only: a subject may be the user's text. */
-interface LastRun {
-  /** Epoch ms: the evidence has left the window. */
-  readonly until: number;
-  readonly counts: readonly PatternCount[];
-}
-
-/** Part of the caller's transaction. */
-export function storeRun(sql: Sql, until: number, patterns: readonly OpportunityPattern[]): void {
-  const counts = [...new Set(patterns)].map((pattern) => ({
-    pattern,
-    n: patterns.filter((one) => one === pattern).length,
-  }));
-  const run: LastRun = { until, counts };
-  meta.write(sql, foundKey, JSON.stringify(run));
-}
-
-/** None after the window of that run. */
-export function countsOfLastRun(sql: Sql, now: number): readonly PatternCount[] {
-  const text = meta.read(sql, foundKey);
-  if (text === null) return [];
-  const { until, counts } = JSON.parse(text) as LastRun;
-  return now < until ? counts : [];
 }

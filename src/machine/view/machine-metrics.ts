@@ -16,7 +16,6 @@ import { waitingChanges } from "../sharing/pending-changes.ts";
 import { waitingCalls } from "../team/messages.ts";
 import { countByState } from "../learning/machine-trials.ts";
 import { assess } from "../../learning/policy/risk.ts";
-import { countsOfLastRun } from "../learning/review-schedule.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../sessions/usage/ledger.ts";
 import { isAlive } from "../sessions/life/presence.ts";
 
@@ -124,7 +123,6 @@ function rowCounts(sql: Sql, runtime: Runtime): Sample[] {
     ...snapshots.map(({ state, n }) => gauge("shim_snapshots", n, { state })),
     ...backlog(sql, now),
     ...experimentSamples(sql),
-    ...countsOfLastRun(sql, now).map(({ pattern, n }) => gauge("shim_opportunities", n, { pattern })),
     gauge("shim_cost_today_dollars", totalCost(today)),
     gauge("shim_store_schema_version", schemaState(sql).version),
   ];

@@ -1,12 +1,12 @@
 import type { JSX } from "preact";
 import type { ExperimentView } from "../../contract/machine/learning.ts";
 import type { CallOutput } from "../backend.ts";
-import { plain, words } from "../format.ts";
+import { plain } from "../format.ts";
 import { call } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
 import { Age, Badge, Command, Empty, Head, Read, Table } from "../parts/pieces.tsx";
 
-/** Trials of settings; how often each pattern was found. */
+/** Trials of settings. */
 export function ExperimentsView(): JSX.Element {
   return (
     <>
@@ -19,8 +19,7 @@ export function ExperimentsView(): JSX.Element {
 }
 
 function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: number }): JSX.Element {
-  const { experiments, offSince, opportunities, readAt } = page;
-  const found = opportunities.map(({ pattern, n }) => `${n} × ${words(pattern)}`).join(", ");
+  const { experiments, offSince, readAt } = page;
   return (
     <>
       <p class="line">
@@ -33,7 +32,7 @@ function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: n
         items={experiments.toReversed()}
         keyOf={({ id }) => id}
         textsOf={(one) => [one.id, changeOf(one), one.state, one.reason]}
-        none={<Empty title="No experiment yet. Opportunities say what to try." />}
+        none={<Empty title="No experiment yet." />}
         columns={[
           { head: "Setting", cell: (one) => plain(changeOf(one)) },
           { head: "State", cell: ({ state, isRunning }) => <Badge kind={isRunning ? "running" : ""}>{state}</Badge> },
@@ -44,9 +43,7 @@ function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: n
           { head: "", cell: (one) => one.ending && <ActionButton action={endOne(one, one.ending)} /> },
         ]}
       />
-      <h2>Opportunities</h2>
-      <p>{found || "No finding is stored."}</p>
-      <Command purpose="To see the figures and what to do" command="shim report opportunities" />
+      <Command purpose="To see what to try" command="shim experiment replay" />
     </>
   );
 }

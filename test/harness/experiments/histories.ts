@@ -1,9 +1,8 @@
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import type { ReplaySession } from "#src/contract/replay.ts";
-import type { MachineTrial, NewTrial } from "#src/contract/learning.ts";
+import type { MachineTrial } from "#src/contract/learning.ts";
 import { isRunning, move } from "#src/learning/experiments/trials.ts";
 import { endTrial, get, list, save, setOff, start } from "#src/machine/learning/machine-trials.ts";
-import { storeRun } from "#src/machine/learning/review-schedule.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { reportEnd } from "#harness/machine/report-end.ts";
@@ -14,8 +13,8 @@ export function aSession(overrides: Partial<ReplaySession> = {}): ReplaySession 
   return { changed: {}, events, samples: [], saves: [], isComplete: true, end, ...overrides };
 }
 
-export function startTrial(runtime: Runtime, key: string, to: number, replay: NewTrial["replay"] = null): MachineTrial {
-  const started = start(runtime, { key, to, reason: "to see", replay }, "kaizen");
+export function startTrial(runtime: Runtime, key: string, to: number, better: string | null = null): MachineTrial {
+  const started = start(runtime, { key, to, reason: "to see", better }, "kaizen");
   if (!started.ok) throw new Error(started.error.message);
   return started.value;
 }
@@ -53,6 +52,5 @@ export function seedExperiments(runtime: Runtime): { running: string; ended: str
   const ended = startTrial(runtime, "checkpoint.everyToolCalls", 8);
   runtime.store.write((sql) => save(sql, move(ended, "deployed", runtime.now(), "after 200 sessions")));
   const running = startTrial(runtime, "checkpoint.everyMs", 250_000);
-  runtime.store.write((sql) => storeRun(sql, runtime.now() + 86_400_000, ["offers_dismissed", "offers_dismissed"]));
   return { running: running.id, ended: ended.id };
 }

@@ -10,7 +10,7 @@ const aCall = { name: "Bash", input: "npm test" };
 it("an experiment is started, listed, shown, stopped once, and another takes its place", async () => {
   const home = aSeededHome();
   pastChats(home.runtime);
-  const none = "No experiment yet. `shim report opportunities` says what to try.\n";
+  const none = "No experiment yet. `shim experiment replay` says what to try.\n";
   expect(await home.shim("experiment list")).toMatchObject({ code: 0, out: none });
   const begun = await home.shim("experiment start checkpoint.everyMs 250000 --reason", "to see");
   const id = /^exp_[\da-f]{8}(?=: canary\. 50 % of new sessions)/.exec(begun.out)?.[0] ?? begun.err;

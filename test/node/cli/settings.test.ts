@@ -162,7 +162,7 @@ it("a dry run of the review changes nothing; a run writes the report of the last
   const reports = join(home.paths.home, "reports");
   const stored = (): number[] => ["meta", "metric_totals", "experiments", "notices"].map((table) => count(home, table));
   const before = stored();
-  expect(await home.shim("report run --dry-run")).toMatchObject(printed("finding", "kaizen apply"));
+  expect(await home.shim("report run --dry-run")).toMatchObject(printed("0 better values found.", "kaizen apply"));
   expect(stored()).toEqual(before);
   expect(existsSync(reports)).toBe(false);
   expect((await home.shim("report run")).out).not.toContain("Report");

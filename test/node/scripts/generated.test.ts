@@ -30,7 +30,7 @@ type Panel = Readonly<{ type: string; title: string; targets?: readonly Query[] 
 
 const panelsOf = (text: string): Panel[] => (JSON.parse(text) as { panels: Panel[] }).panels;
 
-const learning: ReadonlySet<string> = new Set(["Experiments", "Opportunities", "Routing"]);
+const learning: ReadonlySet<string> = new Set(["Experiments", "Routing"]);
 
 /** Dashboard that has to show a metric. */
 function fileOf(name: MetricName): string {

@@ -27,7 +27,7 @@ export interface ReplayedSave {
 }
 
 /** The shipped process takes its readings this often while it lives. */
-export const tickMs = 15_000;
+const tickMs = 15_000;
 const recentTools = 50;
 
 const alwaysDue: Partial<Record<ReplayEvent["kind"], Trigger>> = {
@@ -189,7 +189,7 @@ export interface Outcome {
   readonly callsAtDeath: number | null;
 }
 
-export const idleAfterMs = 300_000;
+const idleAfterMs = 300_000;
 
 /** Pure. Between two events or checkpoints all but the time since a save is constant. */
 export function outcomeOf(session: ReplaySession, policy: SavePolicy): Outcome {

@@ -79,7 +79,7 @@ it("the first sign of life makes the session, later ones refresh it; its project
   expect(see(runtime).lastSeenAt).toBe(T0 + 10);
 });
 
-const trial = { key: "checkpoint.everyToolCalls", to: 8, reason: "to see", replay: null };
+const trial = { key: "checkpoint.everyToolCalls", to: 8, reason: "to see", better: null };
 
 it("an entry is there when its decision is, with its time, also for another process", () => {
   const runtime = tempRuntime();
