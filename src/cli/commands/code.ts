@@ -1,31 +1,25 @@
-import { existsSync, readFileSync, realpathSync } from "node:fs";
-import { basename, dirname, join, relative } from "node:path";
+import { realpathSync } from "node:fs";
 import { type Command, Option } from "commander";
 import * as z from "zod";
-import { toolNames, Baseline, toBaseline } from "../../code/analysis/finding.ts";
+import { toolNames } from "../../code/analysis/finding.ts";
 import { toText, type Report } from "../../code/analysis/report.ts";
-import { Duration, File, Folder, flag } from "../../contract/machine/operation.ts";
+import { Duration, Folder, flag } from "../../contract/machine/operation.ts";
 import { isFolder } from "../../platform/paths.ts";
-import { writeAtomically } from "../../platform/private-files.ts";
 import { pluralize } from "../../shared/format.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
-import { type AnalysisOptions, analyze } from "../../code/tool-runner/analyze.ts";
+import { err, ok } from "../../shared/result.ts";
+import { analyze } from "../../code/tool-runner/analyze.ts";
 import { trustOf } from "../../code/tool-runner/project-folder.ts";
 import { TransformInput } from "../../code/transform/transformers.ts";
 import type { Transformed } from "../../code/transform/run-transform.ts";
 import { exitCodes } from "../../contract/exit-codes.ts";
-import { wrongUsage, type Lines, wrongWords } from "../answer.ts";
+import { wrongUsage, type Lines } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { addEvolve } from "./evolve.ts";
 
-const defaultBaseline = "analysis-baseline.json";
-
 const AnalyzeInput = z.strictObject({
   folder: Folder.optional(),
   since: z.string().optional().describe("only what this commit does not have is new"),
-  baseline: File.optional().describe("only what this file does not have is new"),
-  writeBaseline: flag(`write all findings to the baseline (default: ${defaultBaseline} in the folder)`),
   only: z
     .string()
     .transform((text) => text.split(",").map((name) => name.trim()))
@@ -48,7 +42,7 @@ export function addCommand(program: Command, cli: Cli): void {
   define(cli, code, "transform", {
     input: TransformInput,
     summary:
-      "Change code by a rule of ast-grep, a codemod, `lint-fix` or `unused-fix`, in a worktree: shows the diff, or leaves a branch.",
+      "Change code by a rule of ast-grep, `lint-fix` or `unused-fix`, in a worktree: shows the diff, or leaves a branch.",
     example: { what: "lint-fix", paths: ["src"] },
     args: ["what"],
     rest: "paths",
@@ -60,10 +54,9 @@ export function addCommand(program: Command, cli: Cli): void {
 
 /** Ends with 0 when nothing is new, no tool failed and each kind was covered. */
 async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Promise<CommandResult> {
-  const { only, trust, timeLimitMs, since, writeBaseline: isWritten } = input;
-  const checked = checkInput(cli, input);
-  if (!checked.ok) return checked;
-  const { root, path, baseline } = checked.value;
+  const { folder = cli.io.cwd, only, trust, timeLimitMs, since } = input;
+  if (!isFolder(folder)) return wrongUsage(`there is no folder ${folder}.`);
+  const root = realpathSync(folder);
   const trusted = trustOf(cli.paths.config, root, trust);
   if (!trusted.ok) return trusted;
   const signal = cli.io.interrupted();
@@ -74,7 +67,6 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
     isTrusted: trusted.value,
     timeMs: timeLimitMs,
     since,
-    baseline,
     env: cli.io.env,
     now: cli.io.now,
     monotonic: () => performance.now(),
@@ -87,56 +79,15 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
   if (report === null || signal.aborted)
     return ok({ data: { interrupted: true }, text: "", exit: exitCodes.interrupted });
   if (!report.ok) return wrongUsage(`${report.error}.`);
-  if (isWritten) {
-    writeBaseline(path, report.value);
-    cli.progress(`The baseline is in ${relative(cli.io.cwd, path)}.`);
-  }
   const text = isJson ? `${JSON.stringify(report.value, null, 2)}\n` : toText(report.value);
-  return ok({ data: report.value, text, isVerbatim: true, exit: analysisExit(report.value, isWritten) });
+  return ok({ data: report.value, text, isVerbatim: true, exit: analysisExit(report.value) });
 }
 
-interface CheckedInput {
-  readonly root: string;
-  /** The baseline. */
-  readonly path: string;
-  readonly baseline: NonNullable<AnalysisOptions["baseline"]> | null;
-}
-
-function checkInput(
-  { io }: Cli,
-  { folder = io.cwd, since, baseline: given, writeBaseline: isWritten }: AnalyzeInput,
-): Result<CheckedInput> {
-  if (since !== undefined && (isWritten || given !== undefined))
-    return wrongWords("--since cannot be used with a baseline.");
-  if (!isFolder(folder)) return wrongUsage(`there is no folder ${folder}.`);
-  const path = given ?? join(folder, defaultBaseline);
-  const baseline = given !== undefined && !isWritten ? readBaseline(path) : ok(null);
-  if (!baseline.ok) return baseline;
-  if (!existsSync(dirname(path))) return wrongUsage(`there is no folder ${dirname(path)}.`);
-  return ok({ root: realpathSync(folder), path, baseline: baseline.value });
-}
-
-function analysisExit({ findings, tools, notCovered }: Report, isWritten: boolean): number {
+function analysisExit({ findings, tools, notCovered }: Report): number {
   const hasFailed = tools.some(({ status }) => status === "failed") || !tools.some(({ status }) => status === "ran");
-  const hasNew = !isWritten && findings.some(({ isNew }) => isNew !== false);
+  const hasNew = findings.some(({ isNew }) => isNew !== false);
   if (hasFailed || hasNew) return exitCodes.failed;
-  return notCovered.length > 0 && !isWritten ? exitCodes.incomplete : exitCodes.ok;
-}
-
-/** Files for the user's repository are readable by all. */
-const fileMode = 0o644;
-
-function readBaseline(path: string): Result<{ readonly name: string; readonly baseline: Baseline }> {
-  if (!existsSync(path)) return wrongUsage(`there is no baseline ${path}; --write-baseline makes one.`);
-  try {
-    return ok({ name: basename(path), baseline: Baseline.parse(JSON.parse(readFileSync(path, "utf8"))) });
-  } catch {
-    return wrongUsage(`${path} is no baseline of this version; --write-baseline writes one.`);
-  }
-}
-
-function writeBaseline(path: string, { findings }: Report): void {
-  writeAtomically(path, `${JSON.stringify(toBaseline(findings), null, 2)}\n`, { mode: fileMode });
+  return notCovered.length > 0 ? exitCodes.incomplete : exitCodes.ok;
 }
 
 /** Exit code 3: nothing changed. */

@@ -44,7 +44,7 @@ export const Finding = z.object({
   /** Fingerprint without the path, by which a finding of a renamed file is found again. */
   content: z.string(),
   others: z.array(SameFinding).optional(),
-  /** Against a baseline or a commit; absent where nothing was compared. */
+  /** Against a commit; absent where nothing was compared. */
   isNew: z.boolean().optional(),
 });
 export type Finding = z.infer<typeof Finding>;
@@ -231,40 +231,21 @@ function hash(parts: readonly string[]): string {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, hashChars);
 }
 
-/** Stored in the user's repository. Add fields as optional. */
-export const Baseline = z.object({
-  version: z.literal(1),
-  findings: z.array(z.object({ fingerprint: z.string(), content: z.string(), file: z.string(), rule: z.string() })),
-});
-export type Baseline = z.infer<typeof Baseline>;
-
-/** Sorted, so that a renewed file shows what changed. */
-export function toBaseline(findings: readonly Finding[]): Baseline {
-  const entries = findings.map(({ fingerprint, content, file, tool, rule }) => ({
-    file,
-    rule: `${tool} ${rule}`,
-    fingerprint,
-    content,
-  }));
-  entries.sort((a, b) => compare(a.file, b.file) || compare(a.rule, b.rule) || compare(a.fingerprint, b.fingerprint));
-  return { version: 1, findings: entries };
-}
-
 /**
- * Marks what the baseline does not have. A finding of a file that was renamed is found again
- * by its content; each entry stands for one finding.
+ * Marks what was not there before. A finding of a file that was renamed is found again by its
+ * content; each earlier one stands for one finding.
  *
- * @param isPresent whether a file of the baseline still exists
+ * @param isPresent whether a file that had a finding still exists
  */
-export function compareWithBaseline(
+export function markNew(
   findings: readonly Finding[],
-  baseline: Baseline,
+  before: readonly Finding[],
   isPresent: (file: string) => boolean,
 ): Finding[] {
-  const known = new Set(baseline.findings.map(({ fingerprint }) => fingerprint));
+  const known = new Set(before.map(({ fingerprint }) => fingerprint));
   const current = new Set(findings.map(({ fingerprint }) => fingerprint));
   const movedContents = new Map<string, number>();
-  for (const { fingerprint, content, file } of baseline.findings) {
+  for (const { fingerprint, content, file } of before) {
     if (current.has(fingerprint) || isPresent(file)) continue;
     movedContents.set(content, (movedContents.get(content) ?? 0) + 1);
   }

@@ -41,7 +41,8 @@ export const Report = z.object({
     /** Null where nothing was compared. */
     new: z.int().nullable(),
   }),
-  comparedWith: z.object({ kind: z.enum(["baseline", "commit"]), name: z.string() }).nullable(),
+  /** A commit; null: nothing. */
+  comparedWith: z.string().nullable(),
   hotspots: z.array(Hotspot),
   /** Kinds of which no tool has run, so that nothing is known of them. */
   notCovered: z.array(z.enum(kinds)).default([]),
@@ -106,8 +107,7 @@ function totalsLine({ totals, comparedWith }: Report): string {
     pluralize(totals.note, "note"),
   ].join(", ");
   if (comparedWith === null) return all;
-  const name = comparedWith.kind === "commit" ? comparedWith.name : `the baseline ${comparedWith.name}`;
-  return `${totals.new ?? 0} new since ${name}; ${all} in all`;
+  return `${totals.new ?? 0} new since ${comparedWith}; ${all} in all`;
 }
 
 function toolState({ status, why, findings, ms }: ToolRun): string {

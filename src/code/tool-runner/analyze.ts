@@ -11,15 +11,7 @@ import {
   type Parsed,
   type ProjectView,
 } from "../analysis/adapter.ts";
-import {
-  type ToolName,
-  compareWithBaseline,
-  mergeFindings,
-  toBaseline,
-  withFingerprints,
-  type Baseline,
-  type Finding,
-} from "../analysis/finding.ts";
+import { type ToolName, markNew, mergeFindings, withFingerprints, type Finding } from "../analysis/finding.ts";
 import { adapters } from "../analysis/adapters/adapters.ts";
 import { countTotals, findHotspots, notCovered, type Report, type ToolRun } from "../analysis/report.ts";
 import {
@@ -45,7 +37,6 @@ export interface AnalysisOptions {
   readonly timeMs?: number | undefined;
   /** Commit: only what it does not have is new. */
   readonly since?: string | undefined;
-  readonly baseline?: { readonly name: string; readonly baseline: Baseline } | null;
   readonly env: NodeJS.ProcessEnv;
   readonly now: () => number;
   /** Milliseconds that never jump. */
@@ -98,14 +89,14 @@ class Analysis {
   }
 
   async report(commit: string | null): Promise<Report> {
-    const { folder, since, baseline, only = null, env, now } = this.#options;
+    const { folder, since, only = null, env, now } = this.#options;
     const project = openProject(realpathSync(folder));
     const results = await this.#runAll(project, "now");
     const found = await this.#ownFindings(results, project);
     const notes = missingLimits(env);
-    const before = commit === null ? baseline?.baseline : await this.#findingsAt(project, commit, notes);
+    const before = commit === null ? null : await this.#findingsAt(project, commit, notes);
     const isPresent = (file: string): boolean => existsSync(join(project.root, file));
-    const findings = before ? compareWithBaseline(found, before, isPresent) : found;
+    const findings = before === null ? found : markNew(found, before, isPresent);
     const tools = results.map(({ run }) => run);
     const commits = this.#repository ? await countCommits(this.#repository, now()) : new Map<string, number>();
     return {
@@ -113,13 +104,8 @@ class Analysis {
       folder,
       tools,
       findings,
-      totals: countTotals(findings, before !== undefined),
-      comparedWith:
-        since === undefined
-          ? baseline
-            ? { kind: "baseline", name: baseline.name }
-            : null
-          : { kind: "commit", name: since },
+      totals: countTotals(findings, before !== null),
+      comparedWith: since ?? null,
       // The rule of a linter comes first, where it ran.
       hotspots: findHotspots(results.find(({ parsed }) => parsed?.complexity)?.parsed?.complexity ?? [], commits),
       notCovered: notCovered(tools, only),
@@ -128,7 +114,7 @@ class Analysis {
   }
 
   /** The same tools, on the files of the commit. */
-  async #findingsAt(project: ProjectView, commit: string, notes: string[]): Promise<Baseline> {
+  async #findingsAt(project: ProjectView, commit: string, notes: string[]): Promise<Finding[]> {
     if (this.#repository === null) throw new Error("a commit without a repository has passed the check");
     const root = await copyCommit(this.#repository, commit, join(this.#scratch, "commit"));
     const copy = openCopy(project, root);
@@ -137,7 +123,7 @@ class Analysis {
       if (run.status !== "failed") continue;
       notes.push(`${run.name} failed on ${this.#options.since ?? commit}, so all it finds counts as new: ${run.why}`);
     }
-    return toBaseline(await this.#ownFindings(results, copy));
+    return this.#ownFindings(results, copy);
   }
 
   /** Neither installed packages nor what git ignores is the project's code. */

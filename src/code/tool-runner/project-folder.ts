@@ -16,7 +16,7 @@ import { objectAt, parseObject, textAt } from "../../shared/json-fields.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import { GitError, lines, repositoryGit, run, text, userGit, type Git } from "../../snapshots/git.ts";
 import { findCommit, openRepository, type UserRepository } from "../../snapshots/user-repository.ts";
-import type { Detection, InstalledTool, ProjectView } from "../analysis/adapter.ts";
+import type { InstalledTool, ProjectView } from "../analysis/adapter.ts";
 
 /** Larger files are none that tools are configured by, and none with readable findings. */
 const maxFileBytes = 10_000_000;
@@ -62,18 +62,6 @@ function findTool(root: string, packageName: string, program: string): Installed
     if (found !== null) return found;
   }
   return null;
-}
-
-/** Finds a package without a program, in the same folders. */
-export function detectLibrary(from: string, packageName: string, risk: string): Detection {
-  for (const modules of modulesAbove(from)) {
-    const library = join(modules, packageName);
-    const manifest = readText(join(library, "package.json"));
-    if (manifest === null) continue;
-    const version = textAt(parseObject(manifest), "version");
-    return { kind: "ready", tool: { path: realpathSync(library), isScript: true, version }, risk };
-  }
-  return { kind: "missing", why: `the codemod is for ${packageName}, which is not installed in node_modules` };
 }
 
 function toolIn(modules: string, packageName: string, program: string): InstalledTool | string | null {

@@ -1,10 +1,10 @@
 import { existsSync, lstatSync, mkdirSync, writeFileSync } from "node:fs";
-import { basename, dirname, extname, join, posix, resolve } from "node:path";
+import { dirname, join, posix, resolve } from "node:path";
 import type { InstalledTool, ProjectView, ToolOutput } from "../analysis/adapter.ts";
 import type { OperationContext } from "../../machine/context/operation-context.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import { firstOf } from "../../shared/format.ts";
-import { displayPath, rawList } from "../../snapshots/git.ts";
+import { displayPath } from "../../snapshots/git.ts";
 import { changesSince } from "../../snapshots/work-tree.ts";
 import {
   hasTrackedFiles,
@@ -25,7 +25,6 @@ import {
   type FixName,
   type TransformInput,
   transformersFor,
-  type TransformCommand,
   type Transformer,
 } from "./transformers.ts";
 import {
@@ -174,7 +173,7 @@ async function prepareTool(
   const view = openCopy(installed, join(tree, project));
   const reasons: string[] = [];
   for (const transformer of transformersFor(change.value)) {
-    const detection = transformer.detect(view, installed.root);
+    const detection = transformer.detect(view);
     if (detection?.kind !== "ready") {
       reasons.push(detection?.why ?? `${transformer.name} is not used here`);
       continue;
@@ -194,7 +193,6 @@ async function prepareTool(
 const maxNamedRules = 3;
 
 function subjectOf(change: Change, { name }: Transformer): string {
-  if (change.kind === "codemod") return `${basename(change.path)}, by ${name}`;
   if (change.kind === "fixes") return `fixes of ${name}`;
   const ids = [...change.text.matchAll(/^id: *([\w-]{1,60})/gm)].map(([, id]) => id);
   return `${ids.slice(0, maxNamedRules).join(", ") || "rules"}, by ${name}`;
@@ -212,14 +210,13 @@ function findProject(tree: string, paths: readonly string[]): string {
 async function applyTool(
   { env }: WorkDeps,
   { paths, isTrusted, timeoutMs, signal }: TransformRequest,
-  worktree: ThrowawayWorktree,
+  { folder }: ThrowawayWorktree,
   { transformer, tool, view, project }: ReadyTool,
 ): Promise<Result<null>> {
-  const { tree, folder } = worktree;
   const scratch = join(folder, "scratch");
   mkdirSync(scratch, { recursive: true });
   const relativePaths = paths.map((path) => `./${posix.relative(project, path)}`);
-  const commands = await transformer.apply({
+  const args = transformer.args({
     project: view,
     isTrusted,
     paths: relativePaths.length === 0 ? ["."] : relativePaths,
@@ -227,46 +224,14 @@ async function applyTool(
       writeFileSync(join(scratch, name), text);
       return join(scratch, name);
     },
-    listFiles: async (endings) => {
-      const git = worktree.git(signal);
-      const literal = { ...git, before: [...git.before, "--literal-pathspecs"] };
-      const listed = await rawList(literal, [
-        "ls-files",
-        "--stage",
-        "-z",
-        "--",
-        ...(paths.length === 0 ? ["."] : paths),
-      ]);
-      // Neither symbolic links nor modules.
-      const plain = listed.flatMap((entry) => /^100\d+ \w+ 0\t(.*)$/.exec(displayPath(entry))?.[1] ?? []);
-      const present = plain.filter((path) => endings.includes(extname(path)) && existsSync(join(tree, path)));
-      return present.map((path) => posix.relative(project, path));
-    },
   });
-  for (const command of commands) {
-    const { words, started } = startOf(transformer, tool, command, [tree, scratch]);
-    const options = { folder: view.root, scratch, env, timeMs: timeoutMs, signal };
-    const output = await runTool({ ...options, tool: started, command: { args: words } });
-    if (!output.ok) return fail("tool_failed", `${transformer.name} ${output.error}.`);
-    const { code } = output.value;
-    if (!command.codes.includes(code))
-      return fail("tool_failed", `${transformer.name} ended with exit code ${code}: ${lastWords(output.value)}`);
-  }
+  const options = { folder: view.root, scratch, env, timeMs: timeoutMs, signal };
+  const output = await runTool({ ...options, tool, command: { args } });
+  if (!output.ok) return fail("tool_failed", `${transformer.name} ${output.error}.`);
+  const { code } = output.value;
+  if (code > 1)
+    return fail("tool_failed", `${transformer.name} ended with exit code ${code}: ${lastWords(output.value)}`);
   return ok(null);
-}
-
-/** Node then writes only in these folders, and starts no other program. */
-function startOf(
-  { permissions }: Transformer,
-  tool: InstalledTool,
-  { args, script }: TransformCommand,
-  writable: readonly string[],
-): { readonly words: readonly string[]; readonly started: InstalledTool } {
-  if (permissions === null) return { words: args, started: tool };
-  const allowed = writable.map((path) => `--allow-fs-write=${path}`);
-  const program = script === undefined ? [tool.path] : ["-e", script, "--", tool.path];
-  const words = ["--permission", "--allow-fs-read=*", ...allowed, ...permissions, ...program, ...args];
-  return { words, started: { ...tool, path: process.execPath, isScript: false } };
 }
 
 const maxWords = 600;

@@ -5,9 +5,8 @@ import { expect, it } from "vitest";
 import type { InstalledTool, Parsed, ProjectView, ToolOutput } from "#src/code/analysis/adapter.ts";
 import {
   type ToolName,
-  compareWithBaseline,
+  markNew,
   mergeFindings,
-  toBaseline,
   withFingerprints,
   type Finding,
   type MergedFinding,
@@ -124,13 +123,13 @@ it("harmless lines anywhere and other indentation make nothing new, a bad line m
   const line = fc.constantFrom("bad()", "bad(1)", "ok", "");
   const harmless = fc.array(fc.constantFrom("ok", "", "  // more"), { maxLength: 3 });
   const property = fc.property(fc.array(fc.tuple(harmless, line), { maxLength: 20 }), fc.nat(20), (parts, at) => {
-    const before = toBaseline(findWord({ "a.ts": parts.map(([, one]) => one).join("\n") }));
+    const before = findWord({ "a.ts": parts.map(([, one]) => one).join("\n") });
     const padded = parts.flatMap(([added, one]) => [...added, `  ${one}`]);
-    const same = compareWithBaseline(findWord({ "a.ts": padded.join("\n") }), before, () => true);
+    const same = markNew(findWord({ "a.ts": padded.join("\n") }), before, () => true);
     expect(new Set(same.map(({ fingerprint }) => fingerprint)).size).toBe(same.length);
     expect(same.filter(({ isNew }) => isNew)).toEqual([]);
     const worse = padded.toSpliced(at, 0, "bad()");
-    const found = compareWithBaseline(findWord({ "a.ts": worse.join("\n") }), before, () => true);
+    const found = markNew(findWord({ "a.ts": worse.join("\n") }), before, () => true);
     expect(found.filter(({ isNew }) => isNew)).toHaveLength(1);
   });
   fc.assert(property, { numRuns: 200 });
@@ -141,17 +140,17 @@ function findWhole(file: string, text: string): Finding[] {
   return fingerprinted({ [file]: text }, [aFinding({ file, range: null })]);
 }
 
-it("a renamed file brings nothing new, a copied one does; each entry stands for one finding", () => {
+it("a renamed file brings nothing new, a copied one does; each earlier one stands for one finding", () => {
   const text = "bad()\nbad()";
-  const baseline = toBaseline(findWord({ "old.ts": text }));
+  const before = findWord({ "old.ts": text });
   const news = (files: Record<string, string>): number =>
-    compareWithBaseline(findWord(files), baseline, (file) => file in files).filter(({ isNew }) => isNew).length;
+    markNew(findWord(files), before, (file) => file in files).filter(({ isNew }) => isNew).length;
   expect(news({ "new.ts": text })).toBe(0);
   expect(news({ "old.ts": text, "copy.ts": text })).toBe(2);
   expect(news({ "new.ts": `${text}\nbad()` })).toBe(1);
   expect(news({ "old.ts": "ok()", "new.ts": text })).toBe(2);
-  const known = toBaseline(findWhole("old.ts", "a"));
-  const found = ["a", "b"].flatMap((content) => compareWithBaseline(findWhole("new.ts", content), known, () => false));
+  const known = findWhole("old.ts", "a");
+  const found = ["a", "b"].flatMap((content) => markNew(findWhole("new.ts", content), known, () => false));
   expect(found.map(({ isNew }) => isNew)).toEqual([false, true]);
 });
 

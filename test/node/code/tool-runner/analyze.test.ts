@@ -57,13 +57,10 @@ it("neither packages nor what git ignores have findings, also beside a file that
   expect(report.findings.map(({ file }) => file)).toEqual([...unknown, "src/a.js"]);
 });
 
-it("a folder, a commit, a baseline, a tool or a time that does not exist is wrong use", async () => {
+it("a folder, a commit, a tool or a time that does not exist is wrong use", async () => {
   const home = anAnalysedHome();
   await home.misuses("code analyze", [
     ["nowhere", /no folder .*nowhere/],
-    ["--since HEAD --baseline x", "cannot be used with"],
-    ["--baseline gone.json", "--write-baseline makes one"],
-    ["--baseline .gitignore", "is no baseline"],
     ["--only oxlint,nothing", "one of tsc"],
     ["--time-limit soon", "Give a duration"],
   ]);
@@ -91,18 +88,6 @@ it("a tool that hangs is named and ended, makes the command fail, and the others
   expect(processesIn(home.project)).toEqual([]);
 });
 
-it("a baseline holds what is there; then only new findings fail", async () => {
-  const home = anAnalysedHome();
-  const codes = async (...options: string[]): Promise<number[]> =>
-    Promise.all(options.map(async (option) => (await home.analyze(`--only oxlint ${option}`)).code));
-  expect(await codes("--baseline known.json --write-baseline", "--write-baseline")).toEqual([0, 0]);
-  expect(await codes("--baseline known.json", "--baseline analysis-baseline.json")).toEqual([0, 0]);
-  write(home.project, { "src/a.js": "// moved\nok();\ndebugger;\n", "src/b.js": "debugger;" });
-  const { code, out } = await home.analyze("--only oxlint --baseline known.json");
-  expect([code, out.match(/^src.*:\d+/gm)]).toEqual([1, ["src/b.js:1:1"]]);
-  expect(out).toContain("1 new since the baseline known.json; 2 errors, 0 warnings, 0 notes in all\n");
-});
-
 it("--since: only what the commit does not have is new, in a package of a repository, which stays as it is", async () => {
   const sources = { "src/a.js": "ok();\n", "app/src/a.js": "ok();\ndebugger;\n", "app/src/b.js": "ok();\n" };
   const home = anAnalysedHome({ ".gitattributes": "*.js filter=own\n", ...sources });
@@ -128,6 +113,9 @@ it("--since: only what the commit does not have is new, in a package of a reposi
   const fresh = findings.filter(({ isNew }) => isNew).map(({ file, range }) => `${file}:${range?.line}`);
   expect([findings.length, fresh, hotspots]).toEqual([2, ["src/c.js:2"], []]);
   expect(state()).toEqual(unchanged);
+  const { code, out } = await home.analyze("app --only oxlint --since HEAD");
+  expect([code, out.match(/^src.*:\d+/gm)]).toEqual([1, ["src/c.js:2:1"]]);
+  expect(out).toContain("1 new since HEAD; 2 errors, 0 warnings, 0 notes in all\n");
   expect(existsSync(join(home.folder, "filtered"))).toBe(false);
 });
 

@@ -2,8 +2,8 @@ import { existsSync, readFileSync, rmSync, symlinkSync, readdirSync, writeFileSy
 import { dirname, join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { patience } from "#harness/machine/programs.ts";
-import { type Change, transformersFor } from "#src/code/transform/transformers.ts";
 import type { Io } from "#src/cli/io.ts";
+import { install } from "#harness/analysis/installed-tool.ts";
 import { linkPackages } from "#harness/evolution/sample-project.ts";
 import { aCliHome, type CliHome, failed, printed } from "#harness/machine/cli-home.ts";
 import { commitAll, contents, git, leftIn, makeRepository, write } from "#harness/machine/git-project.ts";
@@ -15,18 +15,6 @@ rule: { pattern: "var $A = $B" }
 fix: "let $A = $B"
 `;
 
-/** jscodeshift: each var becomes let. */
-const varCodemod = `module.exports = ({ source }, { jscodeshift: j }) =>
-  j(source).find(j.VariableDeclaration, { kind: "var" }).forEach(({ node }) => { node.kind = "let"; }).toSource();
-`;
-
-/** ts-morph: the variable \`a\` is renamed wherever it is used. */
-const renameCodemod = `import { Project } from "ts-morph";
-export default (project: Project): void => {
-  for (const file of project.getSourceFiles()) file.getVariableDeclaration("a")?.rename("renamed");
-};
-`;
-
 const sources: Readonly<Record<string, string>> = {
   ".gitignore": "node_modules/\n",
   "package.json": JSON.stringify({ name: "small", type: "module", scripts: { test: "node check.js" } }),
@@ -35,16 +23,13 @@ const sources: Readonly<Record<string, string>> = {
   "check.js":
     'import { readFileSync } from "node:fs";\nif (!readFileSync("src/a.ts", "utf8").includes("console.log(")) process.exit(1);\n',
   "rules/no-var.yml": varRule,
-  "codemods/no-var.cjs": varCodemod,
-  "codemods/rename.ts": renameCodemod,
 };
 
 function aTransformHome(files: Readonly<Record<string, string>> = {}) {
   const home = aCliHome();
   home.alive.add(process.pid);
   makeRepository(home.project, { ...sources, ...files });
-  const programs = ["ast-grep", "jscodeshift", "oxlint"];
-  linkPackages(home.project, ["@ast-grep/cli", "jscodeshift", "ts-morph", "oxlint"], programs);
+  linkPackages(home.project, ["@ast-grep/cli", "oxlint"], ["ast-grep", "oxlint"]);
   const env = { ...home.runtime.env, PATH: `${dirname(process.execPath)}:/usr/bin:/bin` };
   Object.assign(home.runtime, { env });
   const io = { env, interrupted: () => new AbortController().signal };
@@ -68,6 +53,19 @@ function aTransformHome(files: Readonly<Record<string, string>> = {}) {
 }
 
 type TransformHome = ReturnType<typeof aTransformHome>;
+
+const command = "lint-fix src/a.ts --trust";
+
+/** Its linter does something for each file that it is to mend. @param body returns the new text */
+function withLinter(body: string, files: Readonly<Record<string, string>> = {}): TransformHome {
+  const home = aTransformHome({ "eslint.config.js": "", ...files });
+  rmSync(join(home.project, "node_modules", "oxlint"));
+  const mend = `const mend = (source) => { ${body} };`;
+  const loop = 'for (const file of process.argv.slice(2).filter((word) => word.endsWith(".ts")))';
+  const write = 'fs.writeFileSync(file, mend(fs.readFileSync(file, "utf8")));';
+  install(home.project, "eslint", `const fs = require("node:fs");\n${mend}\n${loop} ${write}`);
+  return home;
+}
 
 const untested = "--branch --no-tests";
 
@@ -96,8 +94,6 @@ it("each kind of transform reports the same facts @night", async () => {
   const both = [{ path: "src/a.ts" }, { path: "src/ü b.ts" }];
   for (const [command, tool, files] of [
     ["rules", "ast-grep", both],
-    ["codemods/no-var.cjs src --trust", "jscodeshift", both],
-    ["codemods/rename.ts --trust src", "ts-morph", both],
     ["lint-fix", "oxlint", both],
     ["lint-fix src/a.ts", "oxlint", both.slice(0, 1)],
   ] as const)
@@ -162,34 +158,27 @@ it("what is not committed is not included, and said", async () => {
   await home.refuses("rules src/new.ts", 2, "src/new.ts is not in the commit");
   write(home.project, { "large.yml": "#".repeat(1_048_577) });
   await home.refuses("large.yml", 2, "more than 1 MiB");
+  await home.refuses("check.js", 2, "check.js is no rule of ast-grep (.yml)");
   await home.refuses("rules src ../other", 2, `${home.other} is not in ${home.project}.`);
   expect(readFileSync(join(home.project, "src/a.ts"), "utf8")).toBe("var dirty = 1;\n");
 });
 
 it("a new file with a secret is left out of the branch, and is not there for its tests; it is said", async () => {
   const key = ["AKIA", "IOSFODNN7", "QWERTYU"].join("");
-  const codemod = `const fs = require("node:fs");
-module.exports = ({ source }) => { fs.writeFileSync(".env", "AWS_ACCESS_KEY_ID=${key}"); return source.replace("var b", "let b"); };`;
+  const mend = `fs.writeFileSync(".env", "AWS_ACCESS_KEY_ID=${key}"); return source.replace("var b", "let b");`;
   const check = 'import { existsSync } from "node:fs"; if (existsSync(".env")) process.exit(1);';
-  const home = aTransformHome({ "codemods/secret.cjs": codemod, "check.js": check });
-  const ran = await home.transform(`codemods/secret.cjs src/a.ts --trust --branch`);
+  const home = withLinter(mend, { "check.js": check });
+  const ran = await home.transform(`${command} --branch`);
   expect(ran).toMatchObject(printed("Left out: .env", "1 file, 1 insertion, 1 deletion"));
   expect(existsSync(join(home.project, ".env"))).toBe(false);
 });
-
-/** Does something for each file that it gets. */
-function codemod(body: string): Readonly<Record<string, string>> {
-  return { "codemods/bad.cjs": `const fs = require("node:fs");\nmodule.exports = ({ source }) => { ${body} };\n` };
-}
-
-const command = "codemods/bad.cjs src/a.ts --trust";
 
 function nothingLeft(home: TransformHome): void {
   expect([home.leftovers(), home.branches(), git(home.project, "status", "--porcelain")]).toEqual([[], [], ""]);
 }
 
 it("Ctrl-C ends a transform, and leaves nothing", async () => {
-  const home = aTransformHome(codemod('fs.writeFileSync("begun", ""); for (;;);'));
+  const home = withLinter('fs.writeFileSync("begun", ""); for (;;);');
   const stop = new AbortController();
   const running = home.transform(`${command} --branch`, { interrupted: () => stop.signal });
   const work = join(home.paths.home, "work");
@@ -201,33 +190,7 @@ it("Ctrl-C ends a transform, and leaves nothing", async () => {
   expect([processesIn(work), git(home.project, "status", "--porcelain")]).toEqual([[], ""]);
 });
 
-it("a codemod writes only in the worktree: no file elsewhere, no package, no link, no program @night", async () => {
-  const mark = "marked-by-a-codemod";
-  const attempts = `
-const path = require("node:path");
-const tries = {
-  up: () => fs.writeFileSync(path.join(process.cwd(), "..", "..", "${mark}"), ""),
-  beside: () => fs.writeFileSync(path.join(process.cwd(), "..", "node_modules", "${mark}"), ""),
-  package: () => fs.writeFileSync(require.resolve("jscodeshift") + ".${mark}", ""),
-  repository: () => fs.writeFileSync(path.join(HOME, "project", ".git", "${mark}"), ""),
-  user: () => fs.writeFileSync(path.join(HOME, "project", "${mark}"), ""),
-  link: () => fs.symlinkSync(HOME, path.join(process.cwd(), "${mark}")),
-  program: () => require("node:child_process").execFileSync("touch", [path.join(HOME, "${mark}")]),
-};
-const failed = Object.entries(tries).flatMap(([name, attempt]) => { try { attempt(); return []; } catch (error) { return [name + " " + error.code]; } });
-return source.split("// tried")[0] + "// tried " + failed.join(", ") + "\\n";`;
-  const home = aTransformHome();
-  const body = attempts.replaceAll("HOME", JSON.stringify(home.folder));
-  const path = join(home.project, "bad.cjs");
-  writeFileSync(path, `const fs = require("node:fs");\nmodule.exports = ({ source }) => { ${body} };\n`);
-  const names = ["up", "beside", "package", "repository", "user", "link", "program"];
-  const refused = names.map((name) => `${name} ERR_ACCESS_DENIED`).join(", ");
-  await home.prints("bad.cjs src/a.ts --trust", `+// tried ${refused}`);
-  rmSync(path);
-  nothingLeft(home);
-});
-
-it("a codemod that deletes .git, replaces it by a repository with programs, or deletes everything does no harm @night", async () => {
+it("a tool that deletes .git, replaces it by a repository with programs, or deletes everything does no harm @night", async () => {
   const mark = "mark";
   const replaced = `fs.rmSync(".git"); fs.mkdirSync(".git/objects", { recursive: true }); fs.mkdirSync(".git/refs");
 fs.writeFileSync(".git/HEAD", "ref: refs/heads/main\\n");
@@ -236,7 +199,7 @@ fs.writeFileSync(".git/config", "[core]\\n fsmonitor = touch ${mark}\\n[diff]\\n
   const emptied = 'for (const name of fs.readdirSync(".")) fs.rmSync(name, { recursive: true });';
   const isWorktree = 'fs.existsSync(".git") && fs.statSync(".git").isFile()';
   for (const body of [removed, replaced, emptied]) {
-    const home = aTransformHome(codemod(`if (${isWorktree}) { ${body} } return source.replace("var b", "let b");`));
+    const home = withLinter(`if (${isWorktree}) { ${body} } return source.replace("var b", "let b");`);
     const ran = await home.transform(`${command} --branch --no-tests`);
     const isHarmless = ran.code === 0 || (ran.code === 1 && ran.err !== "");
     expect([isHarmless, ran.err.includes("a bug in SHIM")], ran.err).toEqual([true, false]);
@@ -271,10 +234,7 @@ it("the worktree of a transform whose process was killed is removed by the next 
 });
 
 it("a symbolic link in the repository leads no tool out of it, and is as before in the branch @night", async () => {
-  const through =
-    'for (const path of ["src/link.ts", "src/folder/new.ts", "src/none.ts"]) try { fs.writeFileSync(path, ""); } catch {}';
-  const bad = codemod(`${through} return source.replace("var b", "let b");`);
-  const home = aTransformHome({ ".oxlintrc.json": '{"rules":{"no-var":"error"}}', ...bad });
+  const home = aTransformHome({ ".oxlintrc.json": '{"rules":{"no-var":"error"}}' });
   const stray = join(home.other, "stray.ts");
   writeFileSync(stray, "var stray = 1;\n");
   symlinkSync(stray, join(home.project, "src", "link.ts"));
@@ -283,20 +243,8 @@ it("a symbolic link in the repository leads no tool out of it, and is as before 
   symlinkSync("a.ts", join(home.project, "src", "inner.ts"));
   git(home.project, "add", "-A");
   git(home.project, "commit", "--quiet", "-m", "links");
-  for (const what of ["rules", "codemods/no-var.cjs", "codemods/rename.ts", "lint-fix"])
-    expect((await home.report(`${what} src --trust`))["files"]).toHaveLength(2);
+  for (const what of ["rules", "lint-fix"]) expect((await home.report(`${what} src --trust`))["files"]).toHaveLength(2);
   const { branch } = await home.report("rules src --branch --no-tests");
   expect(git(home.project, "diff", "--name-only", "HEAD", String(branch)).split("\n")).toHaveLength(3);
-  expect(await home.transform(command)).toMatchObject({ code: 0 });
   expect([readdirSync(home.other), readFileSync(stray, "utf8")]).toEqual([["stray.ts"], "var stray = 1;\n"]);
-});
-
-function permissionsOf(change: Change): (readonly string[] | null)[] {
-  return transformersFor(change).map(({ permissions }) => permissions);
-}
-
-it("codemods and ESLint run in Node's permission model, in which only plugins of ESLint have native code", () => {
-  expect(permissionsOf({ kind: "codemod", path: "/p/mod.js", tool: "jscodeshift" })).toEqual([[]]);
-  expect(permissionsOf({ kind: "codemod", path: "/p/mod.ts", tool: "ts-morph" })).toEqual([[]]);
-  expect(permissionsOf({ kind: "fixes", name: "lint-fix" })).toEqual([null, null, ["--allow-addons"]]);
 });
