@@ -3,7 +3,7 @@ import type { Progress } from "../contract/tasks.ts";
 import type { TestRun } from "../contract/verification.ts";
 import { isPast } from "./known-time.ts";
 import { visible } from "./visible-text.ts";
-import type { Held, HeldGoesTo } from "../contract/machine/handover.ts";
+import type { Held } from "../contract/machine/handover.ts";
 
 export { age };
 
@@ -82,7 +82,7 @@ export function fence(what: string, text: string): string {
   return [`<shim-team-${what}>`, inside, `</shim-team-${what}>`].join("\n");
 }
 
-/** Pure. In words, what a chat of a handed-over session held, and who gets it. */
+/** Pure. In words, what a chat of a handed-over session held. */
 
 const maxNamed = 10;
 
@@ -103,14 +103,6 @@ function taskName({ task, type, excerpt }: Held["tasks"][number]): string {
   return `task ${task} (${type}${excerpt === "" ? "" : `: ${excerpt}`})`;
 }
 
-export function heldText(held: Held, goesTo: HeldGoesTo): string {
-  const names = heldNames(held);
-  switch (goesTo) {
-    case "taker":
-      return `Its chat held ${names}: the chat that continues it on this machine gets what no other chat has by then.`;
-    case "others":
-      return `Its chat held ${names}: this machine is not in that workspace, so they are free for others there.`;
-    case "giver":
-      return `Its chat holds ${names}, and keeps them.`;
-  }
+export function heldText(held: Held): string {
+  return `Its chat held ${heldNames(held)} when it was handed over. None of that came with it: ask for what you need.`;
 }

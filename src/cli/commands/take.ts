@@ -80,6 +80,6 @@ function takenLines({
     ...(missing.length === 0
       ? []
       : [`${pluralize(missing.length, "file")} not there: ${missing.map(({ path }) => path).join(", ")}.`]),
-    ...(held === null ? [] : [heldText(held, held.goesTo)]),
+    ...(held === null ? [] : [heldText(held)]),
   ];
 }

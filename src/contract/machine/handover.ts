@@ -14,10 +14,6 @@ export const Held = z.object({
 });
 export type Held = z.infer<typeof Held>;
 
-/** taker: the chat that continues it; others: all of the workspace; giver: it keeps them. */
-export const HeldGoesTo = z.enum(["taker", "others", "giver"]);
-export type HeldGoesTo = z.infer<typeof HeldGoesTo>;
-
 const Given = Named.extend({
   /** Sealed file, with the code that opens it; null: it is at the coordinator. */
   sealed: z.object({ file: z.string(), code: z.string() }).nullable(),
@@ -57,7 +53,7 @@ const Taken = Named.extend({
   /** The conversation as a session of a client; null: the brief stands for it. */
   native: Native.nullable(),
   /** Things that its chat held; null: none. */
-  held: Held.extend({ goesTo: HeldGoesTo }).nullable(),
+  held: Held.nullable(),
 });
 export type Taken = z.infer<typeof Taken>;
 

@@ -1,38 +1,15 @@
-import type { Held, HeldGoesTo } from "../../contract/machine/handover.ts";
+import type { Held } from "../../contract/machine/handover.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
 
 /** Things that chats of handed-over sessions held. Hooks read them: there is no schema. */
 
-export interface HeldByChat extends Held {
-  /** Unique among all coordinators; null: the chat does not learn who takes the session. */
-  readonly workspace: string | null;
-}
-
-export interface ReceivedHeld extends HeldByChat {
-  readonly goesTo: HeldGoesTo;
-  /** Epoch ms; then nothing more is taken. */
-  readonly until: number;
-}
-
-interface ReceivedFacts {
-  readonly session: string;
-  readonly held: HeldByChat | undefined;
-  /** Workspace of this machine, named like that of `HeldByChat`; null: none. */
-  readonly workspace: string | null;
-  readonly now: number;
-}
-
-const name = "held";
-const givenName = "handed";
-const receivedForMs = 86_400_000;
-
 function keyOf(session: string): string {
-  return `${name}:${session}`;
+  return `held:${session}`;
 }
 
 function givenKey(session: string): string {
-  return `${givenName}:${session}`;
+  return `handed:${session}`;
 }
 
 /** The chat of a session that was taken gives back all that it holds, once it is in the team. */
@@ -48,27 +25,16 @@ export function markGivenBack(sql: Sql, session: string): void {
   meta.remove(sql, givenKey(session));
 }
 
-/** For the chat that continues the session here, and for its brief. */
-export function receive(sql: Sql, { session, held, workspace, now }: ReceivedFacts): void {
-  if (!held) return forget(sql, session);
-  const goesTo = held.workspace === null ? "giver" : held.workspace === workspace ? "taker" : "others";
-  replace(sql, session, { ...held, goesTo, until: now + receivedForMs });
+/** For the brief of the chat that continues the session here. @param held absent: nothing */
+export function receive(sql: Sql, session: string, held: Held | undefined): void {
+  if (held) meta.write(sql, keyOf(session), JSON.stringify(held));
+  else forget(sql, session);
 }
 
-export function replace(sql: Sql, session: string, received: ReceivedHeld): void {
-  meta.write(sql, keyOf(session), JSON.stringify(received));
-}
-
-/** Returns null if it held nothing, or the chat that continues it has that. */
-export function read(sql: Sql, session: string): ReceivedHeld | null {
+/** @returns null: it held nothing */
+export function read(sql: Sql, session: string): Held | null {
   const text = meta.read(sql, keyOf(session));
-  return text === null ? null : (JSON.parse(text) as ReceivedHeld);
-}
-
-export function list(sql: Sql): { readonly session: string; readonly received: ReceivedHeld }[] {
-  return meta.listOf(sql, name).map(({ key, value }) => {
-    return { session: key.slice(name.length + 1), received: JSON.parse(value) as ReceivedHeld };
-  });
+  return text === null ? null : (JSON.parse(text) as Held);
 }
 
 export function forget(sql: Sql, session: string): void {

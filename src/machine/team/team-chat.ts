@@ -5,12 +5,12 @@ import { statusReporter, type ReportStatus } from "../../coordinator-client/coor
 import type { HintKind, OpenedLink } from "../../coordinator-client/client.ts";
 import { newId, within } from "../../coordinator-client/edge/platform.ts";
 import type { ChatInput } from "../../coordinator-client/edge/connection.ts";
-import { nameOf as nameOfWorkspace } from "../../coordinator-client/edge-config.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { oneAtATime } from "../../shared/async-work.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { storeRefusal } from "../../store/store-error.ts";
+import * as heldAtHandOver from "../sessions/held-at-hand-over.ts";
 import * as life from "../sessions/life/row.ts";
 import { activityOf, keepsTasks, needOf } from "../sessions/life/questions.ts";
 import * as news from "../sessions/news.ts";
@@ -21,7 +21,6 @@ import { createNaming, type ChatDirectory, type Naming } from "./chat-directory.
 import { type ChatParts, forgetHeld, type Holding, Leadership } from "./holdings.ts";
 import { FileReservations } from "./file-reservations.ts";
 import { HeldClaims, TaskClaims } from "./held-claims.ts";
-import { settleHandedOver } from "./handed-over.ts";
 import { messageInbox, countQueued, Outbox } from "./messages.ts";
 import { attestDeath, workspaceWatch, type WatchOptions, type WorkspaceWatch } from "./workspace-watch.ts";
 import { isDead } from "../sessions/life/presence.ts";
@@ -60,8 +59,8 @@ export class TeamChat {
   readonly leadership: Leadership;
   /** Takes in the messages that wait for the chat. */
   readonly pull: () => Promise<Result<null>>;
-  /** Gives back, or takes over, what a chat held whose session was handed over. */
-  readonly settleHandedOver: () => Promise<void>;
+  /** Gives all back where its session was handed over; what could not be is, by the next call. */
+  readonly giveBack: () => Promise<void>;
   readonly #runtime: Runtime;
   readonly #platform: ChatParts["platform"];
   readonly #checkOtherMachines: (sessionId: string) => Promise<void>;
@@ -110,18 +109,7 @@ export class TeamChat {
     this.files = new FileReservations(parts);
     this.pull = messageInbox(parts);
     this.leadership = new Leadership(parts);
-    const handedOver = {
-      runtime,
-      link,
-      sessionId,
-      workspace: edge && nameOfWorkspace(edge),
-      files: this.files,
-      tasks: this.tasks,
-      leadership: this.leadership,
-    };
-    this.settleHandedOver = oneAtATime(async () => {
-      if (link.self) await settleHandedOver(handedOver);
-    });
+    this.giveBack = oneAtATime(() => this.#giveBack());
     // A coordinator on this machine sees that the process lives.
     const everyMs = edge === null ? Number.POSITIVE_INFINITY : undefined;
     this.#sendStatus = statusReporter(link, platform.clock, () => ({}), everyMs);
@@ -342,13 +330,24 @@ export class TeamChat {
       this.#runSafely("tasks that were asked for", () => this.claims.check());
     }
     if (hint !== "task") this.#runSafely("messages", this.pull);
-    if (hint !== "message") this.#runSafely("what was handed over", this.settleHandedOver);
+    if (hint !== "message") this.#runSafely("what was handed over", this.giveBack);
     if (hint !== "any") return;
     void this.outbox.flush();
     this.#reportActivity();
     if (this.openedLink.link.self?.incarnation !== this.#owner)
       this.#runSafely("the session's lease", () => this.#acquireLease());
     this.onPulled();
+  }
+
+  async #giveBack(): Promise<void> {
+    const { store } = this.#runtime;
+    const isToGiveBack = store.read((sql) => heldAtHandOver.isToGiveBack(sql, this.sessionId), false);
+    if (!isToGiveBack || !this.openedLink.link.self) return;
+    const released = await this.files.release("", []);
+    const resigned = await this.leadership.resignAll();
+    for (const task of this.tasks.list())
+      await this.tasks.release(task, "the session was handed over to another machine");
+    if (released.ok && resigned) store.write((sql) => heldAtHandOver.markGivenBack(sql, this.sessionId));
   }
 
   async #acquireLease(): Promise<void> {

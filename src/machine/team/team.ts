@@ -81,7 +81,7 @@ export class Team {
 
   /** A session of this machine was handed over, and another one has taken it. */
   async onHandedOver(): Promise<void> {
-    for (const chat of this.#chats.values()) await chat.settleHandedOver();
+    for (const chat of this.#chats.values()) await chat.giveBack();
   }
 
   async #follow(ids: readonly string[]): Promise<void> {

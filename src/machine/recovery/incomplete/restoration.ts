@@ -140,7 +140,7 @@ function restoration(sql: Sql, runtime: Runtime, session: Session): Restoration 
     snapshot: newestSnapshot(sql, session.id),
     tasks: tasksOf(sql, session.id),
     ...(storeDamagedAt >= session.startedAt ? { storeDamagedAt } : {}),
-    ...(received ? { held: heldText(received, received.goesTo) } : {}),
+    ...(received ? { held: heldText(received) } : {}),
     ...omitUndefined({ verification: verifications.find(sql, { session: session.id }) ?? undefined }),
   };
 }

@@ -2,7 +2,6 @@ import { uuidv7 } from "../../../shared/ids.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
-import { nameOf, readEdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import type { WorkState } from "../../../contract/work-state.ts";
 import { encode } from "../../../store/checkpoint-body.ts";
 import * as checkpoints from "../../sessions/checkpoints/checkpoints.ts";
@@ -105,13 +104,7 @@ function store(sql: Sql, runtime: Runtime, given: HandedOver, folder: AdoptedFol
   sessions.touch(sql, lastSeenAt, id);
   sessions.update(sql, id, { toolCalls, toolErrors, workedAt: lastSeenAt });
   decide(sql, runtime, { session: id, action: "undone" });
-  heldAtHandOver.receive(sql, { session: id, held, workspace: workspaceOf(runtime), now });
-}
-
-/** Name of its workspace among all coordinators; null: it is in none. */
-function workspaceOf({ paths, env }: Runtime): string | null {
-  const edge = readEdgeConfig(paths.home, env);
-  return edge.ok && edge.value ? nameOf(edge.value) : null;
+  heldAtHandOver.receive(sql, id, held);
 }
 
 /** The state with the events after its checkpoint, and with the paths of this machine. */

@@ -1,16 +1,15 @@
 import { err, ok, type Result } from "../../../shared/result.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
+import type { Held } from "../../../contract/machine/handover.ts";
 import type { ClaimedTask } from "../../../contract/tasks.ts";
 import { redact } from "../../../redaction/redact.ts";
 import { oneLine } from "../../../shared/format.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { teamHoldings } from "../../../store/team-tables.ts";
-import { nameOf, type EdgeWorkspace } from "../../../coordinator-client/edge-config.ts";
 import { takePending } from "../../../snapshots/stored-snapshots.ts";
 import { capture, type CaptureError } from "../../sessions/checkpoints/capture.ts";
 import { readSource, redactConversation } from "../../recovery/native/native-session.ts";
 import { findSnapshot, leftOutIn } from "../../sessions/session-content.ts";
-import type { HeldByChat } from "../../sessions/held-at-hand-over.ts";
 import * as reservationTable from "../../sessions/reservation-table.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import { buildSessionContent } from "../../sharing/record-contents.ts";
@@ -23,8 +22,6 @@ export interface CollectOptions {
   /** Epoch ms. */
   readonly until: number;
   readonly withConversation: boolean;
-  /** Its coordinator holds the hand-over; null: a file does. */
-  readonly edge: EdgeWorkspace | null;
 }
 
 export interface Collected {
@@ -40,7 +37,7 @@ const snapshotTimeoutMs = 120_000;
 export async function collectHandover(
   runtime: Runtime,
   session: Session,
-  { machine, until, withConversation, edge }: CollectOptions,
+  { machine, until, withConversation }: CollectOptions,
 ): Promise<Result<Collected, string>> {
   const { store, now } = runtime;
   const saved = capture(runtime, { sessionId: session.id, trigger: "give" });
@@ -52,7 +49,7 @@ export async function collectHandover(
   const files = await collectFiles(runtime, checkpoint);
   const content = store.read((sql) => buildSessionContent(sql, session, now()), null);
   if (content?.checkpoint?.id !== checkpoint) return err("its checkpoint was deleted meanwhile");
-  const held = store.read((sql) => heldBy(sql, session.id, edge && nameOf(edge)), null);
+  const held = store.read((sql) => heldBy(sql, session.id), null);
   const { head = null, bundle = null, ...facts } = files.ok ? files.value : {};
   const given = {
     machine,
@@ -100,14 +97,13 @@ async function readConversation(runtime: Runtime, session: Session): Promise<Res
 }
 
 /** @returns null: it holds nothing */
-function heldBy(sql: Sql, session: string, workspace: string | null): HeldByChat | null {
+function heldBy(sql: Sql, session: string): Held | null {
   const files = reservationTable.list(sql).filter(({ holder }) => holder === session);
   const rows = teamHoldings.select(sql, "WHERE session = ? ORDER BY at, token", session);
   const leads = rows.filter(({ kind, token }) => kind === "leadership" && token > 0);
   const claims = rows.filter(({ kind }) => kind === "claim").map(({ body }) => body as ClaimedTask);
   if (files.length + leads.length + claims.length === 0) return null;
   return {
-    workspace,
     files: files.map(({ resource }) => resource),
     leads: leads.map(({ resource }) => resource),
     tasks: claims.map(({ task, type, payload }) => ({ task, type, excerpt: excerptOf(payload) })),

@@ -56,7 +56,7 @@ const Facts = z.object({
   bundleBytes: count,
   conversationBytes: count,
   /** Absent: its chat held nothing in a workspace. */
-  held: z.optional(Held.extend({ workspace: z.nullable(text) })),
+  held: z.optional(Held),
   /** SHA-256 (hex) of all bytes after the facts. */
   digest: text,
 });

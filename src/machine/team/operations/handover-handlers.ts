@@ -29,7 +29,6 @@ import {
   type HandedOver,
 } from "../handover/package.ts";
 import { movePath } from "../../recovery/incomplete/restoration.ts";
-import * as heldAtHandOver from "../../sessions/held-at-hand-over.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import { requireCoordinator } from "../../sharing/operations/membership.ts";
 import { makeNative, targetOf } from "../../recovery/operations/native-handlers.ts";
@@ -57,7 +56,7 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
     context.progress?.("Saving the session and its files ...");
     const forMs = input.until ?? (file === undefined ? handoverMs.default : fileLifetimeMs);
     const until = runtime.now() + forMs;
-    const options = { machine: hostname(), until, withConversation: native, edge: edge.value };
+    const options = { machine: hostname(), until, withConversation: native };
     const collected = await collectHandover(runtime, session, options);
     const names = namesOf(runtime, session);
     if (!collected.ok) return refuseGive(names.shortId, collected.error);
@@ -130,15 +129,8 @@ async function store(
     leftOut: given.files?.leftOut ?? [],
     notRestored: files?.notRestored ?? [],
     native: native.value,
-    held: receivedOf(runtime, given.id),
+    held: given.held ?? null,
   });
-}
-
-function receivedOf({ store }: Runtime, session: string): Taken["held"] {
-  const received = store.read((sql) => heldAtHandOver.read(sql, session), null);
-  if (received === null) return null;
-  const { files, leads, tasks, goesTo } = received;
-  return { files, leads, tasks, goesTo };
 }
 
 type Carried = Pick<Parameters<typeof makeNative>[1], "target" | "conversation">;
