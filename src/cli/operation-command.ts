@@ -7,7 +7,7 @@ import { shellWord } from "../platform/shim-command.ts";
 import { badInputText, findBadInput, formatIssues } from "../shared/check-input.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { fail, ok, type Result } from "../shared/result.ts";
 import { type ExitCode, exitCodes } from "../contract/exit-codes.ts";
 import { type Failed, type Shown, textOf, wrongUsage } from "./answer.ts";
 import { type Cli, type CommandResult, type CommonOptions, limitOption, requireYes } from "./cli.ts";
@@ -148,7 +148,7 @@ function defineOperation<One extends Name>(
     if (!made.ok) return made;
     const typedInput = made.value as Input<One>;
     const wrong = isOfWorkspace ? findBadInput(operation, typedInput) : null;
-    if (wrong) return err({ code: wrong.code, message: badInputText(wrong.message) });
+    if (wrong) return fail(wrong.code, badInputText(wrong.message));
     const asked = typeof question === "function" ? await question(typedInput) : ok(asks ? question || summary : null);
     if (!asked.ok) return asked;
     const refused = asked.value === null ? null : await requireYes(cli, asked.value, options);

@@ -126,8 +126,6 @@ export type ClaimedTask = z.infer<typeof ClaimedTask>;
 const claimFields = {
   limit: limit(50, 1),
   types: z.array(TaskType).min(1).max(50).optional(),
-  /** Only these, as far as they are queued; absent: the first in line. */
-  tasks: z.array(TaskNumber).min(1).max(50).optional(),
   /** False: only assigned, until the first heartbeat. */
   isStarted: z.boolean().default(true),
 };

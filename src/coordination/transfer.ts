@@ -1,7 +1,7 @@
 import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
 import type { Rows } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { fail, ok, type Result } from "../shared/result.ts";
 import type { Sql, SqlValue } from "../shared/sql.ts";
 import * as audit from "./kernel/audit.ts";
 import { meta as metaTable } from "./kernel/kernel-tables.ts";
@@ -39,7 +39,7 @@ function toCursor(table: string, key: Key): string {
 function exportPage(tx: Tx, after: string | undefined): Result<OutputOf<"workspace.export">> {
   const start = after === undefined ? { at: 0, key: null } : readCursor(after);
   const table = start && moved[start.at];
-  if (!table) return err({ code: "bad_input", message: "after is not the cursor of a page" });
+  if (!table) return fail("bad_input", "after is not the cursor of a page");
   const { rows, last } = readRows(tx.sql, table, start.key);
   const following = moved[start.at + 1];
   const next = last ? toCursor(table.name, last) : following ? toCursor(following.name, []) : null;
@@ -97,12 +97,12 @@ function importPart(tx: Tx, input: Import, by: string): Result<OutputOf<"workspa
   const { id, part, page, counts, quietMs } = input;
   const current = readImport(tx);
   if (part === 0 && current?.id !== id) return begin(tx, id);
-  if (current?.id !== id) return err({ code: "bad_input", message: "this import has not begun: its first part is 0" });
+  if (current?.id !== id) return fail("bad_input", "this import has not begun: its first part is 0");
   // A repeat.
   if (part < current.next) return ok({ next: current.next, epoch: null });
-  if (part > current.next) return err({ code: "bad_input", message: `part ${current.next} comes before ${part}` });
+  if (part > current.next) return fail("bad_input", `part ${current.next} comes before ${part}`);
   const wrong = page ? insertRows(tx.sql, page) : null;
-  if (wrong !== null) return err({ code: "bad_input", message: wrong });
+  if (wrong !== null) return fail("bad_input", wrong);
   if (counts) return finish(tx, { id, counts, quietMs, by });
   writeImport(tx, { id, next: part + 1 });
   return ok({ next: part + 1, epoch: null });
@@ -113,7 +113,7 @@ function begin(tx: Tx, id: string): Result<OutputOf<"workspace.import">> {
   const used = readImport(tx) ? [] : [tasks, state].filter((one) => one.count(tx.sql) > 0);
   if (used.length > 0) {
     const what = used.map(({ name }) => name).join(", ");
-    return err({ code: "workspace_in_use", message: `this workspace has ${what}: import into a new one` });
+    return fail("workspace_in_use", `this workspace has ${what}: import into a new one`);
   }
   for (const table of moved) if (table !== metaTable) tx.sql.run(`DELETE FROM ${table.name}`);
   const kept = JSON.stringify(["epoch", ...ownKeys]);
@@ -155,7 +155,7 @@ function finish(tx: Tx, { id, counts, quietMs, by }: Finish): Result<OutputOf<"w
     const given = counts[table.name] ?? 0;
     if (stored !== given) {
       const message = `${table.name} has ${stored} rows here and ${given} in the export: import it again from the beginning`;
-      return err({ code: "bad_input", message });
+      return fail("bad_input", message);
     }
   }
   freeze.set(tx, tx.now);
@@ -173,7 +173,7 @@ export const handlers = {
   "workspace.export"(tx, { freeze: number, after }) {
     const message = "the workspace is not frozen any more, or for another export: begin the export again";
     const isValid = meta.isFrozen(tx) && freeze.numberOf(tx) === number && !readImport(tx);
-    return isValid ? exportPage(tx, after) : err({ code: "not_frozen", message });
+    return isValid ? exportPage(tx, after) : fail("not_frozen", message);
   },
   "workspace.import": (tx, input, { machine }) => importPart(tx, input, machine),
 } satisfies Partial<Handlers>;

@@ -15,7 +15,7 @@ import type { RestorePlan } from "../coordination/workspace/restore.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
 import { stackOf } from "../shared/error.ts";
 import { schemaState, migrate } from "../shared/migrate.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { err, fail, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { Admission, type CallAnswer } from "./admission.ts";
 import { Alarm, sweepRows, HostOperations } from "./host-operations.ts";
@@ -142,7 +142,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   create(token: tokens.NewToken): Result<{ id: string }> {
     return this.#event(() => {
       if (this.#isCreated && this.#requireBearer(token).ok) return ok({ id: token.id });
-      if (this.#isCreated) return err({ code: "workspace_exists", message: "this workspace already exists" });
+      if (this.#isCreated) return fail("workspace_exists", "this workspace already exists");
       migrateWorkspace(this.ctx.storage, this.#sql, this.now());
       this.#isCreated = true;
       return this.#engine.run((tx) => tokens.add(tx, "admin", token));
@@ -158,11 +158,9 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   }
 
   #requireBearer({ id, hash }: Credentials): Result<tokens.Bearer> {
-    if (!this.#isCreated) return err({ code: "unknown_workspace", message: "there is no such workspace" });
+    if (!this.#isCreated) return fail("unknown_workspace", "there is no such workspace");
     const found = tokens.toBearer(this.#tokenRows.get(id), hash, this.now());
-    return found
-      ? ok(found)
-      : err({ code: "unauthenticated", message: "the token was revoked, has expired, or is unknown" });
+    return found ? ok(found) : fail("unauthenticated", "the token was revoked, has expired, or is unknown");
   }
 
   checkToken(credentials: Credentials): Result<null> {

@@ -1,6 +1,6 @@
 import type { Failure } from "../contract/errors.ts";
 import type { HandoverStatus, NewHandover } from "../contract/handovers.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { err, fail, ok, type Result } from "../shared/result.ts";
 import { SealedBox, type BoxFacts } from "./sealed-box.ts";
 
 interface Taking {
@@ -43,8 +43,8 @@ export class HandoverBox extends SealedBox<Facts> {
     const facts = this.owned(owner);
     if (!facts.ok) return facts;
     const { parts, taking, received } = facts.value;
-    if (part >= parts) return err({ code: "bad_input", message: `it has ${parts} parts, numbered from 0` });
-    if (taking !== null) return err({ code: "handover_taken", message: "it is being taken, and changes no more" });
+    if (part >= parts) return fail("bad_input", `it has ${parts} parts, numbered from 0`);
+    if (taking !== null) return fail("handover_taken", "it is being taken, and changes no more");
     this.ctx.storage.kv.put(partKey(part), envelope);
     if (!received.includes(part)) this.save({ ...facts.value, received: [...received, part] });
     return ok(null);
@@ -64,7 +64,7 @@ export class HandoverBox extends SealedBox<Facts> {
     if (!facts.ok) return facts;
     const { parts, taking, received } = facts.value;
     if (received.length < parts)
-      return err({ code: "handover_incomplete", message: "its machine is still sending it: try again in a moment" });
+      return fail("handover_incomplete", "its machine is still sending it: try again in a moment");
     const { claimant, by } = claim;
     if (taking === null) this.save({ ...facts.value, taking: { claimant, by, isDone: false } });
     return ok({ parts });
@@ -74,7 +74,7 @@ export class HandoverBox extends SealedBox<Facts> {
     const facts = this.#claimed(claim);
     if (!facts.ok) return facts;
     const { taking } = facts.value;
-    if (taking?.isDone === true) return err({ code: "handover_taken", message: "it was taken: ask for a new link" });
+    if (taking?.isDone === true) return fail("handover_taken", "it was taken: ask for a new link");
     const envelope = taking === null ? null : this.#read(part);
     return envelope === null ? err(this.unknown) : ok({ envelope });
   }
@@ -96,7 +96,7 @@ export class HandoverBox extends SealedBox<Facts> {
     if (facts?.claimHash !== claimHash) return err(this.unknown);
     if (facts.taking === null || facts.taking.claimant === claimant) return ok(facts);
     const message = `the machine ${facts.taking.by} has taken it already: ask for a new link`;
-    return err({ code: "handover_taken", message });
+    return fail("handover_taken", message);
   }
 
   #read(part: number): string | null {

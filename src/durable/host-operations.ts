@@ -13,7 +13,7 @@ import { addWrittenRows, rowsWrittenInMonth, hostSamples } from "../coordination
 import * as tokens from "../coordination/workspace/tokens.ts";
 import { isWithin } from "../shared/known-time.ts";
 import { schemaState } from "../shared/migrate.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { fail, ok, type Result } from "../shared/result.ts";
 import type { RefusalCounts } from "./load-limits.ts";
 import { socketOnly, type Sockets } from "./sockets.ts";
 import type { StorageSql } from "./storage-sql.ts";
@@ -109,10 +109,10 @@ export class HostOperations {
       socket ? this.#options.watches.watch(socket, input) : socketOnly("state.watch"),
     "state.unwatch": (input, _actor, socket) =>
       socket ? ok(this.#options.watches.unwatch(socket, input)) : socketOnly("state.unwatch"),
-    "tokens.create": () => err({ code: "bad_input", message: "tokens are created over HTTP" }),
-    "tokens.renew": () => err({ code: "bad_input", message: "tokens are renewed over HTTP" }),
-    "workspace.restore": () => err({ code: "bad_input", message: "a workspace is restored over HTTP" }),
-    "workspace.delete": () => err({ code: "bad_input", message: "a workspace is deleted over HTTP" }),
+    "tokens.create": () => fail("bad_input", "tokens are created over HTTP"),
+    "tokens.renew": () => fail("bad_input", "tokens are renewed over HTTP"),
+    "workspace.restore": () => fail("bad_input", "a workspace is restored over HTTP"),
+    "workspace.delete": () => fail("bad_input", "a workspace is deleted over HTTP"),
     "tokens.list": () => this.#options.engine.run((tx) => ok(tokens.list(tx))),
     "tokens.revoke": ({ id }, actor) => {
       const revoked = this.#options.engine.run((tx) => tokens.revoke(tx, actor, id), true);

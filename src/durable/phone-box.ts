@@ -2,7 +2,7 @@ import type { Failure } from "../contract/errors.ts";
 import { maxPhoneFrameChars, phoneProtocol, type RelayFrame } from "../contract/phone-frames.ts";
 import type { NewPhone, PhoneGrant, PhoneStatus } from "../contract/phones.ts";
 import { closeCodes, pingText, pongText } from "../contract/sockets.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { err, fail, ok, type Result } from "../shared/result.ts";
 import { Throttle } from "./load-limits.ts";
 import { SealedBox, type BoxFacts } from "./sealed-box.ts";
 
@@ -68,8 +68,7 @@ export class PhoneBox extends SealedBox<Facts> {
   async grant(owner: string, { grant, accessHash, forMs }: PhoneGrant): Promise<Result<null>> {
     const facts = this.owned(owner);
     if (!facts.ok) return facts;
-    if (facts.value.introduction === null)
-      return err({ code: "bad_input", message: "no phone has opened the link yet" });
+    if (facts.value.introduction === null) return fail("bad_input", "no phone has opened the link yet");
     await this.begin({ ...facts.value, grant, accessHash, until: this.now() + forMs });
     return ok(null);
   }
@@ -128,7 +127,7 @@ export class PhoneBox extends SealedBox<Facts> {
     }
     if (accessHash !== facts.accessHash) return err(this.unknown);
     if (this.#open("phone").length >= maxPages)
-      return err({ code: "throttled", message: `a phone has at most ${maxPages} pages open: close one` });
+      return fail("throttled", `a phone has at most ${maxPages} pages open: close one`);
     // The phone has its grant: nothing of the pairing is needed any more.
     const rest = { claimHash: null, claimant: null, introduction: null, grant: null };
     if (facts.grant !== null) this.save({ ...facts, ...rest });
@@ -159,7 +158,7 @@ export class PhoneBox extends SealedBox<Facts> {
     const facts = this.facts();
     if (facts === null || facts.claimHash !== claimHash) return err(this.unknown);
     if (facts.claimant === null || facts.claimant === claimant) return ok(facts);
-    return err({ code: "phone_claimed", message: "another phone has opened this link: run `shim pair` again" });
+    return fail("phone_claimed", "another phone has opened this link: run `shim pair` again");
   }
 
   protected override async clear(): Promise<void> {

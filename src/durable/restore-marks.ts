@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { CheckedInputOf } from "../contract/operations.ts";
 import type { RestoreMark } from "../coordination/workspace/restore.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { fail, ok, type Result } from "../shared/result.ts";
 
 const key = "newest";
 
@@ -34,13 +34,13 @@ export async function bookmarkAt(
   time: number,
   now: number,
 ): Promise<Result<string>> {
-  if (time >= now) return err({ code: "bad_input", message: "name a time that is over" });
-  if (now - time > keptMs) return err({ code: "bad_input", message: "no more than the last 30 days can be put back" });
+  if (time >= now) return fail("bad_input", "name a time that is over");
+  if (now - time > keptMs) return fail("bad_input", "no more than the last 30 days can be put back");
   try {
     return ok(await storage.getBookmarkForTime(time));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     const message = `this runtime puts no storage back to an earlier time (${why}): only a deployment on Cloudflare does`;
-    return err({ code: "restore_unavailable", message });
+    return fail("restore_unavailable", message);
   }
 }

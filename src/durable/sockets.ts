@@ -6,7 +6,7 @@ import type { Hint, Presence, Tx } from "../coordination/kernel/tx.ts";
 import { isEngineOperation } from "../coordination/engine.ts";
 import * as inboxes from "../coordination/messages/inboxes.ts";
 import { isWithin } from "../shared/known-time.ts";
-import { err, type Result } from "../shared/result.ts";
+import { fail, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { attach, attachmentOf, type Outgoing } from "./attachments.ts";
 import type { Watches } from "./watches.ts";
@@ -158,7 +158,7 @@ export function canRollBack(request: RpcRequest | null): boolean {
 }
 
 export function socketOnly(name: string): Result<never> {
-  return err({ code: "bad_input", message: `${name} concerns a connection: use it over a socket` });
+  return fail("bad_input", `${name} concerns a connection: use it over a socket`);
 }
 
 function incarnationOn(socket: WebSocket | null, chat: string): number | undefined {

@@ -2,7 +2,7 @@ import { notificationFrame } from "../contract/protocol.ts";
 import type { CheckedInputOf, OutputOf } from "../contract/operations.ts";
 import * as changes from "../coordination/kernel/changes.ts";
 import { isWithin } from "../shared/known-time.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { fail, ok, type Result } from "../shared/result.ts";
 import {
   attach,
   attachmentOf,
@@ -60,16 +60,13 @@ export class Watches {
 
   watch(socket: WebSocket, { watch: id, prefix }: CheckedInputOf<"state.watch">): Result<OutputOf<"state.watch">> {
     const attachment = attachmentOf(socket);
-    if (!attachment) return err({ code: "internal", message: "this connection is not known" });
+    if (!attachment) return fail("internal", "this connection is not known");
     const others = attachment.watches.filter((one) => one.id !== id);
     if (others.length >= maxWatches) {
-      return err({ code: "quota_exceeded", message: `a connection has at most ${maxWatches} watches` });
+      return fail("quota_exceeded", `a connection has at most ${maxWatches} watches`);
     }
     if (prefixBytes([...others, { prefix }]) > maxPrefixBytes) {
-      return err({
-        code: "quota_exceeded",
-        message: `the prefixes of a connection have at most ${maxPrefixBytes} bytes`,
-      });
+      return fail("quota_exceeded", `the prefixes of a connection have at most ${maxPrefixBytes} bytes`);
     }
     // No watch was to hear of what was written until now.
     if (this.#list().next().done) this.begin();

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { homeFrom } from "../platform/paths.ts";
 import { removeDurably } from "../platform/private-files.ts";
-import { err, ok, type Result, fail } from "../shared/result.ts";
+import { err, fail, ok, type Result } from "../shared/result.ts";
 import { apply, backupsFolder, listBackups } from "./apply.ts";
 import { isMissing, readText, type ClientRefusal, type Plan, type PlanContext, type Backup } from "./file-edits.ts";
 import { serverCommand } from "./entries.ts";
@@ -54,7 +54,7 @@ export function planSetup(installation: Installation, request: SetupRequest): Re
   const isRemoval = request.action === "uninstall";
   const missing = [launch.script, launch.hookScript].find((path) => !machine.exists(path));
   if (!isRemoval && missing !== undefined)
-    return err({ code: "not_built", message: `${missing} is missing. In a clone run: npm ci && npm run build` });
+    return fail("not_built", `${missing} is missing. In a clone run: npm ci && npm run build`);
   const targets = detect(machine).filter(({ client }) => request.client === undefined || client === request.client);
   const planned = planClients(installation, targets, request);
   if (!planned.ok) return fail(planned.error.code, planned.error.message);
@@ -67,7 +67,7 @@ export function planSetup(installation: Installation, request: SetupRequest): Re
   const { command, args } = serverCommand(launch);
   const server = JSON.stringify({ mcpServers: { shim: { command, args } } });
   const message = `${what} on this machine. Any other MCP client can start the server itself: ${server}`;
-  return err({ code: "not_found", message });
+  return fail("not_found", message);
 }
 
 export function hasChanges({ plans, link, own }: SetupPlan): boolean {

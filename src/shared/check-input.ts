@@ -9,7 +9,7 @@ import {
 } from "../contract/operations.ts";
 import { exampleSelf } from "../contract/values.ts";
 import { scopes, type Scope } from "../contract/operation.ts";
-import { err, ok, type Result } from "./result.ts";
+import { err, fail, ok, type Result } from "./result.ts";
 
 /** Not certainly valid: zod decides, and words a refusal. */
 export const undecided = Symbol("undecided");
@@ -143,13 +143,12 @@ export function checkInput(name: string, input: unknown): Result<OperationReques
 /** Refuses unknown operations, unknown fields and values out of bounds, without effects. */
 export function checkFields(name: string, input: unknown): Result<OperationRequest> {
   const known = compiledInputOf(name);
-  if (known === null)
-    return err({ code: "unknown_operation", message: `there is no operation ${JSON.stringify(name.slice(0, 60))}` });
+  if (known === null) return fail("unknown_operation", `there is no operation ${JSON.stringify(name.slice(0, 60))}`);
   const checked = known.parse(input);
   // The compiled schema gives what zod gives; TypeScript cannot follow that.
   if (checked !== undecided) return ok({ name: known.name, input: checked as CheckedInputOf<OperationName> });
   const parsed = operations[known.name].input.safeParse(input);
-  if (!parsed.success) return err({ code: "bad_input", message: `${name}: ${formatIssues(parsed.error)}` });
+  if (!parsed.success) return fail("bad_input", `${name}: ${formatIssues(parsed.error)}`);
   return ok({ name: known.name, input: parsed.data });
 }
 

@@ -8,7 +8,7 @@ import type { Ticket } from "../durable/connections.ts";
 import { logProblem } from "../durable/log-problem.ts";
 import { fromBase64url, hashOf, toBase64url } from "../pairing/sealing.ts";
 import { dataHeaders, isFromPage } from "../shared/page-security.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { err, fail, ok, type Result } from "../shared/result.ts";
 import { unauthenticated, errorResponse } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 import { isSigned, sign, signingSecrets } from "./tokens.ts";
@@ -29,7 +29,7 @@ export interface TokenCaller extends Caller {
 export async function authenticate(context: AppContext): Promise<Result<Caller>> {
   if (!isProtocolSupported(context)) {
     const served = `${oldestProtocolVersion} to ${protocolVersion}`;
-    return err({ code: "unsupported_protocol", message: `protocol ${served} is served; update the older side` });
+    return fail("unsupported_protocol", `protocol ${served} is served; update the older side`);
   }
   return authenticateToken(context, readBearerToken(context), context.req.param("workspace") ?? "");
 }

@@ -7,7 +7,7 @@ import { Workspace } from "../contract/workspaces.ts";
 import { checkJsonShape, formatIssues } from "../shared/check-input.ts";
 import { fromTexts } from "../shared/input-fields.ts";
 import { isRecord } from "../shared/json-fields.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { err, fail, ok, type Result } from "../shared/result.ts";
 import type { AppContext } from "./app-context.ts";
 
 /** Refuses an ambiguous query: not UTF-8, or a repeated parameter. */
@@ -15,10 +15,9 @@ function parseQuery(url: string): Result<Readonly<Record<string, string>>> {
   const query = new Map<string, string>();
   for (const part of new URL(url).search.slice(1).split("&").filter(Boolean)) {
     const nameAndValue = decodePart(part);
-    if (!nameAndValue) return err({ code: "bad_input", message: "the query is not UTF-8" });
+    if (!nameAndValue) return fail("bad_input", "the query is not UTF-8");
     const [name, value] = nameAndValue;
-    if (query.has(name))
-      return err({ code: "bad_input", message: `the query has ${JSON.stringify(name)} more than once` });
+    if (query.has(name)) return fail("bad_input", `the query has ${JSON.stringify(name)} more than once`);
     query.set(name, value);
   }
   return ok(Object.fromEntries(query));
@@ -48,11 +47,11 @@ export async function readBody(context: AppContext): Promise<Result<Body>> {
     const bytes = await context.req.arrayBuffer();
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes) || "{}";
     const value: unknown = JSON.parse(text);
-    if (!isRecord(value)) return err({ code: "bad_input", message: "the body must be a JSON object" });
+    if (!isRecord(value)) return fail("bad_input", "the body must be a JSON object");
     const problem = checkJsonShape(value);
     return problem ? err(problem) : ok({ text, value });
   } catch {
-    return err({ code: "bad_input", message: "the body is not JSON in UTF-8" });
+    return fail("bad_input", "the body is not JSON in UTF-8");
   }
 }
 
@@ -83,7 +82,7 @@ export const NewWorkspace = z.strictObject({
 export function check<Output>(schema: z.ZodType<Output>, input: unknown): Result<Output> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return ok(parsed.data);
-  return err({ code: "bad_input", message: formatIssues(parsed.error) });
+  return fail("bad_input", formatIssues(parsed.error));
 }
 
 export function errorResponse(refusal: Failure): Response {

@@ -25,7 +25,7 @@ import type { Failure } from "../contract/errors.ts";
 import type { Self } from "../contract/values.ts";
 import { redactInput } from "../redaction/redact-json.ts";
 import { messageOf } from "../shared/error.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { err, fail, ok, type Result } from "../shared/result.ts";
 import { beginningOf } from "../shared/shorten.ts";
 import { toRefusal, check } from "./inputs.ts";
 
@@ -192,7 +192,7 @@ async function callFitting(
   if (limit > 1) return callFitting(caller, name, { ...input, limit: Math.floor(limit / 2) });
   const cut = JSON.stringify(JSON.parse(text, shortened));
   if (fits(cut)) return ok(cut);
-  return err({ code: "too_large", message: `the answer of ${name} is too long for a model; use the HTTP API` });
+  return fail("too_large", `the answer of ${name} is too long for a model; use the HTTP API`);
 }
 
 function fits(text: string): boolean {

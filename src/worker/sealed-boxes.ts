@@ -1,7 +1,7 @@
 import type { Failure } from "../contract/errors.ts";
 import { BoxId } from "../contract/sealed-boxes.ts";
 import { hashOf, randomText } from "../pairing/sealing.ts";
-import { err, ok, type Result } from "../shared/result.ts";
+import { err, fail, ok, type Result } from "../shared/result.ts";
 import { authenticateToken, failedAuthentication, readBearerToken } from "./callers.ts";
 import type { AppContext } from "./app-context.ts";
 import type { Env } from "./env.ts";
@@ -36,7 +36,7 @@ export async function ownerOf(context: AppContext): Promise<Result<string>> {
   const isValid = await stub.checkToken(credentials);
   if (!isValid.ok) return isValid;
   if (claims.scope === "work" || claims.scope === "admin") return ok(credentials.id);
-  return err({ code: "forbidden", message: `this needs a token of scope work, and this one has ${claims.scope}` });
+  return fail("forbidden", `this needs a token of scope work, and this one has ${claims.scope}`);
 }
 
 /** For a machine of a workspace, which then owns the object. */

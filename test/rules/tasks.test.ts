@@ -63,25 +63,6 @@ taskTest("a repeated end claims nothing new", async ({ host, a }) => {
   expect(await a.do("tasks.ack", held, done)).toEqual({ state: "done", next: [] });
 });
 
-taskTest("a claim that names tasks gets only those that are queued and that the chat can do", async ({ host }) => {
-  const a = await Peer.join(host, "a", { capabilities: ["arm"], capacity: 20 });
-  const b = await Peer.join(host, "b", { capacity: 20 });
-  const [first, second_, third, later] = await submit(
-    host,
-    { type: "x" },
-    { type: "x", priority: 1 },
-    { type: "x", capabilities: ["gpu"] },
-    { type: "x", delayMs: minute },
-  );
-  const held = await b.claim({ tasks: [first] });
-  expect(held).toMatchObject([{ task: first }]);
-  expect(await a.claim({ tasks: [first, second_, third, later], limit: 9 })).toMatchObject([{ task: second_ }]);
-  expect(await a.claim({ tasks: [first], limit: 9 })).toEqual([]);
-  await b.do("tasks.release", { task: first, claim: held[0]?.claim ?? 0 }, {});
-  expect(await a.claim({ tasks: [first], types: ["other"] })).toEqual([]);
-  expect(await a.claim({ tasks: [first] })).toMatchObject([{ task: first }]);
-});
-
 taskTest("tasks come by ability, priority, then number; own affinity first among equals", async ({ host }) => {
   const a = await Peer.join(host, "a", { capabilities: ["arm", "gpu"], capacity: 20 });
   const b = await Peer.join(host, "b", { capacity: 20 });

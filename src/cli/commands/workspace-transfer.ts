@@ -10,7 +10,7 @@ import { readFileLines } from "../../platform/data-files.ts";
 import { age, pluralize } from "../../shared/format.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { repeat } from "../../shared/async-work.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import { requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { define } from "../operation-command.ts";
 
@@ -103,7 +103,7 @@ export interface WholeExport {
 
 /** Checks every line of a file before any is used. */
 function checkExport(path: string): Result<WholeExport> {
-  if (!existsSync(path)) return err({ code: "not_found", message: `there is no file ${path}` });
+  if (!existsSync(path)) return fail("not_found", `there is no file ${path}`);
   const reading = new Reading();
   let number = 0;
   for (const line of readFileLines(path)) {
@@ -131,7 +131,7 @@ function* pagesOf(path: string): Generator<ExportPage> {
 
 function damaged(path: string, why: string): Result<never> {
   const message = `${path} is not a whole export: ${why}. Nothing was imported; export the workspace again`;
-  return err({ code: "bad_input", message });
+  return fail("bad_input", message);
 }
 
 /** Pause before a page is asked for again: the coordinator limits what a token does. */
@@ -178,7 +178,7 @@ export function addTransfer(workspace: Command, cli: Cli): void {
 }
 
 async function exportTo(cli: Cli, keepMs: number, path: string): Promise<CommandResult> {
-  if (existsSync(path)) return err({ code: "file_exists", message: `${path} exists: give another name` });
+  if (existsSync(path)) return fail("file_exists", `${path} exists: give another name`);
   return cli.withWorkspace(async (link) => {
     const partial = `${path}.part`;
     const frozen = await link.call("workspace.freeze", { ms: freezeMs });
@@ -256,7 +256,7 @@ type Patience = <T>(ask: () => Promise<Result<T>>) => Promise<Result<T>>;
 /** Repeats what is refused for now, until Ctrl-C. */
 function patience(cli: Cli): Patience {
   const stop = cli.io.interrupted();
-  const interrupted: Result<never> = err({ code: "interrupted", message: "interrupted" });
+  const interrupted: Result<never> = fail("interrupted", "interrupted");
   return (ask) =>
     repeat(
       async () => (stop.aborted ? interrupted : ask()),

@@ -2,7 +2,7 @@ import type { Chat, Health } from "../../contract/chats.ts";
 import type { Failure } from "../../contract/errors.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import { maxPingIntervalMs } from "../../contract/protocol.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, fail, ok } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import * as changes from "../kernel/changes.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
@@ -59,7 +59,7 @@ export const handlers = {
 
   "chats.get"(tx, { chat }) {
     const row = chatRows.find(tx, chat);
-    return row ? ok(toChat(tx, row)) : err({ code: "unknown_chat", message: `there is no chat ${chat}` });
+    return row ? ok(toChat(tx, row)) : fail("unknown_chat", `there is no chat ${chat}`);
   },
 
   /** Sorted by id. */
@@ -84,8 +84,8 @@ export const handlers = {
 
   "chats.drain": repeatable("chats.drain", (tx, { chat, reason }) => {
     const row = chatRows.find(tx, chat);
-    if (!row) return err({ code: "unknown_chat", message: `there is no chat ${chat}` });
-    if (chatRows.offlineReason(tx, row)) return err({ code: "chat_offline", message: `chat ${chat} is offline` });
+    if (!row) return fail("unknown_chat", `there is no chat ${chat}`);
+    if (chatRows.offlineReason(tx, row)) return fail("chat_offline", `chat ${chat} is offline`);
     if (row.status === "draining") return unchanged({ status: "draining" as const });
     setStatus(tx, row, "draining", reason);
     return ok({ status: "draining" });
@@ -94,15 +94,12 @@ export const handlers = {
   /** A process of the chat's machine can see its end; its leases are released at once. */
   "chats.attest-death"(tx, input, actor) {
     const row = chatRows.find(tx, input.chat);
-    if (!row) return err({ code: "unknown_chat", message: `there is no chat ${input.chat}` });
+    if (!row) return fail("unknown_chat", `there is no chat ${input.chat}`);
     if (row.machine !== input.machine || (!actor.isAdmin && actor.machine !== row.machine)) {
-      return err({
-        code: "forbidden",
-        message: `only a process on ${row.machine} can attest the death of chat ${row.chat}`,
-      });
+      return fail("forbidden", `only a process on ${row.machine} can attest the death of chat ${row.chat}`);
     }
     if (row.process !== input.process) {
-      return err({ code: "owner_alive", message: `another process now runs chat ${row.chat}` });
+      return fail("owner_alive", `another process now runs chat ${row.chat}`);
     }
     const wasAlive = chatRows.offlineReason(tx, row) === null;
     return ok({ released: liveness.end(tx, row, "attested"), wasAlive });

@@ -1,7 +1,7 @@
 import type { ChatStatus, Health } from "../../contract/chats.ts";
 import type { Failure } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import * as changes from "./changes.ts";
 import * as meta from "./meta.ts";
 import type { Actor, Tx } from "./tx.ts";
@@ -63,14 +63,14 @@ export function checkMachine({ isAdmin, machine }: Actor, ownerMachine: string):
 
 export function requireCurrentIncarnation(tx: Tx, self: Self): Result<LivenessRow> {
   const row = findLiveness(tx, self.chat);
-  if (!row) return err({ code: "unknown_chat", message: `chat ${self.chat} is not registered; register it` });
+  if (!row) return fail("unknown_chat", `chat ${self.chat} is not registered; register it`);
   const refused = tx.actor ? checkMachine(tx.actor, row.machine) : null;
   if (refused) return err(refused);
   if (row.incarnation !== self.incarnation) {
-    return err({
-      code: "chat_replaced",
-      message: `another process continues chat ${self.chat} (incarnation ${row.incarnation}, not ${self.incarnation}); this one must stop`,
-    });
+    return fail(
+      "chat_replaced",
+      `another process continues chat ${self.chat} (incarnation ${row.incarnation}, not ${self.incarnation}); this one must stop`,
+    );
   }
   return ok(row);
 }
@@ -79,7 +79,7 @@ export function requireLiveChat(tx: Tx, self: Self): Result<LivenessRow> {
   const found = requireCurrentIncarnation(tx, self);
   if (!found.ok) return found;
   if (offlineReason(tx, found.value)) {
-    return err({ code: "chat_offline", message: `chat ${self.chat} is offline; register it again` });
+    return fail("chat_offline", `chat ${self.chat} is offline; register it again`);
   }
   return ok(recordActivity(tx, found.value));
 }

@@ -3,7 +3,7 @@ import { type Lease, leaderScheme, type Leader } from "../../contract/leases.ts"
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Guard } from "../../contract/state.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import { among } from "../../shared/sql.ts";
 import * as audit from "../kernel/audit.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
@@ -129,7 +129,7 @@ function renewEach(
   }
   if (renewed.length === 0) {
     const message = `${requests[0].resource} is no longer held by chat ${caller.chat} with token ${requests[0].token}; stop the work that it guards, then acquire it again`;
-    return [err({ code: "not_holder", message })];
+    return [fail("not_holder", message)];
   }
   // The due index stays unchanged: the holder is checked at the old time.
   for (const rows of Map.groupBy(renewed, ({ ttlMs, expiresAt: at }) => `${ttlMs} ${at}`).values()) {

@@ -8,7 +8,7 @@ import {
 } from "../../contract/messages.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { Json } from "../../contract/values.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { once } from "../kernel/idempotency.ts";
 import * as inboxes from "./inboxes.ts";
@@ -36,7 +36,7 @@ export const handlers = {
   "messages.subscribe": byLiveChat((tx, { self, pattern }) => {
     const subscribed = inboxes.patterns(tx.sql, self.chat);
     if (!subscribed.includes(pattern) && subscribed.length >= maxPatterns) {
-      return err({ code: "quota_exceeded", message: `a chat has at most ${maxPatterns} subscriptions` });
+      return fail("quota_exceeded", `a chat has at most ${maxPatterns} subscriptions`);
     }
     const since = inboxes.newestId(tx.sql);
     subscriptions.insert(tx.sql, { chat: self.chat, pattern, since }, "ON CONFLICT DO NOTHING");

@@ -5,7 +5,7 @@ import { compare } from "../../shared/compare.ts";
 import { complexityThreshold as threshold, estimateComplexity, folderOf } from "../../shared/complexity.ts";
 import { pluralize } from "../../shared/format.ts";
 import { formatIssues } from "../../shared/check-input.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import { once } from "../kernel/idempotency.ts";
 import type { Tx } from "../kernel/tx.ts";
@@ -24,7 +24,7 @@ const joinName = "join";
 export function split(job: Job, strategy: SplitStrategy, maxParts: number): Result<readonly GivenPart[]> {
   const parts = draftParts(job, strategy, maxParts);
   const problem = typeof parts === "string" ? parts : findProblem(job, parts, maxParts);
-  if (typeof parts === "string" || problem !== null) return err({ code: "bad_input", message: problem ?? "" });
+  if (typeof parts === "string" || problem !== null) return fail("bad_input", problem ?? "");
   return ok(
     parts.map(({ name, text, files, dependsOn }) => ({
       name,
@@ -287,7 +287,7 @@ function validateDrafts(drafts: readonly TaskDraft[]): Result<NewTask[]> {
     const task = NewTask.safeParse(draft);
     if (!task.success) {
       const message = `a task of this job cannot be submitted: ${formatIssues(task.error)}`;
-      return err({ code: "bad_input", message });
+      return fail("bad_input", message);
     }
     tasks.push(task.data);
   }

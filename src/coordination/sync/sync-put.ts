@@ -1,6 +1,6 @@
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import type { PutResult, SyncRecord } from "../../contract/sync.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import * as audit from "../kernel/audit.ts";
@@ -59,7 +59,7 @@ function register(
   const known = syncDevices.find(tx.sql, { device });
   if (known && known.machine !== machine) {
     const message = `device ${device} belongs to machine ${known.machine}, and this token is for ${machine}; a copied home needs its own device`;
-    return err({ code: "forbidden", message });
+    return fail("forbidden", message);
   }
   if (sums.keyId !== null && sums.keyId !== keyId) {
     const message = `the workspace seals under key ${sums.keyId}, not under ${keyId}; bring the code of that key to this machine`;
@@ -69,7 +69,7 @@ function register(
   if (known) return ok({ ...known, putAt: tx.now });
   if (syncDevices.count(tx.sql) >= maxDevices) {
     const message = `a workspace has at most ${maxDevices} devices; purge some (sync.purge)`;
-    return err({ code: "quota_exceeded", message });
+    return fail("quota_exceeded", message);
   }
   const since = rows.nextRevision(tx, sums);
   audit.append(tx, { kind: "sync.begun", subject: device, actor: machine, detail: {} });

@@ -1,7 +1,7 @@
 import type { Failure } from "../../contract/errors.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { MirroredSession } from "../../contract/sync.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, fail, ok } from "../../shared/result.ts";
 import type { SqlValue } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import * as audit from "../kernel/audit.ts";
@@ -90,7 +90,7 @@ export const handlers = {
     if (!row) {
       const { session, device } = input;
       const message = `these files of session ${session} of device ${device}: not stored here`;
-      return err({ code: "unknown_key", message });
+      return fail("unknown_key", message);
     }
     const { checkpoint, bundle, at, envelope } = row;
     return ok({ checkpoint, bundle, ageMs: ageOf(tx, at), envelope });
@@ -103,10 +103,10 @@ export const handlers = {
     const resource = `session:${session}`;
     const { isValid, holder } = leases.check(tx, { resource, token });
     if (!isValid || holder !== self.chat) {
-      return err({
-        code: "stale_token",
-        message: `chat ${self.chat} does not hold ${resource} with token ${token}; ${holder === null ? "acquire it" : `${holder} holds it`}`,
-      });
+      return fail(
+        "stale_token",
+        `chat ${self.chat} does not hold ${resource} with token ${token}; ${holder === null ? "acquire it" : `${holder} holds it`}`,
+      );
     }
     // A repeat, also of an earlier process of this chat.
     if (row.takenChat === self.chat) return ok({ isTaken: true });
@@ -122,10 +122,10 @@ export const handlers = {
     if (!row) return err(unknownSession(device, session));
     if (row.takenChat === null) return ok({ wasTaken: false });
     if (!isAdmin && machine !== row.takenMachine && machine !== row.machine) {
-      return err({
-        code: "forbidden",
-        message: `session ${session} was taken on machine ${row.takenMachine}; this token is for ${machine}`,
-      });
+      return fail(
+        "forbidden",
+        `session ${session} was taken on machine ${row.takenMachine}; this token is for ${machine}`,
+      );
     }
     rows.setClaimant(tx, row, null);
     audit.append(tx, { kind: "session.given-back", subject: session, actor: machine, detail: { device } });

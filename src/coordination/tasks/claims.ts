@@ -1,6 +1,6 @@
 import type { ClaimedTask, ClaimOptions, Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
-import { err, ok } from "../../shared/result.ts";
+import { err, fail, ok } from "../../shared/result.ts";
 import { readResult } from "./attempt-rows.ts";
 import * as budgets from "./budgets.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
@@ -20,10 +20,7 @@ export const handlers = {
     const refused = budgets.checkExhausted(tx, self.chat);
     if (refused) return err(refused);
     if (caller.status === "draining") {
-      return err({
-        code: "chat_draining",
-        message: `chat ${self.chat} is draining: it finishes its tasks and gets no new ones`,
-      });
+      return fail("chat_draining", `chat ${self.chat} is draining: it finishes its tasks and gets no new ones`);
     }
     return ok({ claims });
   }),
@@ -67,11 +64,10 @@ function adoptPushed(
   chat: chatRows.LivenessRow,
   held: readonly OwnRow[],
   requestId: string,
-  { limit, types, tasks, isStarted }: ClaimOptions,
+  { limit, types, isStarted }: ClaimOptions,
 ): OwnRow[] {
   const pushedRows = held.filter(
-    ({ requestId, type, task }) =>
-      requestId === lifecycle.pushedRequestId && (types?.includes(type) ?? true) && (tasks?.includes(task) ?? true),
+    ({ requestId, type }) => requestId === lifecycle.pushedRequestId && (types?.includes(type) ?? true),
   );
   return pushedRows.slice(0, limit).map((row) => adopt(tx, chat, row, { requestId, isStarted }));
 }
@@ -116,16 +112,14 @@ function claimQueued(
   );
 }
 
-/** The tasks that are next for a chat, or those of the named ones that it can do. */
+/** The tasks that are next for a chat. */
 function headsOf(
   tx: Tx,
   chat: string,
   capabilities: ReadonlySet<string>,
   room: number,
-  { types, tasks }: ClaimOptions,
+  { types }: ClaimOptions,
 ): lanes.Head[] {
-  if (tasks !== undefined)
-    return lanes.headsAmong(tx, tasks).filter(({ lane }) => lanes.isMatching(lane, capabilities, types));
   const matching = lanes.listMatching(tx, capabilities, types);
   return lanes.selectFirst(tx, matching, chat, room).flatMap((lane) => lanes.headsFor(tx, lane, chat, room));
 }

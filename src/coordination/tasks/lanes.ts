@@ -23,7 +23,7 @@ export function listMatching(tx: Tx, capabilities: ReadonlySet<string>, types?: 
   return found.filter((lane) => isMatching(lane, capabilities, types));
 }
 
-export function isMatching(lane: string, capabilities: ReadonlySet<string>, types?: readonly string[]): boolean {
+function isMatching(lane: string, capabilities: ReadonlySet<string>, types?: readonly string[]): boolean {
   return (
     (types?.includes(typeIn(lane)) ?? true) && capabilitiesIn(lane).every((capability) => capabilities.has(capability))
   );
@@ -146,13 +146,4 @@ export function headsFor({ sql, now }: Tx, lane: string, chat: string, limit: nu
       limit,
     );
   return [...read("").filter(({ affinity }) => affinity !== chat), ...read("AND affinity = ?", chat)];
-}
-
-/** Those of the tasks that are queued. */
-export function headsAmong({ sql, now }: Tx, tasks: readonly number[]): Head[] {
-  return sql.all<Head>(
-    `SELECT ${columns} FROM tasks WHERE state = 'queued' AND task IN (SELECT value FROM json_each(?)) AND ${isOpenSql}`,
-    JSON.stringify(tasks),
-    now,
-  );
 }

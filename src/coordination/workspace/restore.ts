@@ -1,5 +1,5 @@
 import type { OutputOf } from "../../contract/operations.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import * as meta from "../kernel/meta.ts";
 import type { Tx } from "../kernel/tx.ts";
@@ -39,7 +39,7 @@ export const ownKeys: readonly string[] = [announcedKey, settledKey];
  */
 export function plan({ sql }: Pick<Tx, "sql">, to: number, by: string): Result<RestorePlan> {
   const [first] = sql.all<{ at: number | null }>("SELECT min(at) AS at FROM tokens");
-  if (to < (first?.at ?? 0)) return err({ code: "bad_input", message: "the workspace was made later than that" });
+  if (to < (first?.at ?? 0)) return fail("bad_input", "the workspace was made later than that");
   const revoked = sql.all<{ id: string }>("SELECT id FROM tokens WHERE revokedAt > ?", to).map(({ id }) => id);
   return ok({ by, lost: audit.countSince(sql, to), revoked });
 }

@@ -1,6 +1,6 @@
 import type { OutputOf } from "../../contract/operations.ts";
 import type { Scope } from "../../contract/operation.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import { once } from "../kernel/idempotency.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
@@ -32,7 +32,7 @@ const maxTokens = 1_000;
 
 export function add(tx: Tx, actor: string, token: NewToken): Result<{ id: string }> {
   if (tokens.count(tx.sql, { revokedAt: null }) >= maxTokens) {
-    return err({ code: "quota_exceeded", message: `a workspace has at most ${maxTokens} tokens; revoke some` });
+    return fail("quota_exceeded", `a workspace has at most ${maxTokens} tokens; revoke some`);
   }
   tokens.insert(tx.sql, { ...token, at: tx.now, signedAt: tx.now });
   audit.append(tx, {
@@ -125,7 +125,7 @@ export function list({ sql, now }: Tx): OutputOf<"tokens.list"> {
 
 export function revoke(tx: Tx, actor: Actor, id: string): Result<OutputOf<"tokens.revoke">> {
   const row = find(tx, id);
-  if (!row) return err({ code: "unknown_token", message: `there is no token ${id}` });
+  if (!row) return fail("unknown_token", `there is no token ${id}`);
   if (row.revokedAt === null) {
     tokens.update(tx.sql, { id }, { revokedAt: tx.now });
     audit.append(tx, { kind: "token.revoked", subject: id, actor: actor.machine });

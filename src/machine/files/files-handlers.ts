@@ -44,7 +44,7 @@ export const fileHandlers: Pick<Handlers, "files.diff" | "files.restore"> = {
   "files.restore": async (context, input) => {
     const { into, files } = input;
     if (into === undefined) return restoreIntoProject(context, input);
-    if (files.length > 0) return err({ code: "bad_input", message: "--into restores all files: leave the names out." });
+    if (files.length > 0) return fail("bad_input", "--into restores all files: leave the names out.");
     const found = await findSavedFiles(context, input);
     if (!found.ok) return found;
     const { facts, files: saved } = found.value;
@@ -104,8 +104,7 @@ async function compare<T>(
   if (!found.ok) return found;
   const { facts, files } = found.value;
   const { project } = facts;
-  if (!existsSync(project))
-    return err({ code: "no_project", message: `${project} does not exist. --into names another folder.` });
+  if (!existsSync(project)) return fail("no_project", `${project} does not exist. --into names another folder.`);
   const chosen = pathsIn(project, input.folder, input.files);
   if (!chosen.ok) return chosen;
   context.progress?.("Comparing the files ...");
@@ -153,7 +152,7 @@ function findNewest(runtime: Runtime, folder: string): Result<SavedRow> {
   if (isSaved(row)) return ok(row);
   const what = notUtf8(folder) ?? "no files of this project are saved";
   const message = `${what}. \`shim sessions\` lists the sessions.`;
-  return err({ code: "not_found", message });
+  return fail("not_found", message);
 }
 
 function findOwn(runtime: Runtime, id: string): Result<SavedRow> {
@@ -167,7 +166,7 @@ function findOwn(runtime: Runtime, id: string): Result<SavedRow> {
   const message = session
     ? "no files were saved with this session."
     : `${missingText(runtime, row)}${otherText(runtime, checkpoint.session)}`;
-  return err({ code: "no_snapshot", message });
+  return fail("no_snapshot", message);
 }
 
 function newestOf(runtime: Runtime, where: Parameters<typeof newestSnapshot>[1]): StoredSnapshotRow | null {
@@ -220,13 +219,13 @@ async function receive({ progress }: HandlerContext, reach: Reach, row: SessionE
   if (here === null || here.project !== row.projectName) {
     const there = `${row.project ?? "no project"} on ${machine}`;
     const message = `this folder is not the project of ${session} (${there}): run this in that project's folder on this machine.`;
-    return err({ code: "project_elsewhere", message });
+    return fail("project_elsewhere", message);
   }
   progress?.("Fetching the files from the workspace ...");
   const files = await fetchFiles(reach, row);
   if (!files.ok) {
     const message = `${files.error.message}. Nothing was restored.`;
-    return err({ code: isUnanswered(files.error) ? "edge_unreachable" : "no_snapshot", message });
+    return fail(isUnanswered(files.error) ? "edge_unreachable" : "no_snapshot", message);
   }
   const { header, bundle } = files.value;
   const { env, processes, paths } = runtime;

@@ -4,7 +4,7 @@ import type { CheckedMachineInput } from "../../contract/machine/operations.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import { parseObject } from "../../shared/json-fields.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import { askedWorkMs } from "../../snapshots/git.ts";
 import { restoreFiles } from "../../snapshots/restore-files.ts";
 import { restoreWorktree } from "../../snapshots/worktrees.ts";
@@ -48,7 +48,7 @@ export const forkHandlers: Pick<Handlers, "forks.list" | "forks.create"> = {
     const past = runtime.store.read((sql) => stateOfMoment(sql, session.id, files.moments, moment.value), null);
     if (past === null) {
       const message = `the events until prompt ${moment.value.number} are deleted by now.`;
-      return err({ code: "no_snapshot", message });
+      return fail("no_snapshot", message);
     }
     const saved = filesAt(files, moment.value);
     if (saved === null) return noFiles(files, moment.value);
@@ -80,7 +80,7 @@ async function findForked(
   const none: FilesOfSession = { moments: [], saved: [], calls: [] };
   const files = runtime.store.read((sql) => readFilesOfSession(sql, id), none);
   if (files.moments.length > 0) return ok({ runtime, session: found.value, files });
-  return err({ code: "not_found", message: `no prompt of session ${id} is stored.` });
+  return fail("not_found", `no prompt of session ${id} is stored.`);
 }
 
 function findNewest(runtime: Runtime, folder: string): Result<sessions.Session> {
@@ -90,7 +90,7 @@ function findNewest(runtime: Runtime, folder: string): Result<sessions.Session> 
     return null;
   }, null);
   if (newest) return ok(newest);
-  return err({ code: "not_found", message: `no session of ${project} has a prompt. \`shim sessions\` lists all.` });
+  return fail("not_found", `no session of ${project} has a prompt. \`shim sessions\` lists all.`);
 }
 
 /** By its number, a beginning of its words, or `last`. */
@@ -106,10 +106,7 @@ export function pickMoment(moments: readonly Moment[], at: string): Result<Momen
   if (first && !second) return ok(first);
   if (!first) {
     const what = isNumber ? `there is no prompt ${wanted}` : `no prompt begins with "${oneLine(at, 80)}"`;
-    return err({
-      code: "not_found",
-      message: `${what}: the newest is ${last?.number ?? 0}. \`shim fork --list\` shows all.`,
-    });
+    return fail("not_found", `${what}: the newest is ${last?.number ?? 0}. \`shim fork --list\` shows all.`);
   }
   const lines = matches.slice(0, 8).map(({ number, text }) => `\n  ${number}  ${oneLine(text, 80)}`);
   const message = `several prompts begin with "${oneLine(at, 80)}"; give the number:${lines.join("")}`;
@@ -130,7 +127,7 @@ function noFiles(files: FilesOfSession, { number }: Moment): Result<never> {
       ? "Of no other prompt, either: git is not installed, the project is too large, or snapshots are switched off."
       : `The nearest prompts with saved files: ${numbers.join(", ")}.`;
   const why = `no saved files are certain to be those of prompt ${number}`;
-  return err({ code: "no_snapshot", message: `${why}: calls that may have changed files lie in between. ${others}` });
+  return fail("no_snapshot", `${why}: calls that may have changed files lie in between. ${others}`);
 }
 
 interface ForkTarget {

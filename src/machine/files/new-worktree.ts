@@ -7,7 +7,7 @@ import { createPrivateFolder, writeAtomically } from "../../platform/private-fil
 import { identify, mayBeAlive, unknownStart } from "../../platform/processes.ts";
 import { markName, toMark } from "../../platform/run-program.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import type { RestoreResult } from "../../snapshots/restore-files.ts";
 import { removeHalfMade } from "../../snapshots/worktrees.ts";
 import type { ExcludedFile } from "../../snapshots/selection.ts";
@@ -97,7 +97,6 @@ async function filesThere(
   const { folder } = before;
   if (notRestored !== null) return isSame && existsSync(folder) ? ok({ folder, branch, notRestored }) : null;
   if (!mayBeAlive(processes, owner)) await removeHalfMade({ ...before, owner, env, branch });
-  else if (isSame)
-    return err({ code: "restore_failed", message: `${folder} is being written just now: repeat this later` });
+  else if (isSame) return fail("restore_failed", `${folder} is being written just now: repeat this later`);
   return null;
 }

@@ -6,7 +6,7 @@ import { runApart, type Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { asObject, listAt } from "../../shared/json-fields.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { askedWorkMs } from "../../snapshots/git.ts";
 import { isChosen, toFileChange } from "../../snapshots/file-changes.ts";
@@ -61,8 +61,7 @@ async function apply(
 ): Promise<Result<MachineOutput<"undo.apply">>> {
   const { session, prompt } = chat;
   const saved = capture(runtime, { sessionId: session.id, trigger: "undo" });
-  if (!saved.ok)
-    return err({ code: "restore_failed", message: `this moment could not be saved (${saved.error.code}).` });
+  if (!saved.ok) return fail("restore_failed", `this moment could not be saved (${saved.error.code}).`);
   const { id: checkpoint } = saved.value.checkpoint;
   const newest = runtime.store.read((sql) => openUndoOf(sql, session.id), null);
   const open = newest?.prompt === prompt?.number ? newest : null;
@@ -157,7 +156,7 @@ async function putBack(
     const again =
       chat.redoOf === null ? "`shim undo --redo` takes back what it did, and `shim undo`" : "`shim undo --redo`";
     const message = `it ended before it was done (${messageOf(error)}). It may have put files back: ${again} completes it.`;
-    return err({ code: "outcome_unknown", message });
+    return fail("outcome_unknown", message);
   }
 }
 
@@ -231,7 +230,7 @@ function withProject(runtime: Runtime, session: sessions.Session): Result<Chosen
   const chat = nameOf(runtime, session);
   const why = project && (notUtf8(project) ?? `the project ${project} of ${chat} does not exist`);
   const message = why === null ? `${chat} works in no project.` : `${why}.`;
-  return err({ code: "no_project", message });
+  return fail("no_project", message);
 }
 
 type Chats = { readonly session: sessions.Session } | { readonly project: string };
@@ -253,7 +252,7 @@ function newestTurn(runtime: Runtime, of: Chats): Result<FoundChat> {
     ? `no chat of ${of.project} has changed files, as far as its events are stored`
     : `no chat of ${of.project} is stored`;
   const message = `${what}. \`shim sessions\` lists those that are stored; --session names one.`;
-  return err({ code: "not_found", message });
+  return fail("not_found", message);
 }
 
 function newestUndo(runtime: Runtime, of: Chats): Result<FoundChat> {
@@ -264,7 +263,7 @@ function newestUndo(runtime: Runtime, of: Chats): Result<FoundChat> {
   }, null);
   if (found) return ok(found);
   const whose = "session" in of ? nameOf(runtime, of.session) : `the chats of ${of.project}`;
-  return err({ code: "not_found", message: `nothing of ${whose} was undone, or its files are stored no more.` });
+  return fail("not_found", `nothing of ${whose} was undone, or its files are stored no more.`);
 }
 
 /** Turns whose files are compared: a comparison takes a tenth of a second. */
@@ -310,16 +309,12 @@ function readTurns(runtime: Runtime, session: sessions.Session, wanted: string):
   const chat = nameOf(runtime, session);
   const moments = runtime.store.read((sql) => listMoments(sql, session.id), []);
   if (moments.length === 0)
-    return err({
-      code: "not_found",
-      message: `no prompt of ${chat} is stored, so that none of its turns can be undone.`,
-    });
+    return fail("not_found", `no prompt of ${chat} is stored, so that none of its turns can be undone.`);
   const prompt = pickMoment(moments, wanted);
   if (!prompt.ok) return err({ ...prompt.error, message: `in ${chat} ${prompt.error.message}` });
   const none = { steps: [], others: [], isClockRight: false };
   const { seq, number } = prompt.value;
-  if (seq === null)
-    return err({ code: "no_snapshot", message: `the events of ${chat} since prompt ${number} are deleted by now.` });
+  if (seq === null) return fail("no_snapshot", `the events of ${chat} since prompt ${number} are deleted by now.`);
   const what = runtime.store.read((sql) => readSteps(sql, session, seq), none);
   return ok({ prompt: prompt.value, redoOf: null, what });
 }
@@ -365,7 +360,7 @@ function inputOf(
 }
 
 function refused({ code, message }: Failure): Result<never> {
-  return err({ code, message: `${message}. Nothing was put back.` });
+  return fail(code, `${message}. Nothing was put back.`);
 }
 
 function factsOf(runtime: Runtime, { session, prompt }: ChosenChat, { changes, left }: PlannedUndo): Facts {

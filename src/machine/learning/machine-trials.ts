@@ -18,7 +18,7 @@ import { compare } from "../../learning/experiments/replay/replay.ts";
 import { editConfig } from "../../installer/file-edits.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import { settingAt, withSetting } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
@@ -100,9 +100,9 @@ export type By = audit.MachineAction["by"];
 export function start(runtime: Runtime, given: NewTrial, by: By): Result<MachineTrial> {
   const { key, to, lessSafe } = given;
   const config = readConfig(runtime.paths.config);
-  if (!config.ok) return err({ code: "config_invalid", message: `${config.error}\nCorrect the file first.` });
+  if (!config.ok) return fail("config_invalid", `${config.error}\nCorrect the file first.`);
   const parameter = findParameter(key);
-  if (!parameter) return err({ code: "bad_input", message: unknownText(key) });
+  if (!parameter) return fail("bad_input", unknownText(key));
   const from = Number(settingAt(config.value, key));
   const { provider } = config.value.experiments;
   const service = provider === "local" ? {} : { provider };
@@ -111,7 +111,7 @@ export function start(runtime: Runtime, given: NewTrial, by: By): Result<Machine
     if (refusal !== null) return err(refusal);
     const trial = { ...begin(runtime, given, from), ...service };
     const shortage = shortageOf(sql, runtime.now());
-    if (shortage !== null) return err({ code: "cannot_end", message: endlessText(shortage, key, to) });
+    if (shortage !== null) return fail("cannot_end", endlessText(shortage, key, to));
     save(sql, trial);
     log(sql, runtime.now(), by, "experiment.started", trial);
     return ok(trial);
@@ -214,7 +214,7 @@ function withNote(trial: MachineTrial, more: string): MachineTrial {
 /** A value that a person has set meanwhile stays. */
 function writeValue({ paths: { config: path } }: Runtime, { key, from, to }: MachineTrial): Result<string> {
   const failed = (reason: string): Result<string> =>
-    err({ code: "config_invalid", message: `${reason}\nCorrect the file: until then ${key} stays as it is.` });
+    fail("config_invalid", `${reason}\nCorrect the file: until then ${key} stays as it is.`);
   const read = readConfig(path);
   if (!read.ok) return failed(read.error);
   const present = settingAt(read.value, key);

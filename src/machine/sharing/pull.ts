@@ -4,7 +4,7 @@ import type { WorkState } from "../../contract/work-state.ts";
 import type { Call } from "../../coordinator-client/edge/calls.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { pickFields } from "../../shared/json-fields.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { encode } from "../../store/checkpoint-body.ts";
 import { life } from "../sessions/life/life.ts";
@@ -84,11 +84,10 @@ async function forEachPage(
     const page = await deps.call("sync.list", { ...filter, after: fromRevision, limit: pageSize });
     if (!page.ok) return page;
     const { revision, isMore } = page.value;
-    if (revision < fromRevision)
-      return err({ code: rolledBackCode, message: "the coordinator was restored to an earlier state" });
+    if (revision < fromRevision) return fail(rolledBackCode, "the coordinator was restored to an earlier state");
     onPage(page.value);
     if (!isMore) return ok(revision);
-    if (revision === fromRevision) return err({ code: "bad_answer", message: "the coordinator's list does not end" });
+    if (revision === fromRevision) return fail("bad_answer", "the coordinator's list does not end");
     fromRevision = revision;
   }
 }

@@ -6,7 +6,7 @@ import type { Call } from "../../coordinator-client/edge/calls.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import type { Platform } from "../../coordinator-client/edge/platform.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as sessions from "../sessions/sessions.ts";
 import * as devices from "./device.ts";
@@ -132,7 +132,7 @@ export class RecordSender {
     const key = this.#requiredKeyId === null ? current : keys.get(this.#requiredKeyId);
     if (key) return ok(key);
     const message = `the workspace has a new key (${this.#requiredKeyId}): \`shim workspace key show\` shows it on the machine that made it, \`shim workspace key set\` stores it here; until then changes wait`;
-    return err({ code: "wrong_key", message });
+    return fail("wrong_key", message);
   }
 
   #prepareDevice({ id }: WorkspaceKey): Device | null {

@@ -4,7 +4,7 @@ import { type SyncRecord, maxFileParts } from "../../contract/sync.ts";
 import { runApart, type Runtime } from "../../runtime/runtime.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 import { uuidv7 } from "../../shared/ids.ts";
-import { ok, err, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import { repositoryGit, text, failureReason } from "../../snapshots/git.ts";
 import { makeBundle, type BundleResult } from "../../snapshots/make-bundle.ts";
 import { checkpoints } from "../../store/session-tables.ts";
@@ -187,7 +187,7 @@ async function request(
     what.kind === "files"
       ? `the workspace has no files of ${session}: ${machine} has sent none`
       : "newer files have replaced them; run the command again";
-  return err({ code: "not_found", message });
+  return fail("not_found", message);
 }
 
 function openContent(
@@ -214,5 +214,5 @@ function refusedError(
 ): { readonly ok: false; readonly error: Failure } {
   runtime.log("warn", "files of another machine are refused", { device, session, code });
   runtime.store.keep(countRefused);
-  return err({ code: "refused", message: `refused of ${session}: the files, ${refusalReasons[code]}` });
+  return fail("refused", `refused of ${session}: the files, ${refusalReasons[code]}`);
 }

@@ -2,7 +2,7 @@ import * as joinPreferences from "./join-preferences.ts";
 import * as changes from "./pending-changes.ts";
 import * as devices from "./device.ts";
 import type { SyncCounts, SyncNotes } from "../../contract/machine/workspaces.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import { isSameWorkspace, readEdgeConfig, type EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import { FilesSender, type FilesMode } from "./files-sender.ts";
 import { pull } from "./pull.ts";
@@ -97,13 +97,13 @@ export class SyncRound {
   #target(asked: EdgeWorkspace | undefined): Result<SyncTarget> {
     const { runtime, connect } = this.#options;
     const edge = readEdgeConfig(runtime.paths.home, runtime.env);
-    if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
+    if (!edge.ok) return fail("edge_unusable", edge.error);
     if (asked && (edge.value === null || !isSameWorkspace(edge.value, asked))) {
       const own = edge.value === null ? "no workspace" : `${edge.value.url}, workspace ${edge.value.workspace}`;
       const message = `the host of this machine syncs with ${own}, as the environment it was started in says; \`shim call host.stop\` ends it, and a repeat starts one in this environment`;
-      return err({ code: "other_workspace", message });
+      return fail("other_workspace", message);
     }
-    if (edge.value === null) return err({ code: "no_edge", message: "this machine has joined no workspace" });
+    if (edge.value === null) return fail("no_edge", "this machine has joined no workspace");
     const keyRing = syncKeys(runtime, edge.value);
     if (!keyRing.ok) return keyRing;
     return ok({ edge: edge.value, keyRing: keyRing.value, call: connect(edge.value, this.#abortController.signal) });

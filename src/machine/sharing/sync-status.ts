@@ -4,7 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import type { EdgeWorkspace } from "../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { err, type Result } from "../../shared/result.ts";
+import { fail, type Result } from "../../shared/result.ts";
 import * as joinPreferences from "./join-preferences.ts";
 import { requireKeys, type KeyRing } from "./key-ring.ts";
 import * as devices from "./device.ts";
@@ -37,12 +37,9 @@ export function syncKeys(
   edge: EdgeWorkspace,
 ): Result<KeyRing> {
   if (store.read((sql) => joinPreferences.read(sql, edge.workspace), null)?.isSynced === false)
-    return err({
-      code: "no_sync",
-      message: "this machine has joined with --no-sync; `shim workspace key set` begins to sync",
-    });
+    return fail("no_sync", "this machine has joined with --no-sync; `shim workspace key set` begins to sync");
   const keys = requireKeys(paths.home, edge, env);
-  return keys.ok ? keys : err({ code: "no_key", message: keys.error });
+  return keys.ok ? keys : fail("no_key", keys.error);
 }
 
 const metaKey = "sync_notes";

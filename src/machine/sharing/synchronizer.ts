@@ -6,7 +6,7 @@ import { within, nodePlatform } from "../../coordinator-client/edge/platform.ts"
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { fullJitter } from "../../shared/async-work.ts";
-import { err } from "../../shared/result.ts";
+import { fail } from "../../shared/result.ts";
 import { exceptStoreErrors, StoreError } from "../../store/store-error.ts";
 import { SyncRound, type RoundOptions, type SyncReport } from "./sync-round.ts";
 import type { SynchronizerOptions } from "./record-sender.ts";
@@ -187,7 +187,7 @@ export function createSynchronizer(runtime: Runtime, onPulled: OnPulled): StateS
   const connect: SynchronizerOptions["connect"] = ({ url, workspace, token }, signal) => {
     // Sealed content fits no frame, and the sync repeats by itself.
     const client = WorkspaceClient.open({ edge: url, workspace, token, connectsFor: "chat", signal }, platform);
-    if (!client.ok) return () => Promise.resolve(err({ code: "edge_unusable", message: client.error }));
+    if (!client.ok) return () => Promise.resolve(fail("edge_unusable", client.error));
     return (name, input) => client.value.call(name, input, timeoutMs);
   };
   return new StateSynchronizer({ runtime, platform, connect, onPulled });

@@ -7,7 +7,7 @@ import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
 import type { CoordinatorClient } from "../../coordinator-client/client.ts";
 import { isFolder, realPath } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../shared/result.ts";
 import type { ChatIdentity } from "./chat-directory.ts";
 import * as reservationTable from "../sessions/reservation-table.ts";
 import type { Reservation } from "../sessions/reservation-table.ts";
@@ -148,7 +148,7 @@ export class FileReservations {
   /** @param project absent: all */
   async listOwn(project?: string): Promise<Result<Lease[]>> {
     const self = this.#deps.self ?? this.#deps.link.self;
-    if (!self) return err({ code: "not_registered", message: "no chat yet" });
+    if (!self) return fail("not_registered", "no chat yet");
     return listFileLeases(this.#deps.link, { holder: self.chat, ...inProject(project) });
   }
 

@@ -8,7 +8,7 @@ import type { ChatInput } from "../../coordinator-client/edge/connection.ts";
 import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { oneAtATime } from "../../shared/async-work.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import { storeRefusal } from "../../store/store-error.ts";
 import * as heldAtHandOver from "../sessions/held-at-hand-over.ts";
 import * as life from "../sessions/life/row.ts";
@@ -131,7 +131,7 @@ export class TeamChat {
     if (this.#closing.signal.aborted) return closedResult;
     if (this.#registered !== null && this.openedLink.link.self) return ok(null);
     const joined = await within(this.#platform, joinTimeoutMs, this.#register());
-    return joined ?? err({ code: "unreachable", message: "the coordinator has not answered yet" });
+    return joined ?? fail("unreachable", "the coordinator has not answered yet");
   }
 
   /** Registers the chat again if what is known of it has changed. */
@@ -261,7 +261,7 @@ export class TeamChat {
     const loaded = await this.#loadAbilities();
     if (!loaded.ok) return loaded;
     const chat = await this.#describe();
-    if (!chat) return err({ code: "unknown_session", message: `SHIM cannot register "${this.sessionId}" as a chat` });
+    if (!chat) return fail("unknown_session", `SHIM cannot register "${this.sessionId}" as a chat`);
     if (link.self && JSON.stringify(chat) === this.#registered) return ok(null);
     const registered = await link.register(chat);
     if (!registered.ok) return registered;
@@ -378,4 +378,4 @@ export class TeamChat {
   }
 }
 
-const closedResult: Result<null> = err({ code: "closed", message: "this chat has left the team" });
+const closedResult: Result<null> = fail("closed", "this chat has left the team");

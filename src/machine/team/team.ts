@@ -1,6 +1,6 @@
 import { teamChats } from "../../store/team-tables.ts";
 import { isTransient } from "../../contract/errors.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { isSessionPaused } from "../sessions/session-settings.ts";
 import { attempt } from "../../platform/log-file.ts";
@@ -38,7 +38,7 @@ export class Team {
     let chat = this.#chats.get(session.id);
     if (!chat) {
       const opened = this.#options.open();
-      if (!opened.ok) return err({ code: "edge_unusable", message: `${opened.error}.` });
+      if (!opened.ok) return fail("edge_unusable", `${opened.error}.`);
       chat = new TeamChat(this.#options, opened.value, session);
       this.#chats.set(session.id, chat);
     }

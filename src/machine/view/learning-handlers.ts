@@ -9,7 +9,7 @@ import { isRunning } from "../../learning/experiments/trials.ts";
 import { findWeek, weekOf, weeklyReport } from "../../learning/experiments/weekly-report.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
 import { pastSessions, weeklyFacts } from "../learning/past-sessions.ts";
 import {
@@ -53,7 +53,7 @@ export const learningHandlers = {
   },
   /** First none starts any more, and then those that run are ended. */
   async "experiments.stop"({ runtime: load, by = "command line" }, { experiment, all = false }) {
-    if (all === (experiment !== undefined)) return err({ code: "bad_input", message: "name an experiment, or --all." });
+    if (all === (experiment !== undefined)) return fail("bad_input", "name an experiment, or --all.");
     const runtime = await load();
     if (experiment !== undefined) {
       const ended = endByHand(runtime, experiment, by);
@@ -75,11 +75,11 @@ export const learningHandlers = {
     const week = name === undefined ? present : findWeek(name);
     if (!week) {
       const message = `"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${present.name}.`;
-      return err({ code: "bad_input", message });
+      return fail("bad_input", message);
     }
     const texts = week.until > runtime.now() ? examine(runtime).texts : null;
     const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
-    if (!facts) return err({ code: "not_found", message: "nothing is stored yet, so there is nothing to report." });
+    if (!facts) return fail("not_found", "nothing is stored yet, so there is nothing to report.");
     return ok({ week: week.name, report: weeklyReport(facts, texts) });
   },
   async "review.run"({ runtime: load, call }, { dryRun }) {
@@ -110,7 +110,7 @@ export const learningHandlers = {
     const { config } = runtime;
     const valueOf = (key: string): number => Number(settingAt(config, key));
     const variants = set ? parseVariants(valueOf, set) : usualVariants("interval", valueOf);
-    if (typeof variants === "string") return err({ code: "bad_input", message: variants });
+    if (typeof variants === "string") return fail("bad_input", variants);
     return ok(replayReport(recordedSessions(runtime, since), config, variants));
   },
 } satisfies Partial<Handlers>;
@@ -182,5 +182,5 @@ function endByHand(runtime: Runtime, prefix: string, by: By): Result<ExperimentV
   const ended = endTrial(runtime, found.value.id, "stopped by hand", by);
   if (ended !== null) return ok(viewTrial(runtime, ended));
   const { id, state } = viewTrial(runtime, found.value);
-  return err({ code: "ended", message: `${id} has ended: ${state}.` });
+  return fail("ended", `${id} has ended: ${state}.`);
 }

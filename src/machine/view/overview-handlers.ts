@@ -9,7 +9,7 @@ import type { Handlers, HandlerContext } from "../recovery/handler-context.ts";
 import { shimCommand } from "../../platform/shim-command.ts";
 import { findSupervisor } from "../../platform/supervisor-mark.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as notices from "../../store/notices.ts";
 import * as pauses from "../../store/pause.ts";
@@ -324,7 +324,7 @@ export function acknowledgeNotices({ store, now }: Runtime): notices.Notice[] {
 export const pauseHandlers = {
   async "pauses.start"({ runtime: load }, { forMs, project }) {
     if (project !== undefined && !isFolder(project))
-      return err({ code: "not_found", message: `there is no folder ${resolve(project)}. Nothing was paused.` });
+      return fail("not_found", `there is no folder ${resolve(project)}. Nothing was paused.`);
     const runtime = await load();
     const now = runtime.now();
     const started = { project: projectOf(project), until: forMs === undefined ? null : now + forMs };

@@ -14,7 +14,7 @@ import {
   sealGrant,
 } from "../../pairing/pairing.ts";
 import { hashOf, randomText } from "../../pairing/sealing.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import { oneLine } from "../../shared/format.ts";
 import { changePhones, readPhones, type Offered, type PairedPhone, newPushKeys } from "../sharing/phones/phone-file.ts";
 import { requireCoordinator } from "../sharing/operations/membership.ts";
@@ -28,9 +28,9 @@ export const phoneHandlers: Pick<
 > = {
   async "phones.offer"(context, { answer, for: forMs }) {
     if (isByChat(context))
-      return err({ code: "not_released", message: "a chat has started this command: only its user may pair a phone." });
+      return fail("not_released", "a chat has started this command: only its user may pair a phone.");
     if (forMs < pairedMs.min || forMs > pairedMs.max)
-      return err({ code: "bad_input", message: "a phone is paired for a minute to a year: give --for in between." });
+      return fail("bad_input", "a phone is paired for a minute to a year: give --for in between.");
     const edge = edgeOf(context);
     if (!edge.ok) return edge;
     const secret = newPairingSecret();
@@ -58,12 +58,12 @@ export const phoneHandlers: Pick<
     if (!edge.ok) return edge;
     const opened = await readIntroduction(context, id);
     if (!opened.ok) return opened;
-    if (opened.value === null) return err({ code: "not_found", message: "no phone has opened the link." });
+    if (opened.value === null) return fail("not_found", "no phone has opened the link.");
     const { offered, introduction } = opened.value;
     if ((await checkNumber(offered, introduction.publicKey)) !== number) {
       await withdraw(context, id);
       const message = "the coordinator has named another phone than the one that was compared: nothing was paired.";
-      return err({ code: "bad_input", message });
+      return fail("bad_input", message);
     }
     const now = context.site.now();
     const pushKeys = readPhones(context.paths.home).pushKeys ?? newPushKeys();
@@ -152,7 +152,7 @@ interface Opened {
 async function readIntroduction(context: HandlerContext, id: string): Promise<Result<Opened | null>> {
   const offered = readPhones(context.paths.home).offered.find((one) => one.id === id);
   const isOver = offered === undefined || offered.until <= context.site.now();
-  if (isOver) return err({ code: "not_found", message: "the link is over: run `shim pair` again." });
+  if (isOver) return fail("not_found", "the link is over: run `shim pair` again.");
   const edge = edgeOf(context);
   if (!edge.ok) return edge;
   const status = await new PhoneRelay(edge.value).status(id);
@@ -161,7 +161,7 @@ async function readIntroduction(context: HandlerContext, id: string): Promise<Re
   const introduction = await openIntroduction(offered, status.value.introduction);
   if (introduction !== null) return ok({ offered, introduction });
   const message = "the coordinator has sent an introduction that is from no phone with this link: nothing was paired.";
-  return err({ code: "bad_input", message });
+  return fail("bad_input", message);
 }
 
 /** The coordinator that phones reach the machine through. */
@@ -172,7 +172,7 @@ function edgeOf({ paths, site }: HandlerContext): Result<EdgeConfig> {
 }
 
 function refuse({ code, message }: Failure): Result<never> {
-  return err({ code: code === "unknown_phone" ? "not_found" : "edge_unreachable", message: `${message}.` });
+  return fail(code === "unknown_phone" ? "not_found" : "edge_unreachable", `${message}.`);
 }
 
 /** @returns null: the machine is no longer in the workspace of the phone */

@@ -7,7 +7,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { formatAgo, pluralize } from "../../shared/format.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { revealed } from "../../shared/visible-text.ts";
 import { endRequests } from "../recovery/incomplete/deaths.ts";
@@ -56,8 +56,7 @@ export const requestHandlers = {
       return found;
     }
     const { id, session, tool, text, reason } = found.value;
-    if (reason !== null)
-      return err({ code: "not_released", message: `this request is its terminal's alone: ${reason}.` });
+    if (reason !== null) return fail("not_released", `this request is its terminal's alone: ${reason}.`);
     const { folded } = foldedText(text);
     if (decision === "allow" && folded !== null && shown !== digest(text)) return notShown(id, folded.chars);
     const words = message === undefined ? undefined : redact(message).text;
@@ -80,7 +79,7 @@ export const requestHandlers = {
     if (!found.ok) return found;
     const session = found.value;
     if (!isAlive(runtime, session))
-      return err({ code: "ended", message: "no client works in this session, so no chat would read the message." });
+      return fail("ended", "no client works in this session, so no chat would read the message.");
     const now = runtime.now();
     const key = `${news.wordsKey(session.id)}${Buffer.from(runtime.random(8)).toString("hex")}`;
     const comes = runtime.store.write((sql) => {
@@ -102,12 +101,9 @@ export function isByChat({ site, by = "command line" }: Pick<HandlerContext, "si
 }
 
 function refusal({ config }: Runtime, context: HandlerContext): Result<never> | null {
-  if (!config.answers.isEnabled) return err({ code: "switched_off", message: switchedOff });
+  if (!config.answers.isEnabled) return fail("switched_off", switchedOff);
   return isByChat(context)
-    ? err({
-        code: "not_released",
-        message: "a chat has started this command: only its user may answer, or write to chats.",
-      })
+    ? fail("not_released", "a chat has started this command: only its user may answer, or write to chats.")
     : null;
 }
 
@@ -133,15 +129,12 @@ function findRequest(runtime: Runtime, given: string): Result<PermissionRequest>
   endRequests(runtime);
   const open = permissions.list(now());
   const [first, second] = open.filter(({ id }) => id.startsWith(given));
-  if (second !== undefined) return err({ code: "ambiguous", message: `several open requests begin with "${given}".` });
+  if (second !== undefined) return fail("ambiguous", `several open requests begin with "${given}".`);
   if (first !== undefined && !endIfRun(runtime, first)) return ok(first);
   const over = findEnded(runtime, given);
   if (over !== undefined)
-    return err({
-      code: "ended",
-      message: `too late, the request ${over.request.id} is over: ${endText(over, now())}.`,
-    });
-  return err({ code: "not_found", message: `no request "${given}" is open. \`shim requests\` lists those that are.` });
+    return fail("ended", `too late, the request ${over.request.id} is over: ${endText(over, now())}.`);
+  return fail("not_found", `no request "${given}" is open. \`shim requests\` lists those that are.`);
 }
 
 function findEnded({ permissions }: Runtime, given: string): EndedRequest | undefined {
@@ -158,10 +151,7 @@ function noteLate(runtime: Runtime, given: string, decision: Decision, by: Calle
 
 function notShown(id: string, chars: number): Result<never> {
   const how = `\`shim requests show ${id}\` shows all of it, and how to allow it`;
-  return err({
-    code: "not_shown",
-    message: `${pluralize(chars, "character")} of this request were not shown. ${how}.`,
-  });
+  return fail("not_shown", `${pluralize(chars, "character")} of this request were not shown. ${how}.`);
 }
 
 function toShown(sql: Sql, runtime: Runtime, request: PermissionRequest): OpenRequest {

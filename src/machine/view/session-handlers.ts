@@ -7,7 +7,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import * as textIndex from "../../store/text-index.ts";
 import * as checkpoints from "../sessions/checkpoints/checkpoints.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
@@ -82,11 +82,11 @@ export const sessionHandlers = {
       return { session: toSessionView(sql, runtime, session), timeline: lines, checkpoints: newest, total };
     }),
   async "sessions.name"({ runtime: load }, { session: id, name: given, clear }) {
-    if ((given === undefined) === !clear) return err({ code: "bad_input", message: "give either a name or --clear." });
+    if ((given === undefined) === !clear) return fail("bad_input", "give either a name or --clear.");
     const name = given === undefined ? null : redact(oneLine(given)).text;
-    if (name === "") return err({ code: "bad_input", message: "the name is empty. --clear removes a name." });
+    if (name === "") return fail("bad_input", "the name is empty. --clear removes a name.");
     if (name !== null && name.length > maxNameChars)
-      return err({ code: "bad_input", message: `the name is longer than ${maxNameChars} characters.` });
+      return fail("bad_input", `the name is longer than ${maxNameChars} characters.`);
     const runtime = await load();
     const found = findSession(runtime, id);
     if (!found.ok) return found;
@@ -120,7 +120,7 @@ export const sessionHandlers = {
       try {
         return ok(checkpoints.requireState(sql, checkpoint.seq));
       } catch (error) {
-        return err({ code: "checkpoint_damaged", message: `${messageOf(error)}. \`shim doctor\` checks the store.` });
+        return fail("checkpoint_damaged", `${messageOf(error)}. \`shim doctor\` checks the store.`);
       }
     }, ok(null));
     const snapshot = runtime.store.read((sql) => findSnapshot(sql, checkpoint.id), null);
@@ -165,10 +165,9 @@ export const storedSessionHandlers = {
     }),
   "sessions.forget": async ({ runtime, by = "command line" }, input) => forgetTarget(await runtime(), input, by),
   async "sessions.export"({ runtime: load }, { file: given, session: id, project: folder, since, format }) {
-    if (format !== "jsonl" && id === undefined)
-      return err({ code: "bad_input", message: `the format ${format} needs a session.` });
+    if (format !== "jsonl" && id === undefined) return fail("bad_input", `the format ${format} needs a session.`);
     if (given !== undefined && existsSync(given))
-      return err({ code: "file_exists", message: `${given} already exists. Name a new file.` });
+      return fail("file_exists", `${given} already exists. Name a new file.`);
     const runtime = await load();
     const found = id === undefined ? null : findSession(runtime, id);
     if (found && !found.ok) return found;
@@ -182,20 +181,20 @@ export const storedSessionHandlers = {
         ? runtime.store.read<number | null>((sql) => writeLines(file, exportLines(sql, runtime.now(), filter)), null)
         : writeLines(file, [document.trimEnd()]);
     return lines === null
-      ? err({ code: "not_found", message: "nothing is stored yet, so there is nothing to export." })
+      ? fail("not_found", "nothing is stored yet, so there is nothing to export.")
       : ok({ file, isTemporary: given === undefined, lines, session: session ?? null });
   },
   async "sessions.import"({ runtime }, { file }) {
     const found = statSync(file, { throwIfNoEntry: false });
-    if (!found) return err({ code: "not_found", message: `there is no file ${file}.` });
+    if (!found) return fail("not_found", `there is no file ${file}.`);
     if (found.isDirectory()) {
       const message = `${file} is a folder. Name a file that \`shim sessions export\` wrote.`;
-      return err({ code: "not_a_file", message });
+      return fail("not_a_file", message);
     }
     const { store } = await runtime();
     const { added, skipped, refused } = importLines(store, () => readFileLines(file));
     const reasons = refused.map(({ line, reason }) => `\n  line ${line}: ${reason}`).join("");
-    if (refused.length > 0) return err({ code: "import_refused", message: `nothing was imported:${reasons}` });
+    if (refused.length > 0) return fail("import_refused", `nothing was imported:${reasons}`);
     return ok({ file, added, skipped });
   },
 } satisfies Partial<Handlers>;
@@ -217,7 +216,7 @@ export async function forgetTarget(
     return isLeft ? finish(runtime, nothing, false) : target;
   }
   if (by === "live page" && !("session" in target.value))
-    return err({ code: "bad_input", message: "the live page forgets one session at a time; name a session." });
+    return fail("bad_input", "the live page forgets one session at a time; name a session.");
   const backup = keepsCopies ? await backUp(store, now(), config.retention.backups) : null;
   const action = { ...toAudited(target.value), by };
   const [{ sessions: all, checkpoints, rows }, begun] = store.write((sql) => {
@@ -235,7 +234,7 @@ function targetOf(runtime: Runtime, { target: given, isCheckpoint }: Input): Res
   if (isCheckpoint) {
     const found = findCheckpoint(runtime, given);
     if (found.ok && found.value.id === given) return ok({ checkpoint: given });
-    return err({ code: "not_found", message: `there is no checkpoint "${given}".` });
+    return fail("not_found", `there is no checkpoint "${given}".`);
   }
   if (!isAbsolute(given)) {
     const found = findSession(runtime, given);
@@ -245,7 +244,7 @@ function targetOf(runtime: Runtime, { target: given, isCheckpoint }: Input): Res
   const isKnown = runtime.store.read((sql) => sessions.list(sql, { project, limit: 1 }).length > 0, false);
   if (isKnown) return ok({ project });
   const message = `no session of the project ${project} is stored. \`shim sessions\` lists those that are.`;
-  return err({ code: "not_found", message });
+  return fail("not_found", message);
 }
 
 function toAudited(target: ForgetTarget): Pick<audit.MachineAction, "kind" | "session"> {
@@ -263,7 +262,7 @@ async function finish(runtime: Runtime, forgotten: Forgotten, keepsCopies: boole
   if (failures.length > 0) {
     const reasons = failures.map(({ repository, message }) => `${repository}: ${message}`).join("; ");
     const message = `not all saved files could be deleted: ${reasons}. Repeat the command.`;
-    return err({ code: "files_left", message });
+    return fail("files_left", message);
   }
   if (!keepsCopies) await purge(runtime);
   return ok({ ...forgotten, snapshots: dropped });

@@ -22,7 +22,7 @@ import { askRelay } from "../../../coordinator-client/relay-request.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
-import { err, fail, ok, type Result } from "../../../shared/result.ts";
+import { fail, ok, type Result } from "../../../shared/result.ts";
 import * as meta from "../../../store/meta.ts";
 import * as devices from "../device.ts";
 import * as joinPreferences from "../join-preferences.ts";
@@ -75,10 +75,10 @@ function findKey(
 
 function checkCode(code: string, expectedKeyId: string | null): Result<WorkspaceKey> {
   const key = parseCode(code);
-  if (!key.ok) return err({ code: "bad_input", message: `${key.error}. Nothing was changed.` });
+  if (!key.ok) return fail("bad_input", `${key.error}. Nothing was changed.`);
   if (expectedKeyId === null || key.value.id === expectedKeyId) return key;
   const message = `this is key ${key.value.id}, but the workspace has ${expectedKeyId}: \`shim workspace key show\` shows the right one on a machine that has it. Nothing was changed.`;
-  return err({ code: "wrong_key", message });
+  return fail("wrong_key", message);
 }
 
 /** Stores the key, and registers it where it is the workspace's first. */
@@ -110,7 +110,7 @@ async function registerKey(link: Pick<Workspace, "call">, { id }: WorkspaceKey):
 
 function keyNeeded(expectedKeyId: string): Result<never> {
   const message = `the workspace has a key (${expectedKeyId}) that this machine does not have. \`shim workspace key show\` shows it on a machine that does; give it here as the second line of stdin or in SHIM_WORKSPACE_KEY. To coordinate without sync: --no-sync. Nothing was changed.`;
-  return err({ code: "key_needed", message });
+  return fail("key_needed", message);
 }
 
 export async function adoptKey(
@@ -188,11 +188,11 @@ async function presentKey(context: OperationContext, { edge, ring }: OwnKeys): P
   const key = keyId === null ? ring.current : ring.keys.get(keyId);
   if (key) return ok(key);
   const message = `the workspace now has another key (${keyId}), which this machine does not have: \`shim workspace key show\` shows it on the machine that made it, \`shim workspace key set\` sets it here.`;
-  return err({ code: "wrong_key", message });
+  return fail("wrong_key", message);
 }
 
 function usable<T>(done: Result<T, string>): Result<T> {
-  return done.ok ? done : err({ code: "key_unusable", message: `${done.error}.` });
+  return done.ok ? done : fail("key_unusable", `${done.error}.`);
 }
 
 const dayMs = 86_400_000;
@@ -241,7 +241,7 @@ export async function joinWorkspace(
   if (token === undefined || !isMachineToken(token)) {
     const message =
       "the token of this machine is needed (shim_...): `shim workspace join <name> --url <url> < token-file`.";
-    return err({ code: "token_needed", message });
+    return fail("token_needed", message);
   }
   const { url, workspace } = next;
   const machine = readTokenClaim(token, "m") ?? hostname();
@@ -269,11 +269,11 @@ function refuseChange(
   const elsewhere = environmentConflict(context);
   if (elsewhere) return elsewhere;
   const address = parseAddress(url, workspace);
-  if (!address.ok) return err({ code: "bad_input", message: `${address.error}.` });
+  if (!address.ok) return fail("bad_input", `${address.error}.`);
   const current = currentEdge(context);
   if (replace || !current || isSameWorkspace(current, { url, workspace })) return null;
   const message = `This machine belongs to ${current.url}, workspace ${current.workspace}. Leave it for ${url}, workspace ${workspace}? What is stored there stays there.${lossText(current)}`;
-  return err({ code: "other_workspace", message });
+  return fail("other_workspace", message);
 }
 
 /** The workspace of the file; null also where the file cannot be used. */
@@ -327,7 +327,7 @@ export async function createWorkspace(
   if (secret === undefined) {
     const message =
       "making a workspace needs the secret of the deployment in SHIM_ADMIN_SECRET (`npm run deploy` has shown it; `npm run dev` keeps it in .dev.vars).";
-    return err({ code: "secret_needed", message });
+    return fail("secret_needed", message);
   }
   const key = findKey(context, next, undefined, null);
   if (!key.ok) return key;
@@ -372,7 +372,7 @@ async function firstToken(
   const answer = await askRelay(`${withoutLastSlashes(url)}/v1/workspaces`, request);
   if (answer.ok) return ok(answer.value.token);
   const { code, message } = answer.error;
-  if (!isRefusal(answer.error)) return err({ code: "edge_unreachable", message: `${message}. ${isRunning}` });
+  if (!isRefusal(answer.error)) return fail("edge_unreachable", `${message}. ${isRunning}`);
   const isWrongSecret = code === "unauthenticated";
   return fail(code, isWrongSecret ? "SHIM_ADMIN_SECRET is not the secret of this deployment." : `${message}.`);
 }

@@ -4,7 +4,7 @@ import {
   type EdgeConfig,
   type EdgeWorkspace,
 } from "../../../coordinator-client/edge-config.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
+import { fail, ok, type Result } from "../../../shared/result.ts";
 import type { OperationContext } from "../../context/operation-context.ts";
 import type { Workspace } from "./workspace.ts";
 import type { SyncCounts } from "../../../contract/machine/workspaces.ts";
@@ -23,22 +23,19 @@ export async function onWorkspace<T>(
   return withWorkspace(context, body, edge);
 }
 
-export const notJoined: Result<never> = err({
-  code: "not_found",
-  message: "this machine has not joined a workspace.",
-});
+export const notJoined: Result<never> = fail("not_found", "this machine has not joined a workspace.");
 
 export function requireEdge({ paths, site }: Site): Result<EdgeConfig> {
   const edge = readEdgeConfig(paths.home, site.env);
-  if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
+  if (!edge.ok) return fail("edge_unusable", edge.error);
   return edge.value === null ? notJoined : ok(edge.value);
 }
 
 /** For a link, which needs a coordinator. @param without message where there is none */
 export function requireCoordinator(home: string, env: NodeJS.ProcessEnv, without: string): Result<EdgeConfig> {
   const edge = readEdgeConfig(home, env);
-  if (!edge.ok) return err({ code: "no_edge", message: `${edge.error}.` });
-  return edge.value === null ? err({ code: "no_edge", message: without }) : ok(edge.value);
+  if (!edge.ok) return fail("no_edge", `${edge.error}.`);
+  return edge.value === null ? fail("no_edge", without) : ok(edge.value);
 }
 
 /** Refuses while the environment would override the file. */
@@ -46,7 +43,7 @@ export function environmentConflict({ site }: Site): Result<never> | null {
   const given = edgeConfigFromEnv(site.env);
   if (given.ok && given.value === null) return null;
   const message = "SHIM_EDGE_URL, SHIM_WORKSPACE and SHIM_TOKEN in the environment take precedence. Unset them first.";
-  return err({ code: "environment_decides", message });
+  return fail("environment_decides", message);
 }
 
 export function lossText({ adminToken }: EdgeConfig): string {
@@ -58,7 +55,7 @@ export async function syncNow(context: OperationContext, edge: EdgeWorkspace): P
   const { trouble, ...counts } = await syncRound(context, edge);
   if (trouble === null) return ok(counts);
   const waiting = `${pluralize(counts.left, "change")} ${counts.left === 1 ? "waits" : "wait"} on this machine; nothing is lost.`;
-  return err({ code: trouble.code, message: `${trouble.message}. ${waiting}` });
+  return fail(trouble.code, `${trouble.message}. ${waiting}`);
 }
 
 /** Only the host of the machine sends. */

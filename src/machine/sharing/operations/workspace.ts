@@ -24,7 +24,7 @@ import { processKey } from "../../../coordinator-client/local/process-key.ts";
 import { identify } from "../../../platform/processes.ts";
 import { redactInput } from "../../../redaction/redact-json.ts";
 import { badInputText } from "../../../shared/check-input.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../../shared/result.ts";
 import type { OperationContext } from "../../context/operation-context.ts";
 
 const callTimeoutMs = 15_000;
@@ -47,7 +47,7 @@ export async function withWorkspace<T>(
 /** @param given instead of the workspace that the machine has joined */
 export async function openWorkspace(context: OperationContext, given?: EdgeConfig): Promise<Result<Workspace>> {
   const edge = given === undefined ? readEdgeConfig(context.paths.home, context.site.env) : ok(given);
-  if (!edge.ok) return err({ code: "edge_unusable", message: edge.error });
+  if (!edge.ok) return fail("edge_unusable", edge.error);
   /** All that a surface sends passes here, so none can skip redaction. */
   const redact: PrepareInput = (name, asGiven) => {
     const { input, count } = redactInput(name, asGiven);
@@ -62,7 +62,7 @@ function openEdge({ runtime }: OperationContext, edge: EdgeConfig, prepareInput:
   const { url, workspace, machine, token, adminToken } = edge;
   const options = { edge: url, workspace, token, adminToken, connectsFor: "chat", prepareInput } as const;
   const client = WorkspaceClient.open(options, nodePlatform());
-  if (!client.ok) return err({ code: "bad_address", message: client.error });
+  if (!client.ok) return fail("bad_address", client.error);
   return ok(new Workspace(client.value, edge, { machine, process: processName(machine), runtime }));
 }
 

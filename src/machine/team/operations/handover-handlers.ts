@@ -6,7 +6,7 @@ import type { CheckedMachineInput } from "../../../contract/machine/operations.t
 import { writeAtomically } from "../../../platform/private-files.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { codeOf } from "../../../shared/error.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../../shared/result.ts";
 import { askedWorkMs } from "../../../snapshots/git.ts";
 import { projectRoot } from "../../../snapshots/git-head.ts";
 import { restoreFiles } from "../../../snapshots/restore-files.ts";
@@ -47,8 +47,7 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
     const runtime = await context.runtime();
     const found = id === undefined ? newestOf(runtime, folder) : await findHere(context, id);
     if (!found.ok) return found;
-    if (file !== undefined && existsSync(file))
-      return err({ code: "file_exists", message: `${file} exists: name a new file.` });
+    if (file !== undefined && existsSync(file)) return fail("file_exists", `${file} exists: name a new file.`);
     const edge = file === undefined ? edgeOf(runtime, input.until) : ok(null);
     if (!edge.ok) return edge;
     await catchUpWith(context, { session: found.value.id });
@@ -140,15 +139,15 @@ function newestOf(runtime: Runtime, folder: string): Result<sessions.Session> {
   const project = projectOfFolder(runtime, folder);
   const [newest] = runtime.store.read((sql) => sessions.list(sql, { project, limit: 1 }), []);
   if (newest) return ok(newest);
-  return err({ code: "not_found", message: `no session of ${project} is stored. \`shim sessions\` lists all.` });
+  return fail("not_found", `no session of ${project} is stored. \`shim sessions\` lists all.`);
 }
 
 function refuseGive(shortId: string, why: string): Result<never> {
-  return err({ code: "not_given", message: `${shortId} was not handed over: ${why}.` });
+  return fail("not_given", `${shortId} was not handed over: ${why}.`);
 }
 
 function refuseTake(why: string): Result<never> {
-  return err({ code: "not_taken", message: `The session was not taken: ${why}. Nothing was changed.` });
+  return fail("not_taken", `The session was not taken: ${why}. Nothing was changed.`);
 }
 
 type Stored = Pick<Given, "sealed" | "link">;
@@ -200,7 +199,7 @@ function writeNew(file: string, text: string, { code }: HandoverKey): Result<Sto
 /** The coordinator that can hold a hand-over for this time, in ms. */
 function edgeOf({ paths, env }: Runtime, forMs: number = handoverMs.default): Result<EdgeConfig> {
   if (forMs < handoverMs.min || forMs > handoverMs.max)
-    return err({ code: "bad_input", message: "a link works for 10 seconds to a week: give --until in between." });
+    return fail("bad_input", "a link works for 10 seconds to a week: give --until in between.");
   const without =
     "a link needs a coordinator, and this machine is in no workspace: `shim give --file <file>` needs none, `shim workspace join <name>` joins one.";
   return requireCoordinator(paths.home, env, without);
@@ -220,16 +219,16 @@ function openFile(file: string, code: string | undefined): Result<HandedOver> {
   const read = readGiven(file);
   if (!read.ok) return read;
   if (code === undefined || code.trim() === "")
-    return err({ code: "key_needed", message: "the code that `shim give` printed is needed (shimgive-...)." });
+    return fail("key_needed", "the code that `shim give` printed is needed (shimgive-...).");
   const key = parseHandoverCode(code);
-  if (!key.ok) return err({ code: "key_unusable", message: `${key.error}.` });
+  if (!key.ok) return fail("key_unusable", `${key.error}.`);
   const opened = openHandover(read.value, key.value);
   return opened.ok ? opened : refuseTake(`${file}: ${opened.error}`);
 }
 
 function readGiven(file: string): Result<string[]> {
   const stats = statSync(file, { throwIfNoEntry: false });
-  if (!stats?.isFile()) return err({ code: "not_found", message: `there is no file ${file}.` });
+  if (!stats?.isFile()) return fail("not_found", `there is no file ${file}.`);
   if (stats.size > maxFileBytes) return refuseTake(`${file}: it is too large to be a hand-over of SHIM`);
   const envelopes = fromFileText(readFileSync(file, "utf8"));
   return envelopes.ok ? envelopes : refuseTake(`${file}: ${envelopes.error}`);
@@ -243,7 +242,7 @@ function conversationFor(
 ): Result<Carried> {
   if (conversation === null) {
     const message = `the conversation did not come with it: \`shim give ${id} --native\` on ${machine}, or leave --native out here. Nothing was taken.`;
-    return err({ code: "bad_input", message });
+    return fail("bad_input", message);
   }
   const target = targetOf(context, client ?? session.client);
   return target.ok ? ok({ target: target.value, conversation: toConversation(conversation) }) : target;
@@ -285,7 +284,7 @@ async function writeGivenFiles(
   if (!written.ok) {
     const { code, message } = written.error;
     const hint = code === "not_a_work_tree" ? `: run this in a clone of the project${nameOf(session.project)}` : "";
-    return err({ code, message: `${message}${hint}` });
+    return fail(code, `${message}${hint}`);
   }
   return ok({ files: written.value, adopted: adoptedIn(written.value.folder) });
 }

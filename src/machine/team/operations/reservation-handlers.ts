@@ -1,6 +1,6 @@
 import { isAbsolute, join } from "node:path";
 import type { ReservedFile } from "../../../contract/machine/team.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
+import { err, fail, ok, type Result } from "../../../shared/result.ts";
 import { formatResource, toRealLeasePath, FileReservations, type ReservationError } from "../file-reservations.ts";
 import type { Reservation } from "../../sessions/reservation-table.ts";
 import type { HandlerContext, Handlers } from "../../recovery/handler-context.ts";
@@ -39,7 +39,7 @@ export const reservationHandlers = {
       const chosen = leasePaths.length === 0 ? paths : paths.filter((path) => leasePaths.includes(path));
       if (chosen.length === 0) {
         const message = "the command line has reserved none of these here; `shim team files list` shows who has.";
-        return err({ code: "not_found", message });
+        return fail("not_found", message);
       }
       const released = await files.release(project, chosen);
       return released.ok ? ok({ released: chosen }) : err(toOperationError(released.error));
@@ -96,8 +96,7 @@ async function openProjectReservations(
   asChat: (() => Promise<Result<Self>>) | null,
 ): Promise<Result<ProjectReservations>> {
   const root = projectRoot(folder);
-  if (root === null)
-    return err({ code: "bad_input", message: `${folder} is not in a project: run this in a project's folder.` });
+  if (root === null) return fail("bad_input", `${folder} is not in a project: run this in a project's folder.`);
   const runtime = await workspace.runtime();
   const { machine, client, scope, isEdge } = workspace;
   const naming = createNaming(runtime, scope);
@@ -105,8 +104,7 @@ async function openProjectReservations(
   const project = isUnkept
     ? ok(projectKey(null, await readProjectFacts(runtime.env, root, machine)))
     : await naming.project(root);
-  if (!project.ok)
-    return err({ code: "no_key", message: `the project has no name in the workspace: ${project.error}.` });
+  if (!project.ok) return fail("no_key", `the project has no name in the workspace: ${project.error}.`);
   const self = asChat === null ? ok(null) : await asChat();
   if (!self.ok) return self;
   const identify = async (chat: string): Promise<{ name: string; machine: string; checkout: string }> => {
@@ -153,7 +151,7 @@ function toLeasePaths(folder: string, paths: readonly string[]): Result<string[]
   const found: string[] = [];
   for (const one of paths) {
     const path = toRealLeasePath(root, one);
-    if (!path.ok) return err({ code: "bad_input", message: `${path.error}.` });
+    if (!path.ok) return fail("bad_input", `${path.error}.`);
     found.push(path.value);
   }
   return ok(found);

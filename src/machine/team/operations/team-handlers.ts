@@ -1,5 +1,5 @@
 import type { ForeseenConflict, ListedChat, ShownChat } from "../../../contract/machine/team.ts";
-import { err, ok, type Result } from "../../../shared/result.ts";
+import { fail, ok, type Result } from "../../../shared/result.ts";
 import type { HandlerContext, Handlers } from "../../recovery/handler-context.ts";
 import type { KeptWorkspace, Workspace } from "../../sharing/operations/workspace.ts";
 import { stateText, workProgress, type ShownState } from "../../../contract/chat-state.ts";
@@ -97,7 +97,7 @@ function orSession(runtime: Runtime, text: string): Result<string> {
   if (!found.ok) return found.error.code === "ambiguous" ? found : ok(text);
   const { id } = found.value;
   const message = `session ${shortSession(runtime, id)} is in no team: \`shim team chats\` lists who is.`;
-  return id === text ? ok(id) : err({ code: "not_found", message });
+  return id === text ? ok(id) : fail("not_found", message);
 }
 
 /** The chats of this id or title, else those whose id begins so, else those whose title does. */
