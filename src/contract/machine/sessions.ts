@@ -246,12 +246,11 @@ export const sessionOperations = {
       session: IdPrefix.optional().describe("only this session"),
       project: Folder.optional().describe("only this project"),
       since: Moment.optional().describe("only sessions seen since"),
-      format: z.enum(["jsonl", "markdown"]).default("jsonl").describe("one session as a document"),
     }),
     /** `isTemporary`: no file was named, and who reads this one deletes it. */
     output: z.object({ file: z.string(), isTemporary: z.boolean(), lines: count, session: z.string().nullable() }),
-    errors: ["bad_input", ...idErrors, "file_exists"],
-    example: { session: "5f0e0e5e", format: "markdown" },
+    errors: [...idErrors, "file_exists"],
+    example: { session: "5f0e0e5e" },
   }),
   "sessions.import": declare("host", "write", {
     summary: "Add what an export has and this machine does not.",

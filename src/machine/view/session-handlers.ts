@@ -35,7 +35,6 @@ import { readFileLines, writeLines } from "../../platform/data-files.ts";
 import { listBackups } from "../../store/backup.ts";
 import { backUp } from "../../store/copy-store.ts";
 import { exportLines, importLines } from "../../store/transfer.ts";
-import { sessionDocument } from "../sessions/transcripts/session-document.ts";
 import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { forget, isPurgePending, purge, type ForgetTarget } from "./keeping/forget.ts";
@@ -164,8 +163,7 @@ export const storedSessionHandlers = {
       };
     }),
   "sessions.forget": async ({ runtime, by = "command line" }, input) => forgetTarget(await runtime(), input, by),
-  async "sessions.export"({ runtime: load }, { file: given, session: id, project: folder, since, format }) {
-    if (format !== "jsonl" && id === undefined) return fail("bad_input", `the format ${format} needs a session.`);
+  async "sessions.export"({ runtime: load }, { file: given, session: id, project: folder, since }) {
     if (given !== undefined && existsSync(given))
       return fail("file_exists", `${given} already exists. Name a new file.`);
     const runtime = await load();
@@ -173,13 +171,12 @@ export const storedSessionHandlers = {
     if (found && !found.ok) return found;
     const session = found?.value.id;
     const file = given ?? join(tmpdir(), `shim-export-${Buffer.from(runtime.random(8)).toString("hex")}`);
-    const document = session === undefined || format === "jsonl" ? null : sessionDocument(runtime, session);
     const filter = omitUndefined({ session, project: projectGiven(runtime, folder), since });
     // One transaction, so the lines agree.
-    const lines =
-      document === null
-        ? runtime.store.read<number | null>((sql) => writeLines(file, exportLines(sql, runtime.now(), filter)), null)
-        : writeLines(file, [document.trimEnd()]);
+    const lines = runtime.store.read<number | null>(
+      (sql) => writeLines(file, exportLines(sql, runtime.now(), filter)),
+      null,
+    );
     return lines === null
       ? fail("not_found", "nothing is stored yet, so there is nothing to export.")
       : ok({ file, isTemporary: given === undefined, lines, session: session ?? null });

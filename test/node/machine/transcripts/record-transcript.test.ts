@@ -14,7 +14,6 @@ import { importTranscript } from "#src/machine/sessions/transcripts/import-trans
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import * as invented from "#harness/clients/invented-transcripts.ts";
-import { sessionDocument } from "#src/machine/sessions/transcripts/session-document.ts";
 import { pause } from "#src/store/pause.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import { aSeededHome, failed, type CliHome } from "#harness/machine/cli-home.ts";
@@ -541,19 +540,4 @@ it("files of a transcript are judged by their dates; those that a patch deletes 
     "old.ts (deleted): deleted, as the chat left it",
     "since.ts (edited): WRITTEN since the chat's last event, by its date",
   ]);
-});
-
-it("a session becomes Markdown whose texts are quotations", () => {
-  const runtime = tempRuntime();
-  const chat = new Claude(runtime);
-  chat.prompt("fix the parser\n# not a heading");
-  chat.use("Bash", { command: "echo `date`" });
-  chat.fail("Bash", { command: "make" }, "exit code 2");
-  chat.stop("The parser is fixed.");
-  const text = sessionDocument(runtime, chat.session) ?? "";
-  expect(text).toMatch(/^# fix the parser\n\n- Session: /);
-  const parts = ["> fix the parser\n> # not a heading", "- Bash: `` echo `date` ``", "> The parser is fixed."];
-  for (const part of [...parts, "- Bash failed: `make`\n\n> exit code 2"]) expect(text).toContain(part);
-  expect(text).not.toMatch(/^# not a heading/m);
-  expect(sessionDocument(runtime, "unknown")).toBeNull();
 });
