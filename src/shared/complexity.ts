@@ -22,14 +22,8 @@ const scales: Record<(typeof sizeSignals)[number], Scale> = {
 };
 const maxKindPoints = 3;
 
-/** English only; a job in another language states its kinds. */
-const kinds: Record<WorkKind, { readonly points: number; readonly pattern: RegExp }> = {
-  refactor: { points: 1.5, pattern: /\b(refactor|restructur|renam|rewrit)\w*/i },
-  migrate: { points: 2, pattern: /\b(migrat|upgrad)\w*|\bport(ed|ing)\b/i },
-  test: { points: 1, pattern: /\b(tests?|tested|testing|coverage)\b/i },
-  fix: { points: 0.5, pattern: /\b(fix(es|ed|ing)?|bugs?|repair\w*)\b/i },
-  document: { points: 0.5, pattern: /\b(document(s|ed|ing|ation)?|docs|readme)\b/i },
-};
+/** The job states its kinds: words of its text would be those of one language. */
+const kindPoints: Record<WorkKind, number> = { refactor: 1.5, migrate: 2, test: 1, fix: 0.5, document: 0.5 };
 
 /** A job above it is worth splitting. */
 export const complexityThreshold = 8;
@@ -83,18 +77,13 @@ function pointsOf(value: number, { points, from, full }: Scale): number {
   return points * Math.min(1, Math.log(value / from) / Math.log(full / from));
 }
 
-function reasonsOfKinds({ title, text, kinds: stated }: Job): ComplexityReason[] {
-  const fullText = `${title}\n${text}`;
-  return (Object.keys(kinds) as WorkKind[])
-    .filter((kind) => stated.includes(kind) || kinds[kind].pattern.test(fullText))
-    .map((kind) => ({ signal: kind, value: 1, points: kinds[kind].points }));
+function reasonsOfKinds({ kinds }: Job): ComplexityReason[] {
+  return [...new Set(kinds)].map((kind) => ({ signal: kind, value: 1, points: kindPoints[kind] }));
 }
 
-/** List items and sequence words. Repeats are bounded: the text is untrusted. */
+/** List items. Repeats are bounded: the text is untrusted. */
 function countSteps(text: string): number {
-  const items = text.match(/^[ \t]{0,20}(?:[-*+]|\d{1,3}[.)])[ \t]/gm) ?? [];
-  const turns = text.match(/\b(?:then|afterwards|finally|after that)\b/gi) ?? [];
-  return items.length + turns.length;
+  return text.match(/^[ \t]{0,20}(?:[-*+]|\d{1,3}[.)])[ \t]/gm)?.length ?? 0;
 }
 
 export function folderOf(path: string, depth = Number.POSITIVE_INFINITY): string {

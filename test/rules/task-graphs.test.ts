@@ -193,6 +193,7 @@ const small: Job = { title: "a typing error", files: [{ path: "docs/a.md" }] };
 const large: Job = {
   title: "migrate the stores and their tests",
   text: "rename all",
+  kinds: ["migrate", "test"],
   payload: { from: "v1" },
   files: Array.from({ length: 40 }, (_, n) => ({ path: `m${n % 8}/f${n}.ts` })),
 };

@@ -1,3 +1,4 @@
+import { median } from "simple-statistics";
 import type { Reading, ReadingName, Readings, Source } from "../../contract/readings.ts";
 
 /** Pure. */
@@ -96,12 +97,6 @@ function latencyTrend(tools: readonly ToolOutcome[]): number | null {
     return usual.length < minUsualCalls ? [] : [ms / median(usual)];
   });
   return ratios.length < minRatios ? null : median(ratios);
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2;
 }
 
 export function toReadings(values: Partial<Record<ReadingName, number | null>>, source: Source, at: number): Readings {

@@ -308,6 +308,7 @@ const job = `title: migrate the stores
 text: |
   - rename the tables
   - then test it
+kinds: [migrate, test]
 files:
 ${Array.from({ length: 40 }, (_, n) => `  - path: m${n % 8}/f${n}.ts`).join("\n")}
 `;

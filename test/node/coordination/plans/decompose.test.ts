@@ -20,7 +20,7 @@ const anyFiles = fc.uniqueArray(anyFile, { selector: ({ path }) => path, maxLeng
 const split = (job: Job, strategy: SplitStrategy, maxParts = 8) => splitAtMost(job, strategy, maxParts);
 it("the score is 1 and the sum of its reasons, the largest first, and 10 at most", () => {
   const files = Array.from({ length: 40 }, (_, at) => `m${at % 8}/${at}`);
-  const { score, reasons } = estimateComplexity(aJob({ title: "Migrate and fix it", files }));
+  const { score, reasons } = estimateComplexity(aJob({ kinds: ["migrate", "fix", "fix"], files }));
   const told = reasons.map(({ signal, points }) => `${signal} ${points}`);
   expect(told).toEqual(["files 3", "modules 2.5", "migrate 2", "fix 0.5"]);
   expect(score).toBe(9);
