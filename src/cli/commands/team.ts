@@ -9,17 +9,15 @@ import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { jsonOrText } from "../../shared/json-fields.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Columns } from "../answer.ts";
-import { tableView } from "../view.ts";
 import { addGroup, type Cli } from "../cli.ts";
 import { define, findChat, type Work } from "../operation-command.ts";
 import { addBudget, addSettings } from "./team-settings.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
-  const team = addGroup(program, "team", "chats of the workspace: messages, files, budgets and settings");
+  const team = addGroup(program, "team", "chats of the workspace: messages, conflicts, budgets and settings");
   addChats(team, cli);
   addSend(team, cli);
   addInbox(team, cli);
-  addFiles(team, cli);
   addConflicts(team, cli);
   addBudget(team, cli);
   addSettings(team, cli);
@@ -142,7 +140,7 @@ function conflictLines(group: readonly ForeseenConflict[], cli: Cli): string[] {
     tree: () => [
       `Both write one work tree, without reservations ${since}:`,
       ...named.map((text, at) => `  ${text}: ${chats[at]?.edited.join(", ") || "no file known"}`),
-      `What to do: give one of them a work tree of its own, or let each reserve its files: \`shim team files reserve <path>\`.`,
+      `What to do: give one of them a work tree of its own, or ask each to reserve its files, which its tool shim_files does.`,
     ],
     apart: () => [
       `Not compared ${since}:`,
@@ -156,38 +154,4 @@ function conflictLines(group: readonly ForeseenConflict[], cli: Cli): string[] {
 
 function didText({ shortId, did, lines }: ForeseenConflict["chats"][number]): string {
   return `${shortId} ${lines === null ? did : `${/^\d+$/.test(lines) ? "line" : "lines"} ${lines}`}`;
-}
-
-function addFiles(program: Command, cli: Cli): void {
-  const command = addGroup(program, "files", "files of this project that chats have reserved");
-  const fixed = { folder: cli.io.cwd };
-  define(cli, command, "list", {
-    operation: "reservations.list",
-    fixed,
-    view: tableView({
-      rows: ({ files }) => files,
-      columns: {
-        PATH: ({ path }) => path,
-        "RESERVED BY": "name",
-        CHAT: "chat",
-        MACHINE: "machine",
-        SINCE: ({ heldForMs }) => `${age(heldForMs)} ago`,
-      },
-      empty: "Nothing is reserved in this project.",
-    }),
-  });
-  define(cli, command, "reserve", {
-    operation: "reservations.create",
-    rest: "paths",
-    fixed,
-    view: ({ forMs, files }) => [
-      `Reserved for ${age(forMs)}: ${files.map(({ path }) => path).join(", ")}. The edit tools of chats respect this; writes by a shell are not detected.`,
-    ],
-  });
-  define(cli, command, "release", {
-    operation: "reservations.release",
-    rest: "paths",
-    fixed,
-    view: ({ released }) => [`Released: ${released.join(", ")}.`],
-  });
 }

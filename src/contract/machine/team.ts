@@ -2,7 +2,7 @@ import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { Chat } from "../chats.ts";
 import { declare } from "../operation.ts";
-import { Duration, Folder, flag } from "./operation.ts";
+import { flag } from "./operation.ts";
 
 /** A chat with its state in place of what its coordinator calls it. */
 export const ShownChat = Chat.omit({ status: true, reason: true, isRecoverable: true }).extend({
@@ -50,20 +50,6 @@ export const ForeseenConflict = z.object({
 });
 export type ForeseenConflict = z.infer<typeof ForeseenConflict>;
 
-const ReservedFile = z.object({
-  /** Relative to the project's root. */
-  path: z.string(),
-  chat: z.string(),
-  name: z.string().nullable(),
-  machine: z.string().nullable(),
-  heldForMs: z.number(),
-  resource: z.string(),
-});
-export type ReservedFile = z.infer<typeof ReservedFile>;
-
-/** A folder of the project, to which paths are relative. */
-const folder = Folder;
-
 export const teamOperations = {
   "team.chats": declare("caller", "read", {
     summary: "Chats of the workspace, or of this machine.",
@@ -92,29 +78,5 @@ export const teamOperations = {
     /** The text itself where no chat fits: the coordinator refuses it. */
     output: z.object({ chat: z.string() }),
     errors: ["ambiguous", "not_found"],
-  }),
-  "reservations.list": declare("caller", "read", {
-    summary: "Files of a project that chats have reserved.",
-    input: z.strictObject({ folder }),
-    /** `project`: its root. */
-    output: z.object({ project: z.string(), files: z.array(ReservedFile) }),
-  }),
-  "reservations.create": declare("host", "write", {
-    summary: 'Keep chats from editing these: a file, "folder/*" or "folder/**".',
-    input: z.strictObject({
-      folder,
-      paths: z.array(z.string()).min(1),
-      forMs: Duration.refine((ms) => ms >= 1_000 && ms <= 3_600_000, "must be 1s to 1h")
-        .default(3_600_000)
-        .meta({ form: "duration", description: "how long, up to 1h" }),
-    }),
-    output: z.object({ forMs: z.int(), files: z.array(ReservedFile) }),
-    example: { paths: ["src/**"] },
-  }),
-  "reservations.release": declare("host", "write", {
-    summary: "Release what the command line has reserved: these, or all in this project.",
-    input: z.strictObject({ folder, paths: z.array(z.string()).default([]) }),
-    output: z.object({ released: z.array(z.string()) }),
-    errors: ["not_found"],
   }),
 };

@@ -35,7 +35,6 @@ import { recallHandlers } from "../../machine/recovery/operations/recall-handler
 import { recoveryHandlers } from "../../machine/recovery/operations/recovery-handlers.ts";
 import { requestHandlers } from "../../machine/view/request-handlers.ts";
 import { rescueHandlers, storesHandlers } from "../../machine/recovery/operations/rescue-handlers.ts";
-import { reservationHandlers } from "../../machine/team/operations/reservation-handlers.ts";
 import { sessionHandlers, storedSessionHandlers } from "../../machine/view/session-handlers.ts";
 import { statusLineHandlers } from "../../machine/view/status-line.ts";
 import { TeamReader, teamHandlers } from "../../machine/team/operations/team-handlers.ts";
@@ -186,7 +185,6 @@ const handlers: Handlers = {
   ...rescueHandlers,
   ...importSessionHandlers,
   ...requestHandlers,
-  ...reservationHandlers,
   ...learningHandlers,
   ...sessionHandlers,
   ...statusLineHandlers,

@@ -2,11 +2,11 @@ import { isAbsolute, posix, relative, resolve, sep } from "node:path";
 import type { Failure } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/leases.ts";
 import { overlap } from "../../contract/resource-paths.ts";
-import type { Self } from "../../contract/values.ts";
 import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
 import type { CoordinatorClient } from "../../coordinator-client/client.ts";
 import { isFolder, realPath } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, fail, ok, type Result } from "../../shared/result.ts";
 import type { ChatIdentity } from "./chat-directory.ts";
 import * as reservationTable from "../sessions/reservation-table.ts";
@@ -65,10 +65,6 @@ export interface FileReservationDeps {
   readonly link: Pick<CoordinatorClient, "self" | "call">;
   readonly directory: { identify(chat: string): Promise<Omit<ChatIdentity, "waiting">> };
   readonly workspace: string;
-  /** Absent: the chat of the link. */
-  readonly self?: Self | null;
-  /** Text of hooks about the chat's own reservations; absent: by the directory. */
-  readonly shownAs?: Pick<Reservation, "holderName" | "checkout">;
 }
 
 export interface ReservationError extends Failure {
@@ -86,24 +82,19 @@ export class FileReservations {
   }
 
   /**
-   * Reservations that the chat already has are kept, or renewed.
+   * Reserves for as long as the chat lives. Reservations that it already has are kept.
    *
    * @param project the coordinator's name for it
    * @param paths from `toLeasePath`
-   * @param ttlMs absent: as long as the chat lives
    */
-  async reserve(
-    project: string,
-    paths: readonly string[],
-    ttlMs?: number,
-  ): Promise<Result<Reservation[], ReservationError>> {
-    const ownLeases = await this.listOwn();
+  async reserve(project: string, paths: readonly string[]): Promise<Result<Reservation[], ReservationError>> {
+    const ownLeases = await this.#listOwn();
     if (!ownLeases.ok) return err({ ...ownLeases.error, holder: null });
     const reserved: Lease[] = [];
     const newLeases: Lease[] = [];
     for (const resource of new Set(paths.map((path) => toResource(project, path)))) {
       const held = ownLeases.value.find((lease) => lease.resource === resource);
-      const lease = held ? await this.#keep(held, ttlMs) : await this.#acquire(resource, ttlMs);
+      const lease = held ? ok(held) : await this.#acquire(resource);
       if (!lease.ok) {
         await this.#release(newLeases);
         return err(await this.#toReservationError(resource, lease.error));
@@ -114,30 +105,17 @@ export class FileReservations {
     return ok(await this.#record(reserved));
   }
 
-  async #keep(lease: Lease, ttlMs: number | undefined): Promise<Result<Lease>> {
-    if (ttlMs === undefined) return ok(lease);
-    const { resource, token } = lease;
-    return this.#deps.link.call("leases.renew", { ...this.#asSelf(), resource, token, ttlMs }, timeoutMs);
-  }
-
-  async #acquire(resource: string, ttlMs: number | undefined): Promise<Result<Lease>> {
+  async #acquire(resource: string): Promise<Result<Lease>> {
     const { link, runtime } = this.#deps;
     const requestId = Buffer.from(runtime.random(16)).toString("hex");
-    const lifetime = ttlMs === undefined ? { isBound: true } : { ttlMs };
-    const request = { ...this.#asSelf(), resource, requestId, ...lifetime };
-    const answer = await link.call("leases.acquire", request, timeoutMs);
+    const answer = await link.call("leases.acquire", { resource, requestId, isBound: true }, timeoutMs);
     if (!answer.ok) return answer;
     return answer.value.state === "granted" ? ok(answer.value.lease) : err(heldError);
   }
 
-  #asSelf(): { readonly self?: Self } {
-    const { self } = this.#deps;
-    return self ? { self } : {};
-  }
-
   /** @param paths empty: all of this chat */
   async release(project: string, paths: readonly string[]): Promise<Result<string[]>> {
-    const ownLeases = await this.listOwn();
+    const ownLeases = await this.#listOwn();
     if (!ownLeases.ok) return ownLeases;
     const requested = new Set(paths.map((path) => toResource(project, path)));
     const released = ownLeases.value.filter(({ resource }) => paths.length === 0 || requested.has(resource));
@@ -145,16 +123,13 @@ export class FileReservations {
     return error ? err(error) : ok(released.map(({ resource }) => resource));
   }
 
-  /** @param project absent: all */
-  async listOwn(project?: string): Promise<Result<Lease[]>> {
-    const self = this.#deps.self ?? this.#deps.link.self;
-    if (!self) return fail("not_registered", "no chat yet");
-    return listFileLeases(this.#deps.link, { holder: self.chat, ...inProject(project) });
+  async #listOwn(): Promise<Result<Lease[]>> {
+    const { self } = this.#deps.link;
+    return self ? listFileLeases(this.#deps.link, self.chat) : fail("not_registered", "no chat yet");
   }
 
-  /** @param project absent: all */
-  async list(project?: string): Promise<Result<Reservation[]>> {
-    const leases = await listFileLeases(this.#deps.link, inProject(project));
+  async list(): Promise<Result<Reservation[]>> {
+    const leases = await listFileLeases(this.#deps.link);
     return leases.ok ? ok(await this.#reservations(leases.value)) : leases;
   }
 
@@ -164,7 +139,7 @@ export class FileReservations {
     for (const { resource, token, holder } of leases) {
       // First: its end is no loss.
       runtime.store.keep((sql) => reservationTable.remove(sql, resource, holder));
-      const answer = await link.call("leases.release", { ...this.#asSelf(), resource, token }, timeoutMs);
+      const answer = await link.call("leases.release", { resource, token }, timeoutMs);
       if (!answer.ok) firstError ??= answer.error;
     }
     return firstError;
@@ -178,10 +153,10 @@ export class FileReservations {
   }
 
   async #record(leases: readonly Lease[]): Promise<Reservation[]> {
-    const { runtime, shownAs } = this.#deps;
+    const { runtime } = this.#deps;
     const reservations = await this.#reservations(leases);
     runtime.store.keep((sql) => {
-      for (const one of reservations) reservationTable.upsert(sql, runtime.now(), { ...one, ...shownAs });
+      for (const one of reservations) reservationTable.upsert(sql, runtime.now(), one);
     });
     return reservations;
   }
@@ -193,17 +168,10 @@ export class FileReservations {
 
 const heldError: Failure = { code: "lease_held", message: "others are waiting for it" };
 
-function inProject(project: string | undefined): { readonly prefix?: string } {
-  return project === undefined ? {} : { prefix: toResource(project, "") };
-}
-
-/** The reservations of a workspace, or of one chat. */
-export async function listFileLeases(
-  link: Pick<CoordinatorClient, "call">,
-  filter: { readonly holder?: string; readonly prefix?: string },
-): Promise<Result<Lease[]>> {
+/** @param holder a chat; absent: all of the workspace */
+export async function listFileLeases(link: Pick<CoordinatorClient, "call">, holder?: string): Promise<Result<Lease[]>> {
   const caller = { call: (name: "leases.list", input: object) => link.call(name, input, timeoutMs) };
-  const listed = await fetchPages(caller, "leases.list", { prefix: resourcePrefix, ...filter });
+  const listed = await fetchPages(caller, "leases.list", { prefix: resourcePrefix, ...omitUndefined({ holder }) });
   return listed.ok ? ok(listed.value.leases) : listed;
 }
 

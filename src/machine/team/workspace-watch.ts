@@ -141,7 +141,7 @@ export class WorkspaceWatch {
     if (!link) return;
     this.#areFilesStale = true;
     const before = runtime.store.read((sql) => this.#heldFiles(sql), []);
-    const listed = await listFileLeases(link, {});
+    const listed = await listFileLeases(link);
     if (!listed.ok) throw new Error(listed.error.code);
     const rows = await Promise.all(listed.value.map((lease) => toReservation(this, runtime.now(), lease)));
     const tokens = new Set(rows.map(({ token }) => token));

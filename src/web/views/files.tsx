@@ -58,8 +58,7 @@ function leaseColumns(leases: readonly Lease[], isAll: boolean, at: number): rea
 
 const none = (
   <Empty title="No chat has reserved a file.">
-    A chat that is asked to can reserve files, with its tool <code>shim_files</code>; in a terminal:{" "}
-    <code>shim team files reserve</code>.
+    A chat that is asked to can reserve files, with its tool <code>shim_files</code>.
   </Empty>
 );
 

@@ -121,7 +121,7 @@ it("`shim help --all` lists every command, and a command with others below it pr
   // A default is shown as it is typed.
   const helps = withSubcommands(program).map((one) => one.helpInformation());
   expect(helps.filter((help) => /<duration>[^-]*default:\s\d+\)/.test(help))).toEqual([]);
-  for (const group of ["task", "team files", "workspace", "workspace token"]) {
+  for (const group of ["task", "workspace", "workspace token"]) {
     const help = await home.shim(group, "--help");
     expect(await home.shim(group)).toMatchObject({ code: 0, out: help.out, err: "" });
   }

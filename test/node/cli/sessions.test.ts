@@ -309,7 +309,7 @@ it("the view shows sessions with risk and last checkpoint, what died, notices an
   expect((await home.shim("up --once")).out).not.toContain("Team");
   await submitPlan(home, [{ type: "test" }, { type: "lint" }]);
   new Worker(home).take().beat(50, "half of it");
-  await home.shim("team files reserve src/parser/**");
+  await home.shim("call leases.acquire resource=file:p/src/parser/** requestId=one ttlMs=60000");
   const chats = ["Team (this machine)\n", "w  test  m1  idle\n"];
   const tasks = ["tasks: 1 waiting, 1 under way, 0 done, 2 in all", / test {2}running by w: half of it\n/];
   const files = /src\/parser\/\*\* {2}reserved by \S+ for 0 s/;

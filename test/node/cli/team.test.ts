@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { given } from "#harness/coordinator/peers.ts";
@@ -112,7 +111,7 @@ it("each kind of conflict says what both did and what to do, once for each pair 
     "Both write one work tree, without reservations (60 s ago):",
     `${one}project: a.ts`,
     `${two}project: no file known`,
-    "What to do: give one of them a work tree of its own, or let each reserve its files: `shim team files reserve <path>`.",
+    "What to do: give one of them a work tree of its own, or ask each to reserve its files, which its tool shim_files does.",
   ]);
   add("apart", "its commit is not here", home.other);
   for (const path of ["a.ts", "b.ts"]) add("file", path);
@@ -134,42 +133,6 @@ it("each kind of conflict says what both did and what to do, once for each pair 
   Object.assign(home.runtime, { config: { ...config, team: { ...config.team, conflicts: false } } });
   const off = "Conflicts are not foreseen: `shim config set team.conflicts true`.\n";
   expect((await home.shim("team conflicts")).out).toBe(off);
-});
-
-it("shim team files reserves, lists and releases files of the project, by paths from where it runs", async () => {
-  const home = aCliHome();
-  for (const folder of [".git/objects", "src"]) mkdirSync(join(home.project, folder), { recursive: true });
-  const below = { cwd: join(home.project, "src") };
-  const done = printed("Reserved for 30 min: src/lexer.ts, docs/**.", "writes by a shell are not detected");
-  expect(await home.shimWith(below, "team files reserve lexer.ts ../docs/** --for 30m")).toMatchObject(done);
-  home.now += 120_000;
-  expect(await home.json("team files list")).toMatchObject({
-    project: home.project,
-    files: [{ path: "docs/**", name: "shim command line", heldForMs: 120_000 }, { path: "src/lexer.ts" }],
-  });
-  const head = /^PATH +RESERVED BY +CHAT +MACHINE +SINCE\ndocs/;
-  const rows = /\ndocs\/\*\* +shim command line +cli-\S+ +\S+ +2 min ago\nsrc\/lexer\.ts /;
-  expect(await home.shim("team files list")).toMatchObject(printed(head, rows));
-  expect((await home.shimWith(below, "team files release lexer.ts")).out).toBe("Released: src/lexer.ts.\n");
-  expect(await home.json("team files release")).toEqual({ released: ["docs/**"] });
-  expect(await home.shim("team files release")).toMatchObject({ code: 3 });
-  expect((await home.shim("team files list")).out).toContain("Nothing is reserved");
-});
-
-it("what cannot be reserved is wrong usage, and nothing is; on an edge the project's name needs the workspace's key: without it nothing is asked", async () => {
-  const home = aCliHome();
-  await home.misuses("team files", [
-    ["reserve ../other/x", /is not below/],
-    ["reserve .", /"\*\*" reserves that/],
-    ["reserve new/", /new\/" is a folder; "new\/\*\*" reserves what is below it/],
-    ["reserve a.ts s*c/b", /has \* somewhere other than in its last part/],
-    ["reserve a.ts --for 2h", /1s to 1h/],
-    ["reserve", /missing required argument/],
-  ]);
-  expect(await home.shimWith({ cwd: "/" }, "team files list")).toMatchObject({ code: 2 });
-  expect((await home.json("call leases.list"))["leases"]).toEqual([]);
-  home.join("http://127.0.0.1:9");
-  expect(await home.shim("team files reserve a.ts")).toMatchObject(failed(1, "no key of the workspace"));
 });
 
 const token = `ghp_${draw(8).chars(base62, 36)}`;
