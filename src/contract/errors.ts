@@ -53,7 +53,6 @@ export const errorTable = {
   not_holder: { status: 409, retry: "never", ends: "lease" },
   stale_token: { status: 409, retry: "never" },
   stale_claim: { status: 409, retry: "never", ends: "claim" },
-  duplicate_task: { status: 409, retry: "never" },
   version_mismatch: { status: 409, retry: "never" },
   key_reused: { status: 409, retry: "never" },
   wrong_key: { status: 409, retry: "after_user" },

@@ -35,8 +35,8 @@ const Backoff = z.strictObject({
   hasJitter: z.boolean().default(true),
 });
 
-/** collect: the results as they are; count: how many ended how. */
-export const AggregateRule = z.enum(["collect", "count"]);
+/** collect: the results as they are. */
+export const AggregateRule = z.enum(["collect"]);
 export type AggregateRule = z.infer<typeof AggregateRule>;
 
 const TaskReference = z.union([TaskNumber, Id]);
@@ -69,9 +69,8 @@ export const NewTask = z.strictObject({
   heartbeatMs: z.int().min(1_000).max(dayMs).default(60_000),
   maxAttempts: z.int().min(1).max(20).default(3),
   backoff: Backoff.prefault({}),
+  /** Where a task has it already, that one is the answer. */
   dedupeKey: Id.optional(),
-  /** Effect of an existing key: refuse the whole submit, or return the existing task. */
-  onDuplicate: z.enum(["reject", "existing"]).default("existing"),
   ref: Id.optional(),
   dependsOn: z.array(TaskReference).max(100).default([]),
   onDependencyDeath: z.enum(["fail", "ignore"]).default("fail"),
@@ -169,7 +168,7 @@ export const taskOperations = {
         }),
       ),
     }),
-    errors: ["unknown_task", "duplicate_task", "quota_exceeded", "key_reused"],
+    errors: ["unknown_task", "quota_exceeded", "key_reused"],
     maxBodyBytes: 10_485_760,
     summary: "Submits one task, many, or a graph of them, all or nothing.",
     isPostponable: true,

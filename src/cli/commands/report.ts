@@ -8,7 +8,7 @@ import { durationOption } from "../option-values.ts";
 export function addCommand(program: Command, cli: Cli): void {
   const report = define(cli, program, "report", {
     operation: "report.get",
-    view: ({ report: text }, shown) => (shown.io.isTty ? terminalText(text, shown) : text),
+    view: ({ report: text }) => text,
     isVerbatim: true,
   });
   define(cli, report, "run", {
@@ -27,27 +27,4 @@ export function addCommand(program: Command, cli: Cli): void {
       path !== null && `Report: ${path}`,
     ],
   }).option("--time-limit <duration>", "give up after this time (5m)", durationOption);
-}
-
-/** Markdown as a terminal shows it; a pipe gets the Markdown itself. */
-function terminalText(markdown: string, cli: Cli): string {
-  const bold = (text: string): string => cli.paint("bold", text);
-  const blocks = markdown
-    .trim()
-    .split("\n\n")
-    .map((block) => {
-      if (block.startsWith("| ")) return tableText(block, cli);
-      if (block.startsWith("#")) return `${bold(block.replace(/^#+ /, ""))}\n`;
-      const lines = block
-        .split("\n")
-        .map((line) => line.replaceAll(/\*\*([^*]+)\*\*/g, (_, text: string) => bold(text)));
-      return `${cli.wrap(lines.join("\n"))}\n`;
-    });
-  return blocks.join("\n");
-}
-
-function tableText(block: string, cli: Cli): string {
-  const [head = [], , ...rows] = block.split("\n").map((line) => line.slice(2, -2).split(" | "));
-  const columns = head.map((name, at): [string, (row: readonly string[]) => string] => [name, (row) => row[at] ?? ""]);
-  return cli.table(rows, Object.fromEntries(columns));
 }

@@ -36,7 +36,7 @@ function joinResults(tx: Tx, row: TaskRow): JoinOutcome {
       state: part.state === "cancelled" ? "cancelled" : "dead",
       reason: part.detail ?? part.reason ?? part.state,
     }));
-  const value = row.joinRule === "count" ? countByState(parts) : collect(tx, done, nameOf);
+  const value = collect(tx, done, nameOf);
   if (value === null)
     return { failure: `too_large: the results of its parts have more than ${maxBytes} bytes in total` };
   const result = JSON.stringify({ value, isComplete: missing.length === 0, missing });
@@ -52,12 +52,6 @@ function partNamer(parts: readonly TaskRow[]): (part: TaskRow) => string {
   const numbers = new Set(parts.map(({ task }) => String(task)));
   const isUnambiguous = (ref: string): boolean => refs.get(ref)?.length === 1 && !numbers.has(ref);
   return ({ task, ref }) => (ref !== null && isUnambiguous(ref) ? ref : String(task));
-}
-
-function countByState(parts: readonly TaskRow[]): Record<string, number> {
-  const count = (state: TaskRow["state"]) => parts.filter((one) => one.state === state).length;
-  const [done, cancelled] = [count("done"), count("cancelled")];
-  return { parts: parts.length, done, dead: parts.length - done - cancelled, cancelled };
 }
 
 interface PartResult {

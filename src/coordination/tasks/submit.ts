@@ -100,10 +100,9 @@ export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted>
   const refused = checkJoins(tasks) ?? retention.checkLimit(tx, numbers, tasks.length);
   if (refused) return err(refused);
   const planned = plan(tx, tasks, numbers.newest + 1);
-  if (!planned.ok) return planned;
-  const names = readRefs(planned.value);
+  const names = readRefs(planned);
   if (!names.ok) return names;
-  const fresh = planned.value.filter(({ isDuplicate }) => !isDuplicate);
+  const fresh = planned.filter(({ isDuplicate }) => !isDuplicate);
   const needs = resolveEdges(fresh, names.value, {
     verb: "depends on",
     referencesOf: ({ dependsOn }) => dependsOn,
@@ -117,7 +116,7 @@ export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted>
   });
   if (!parents.ok) return parents;
   const limitProblem = checkDependents(tx, needs.value) ?? tooMany(tx, fresh);
-  return limitProblem ? err(limitProblem) : ok(insertAll(tx, planned.value, needs.value, parents.value));
+  return limitProblem ? err(limitProblem) : ok(insertAll(tx, planned, needs.value, parents.value));
 }
 
 function checkJoins(tasks: readonly NewTask[]): Failure | null {
@@ -178,27 +177,22 @@ function resolveJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
   return joins.length > 0;
 }
 
-function plan(tx: Tx, tasks: readonly NewTask[], firstNumber: number): Result<PlannedTask[]> {
+function plan(tx: Tx, tasks: readonly NewTask[], firstNumber: number): PlannedTask[] {
   const planned: PlannedTask[] = [];
   const keys = new Map<string, number>();
   let next = firstNumber;
   for (const input of tasks) {
     const known = findDuplicate(tx, keys, input.dedupeKey);
-    if (known !== undefined && input.onDuplicate === "reject") return err(duplicateTask(input.dedupeKey ?? "", known));
     const task = known ?? next;
     planned.push({ input, task, isDuplicate: known !== undefined });
     if (input.dedupeKey !== undefined) keys.set(input.dedupeKey, task);
     if (task === next) next += 1;
   }
-  return ok(planned);
+  return planned;
 }
 
 function findDuplicate(tx: Tx, keys: ReadonlyMap<string, number>, key: string | undefined): number | undefined {
   return key === undefined ? undefined : (keys.get(key) ?? findTaskByKey(tx, key));
-}
-
-function duplicateTask(key: string, task: number): Failure {
-  return { code: "duplicate_task", message: `key ${key} belongs to task ${task}`, details: { task, key } };
 }
 
 function readRefs(planned: readonly PlannedTask[]): Result<Map<string, number>> {

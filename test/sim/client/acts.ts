@@ -106,7 +106,7 @@ export function plainTask(rng: Rng): NewTask {
   const about = { type: "x", payload: { n: rng.below(1_000) }, priority: 5, capabilities: [], tags: [], dependsOn: [] };
   const times = { delayMs: 0, startToCloseMs: 600_000, heartbeatMs: 60_000 };
   const failures = { maxAttempts: 3, backoff: { baseMs: 2_000, capMs: 60_000, hasJitter: true } };
-  return { ...about, ...times, ...failures, onDuplicate: "existing", onDependencyDeath: "fail" };
+  return { ...about, ...times, ...failures, onDependencyDeath: "fail" };
 }
 
 function newTask(rng: Rng): NewTask {
