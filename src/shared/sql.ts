@@ -29,11 +29,3 @@ export function inSavepoint<T>(sql: Sql, work: () => T): T {
 export function selectColumn(sql: Sql, query: string, ...values: readonly SqlValue[]): string[] {
   return sql.all<Record<string, string>>(query, ...values).flatMap((row) => Object.values(row));
 }
-
-/** Condition on one value or many, which bind as one: of one it is as fast as a comparison. */
-export function among(values: readonly (string | number)[]): { readonly text: string; readonly value: SqlValue } {
-  const [first = null] = values;
-  return values.length === 1
-    ? { text: "= ?", value: first }
-    : { text: "IN (SELECT value FROM json_each(?))", value: JSON.stringify(values) };
-}

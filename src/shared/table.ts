@@ -408,3 +408,11 @@ function quoted(names: readonly string[]): string[] {
 function encodeWith(codec: Codec | undefined, value: unknown): SqlValue {
   return value === null || codec === undefined ? (value as SqlValue) : codec.encode(value);
 }
+
+/** Condition on one value or many, which bind as one: of one it is as fast as a comparison. */
+export function among(values: readonly (string | number)[]): { readonly text: string; readonly value: SqlValue } {
+  const [first = null] = values;
+  return values.length === 1
+    ? { text: "= ?", value: first }
+    : { text: "IN (SELECT value FROM json_each(?))", value: JSON.stringify(values) };
+}

@@ -1,8 +1,8 @@
 import type { Failure } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { among, type Sql } from "../../shared/sql.ts";
+import type { Sql } from "../../shared/sql.ts";
 import type { List, Tx } from "./tx.ts";
-import type { NewRowOf, RowOf } from "../../shared/table.ts";
+import { among, type NewRowOf, type RowOf } from "../../shared/table.ts";
 import { idempotency } from "./kernel-tables.ts";
 
 /** Results by request id, so that a repeat changes nothing. Only successes are stored. */

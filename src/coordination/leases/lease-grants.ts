@@ -1,5 +1,5 @@
+import { among } from "../../shared/table.ts";
 import { leaderScheme } from "../../contract/leases.ts";
-import { among } from "../../shared/sql.ts";
 import type { CheckedInputOf } from "../../contract/operations.ts";
 import * as audit from "../kernel/audit.ts";
 import * as changes from "../kernel/changes.ts";

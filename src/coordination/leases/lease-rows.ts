@@ -1,8 +1,8 @@
-import { among, type Sql } from "../../shared/sql.ts";
+import type { Sql } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { namesAbove, projectOf, rangeBelow } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
-import { type RowOf, integer, serial, table, text } from "../../shared/table.ts";
+import { among, type RowOf, integer, serial, table, text } from "../../shared/table.ts";
 
 export const leases = table("leases", {
   resource: text().primary(),

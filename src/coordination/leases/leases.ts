@@ -4,7 +4,7 @@ import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { namesAbove } from "../../contract/resource-paths.ts";
 import type { Guard } from "../../contract/state.ts";
 import { err, fail, ok, type Result } from "../../shared/result.ts";
-import { among } from "../../shared/sql.ts";
+import { among } from "../../shared/table.ts";
 import * as audit from "../kernel/audit.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { byLiveChat, byOneChat, firstOf, repeatable, type Handlers, type ListHandlers } from "../kernel/handlers.ts";

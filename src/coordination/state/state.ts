@@ -3,14 +3,14 @@ import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { maxValueChars, sessionTtlMs, type Entry, type Guard, type Write } from "../../contract/state.ts";
 import type { Json } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { among, type Sql } from "../../shared/sql.ts";
+import type { Sql } from "../../shared/sql.ts";
 import * as changes from "../kernel/changes.ts";
 import { onceEach, type IdempotentRequest } from "../kernel/idempotency.ts";
 import * as leases from "../leases/leases.ts";
 import type { Handlers, ListHandlers } from "../kernel/handlers.ts";
 import type { List, Tx } from "../kernel/tx.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { type RowOf, integer, table, text } from "../../shared/table.ts";
+import { among, type RowOf, integer, table, text } from "../../shared/table.ts";
 
 /** A version is the revision of the last change, so none recurs, even after a deletion. */
 export const state = table("state", {

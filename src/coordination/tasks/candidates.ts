@@ -1,5 +1,5 @@
 import { compare } from "../../shared/compare.ts";
-import { among } from "../../shared/sql.ts";
+import { among } from "../../shared/table.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as budgets from "./budgets.ts";

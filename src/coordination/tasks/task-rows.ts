@@ -1,11 +1,10 @@
-import { among } from "../../shared/sql.ts";
 import type { Failure } from "../../contract/errors.ts";
 import type { Progress } from "../../contract/tasks.ts";
 import { oneLine } from "../../shared/format.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
 import { taskDependents, tasks, taskTexts } from "./task-tables.ts";
-import type { RowOf } from "../../shared/table.ts";
+import { among, type RowOf } from "../../shared/table.ts";
 import { jsonText, type Json } from "../../contract/values.ts";
 
 /** All but the texts, which may be large. */
