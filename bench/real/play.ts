@@ -110,7 +110,8 @@ class World {
   }
 
   remove(): void {
-    rmSync(this.root, { recursive: true, force: true });
+    // A program that has just been ended may still write.
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 10 });
   }
 
   #head = "";

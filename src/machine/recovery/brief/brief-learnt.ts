@@ -5,19 +5,17 @@ import type { BriefLine, Growth } from "./brief-quotes.ts";
 
 /** Pure: which names a brief has of what a session learnt, and how a file's line says them. */
 
-/** Estimated tokens of names, and of the brief with them. */
+/** Estimated tokens of names, and of the brief with them; the first go in where a brief is full, too. */
 interface Room {
-  /** Names that come before most else. */
-  readonly first: number;
-  readonly all: number;
-  readonly brief: number;
+  readonly first: { readonly names: number; readonly brief: number };
+  readonly all: { readonly names: number; readonly brief: number };
 }
-const room: Room = { first: 200, all: 700, brief: 1_900 };
-const afterCompaction: Room = { first: 300, all: 1_000, brief: 2_500 };
+const room: Room = { first: { names: 200, brief: 2_250 }, all: { names: 700, brief: 1_900 } };
+const afterCompaction: Room = { first: { names: 300, brief: 2_500 }, all: { names: 1_000, brief: 2_500 } };
 /** Names of one file, and those that no file has. */
 const most = { ofFile: 30, others: 25 };
-/** Lines of the first names come before older prompts, those of the others after them. */
-const ranks = { first: 1.25, all: 2.1 };
+/** After the prompts. */
+const ranks = { first: 1.85, all: 2.1 };
 
 interface LearntFile {
   /** Best first. */
@@ -70,8 +68,8 @@ export class LearntNames {
 
   constructor(learnt: Learnt | undefined, project: string | null, isCompacted: boolean) {
     this.#room = isCompacted ? afterCompaction : room;
-    this.#first = chooseNames(learnt ?? none, project, this.#room.first);
-    this.#all = chooseNames(learnt ?? none, project, this.#room.all);
+    this.#first = chooseNames(learnt ?? none, project, this.#room.first.names);
+    this.#all = chooseNames(learnt ?? none, project, this.#room.all.names);
   }
 
   /** Absolute paths of files that have names, that of the best name first. */
@@ -99,18 +97,17 @@ export class LearntNames {
   /** The line of a file, which its names follow as far as there is room. */
   line(path: string, text: string, isNeeded: boolean): BriefLine {
     const rank = isNeeded ? 0 : this.isFirst(path) ? ranks.first : ranks.all;
+    const { first, all } = this.#room;
     const growths = [
-      this.#growth(this.#first, path, text, ranks.first),
-      this.#growth(this.#all, path, text, ranks.all),
+      ...growth(this.#first.files.get(path), text, { rank: ranks.first, most: first.brief }),
+      ...growth(this.#all.files.get(path), text, { rank: ranks.all, most: all.brief }),
     ];
-    return { text, rank, growths: growths.flat(), ...(isNeeded ? {} : { most: this.#room.brief }) };
+    return { text, rank, growths, ...(isNeeded ? {} : { most: (this.isFirst(path) ? first : all).brief }) };
   }
+}
 
-  #growth(chosen: Chosen, path: string, line: string, rank: number): Growth[] {
-    const file = chosen.files.get(path);
-    const text = (chars: number): string => (file ? line + learntText(file, chars - line.length) : line);
-    return file ? [{ rank, most: this.#room.brief, text }] : [];
-  }
+function growth(file: LearntFile | undefined, line: string, at: Omit<Growth, "text">): Growth[] {
+  return file ? [{ ...at, text: (chars) => line + learntText(file, chars - line.length) }] : [];
 }
 
 const order: readonly (Change | null)[] = ["added", "changed", "removed", null];

@@ -159,8 +159,8 @@ function isTested({ verification, snapshot }: Restoration): boolean {
   return tests?.exitCode === 0 && tests.missingFiles === 0 && tests.commit === snapshot?.commit;
 }
 
-/** Estimated tokens, and characters: Claude Code cuts a hook's context at 10,000. */
-const budget = { tokens: 2_000, chars: 9_400, afterCompaction: 2_600 };
+/** Estimated tokens of needed lines; characters of all: Claude Code cuts a hook's context at 10,000. */
+const budget = { tokens: 2_000, chars: 9_400 };
 /** How full a brief gets with what is not needed; `leastRank` and above is of little worth. */
 const optionalTokens = { prompts: 1_900, most: 1_600, least: 1_300, leastRank: 3 };
 /** For the line of the score. */
@@ -219,7 +219,8 @@ function longer(one: string, other: string): string {
 interface FittedLines {
   readonly lines: readonly string[];
   readonly score: RestoreScore;
-  readonly tokens: number;
+  /** Tokens of the frame and of needed lines. */
+  readonly needed: number;
   readonly chars: number;
 }
 
@@ -227,17 +228,15 @@ interface FittedLines {
 function fit(from: Restoration, now: number, frame: string): FittedLines {
   const costOf = tokenCounter();
   const attempt = (context: BriefContext): FittedLines => {
-    const { shown, tokens } = fitted(linesOf(from, context).map(sanitized), frame, costOf);
+    const { shown, needed } = fitted(linesOf(from, context).map(sanitized), frame, costOf);
     const restoreScore = score(from, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
     const lines = [...withHeadings(shown), scoreLine(restoreScore, isTested(from))];
     const chars = frame.length + lines.reduce((sum, line) => sum + line.length + 1, 0);
-    return { lines, score: restoreScore, tokens, chars };
+    return { lines, score: restoreScore, needed, chars };
   };
-  // Its own client has dropped more than the names of its last calls.
-  const most = from.state.compactions > 0 ? budget.afterCompaction : budget.tokens;
   for (let scale = 1; ; scale *= 0.75) {
     const made = attempt({ now, scale });
-    if ((made.tokens <= most - reservedTokens && made.chars <= budget.chars) || scale < 0.05) return made;
+    if ((made.needed <= budget.tokens - reservedTokens && made.chars <= budget.chars) || scale < 0.05) return made;
   }
 }
 
@@ -260,9 +259,8 @@ function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
   ];
 }
 
-interface Fitted {
+interface Fitted extends Pick<FittedLines, "needed"> {
   readonly shown: readonly BriefLine[];
-  readonly tokens: number;
 }
 
 /** Needed lines, then all else by rank while there is room; of one rank the last lines first. */
@@ -295,12 +293,15 @@ function fitted(lines: readonly BriefLine[], frame: string, costOf: (text: strin
     const grown = (line.growths ?? []).map((growth) => ({ rank: growth.rank, take: () => grow(line, growth) }));
     return [added].concat(grown);
   });
-  for (const { take } of steps.toSorted((a, b) => a.rank - b.rank)) take();
+  const inOrder = steps.toSorted((a, b) => a.rank - b.rank);
+  for (const { take } of inOrder.filter(({ rank }) => rank <= 0)) take();
+  const needed = tokens;
+  for (const { take } of inOrder.filter(({ rank }) => rank > 0)) take();
   const shown = lines.flatMap((line) => {
     const text = kept.get(line);
     return text === undefined ? [] : [{ ...line, text }];
   });
-  return { shown, tokens };
+  return { shown, needed };
 }
 
 function mostFor({ rank, prompt, most }: BriefLine): number {
