@@ -16,7 +16,7 @@ const least = { files: 4, pathChars: 40 };
 /** Files in one line: open ones without a line of their own, committed ones, those only read. */
 const maxNames = { open: 20, newest: 6, committed: 12, read: 8 };
 /** Committed files of the newest edits come before older prompts: they are often edited next. */
-const ranks = { newest: 1.35, names: 2, otherNames: 2.9 };
+const ranks = { newest: 1.35, names: 2, otherNames: 9.5 };
 
 const fileStateText: Record<FileComparison, string> = {
   same: "unchanged since the checkpoint",

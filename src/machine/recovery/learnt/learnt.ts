@@ -1,4 +1,4 @@
-import { resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import { filePathOf } from "../../../clients/adapter/tools.ts";
 import type { Item } from "../../../clients/conversation/conversation.ts";
 import { differenceOf, editsOf, enclosing, valuesIn, type FileEdit } from "./edits.ts";
@@ -74,6 +74,8 @@ interface Known {
 class Reader {
   readonly #cwd: string | null;
   readonly #files: ReadonlyMap<string, string>;
+  /** Paths that calls of tools for files name. */
+  readonly #fileTools: ReadonlySet<string>;
   /** Calls that failed have changed nothing. */
   readonly #failed: ReadonlySet<string>;
   readonly #names = new Map<string, Known>();
@@ -87,6 +89,11 @@ class Reader {
   constructor(items: readonly Item[], cwd: string | null) {
     this.#cwd = cwd;
     this.#files = filesOfCalls(items, cwd);
+    this.#fileTools = new Set(
+      items
+        .flatMap((item) => (item.kind === "call" ? (filePathOf(item.name, item.input) ?? []) : []))
+        .map((path) => pathIn(cwd, path)),
+    );
     this.#failed = new Set(items.flatMap((item) => (item.kind === "result" && item.isError ? [item.of] : [])));
   }
 
@@ -185,8 +192,10 @@ class Reader {
   }
 
   learnt(items: readonly Item[]): Learnt {
+    const wholePath = wholePaths([...this.#fileTools, ...this.#edited.keys()]);
     const names = [...this.#names].map(([name, known]): LearntName => {
-      const [file = null] = [...known.files].toSorted(([, one], [, two]) => two - one)[0] ?? [];
+      const [named] = [...known.files].toSorted(([, one], [, two]) => two - one)[0] ?? [];
+      const file = named === undefined ? null : wholePath(named);
       const factor = known.isDeclared ? factors.declared : known.isEdited ? factors.edited : factors.other;
       // A name of many tokens takes the room of others.
       const worth = (known.worth * factor) / Math.sqrt(1 + name.length / 5);
@@ -199,6 +208,16 @@ class Reader {
     });
     return { names: names.toSorted((one, two) => two.worth - one.worth), sentences: new Map(sentences) };
   }
+}
+
+/** A command may name a file from another folder: by the only path that ends with the same name. */
+function wholePaths(paths: readonly string[]): (path: string) => string {
+  const known = new Set(paths);
+  const byName = Map.groupBy(known, (path) => basename(path));
+  return (path) => {
+    const [only, ...others] = known.has(path) ? [path] : (byName.get(basename(path)) ?? []);
+    return others.length === 0 ? (only ?? path) : path;
+  };
 }
 
 function then(newer: Change | undefined): string {
@@ -224,7 +243,7 @@ const numbered = /^\s*\d{1,7}(?:→|\t|\| ?|: )/gm;
 /** A file that a command writes, with its text behind it or not. */
 const writtenFile = />>?\s{0,4}(?!&|\/dev\/)["']?(?<path>[\w@./-]{2,200}\.\w{1,8})/;
 const hereDocument = /<<-?\s{0,4}["']?(\w{1,40})["']?[^]*?\n\s*\1\b/g;
-const namedFile = /(?<![\w@./-])(?<path>[\w@./-]{0,200}[\w-]\.[A-Za-z]\w{0,7})(?![\w/-])/g;
+const namedFile = /(?<![\w@./*-])(?<path>[\w@./-]{0,200}[\w-]\.[a-z][a-z\d]{0,5})(?![\w/.-])/g;
 
 /** The file that a command writes, else the only one that it names; null: none, or several. */
 function fileOfCommand(command: string): string | null {
