@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { cleanEnv, untilFound } from "#harness/claude/claude-code.ts";
 import { bash, briefs, call, received, WorkerProcess } from "#harness/claude/claude-rig.ts";
 import type { ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
-import { aModel, ClientRig, endlessTool, kill, longTool, mcpOf } from "#harness/clients/chat-rig.ts";
+import { aModel, ClientRig, endlessTool, firstRequest, kill, longTool, mcpOf } from "#harness/clients/chat-rig.ts";
 import { shellWork, undoesTheTurn, written } from "#harness/clients/chat-rig.ts";
 import { codex, codexFlags, codexWith, noModel } from "#harness/clients/real-clients.ts";
 import { built } from "#harness/machine/mcp-process.ts";
@@ -34,7 +34,7 @@ const work: Step[] = [
   endlessShell,
 ];
 
-it("Codex that is killed in the middle of a tool gives the next chat a checked brief, once", async () => {
+it("a run of Codex that is killed in the middle of a tool is named to the next run, which takes its checked brief, once", async () => {
   const rig = new ClientRig(codex);
   const first = await rig.start(prompt, work, null, editing);
   await endlessTool(first);
@@ -43,9 +43,11 @@ it("Codex that is killed in the middle of a tool gives the next chat a checked b
   await rig.gone(mcp.pid);
   const [dead] = rig.sessions();
   expect(dead).toMatchObject({ client: "codex", ending: { how: "died", reason: "client_gone" } });
-  const second = await rig.run("go on", [shimTool("shim_check_recovery", { take: true }), { text: "I go on." }]);
-  const [brief, ...others] = briefs(second.model);
-  expect(others).toEqual([]);
+  const take = shimTool("shim_check_recovery", { of: dead?.id, take: true });
+  const second = await rig.run("go on", [take, { text: "I go on." }]);
+  expect(firstRequest(second)).toContain(`session ${dead?.id} of this project died`);
+  expect(briefs(second.model)).toEqual([]);
+  const brief = received(second.model, -1);
   for (const line of [
     `<shim-recovered-session-${dead!.id.slice(0, 8)}>`,
     "why it died: killed",

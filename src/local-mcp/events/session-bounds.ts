@@ -43,8 +43,10 @@ export const start: Concern = {
   inTransaction({ sql, machine, incoming, known, session, before, claim }, draft) {
     const { isLate = false } = incoming;
     const { id } = session;
-    if (session.isScripts && hasUser(machine.env)) sessions.update(sql, id, { isScripts: false });
     const source = startSource(incoming);
+    // A person continues the run, unless its client has just compacted the conversation.
+    if (session.isScripts && source !== "compact" && hasUser(machine.env))
+      sessions.update(sql, id, { isScripts: false });
     const git = known.project === null ? null : readHead(known.project);
     const details = {
       ...(git ? { git } : {}),

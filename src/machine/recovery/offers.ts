@@ -65,7 +65,8 @@ export function renderBrief({ from, occasion }: StoredOffer, now: number): strin
 export function offerPolicy({ env, config, store }: Runtime, chatId: string): "offer" | "mention" | "nothing" {
   if (isOfWorker(env)) return "nothing";
   if (store.read((sql) => recoveries.heldBy(sql, chatId).length > 0, false)) return "nothing";
-  return hasUser(env) || config.recovery === "resume" ? "offer" : "mention";
+  const isScripts = store.read((sql) => sessions.get(sql, chatId)?.isScripts === true, false);
+  return (hasUser(env) && !isScripts) || config.recovery === "resume" ? "offer" : "mention";
 }
 
 export interface Offer {

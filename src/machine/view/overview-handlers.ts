@@ -78,7 +78,8 @@ function sessionsToShow(
   { finished: maxFinished, incomplete }: typeof maxShown,
 ): { readonly shown: sessions.Session[]; readonly ended: number; readonly scripts: number } {
   const since = runtime.now() - recentMs;
-  const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
+  const isFolded = sessions.foldsScripts(sql, {});
+  const alive = [...sessions.listOpen(sql)].filter((one) => !(isFolded && one.isScripts) && isAlive(runtime, one));
   const dead = findIncomplete(sql, runtime, { limit: incomplete, accepts: mayBeContinued });
   const recent = sessions.list(sql, { since, limit: maxCounted });
   const finished = recent.filter((one) => asSeen(sql, runtime, one).ending?.how === "ended");

@@ -8,6 +8,7 @@ import { base62, draw } from "#harness/secrets/secret-draw.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 import { LocalCoordinator } from "#src/coordinator-client/local/local-coordinator.ts";
 import { processKey } from "#src/coordinator-client/local/process-key.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
 import { teamConflicts } from "#src/store/team-tables.ts";
 
 type Registration = Partial<InputOf<"chats.register">>;
@@ -53,6 +54,28 @@ it("chats shows the present chats by short id, title and project, and counts the
     expect([title, (await home.shim("team send", title, "hello")).code]).toEqual([title, 0]);
   expect(await home.shim("team send", "fix the", "hello")).toMatchObject(failed(2, '"fix the" matches several chats'));
   expect((await home.shim("team send", "no such title", "hello")).code).toBe(3);
+});
+
+it("60 living runs of scripts stand behind a person's chat in the team, and are left out of the overview, which counts them", async () => {
+  const home = aCliHome();
+  const coordinator = home.coordinator();
+  const add = (id: string, pid: number, isScripts: boolean): void => {
+    home.alive.add(pid);
+    home.now += 1_000;
+    addSession(home, { id, pid, title: isScripts ? "check the links" : "fix the parser" });
+    home.runtime.store.write((sql) => sessions.update(sql, id, { isScripts }));
+    register(coordinator, id, pid);
+  };
+  for (let run = 0; run < 60; run++) {
+    if (run === 30) add(ids.alive, 700, false);
+    add(`eeee${1_000 + run}-0000-4000-8000-000000000001`, 800 + run, true);
+  }
+  const { chats } = (await home.json("team chats")) as { chats: { title: string }[] };
+  expect([chats.length, chats[0]?.title]).toEqual([61, "fix the parser"]);
+  const { out } = await home.shim("up");
+  expect(out).toContain("60 runs of scripts");
+  expect(out).toMatch(/Team[^]*fix the parser/);
+  expect(out).not.toContain("check the links");
 });
 
 it("a message to sessions that are in no team is refused with that, and where several are meant, with all of them", async () => {

@@ -49,7 +49,16 @@ async function allChats(
   const listed = await workspace.value.list("chats.list", {});
   if (!listed.ok) return listed;
   const { where } = workspace.value;
-  return ok({ where, chats: listChats(await context.runtime(), workspace.value, listed.value.chats) });
+  const runtime = await context.runtime();
+  const { persons, scripts } = byWhom(runtime, listed.value.chats);
+  return ok({ where, chats: listChats(runtime, workspace.value, [...persons, ...scripts]) });
+}
+
+/** A chat whose session this machine does not have counts as a person's. */
+function byWhom<One extends { readonly chat: string }>({ store }: Runtime, chats: readonly One[]) {
+  const isScript = ({ chat }: One): boolean => store.read((sql) => sessions.get(sql, chat)?.isScripts === true, false);
+  const { true: scripts = [], false: persons = [] } = Object.groupBy(chats, (one) => `${isScript(one)}` as const);
+  return { persons, scripts };
 }
 
 /** @param chats all of the workspace, among which a short id is unique */
@@ -142,7 +151,8 @@ export class TeamReader {
     const isFresh = last?.team.isEdge === true && maxAgeMs > 0 && isWithin(now - last.at, maxAgeMs);
     const team = isFresh ? last.team : await this.#readNow(runtime);
     if (!isFresh) this.#last = { team, at: now };
-    return { ...team, chats: team.chats.map((chat) => showChat(runtime, chat)).filter(isPresent) };
+    const { persons, scripts } = byWhom(runtime, team.chats.map((chat) => showChat(runtime, chat)).filter(isPresent));
+    return { ...team, chats: persons.length > 0 ? persons : scripts };
   }
 
   async #readNow(runtime: Runtime): Promise<ReadTeam> {
