@@ -1,6 +1,7 @@
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts";
 import { standingOf } from "#src/machine/sessions/life/questions.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
@@ -116,3 +117,20 @@ it.each(Object.entries(rowsOf))(
     expect(chat.life(session)).toSatisfy((life: Parameters<typeof standingOf>[0]) => standingOf(life) === "waiting");
   },
 );
+
+it.each(["codex", "copilot"])("%s: a command that the user runs while the model works ends no turn", (client) => {
+  const runtime = tempRuntime();
+  const path = join(temporaryFolder(), "rows.jsonl");
+  writeFileSync(path, "");
+  const own = { session_id: session, cwd: "/p", transcript_path: path };
+  const chat = new RecordedClient(runtime, client);
+  chat.report("UserPromptSubmit", { ...own, prompt: "build it" });
+  chat.report("PreToolUse", { ...own, tool_name: "Bash", tool_input: { command: "make" }, tool_use_id: "call_1" });
+  runtime.wait(20_000);
+  const rows = rowsOf[client]?.(new Date(runtime.now()).toISOString()) ?? [];
+  appendFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  runtime.store.write((sql) => catchUp(sql, runtime.now(), session));
+  const kinds = chat.entries(session).map(({ kind }) => kind);
+  expect(kinds).toEqual(["prompt", "tool_start", "prompt"]);
+  expect(chat.life(session)?.calls).toMatchObject([{ name: "Bash", input: "make" }]);
+});

@@ -18,7 +18,7 @@ import { maxAheadMs } from "../../../shared/known-time.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { approvedPlan, assistant, failure, idOf } from "../entries.ts";
 import { entriesOf, noteEntries } from "../hook-entries.ts";
-import { isEndUnseen } from "../life/questions.ts";
+import { isEndUnseen, isInTurn } from "../life/questions.ts";
 import * as clients from "../clients.ts";
 import * as life from "../life/row.ts";
 import * as journal from "../journal.ts";
@@ -325,8 +325,11 @@ export function recordPrompt(sql: Sql, sessionId: string, now: number, said: Tra
   const [at, typedAt] = isTimed ? [said.at ?? now, said.waitedSince] : [now, 0];
   const row = startsNoTurn === "waits" ? prompts.queuedRow(idOf(uuid)) : idOf(uuid);
   const input = { session_id: sessionId, prompt: text };
+  const isAtWork = isInTurn(life.read(sql, sessionId)) === true;
   for (const { key, entry } of entriesOf("UserPromptSubmit", input, () => `${prompts.rowTurn}${row}`))
-    if (entry.kind !== "prompt") journal.append(sql, sessionId, at, key, entry);
+    // A command of the user ends no turn in which the model works.
+    if (entry.kind === "turn_end" && isAtWork) continue;
+    else if (entry.kind !== "prompt") journal.append(sql, sessionId, at, key, entry);
     else if (prompts.record(sql, sessionId, at, { key, entry: { ...entry, row } }, typedAt))
       sessions.update(sql, sessionId, { title: prompts.titleOf(entry.text) });
 }
