@@ -102,6 +102,7 @@ check_for_update_on_startup = false
 model_providers.standin = { name = "standin", base_url = "${model.url}/v1", wire_api = "responses", env_key = "STANDIN_KEY" }
 features = { plugins = false, apps = false }
 analytics = { enabled = false }
+sandbox_workspace_write = { exclude_slash_tmp = true, exclude_tmpdir_env_var = true }
 projects."${project}" = { trust_level = "trusted" }
 `;
 }
