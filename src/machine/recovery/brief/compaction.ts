@@ -116,7 +116,7 @@ function partsOf(from: Compacted, known: Summary, { keepsPrompts, isUnreadable }
     ...(isUnreadable ? endParts(from) : []),
     {
       heading: "earlier prompts of the user, newest first:",
-      lines: keepsPrompts ? [] : earlierPrompts(from, known, question),
+      lines: earlierPrompts(from, known, { shown: question, keepsPrompts }),
     },
   ];
 }
@@ -126,8 +126,13 @@ function lastQuestion({ state }: Compacted, known: Summary): string | null {
   return /[?？]\s*$/.test(text) && !known.has(text) ? text : null;
 }
 
-function earlierPrompts({ state }: Compacted, known: Summary, shown: string | null): string[] {
-  const all = [...(state.continues?.prompts ?? []), ...state.prompts];
+/** Prompts of the session that the chat continues were never its own. */
+function earlierPrompts(
+  { state }: Compacted,
+  known: Summary,
+  { shown, keepsPrompts }: Pick<Client, "keepsPrompts"> & { readonly shown: string | null },
+): string[] {
+  const all = [...(state.continues?.prompts ?? []), ...(keepsPrompts ? [] : state.prompts)];
   const missing = all.filter(({ text }) => text !== shown && !isNod(text) && !known.has(text));
   return missing
     .toReversed()
