@@ -68,14 +68,8 @@ export const hookToolFields = {
 } as const satisfies Partial<Record<HookEvent, readonly string[]>>;
 export type HookToolEvent = keyof typeof hookToolFields;
 
-/** The first version of Claude Code with hooks of type `mcp_tool`. */
-const hookToolSince = "2.1.118";
-
-/** Events of later versions. A client drops all hooks of a file with an unknown event or type. */
-export const eventSince: Partial<Record<HookEvent, string>> = {
-  PermissionRequest: "2.0.45",
-  PreModelSwitch: "2.1.251",
-};
+/** Events that 2.1.197 has not. A client drops all hooks of a file with an unknown event. */
+export const eventSince: Partial<Record<HookEvent, string>> = { PreModelSwitch: "2.1.251" };
 
 /** @param version such as "2.1.328 (Claude Code)"; null: unknown, so only old events count */
 export function isEventKnown(event: HookEvent, version: string | null): boolean {
@@ -88,10 +82,6 @@ export const blockingSince = "2.1.328";
 
 export function canBlock(version: string | null): boolean {
   return isAtLeast(version, blockingSince);
-}
-
-export function hasHookTool(version: string | null): boolean {
-  return isAtLeast(version, hookToolSince);
 }
 
 function isAtLeast(version: string | null, minVersion: string): boolean {

@@ -1,7 +1,7 @@
 import type { ClientForm } from "../clients/adapter/client-form.ts";
 import { formOf } from "../clients/details.ts";
 import { hookEvents } from "../contract/hooks.ts";
-import { blockingSince, canBlock, hasHookTool } from "../contract/hook-tool.ts";
+import { blockingSince, canBlock } from "../contract/hook-tool.ts";
 import { findRealPath } from "../platform/shim-command.ts";
 import { type JsonObject, isRecord } from "../shared/json-fields.ts";
 import {
@@ -142,7 +142,7 @@ function hookDelivery(
   wantsBlocking: boolean,
 ): HookDelivery {
   const isBlocking = wantsBlocking && canBlock(version);
-  const needsServer = isBlocking || (platform === "win32" && hasHookTool(version));
+  const needsServer = isBlocking || platform === "win32";
   const server = needsServer ? serverNameIn(servers, formOf("claude-code")) : null;
   return { server, version, platform, isBlocking };
 }

@@ -150,7 +150,7 @@ export const mutants: readonly Mutant[] = [
   ]),
   defect(38, "src/installer/client-entries.ts", "each tool call shows two errors where SHIM's server was left out", [
     "const needsServer = isBlocking ||",
-    "const needsServer = hasHookTool(version) ||",
+    "const needsServer = version !== null ||",
   ]),
   defect(40, "src/machine/sessions/session-settings.ts", "what was said in a pause is read from the transcript", [
     "return { minOffset, isExcluded: (at, cwd) => isInPause(at, [cwd, folder]) };",

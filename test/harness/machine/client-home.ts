@@ -21,7 +21,7 @@ function target(client: ClientTarget["client"], label: string, serversFile: stri
 }
 
 /** A user's home with Claude Code, Claude Desktop and Codex in a fresh folder. @param claudeVersion what `claude --version` prints there */
-export function aClientHome(claudeVersion: string | null = "2.1.117 (Claude Code)") {
+export function aClientHome(claudeVersion: string | null = "2.1.197 (Claude Code)") {
   const folder = temporaryFolder();
   const at = (path: string): string => join(folder, path);
   const [servers, settings, config] = [at(".claude.json"), at(".claude/settings.json"), at("shim/config.json")];

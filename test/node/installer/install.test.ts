@@ -57,8 +57,8 @@ it("no hook of Claude Code needs SHIM's server, which may be killed, left out or
   expect(home.install().edits).toEqual([]);
 });
 
-it("on Windows a client that knows hooks of a server gets them for tool events, under the server's name", () => {
-  const home = aClientHome("2.1.118 (Claude Code)");
+it("on Windows tool events come by hooks of the server, under the server's name", () => {
+  const home = aClientHome("2.1.197 (Claude Code)");
   const code = { ...home.code, platform: "win32" } as const;
   home.write(home.servers, JSON.stringify({ mcpServers: { mine: server } }));
   home.install(code);
@@ -211,7 +211,7 @@ function aContext(overrides: Partial<InspectContext> = {}): InspectContext {
     exists: (path) => path.startsWith("/src/shim/"),
     nodeVersion: () => "v24.1.0",
     launch,
-    claudeVersion: "2.1.117 (Claude Code)",
+    claudeVersion: "2.1.197 (Claude Code)",
     wantsBlocking: false,
     ...overrides,
   };
@@ -229,8 +229,8 @@ const change = (home: ClientHome, path: string, edit: (text: string) => string):
   home.write(path, edit(home.read(path) ?? ""));
 
 it("says how tool events reach SHIM, and what to do where the client and the hooks do not fit", () => {
-  const home = anInstalledHome("2.1.117 (Claude Code)");
-  expect(lookAt(home)[0]?.text).toContain("tool events start a process each (Claude Code 2.1.117)");
+  const home = anInstalledHome("2.1.197 (Claude Code)");
+  expect(lookAt(home)[0]?.text).toContain("tool events start a process each (Claude Code 2.1.197)");
   const updated = { claudeVersion: "2.1.328 (Claude Code)" };
   expect(codes(lookAt(home, updated))).toEqual(["ok installed", "warning outdated"]);
   home.claudeVersion = updated.claudeVersion;
