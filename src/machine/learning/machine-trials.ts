@@ -14,12 +14,12 @@ import {
   wasTried,
 } from "../../learning/experiments/trials.ts";
 import { findParameter, nextValue, parameters } from "../../learning/experiments/parameters.ts";
-import { compare } from "../../learning/experiments/replay/replay.ts";
+import { replayReport } from "../../learning/experiments/replay/replay.ts";
 import { editConfig } from "../../installer/file-edits.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { err, fail, ok, type Result } from "../../shared/result.ts";
-import { settingAt, withSetting } from "../../shared/setting-keys.ts";
+import { settingAt } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as meta from "../../store/meta.ts";
 import * as totals from "../../store/metric-totals.ts";
@@ -269,18 +269,20 @@ const maxReplayed = 500;
  */
 export function betterValues({ config, store, now }: Runtime, recorded: readonly ReplaySession[]): BetterValue[] {
   const trials = store.read((sql) => list(sql), []);
-  const sessions = recorded.slice(-maxReplayed).filter(({ isComplete }) => isComplete);
-  const compared = parameters.flatMap((parameter) => {
+  const variants = parameters.flatMap((parameter) => {
     const { key } = parameter;
     const from = Number(settingAt(config, key));
-    const to = nextValue(parameter, from, "down");
-    if (to === null || wasTried({ key, to }, trials, now())) return [];
-    const { verdict, difference, n } = compare(sessions, config, withSetting(config, key, to)).toolCalls;
+    const value = nextValue(parameter, from, "down");
+    return value === null || wasTried({ key, to: value }, trials, now()) ? [] : [{ key, from, value }];
+  });
+  const better = replayReport(recorded.slice(-maxReplayed), config, variants).variants.flatMap((one) => {
+    const { key, from, value: to } = one;
+    const { verdict, difference, n } = one.comparison.toolCalls;
     if (verdict !== "better" || difference === null) return [];
     const note = `better in ${n} sessions: ${difference.toFixed(2)} tool calls lost elsewhere`;
     return [{ difference, value: { key, from, to, note } }];
   });
-  return compared.toSorted((a, b) => a.difference - b.difference).map(({ value }) => value);
+  return better.toSorted((a, b) => a.difference - b.difference).map(({ value }) => value);
 }
 
 /** A trial of the best of them, or why this machine cannot decide one; null: there is none. */

@@ -231,17 +231,12 @@ const margin = 0.5;
 /** Differences of one session beyond it count as it. */
 const largest = 6;
 
-/** Each session under both policies: needs a fraction of the sessions of a live trial. */
-export function compare(sessions: readonly ReplaySession[], present: SavePolicy, other: SavePolicy): Comparison {
-  return compareWith(
-    sessions,
-    sessions.map((session) => outcomeOf(session, present)),
-    other,
-  );
-}
-
-/** For several policies: `controls` are the outcomes of the present one. */
-function compareWith(sessions: readonly ReplaySession[], controls: readonly Outcome[], other: SavePolicy): Comparison {
+/**
+ * Each session under both policies: needs a fraction of the sessions of a live trial.
+ *
+ * @param controls outcomes of the present policy
+ */
+function compare(sessions: readonly ReplaySession[], controls: readonly Outcome[], other: SavePolicy): Comparison {
   const treated = sessions.map((session) => outcomeOf(session, other));
   const differences = treated.map((one, index) => one.toolCalls - (controls[index] ?? one).toolCalls);
   return { means: meansOf(treated), toolCalls: judgePairs(differences, largest, margin) };
@@ -277,7 +272,7 @@ export function replayReport(
       key,
       from,
       value,
-      comparison: compareWith(sessions, outcomes, withSetting(config, key, value)),
+      comparison: compare(sessions, outcomes, withSetting(config, key, value)),
     })),
   };
 }
