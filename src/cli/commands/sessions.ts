@@ -254,7 +254,7 @@ function listView(
   return [table, "", `Other machines: none. ${why}`];
 }
 
-/** `shim sessions recall`: what a dead chat knew, in its own words. */
+/** Words and calls of a session, quoted. */
 function addRecall(sessions: Command, cli: Cli): void {
   define(cli, sessions, "recall", {
     operation: "recovery.recall",

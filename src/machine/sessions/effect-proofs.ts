@@ -45,7 +45,6 @@ export function provenBy(
   printed: string,
   response: JsonObject | null = null,
 ): EffectProof[] {
-  if (effects?.length === 0) return [];
   const named = namedBy(objectAt(response, "gitOperation"));
   const found = [...named, ...printedIn(stripVTControlCharacters(printed.slice(-maxChars)), effects)];
   const kinds = [...new Set(found.map(({ kind }) => kind))];

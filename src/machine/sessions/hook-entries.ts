@@ -29,7 +29,7 @@ function resultOf(input: HookInput, { removed, worktrees, effects }: CallNotes):
   const { tool_name: tool = "", tool_response: response } = input;
   const fields = asObject(response);
   const output = deedOf(tool) === "runs" ? lastLines(printedIn(response)) : "";
-  const proven = provenBy(effects, allPrinted(response), fields);
+  const proven = effects.length === 0 ? [] : provenBy(effects, allPrinted(response), fields);
   const exitCode = numberAt(fields, "exit_code");
   const background = textAt(fields, "backgroundTaskId") ?? (fields?.["isAsync"] === true ? agentIn(input) : null);
   const names = namesIn(input, worktrees, output);
@@ -164,7 +164,7 @@ const readers: Record<HookEvent, Reader> = {
   },
   PostToolUseFailure: (input, _turn, { effects } = noteCall(input)) => {
     const text = redactAndClip(stripVTControlCharacters(input.error ?? "failed"), stored.error);
-    const proven = provenBy(effects, input.error ?? "");
+    const proven = effects.length === 0 ? [] : provenBy(effects, input.error ?? "");
     return toolCall("tool_error", input, { text, ...(proven.length === 0 ? {} : { proven }) });
   },
   PreCompact: (input, turn) => {

@@ -5,7 +5,7 @@ import type { BriefLine, Growth } from "./brief-quotes.ts";
 
 /** Pure: which names a brief has of what a session learnt, and how a file's line says them. */
 
-/** Estimated tokens of names, and of the brief with them; the first go in where a brief is full, too. */
+/** Estimated tokens of names, and of the brief with them; the first go into a full one, too. */
 interface Room {
   readonly first: { readonly names: number; readonly brief: number };
   readonly all: { readonly names: number; readonly brief: number };

@@ -159,7 +159,7 @@ function isTested({ verification, snapshot }: Restoration): boolean {
   return tests?.exitCode === 0 && tests.missingFiles === 0 && tests.commit === snapshot?.commit;
 }
 
-/** Estimated tokens of needed lines; characters of all: Claude Code cuts a hook's context at 10,000. */
+/** Tokens of needed lines, and characters of all: Claude Code cuts a hook's context at 10,000. */
 const budget = { tokens: 2_000, chars: 9_400 };
 /** How full a brief gets with what is not needed; `leastRank` and above is of little worth. */
 const optionalTokens = { prompts: 1_900, most: 1_600, least: 1_300, leastRank: 3 };
