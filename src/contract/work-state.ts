@@ -55,6 +55,8 @@ const UserPrompt = stored({
   chars: z.exactOptional(number),
   /** End of the chat's words that a short prompt answers. */
   answers: z.exactOptional(text),
+  /** Session that it was sent to; absent: the one whose state it is in. */
+  of: z.exactOptional(text),
 });
 export type UserPrompt = Readonly<z.infer<typeof UserPrompt>>;
 
@@ -180,6 +182,10 @@ export const Predecessor = stored({
   prompts: z.array(UserPrompt).readonly(),
   /** Effects of it and of the sessions before it. */
   effects,
+  /** Newest answers in dialogs of it and of those before it, oldest first; absent: none. */
+  answers: z.exactOptional(z.array(DialogAnswer).readonly()),
+  /** The newest plan that the user approved in one of them, shortened; absent: none. */
+  plan: z.exactOptional(ApprovedPlan),
   /** Newest notes that these chats saved with SHIM's tools; absent: none. */
   notes: z.exactOptional(stored({ goal: maybeText, nextStep: maybeText, decisions: texts, openQuestions: texts })),
 });

@@ -179,7 +179,9 @@ export function promptLines(
     const rank = rankOf(index);
     const { answers: _answers, ...alone } = prompt;
     // The order of many older prompts says enough.
-    const when = isEdge(index) ? `${formatAgo(context.now, prompt.at)}: ` : "";
+    const ago = isEdge(index) ? `${formatAgo(context.now, prompt.at)}: ` : "";
+    const isOrigin = prompt.of !== undefined && all[index - 1]?.of !== prompt.of;
+    const when = isOrigin ? `${ago}(to session ${prompt.of?.slice(0, 8)}, which it continues) ` : ago;
     const textOf = (shown: UserPrompt, max: number): string => `- ${when}${promptText(shown, max, session.id)}`;
     const limit = Math.floor(limitOf(index) * context.scale);
     const isBeginning = rank === olderRanks.beginning && index !== assignment;
@@ -224,7 +226,8 @@ function promptText(prompt: UserPrompt, max: number, session: string): string {
 /** Notes that the chat saved, the plan, `/goal` and dialogs: events, each with its age. */
 export function statedLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const note = Math.floor(inBrief.note * scale);
-  const { statedAt, plan, clientGoal } = state;
+  const { statedAt, clientGoal, continues } = state;
+  const plan = state.plan ?? continues?.plan;
   const one = (name: string, text: string | null, at: number | undefined): BriefLine[] =>
     text === null || text === "" ? [] : [{ text: `- ${name}${formatWhen(now, at)}: ${oneLine(text, note)}`, rank: 1 }];
   const list = (name: string, texts: readonly string[], at: number | undefined): BriefLine[] =>
@@ -246,7 +249,8 @@ export function statedLines({ state }: Restoration, { now, scale }: BriefContext
     ...list("open questions", known.openQuestions, statedAt.openQuestions),
     ...one("state", state.state === null ? null : JSON.stringify(state.state), statedAt.state),
   ];
-  const answers = state.answers.slice(-counts.answers).map(({ question, answer, at }): BriefLine => ({
+  const given = [...(continues?.answers ?? []), ...state.answers];
+  const answers = given.slice(-counts.answers).map(({ question, answer, at }): BriefLine => ({
     text: `- ${oneLine(question, note)} -> ${oneLine(answer, note)}${formatWhen(now, at)}`,
     rank: 1,
   }));
@@ -259,7 +263,7 @@ export function statedLines({ state }: Restoration, { now, scale }: BriefContext
       ? planLines(
           plan.text,
           isOld(state, plan.at) ? 3 : 1,
-          `${plan.path ? `${oneLine(pathOf(plan.path), inBrief.plan)}, ` : ""}approved ${formatAgo(now, plan.at)}`,
+          `${plan.path ? `${oneLine(pathOf(plan.path), inBrief.plan)}, ` : ""}approved ${formatAgo(now, plan.at)}${state.plan ? "" : ", in a session that it continues"}`,
         )
       : []),
     ...headed("the user's answers to questions of the chat:", answers),

@@ -12,7 +12,7 @@ import { isEdited } from "../../sessions/work-state.ts";
 import { readHead, type GitHead } from "../../../snapshots/git-head.ts";
 import * as notices from "../../../store/notices.ts";
 import * as heldAtHandOver from "../../sessions/held-at-hand-over.ts";
-import { isContinuedBy } from "../../sessions/life/claim.ts";
+import { predecessorsOf, type PastWork } from "../../sessions/checkpoints/predecessors.ts";
 import { pathsNow } from "../../sessions/projects.ts";
 import * as sessions from "../../sessions/sessions.ts";
 import type { Session } from "../../sessions/sessions.ts";
@@ -171,24 +171,6 @@ function workOf(sql: Sql, session: Session, state: WorkState): Work {
   const workSince = Math.min(...chain.map(({ startedAt }) => startedAt));
   const editedByOthers = filesOfOthers(sql, chain, workSince);
   return { files: withInherited(predecessors, state), workSince, editedByOthers };
-}
-
-interface PastWork {
-  readonly session: Session;
-  readonly state: WorkState;
-}
-
-const maxPredecessors = 10;
-
-/** Newest first; those that were pruned, or are of another machine, are not known. */
-export function predecessorsOf(sql: Sql, { session, state }: PastWork, max = maxPredecessors): PastWork[] {
-  const id = state.continues?.session;
-  if (id === undefined || max === 0) return [];
-  const dead = sessions.get(sql, id);
-  const deadState = isContinuedBy(sql, id, session.id) ? currentState(sql, id) : null;
-  if (!dead || !deadState) return [];
-  const past = { session: dead, state: deadState };
-  return [past, ...predecessorsOf(sql, past, max - 1)];
 }
 
 const maxInheritedFiles = 100;

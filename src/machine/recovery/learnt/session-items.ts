@@ -6,6 +6,7 @@ import type { WorkState } from "../../../contract/work-state.ts";
 import { interpret } from "../../../platform/time-budget.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as journal from "../../sessions/journal.ts";
+import { chainOf } from "../../sessions/checkpoints/predecessors.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import { fileOf, redactItem } from "../native/native-session.ts";
 import { learn, type Learnt } from "./learnt.ts";
@@ -27,13 +28,22 @@ export interface Size {
 const forBrief: Size = { bytes: 8_000_000, chars: 2_000_000 };
 
 /**
- * Reads the transcript of a session, so not to be called in a transaction.
- * @returns nothing where it cannot be read
+ * Names that a session, and those that it continues, have learnt. Reads transcripts, so not to be
+ * called in a transaction.
+ * @returns nothing where none can be read
  */
 export function learntOf(runtime: Runtime, session: Session): { readonly learnt?: Learnt } {
+  const chain = runtime.store.read((sql) => chainOf(sql, session), [session]);
   const read = interpret(() => {
-    const items = fromTranscript(runtime, session, forBrief);
-    return items === null ? {} : { learnt: learn({ items, cwd: session.cwd }) };
+    let { chars } = forBrief;
+    const all: (readonly Item[])[] = [];
+    for (const one of chain.toReversed()) {
+      const items = chars > 0 ? (fromTranscript(runtime, one, { ...forBrief, chars }) ?? []) : [];
+      chars -= items.reduce((sum, item) => sum + charsOf(item), 0);
+      all.unshift(items);
+    }
+    const items = all.flat();
+    return items.length === 0 ? {} : { learnt: learn({ items, cwd: session.cwd }) };
   });
   return read ?? {};
 }

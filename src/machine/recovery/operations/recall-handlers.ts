@@ -3,7 +3,7 @@ import type { Runtime } from "../../../runtime/runtime.ts";
 import { fail, ok, type Result } from "../../../shared/result.ts";
 import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
-import { currentState } from "../../sessions/checkpoints/capture.ts";
+import { chainOf } from "../../sessions/checkpoints/predecessors.ts";
 import { claimsBy } from "../../sessions/recoveries.ts";
 import { findStoredSession } from "../../sessions/session-identity.ts";
 import { emptyState } from "../../sessions/work-state.ts";
@@ -11,7 +11,6 @@ import type { Session } from "../../sessions/sessions.ts";
 import { LearntNames } from "../brief/brief-learnt.ts";
 import { findById } from "../elsewhere/candidates.ts";
 import type { Handlers } from "../handler-context.ts";
-import { predecessorsOf } from "../incomplete/restoration.ts";
 import { learn } from "../learnt/learnt.ts";
 import { itemsOfState, readItems, type SessionItems, type Size } from "../learnt/session-items.ts";
 import { Recall, type Question } from "../recall/recall.ts";
@@ -60,7 +59,7 @@ export function recallOf(
 ): Result<Answer> {
   if ([question.words, question.file, question.at, question.prompt].every((one) => one === undefined))
     return fail("bad_input", "say what to recall: words, a file, a time, or the number of a prompt.");
-  const chain = chainOf(runtime, row);
+  const chain = itemsOf(runtime, row);
   const own = chain.at(-1);
   const learnt = learn({ items: own?.items ?? [], cwd: row.cwd });
   const recall = new Recall(runtime.store.context.driver, chain, learnt);
@@ -79,16 +78,12 @@ export function recallOf(
 }
 
 /** Oldest first. */
-function chainOf(runtime: Runtime, row: Session | SessionElsewhere): SessionItems[] {
+function itemsOf(runtime: Runtime, row: Session | SessionElsewhere): SessionItems[] {
   const { store } = runtime;
   if (row.machine !== null) {
     const state = store.read((sql) => elsewhere.findState(sql, row as SessionElsewhere), null) ?? emptyState;
     return [itemsOfState(row.id, state)];
   }
   const session = row as Session;
-  const before = store.read((sql) => {
-    const state = currentState(sql, session.id);
-    return state ? predecessorsOf(sql, { session, state }).map((past) => past.session) : [];
-  }, []);
-  return [...before.toReversed(), session].map((one) => readItems(runtime, one, most));
+  return store.read((sql) => chainOf(sql, session), [session]).map((one) => readItems(runtime, one, most));
 }

@@ -4,6 +4,7 @@ import { repeatWithinBudget } from "../../../platform/time-budget.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
+import { beginningOf } from "../../../shared/shorten.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { setNewest } from "../../../shared/set-newest.ts";
 import { noteFile } from "../../../snapshots/file-state.ts";
@@ -42,10 +43,14 @@ export function toPredecessor({ session, state }: InheritedWork): Predecessor {
   const all = known.length > maxPrompts ? known.filter(({ text }) => !isNod(text)) : known;
   const kept = [...all.slice(0, 1), ...all.slice(1).slice(-maxPrompts)];
   const effects = [...(state.continues?.effects ?? []), ...(state.effects ?? [])].slice(-maxEffects);
+  const answers = [...(state.continues?.answers ?? []), ...state.answers].slice(-maxNotes);
+  const plan = state.plan ?? state.continues?.plan;
   return {
     session,
-    prompts: kept.map((prompt) => shortened(prompt, maxPromptChars)),
+    prompts: kept.map((prompt) => Object.assign({ of: session }, shortened(prompt, maxPromptChars))),
     ...(effects.length === 0 ? {} : { effects }),
+    ...(answers.length === 0 ? {} : { answers }),
+    ...(plan ? { plan: { ...plan, text: beginningOf(plan.text, maxPlanChars) } } : {}),
     ...notesToKeep(notesOf(state)),
   };
 }
@@ -66,6 +71,7 @@ const maxPrompts = 12;
 const maxNotes = 12;
 const maxEffects = 30;
 const maxPromptChars = 500;
+const maxPlanChars = 3_000;
 
 /** Work on a file of the dead session counts as continuing it; an offer alone does not. */
 function markRecovered(

@@ -182,11 +182,13 @@ it("the prompt of the first survives a chain of deaths", () => {
   expect(claimOf(runtime, first.session)?.is).toBe("recovered");
   second.kill();
   const third = anotherClaude(runtime, second, { session: "third-session" });
-  expect(third.start()).toMatch(/prompts, oldest first:\n- \d s ago: fix the parser\n- \d s ago: [^\n]*go on\n/);
+  expect(third.start()).toMatch(
+    /prompts, oldest first:\n- \d s ago: \(to session 20487890, which it continues\) fix the parser\n- \d s ago: go on\n/,
+  );
   third.turn("go on again");
   third.kill();
   expect(anotherClaude(runtime, third, { session: "fourth-session" }).start()).toMatch(
-    /- \d s ago: fix the parser\n- \d s ago: [^\n]*go on\n- \d s ago: [^\n]*go on again\n/,
+    /- \d s ago: [^\n]*fix the parser\n- \d s ago: [^\n]*go on\n- \d s ago: [^\n]*go on again\n/,
   );
 });
 
