@@ -81,6 +81,18 @@ const EndedCall = stored({
 });
 export type EndedCall = Readonly<z.infer<typeof EndedCall>>;
 
+/** A command that failed, and the files that were edited since. */
+export const FailedCommand = stored({
+  input: text,
+  /** Line of its output. */
+  error: text,
+  at: number,
+  files: texts,
+  /** Time of the same command's success; absent: none was seen. */
+  passedAt: z.exactOptional(number),
+});
+export type FailedCommand = Readonly<z.infer<typeof FailedCommand>>;
+
 const flag = z.exactOptional(z.literal(true));
 
 /** A call of which no end was seen. `isLost`: the client that made it runs no more. */
@@ -218,6 +230,8 @@ export const WorkState = stored({
   openQuestions: texts,
   state: z.unknown(),
   todos: z.array(TodoItem).readonly(),
+  /** Newest to-dos that were open when a list without them took the place of theirs. */
+  droppedTodos: z.exactOptional(remarks),
   statedAt: StatedAt,
   /** In the order of their time; the first and the newest are never dropped. */
   prompts: z.array(UserPrompt).readonly(),
@@ -237,6 +251,8 @@ export const WorkState = stored({
   files: z.array(FileNote).readonly(),
   /** Newest calls that have ended, and the newest with an output, in the order of their ends. */
   calls: z.array(EndedCall).readonly(),
+  /** Newest commands that failed, oldest first. */
+  failures: z.exactOptional(z.array(FailedCommand).readonly()),
   /** Commands and sub-agents that run in the background, by what is known. */
   background: z.exactOptional(z.array(ToolRun).readonly()),
   /** Newest answers of sub-agents. */
@@ -247,6 +263,8 @@ export const WorkState = stored({
   recap: z.exactOptional(Remark),
   life: Life,
   compactSummary: maybeText,
+  /** Files that were edited since the newest compaction; absent: none. */
+  editedSince: z.exactOptional(texts),
   compactions: number,
   plan: z.nullable(ApprovedPlan),
   clientGoal: z.nullable(Remark),

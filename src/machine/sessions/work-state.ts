@@ -14,8 +14,10 @@ import type {
 import { stored } from "../../contract/limits.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { interruptedOutput, withEffects } from "./effects.ts";
+import { withFailures } from "./failures.ts";
 import type { JournalRow } from "./journal.ts";
 import { bothEnds, excerpt, isNod, tail } from "./text/excerpt.ts";
+import { wordsOf } from "./text/passages.ts";
 import { goalOfCommand, isSlashCommand } from "./slash-command.ts";
 import { absentReason } from "../../snapshots/file-state.ts";
 import { interpret } from "../../platform/time-budget.ts";
@@ -34,6 +36,8 @@ const limits = {
   takenBack: 5,
   answers: 30,
   todos: 200,
+  droppedTodos: 8,
+  edited: 100,
   list: 200,
   goal: 500,
   damaged: 50,
@@ -135,13 +139,13 @@ const appliers: Appliers = {
     const files = path ? withFile(state.files, path, action ?? "noted", stamp) : state.files;
     const run = background === undefined ? [] : [{ id: background, name, input, startedAt: at - durationMs }];
     return {
-      ...withNames(withEndedCall(state, call), names),
+      ...withEdited(withNames(withEndedCall(state, call), names), path, action),
       files: withoutRemoved(files, entry.removed),
       ...(run.length === 0 ? {} : { background: [...(state.background ?? []), ...run].slice(-limits.background) }),
     };
   },
   tool_error: (state, at, { name, input, text }) => withEndedCall(state, { name, input, at, error: text }),
-  todos: (state, at, { todos }) => withTodos(state, at, todos),
+  todos: (state, at, { todos }) => withTodos(withDropped(state, at, todos), at, todos),
   todo: (state, at, { todo }) => withTodos(state, at, changeTodo(state.todos, todo)),
   todo_removed: (state, at, { id }) =>
     withTodos(
@@ -149,7 +153,7 @@ const appliers: Appliers = {
       at,
       state.todos.filter((todo) => todo.id !== id),
     ),
-  compacted: (state, at, { summary }) => ({
+  compacted: ({ editedSince: _edited, ...state }, at, { summary }) => ({
     ...stated(state, summary === "" ? "compaction" : "summary", at),
     compactSummary: summary === "" ? state.compactSummary : summary,
     compactions: state.compactions + 1,
@@ -199,7 +203,12 @@ function apply(state: WorkState, at: number, entry: JournalEntry): WorkState {
     | undefined;
   const next = applier ? applier(state, at, entry) : state;
   const effects = withEffects(next.effects ?? [], at, entry);
-  return effects.length === 0 ? next : { ...next, effects };
+  const failures = withFailures(next.failures ?? [], at, entry);
+  return {
+    ...next,
+    ...(effects.length === 0 ? {} : { effects }),
+    ...(failures.length === 0 && next.failures === undefined ? {} : { failures }),
+  };
 }
 
 /** Commands of the client are not prompts. */
@@ -267,6 +276,28 @@ function stated(state: WorkState, field: StatedField, at: number): WorkState {
 
 function withTodos(state: WorkState, at: number, todos: readonly TodoItem[]): WorkState {
   return { ...stated(state, "todos", at), todos };
+}
+
+/** Share of the words of a to-do by which another one is that to-do in other words. */
+const rewordedShare = 0.5;
+
+/** Open to-dos that the next list leaves out; one that comes back is dropped no more. */
+function withDropped(state: WorkState, at: number, next: readonly TodoItem[]): WorkState {
+  const lists = next.map(({ text }) => new Set(wordsOf(text)));
+  const isIn = (text: string): boolean => {
+    const words = wordsOf(text);
+    return lists.some((list) => words.filter((word) => list.has(word)).length >= words.length * rewordedShare);
+  };
+  const open = state.todos.filter(({ status }) => status !== "completed").map(({ text }) => ({ text, at }));
+  const known = (state.droppedTodos ?? []).filter(({ text }) => open.every((one) => one.text !== text));
+  const droppedTodos = [...known, ...open].filter(({ text }) => !isIn(text)).slice(-limits.droppedTodos);
+  return droppedTodos.length === 0 && state.droppedTodos === undefined ? state : { ...state, droppedTodos };
+}
+
+function withEdited(state: WorkState, path: string | undefined, action: FileNote["action"] | undefined): WorkState {
+  if (path === undefined || state.compactions === 0 || !isEdited(action === undefined ? {} : { action })) return state;
+  const others = (state.editedSince ?? []).filter((one) => one !== path);
+  return { ...state, editedSince: [...others, path].slice(-limits.edited) };
 }
 
 function changeTodo(todos: readonly TodoItem[], change: Partial<TodoItem> & { readonly id: string }): TodoItem[] {

@@ -64,6 +64,7 @@ const counts = {
   todos: 8,
   effects: 5,
   runs: 5,
+  repaired: 3,
 };
 /** When more of a quotation goes in, and how full the brief may be with it. */
 export const worth = {
@@ -306,12 +307,36 @@ export function workLines(from: Restoration, { now }: BriefContext): BriefLine[]
       `open to-dos of the chat's list${formatWhen(now, statedAt.todos)}, ${open.length} of ${todos.length} are open:`,
       shownTodos,
     ),
+    ...droppedTodoLines(from.state, now),
     ...headed("its last calls, as its client recorded them:", callLines(from, now)),
+    ...repairedLines(from, now),
     ...resultLines(from, now),
     ...(failure !== null
       ? [{ text: `the client failed${formatWhen(now, failure.at)}: ${oneLine(failure.text, inBrief.error)}`, rank: 1 }]
       : []),
   ];
+}
+
+function droppedTodoLines({ droppedTodos = [] }: WorkState, now: number): BriefLine[] {
+  const shown = droppedTodos.slice(-counts.todos).toReversed();
+  const lines = shown.map(({ text, at }, index) => ({
+    text: `- ${oneLine(text, 200)}${formatWhen(now, at)}`,
+    rank: laterRanks + index / 100,
+  }));
+  return headed("to-dos that were open when the chat dropped them from its list:", lines);
+}
+
+/** Commands that passed once files were edited. */
+function repairedLines({ session, state }: Restoration, now: number): BriefLine[] {
+  const repaired = (state.failures ?? []).filter(({ passedAt }) => passedAt !== undefined).slice(-counts.repaired);
+  const lines = repaired.toReversed().map(({ input, error, files, passedAt }): BriefLine => {
+    const command = callText({ name: "", input }, session.project, inBrief.call).trim();
+    const paths = files.map((path) => callText({ name: "", input: path }, session.project, inBrief.path).trim());
+    const said = error === "" ? "" : ` (${oneLine(`"${error}"`, inBrief.leastCall * 3)})`;
+    const after = `passed${formatWhen(now, passedAt)} after changes of ${paths.join(", ")}`;
+    return { text: `- \`${command}\` failed${said}, ${after}`, rank: 1.4 };
+  });
+  return headed("commands that failed, and passed after changes:", lines);
 }
 
 /** Newest first; done is what an exit status showed. */

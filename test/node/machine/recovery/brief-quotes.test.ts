@@ -10,25 +10,9 @@ import { brief, composeBrief, type Occasion } from "#src/machine/recovery/brief/
 import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
 import { aLife, aRestoration, prompts, aSession, aState } from "#harness/machine/temp-runtime.ts";
+import { linesUnder, now, shown, times } from "#harness/machine/brief-text.ts";
 import { T0 } from "#harness/store/store-test.ts";
 import { effectKindNames, effectOutcomes } from "#src/contract/effects.ts";
-
-const now = T0 + 3_600_000;
-
-function shown(state: Partial<WorkState>, overrides: Partial<Restoration> = {}): string {
-  return brief(aRestoration(state, overrides), now, "ask");
-}
-
-function times<T>(length: number, make: (n: number) => T): T[] {
-  return Array.from({ length }, (_, n) => make(n));
-}
-
-function linesUnder(text: string, heading: string): string[] {
-  const lines = text.split("\n");
-  const start = lines.findIndex((line) => line.startsWith(heading)) + 1;
-  const end = lines.findIndex((line, index) => index >= start && !line.startsWith("- "));
-  return start === 0 ? [] : lines.slice(start, end);
-}
 
 const quotedPrompts = (text: string): string[] => linesUnder(text, "the user's prompts, oldest first");
 const many = (count: number): string[] =>
@@ -146,18 +130,6 @@ it.each(["yes", "hazlo", "つづけてください", "vas-y, fais comme ça"])(
     expect(o200kTokens(text)).toBeLessThanOrEqual(2_000);
   },
 );
-
-it("of an answer with a table that was approved nine words of ten stand, where they fit", () => {
-  const rows = times(65, (n) => `| berth ${n} | pier ${n % 7} | ${n * 13} boats a week |`);
-  const table = ["| Berth | Pier | Boats |", "| --- | --- | --- |", ...rows];
-  const plan = ["I would lay the berths out so:", "", ...table, "", "Shall I?"].join("\n");
-  const asked = [{ text: "yes", at: T0 + 3_000, answers: "Shall I?" }];
-  const said = [{ text: "I begin.", at: T0 + 4_000 }];
-  const text = shown({ prompts: asked, earlierWords: [{ text: plan, at: T0 }], words: said });
-  const words = plan.split(/\s+/);
-  expect(words.filter((word) => text.includes(word)).length / words.length).toBeGreaterThan(0.9);
-  expect(rows.filter((row) => text.includes(row)).length / rows.length).toBeGreaterThan(0.9);
-});
 
 it("one very long assignment keeps its beginning, what it forbids and its end, and the way to all of it", () => {
   const rooms = times(100, (n) => `Room ${n} has ${n % 7} windows.`).join(" ");
@@ -346,24 +318,6 @@ it("the client's own account of the session stands until the user asks again", (
   const account = "the client's own account of it (59 min ago): The hull is half";
   const isShown = (...entries: JournalEntry[]): boolean => shown(folded(entries)).includes(account);
   expect([isShown(user, recap), isShown(user, recap, user)]).toEqual([true, false]);
-});
-
-it("of the client's summary the parts that point ahead stand, shorter once the user has asked again", () => {
-  const rest = "Then the mast is painted. ".repeat(60);
-  const compactSummary = `1. Request:\n   paint it\n2. Pending Tasks:\n   - the hull. ${rest}\n3. Next Step:\n   sand it`;
-  const quoted = (at: number): string => {
-    const state = { prompts: [{ text: "go on", at }], compactSummary, statedAt: { summary: T0, compaction: T0 } };
-    return /^of the client's own summary .*\n.*$/m.exec(shown(state))?.[0] ?? "";
-  };
-  expect(quoted(T0)).toMatch(/, the parts that point ahead, perhaps outdated:\n- 2\. Pending Tasks: .* sand it$/);
-  expect(quoted(T0 + 1)).toContain("perhaps outdated (prompts since then: 1):");
-  expect([T0, T0 + 1].map((at) => quoted(at).length > 1_000)).toEqual([true, false]);
-});
-
-it("a compaction whose summary cannot be read is said, until one can be read", () => {
-  const texts = [T0 - 1, T0 + 1].map((summary) => shown({ statedAt: { compaction: T0, summary } }));
-  const line = "its client compacted it (60 min ago); the summary cannot be read";
-  expect(texts.map((text) => text.includes(line))).toEqual([true, false]);
 });
 
 function stateWith(prompts: readonly string[], more: Partial<WorkState> = {}): WorkState {

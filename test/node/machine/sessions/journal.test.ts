@@ -108,6 +108,63 @@ it("tasks: a whole list replaces, a single one changes or joins, a deleted one g
   expect(stateAfter(one, { kind: "todo_removed", id: "1" }).todos).toEqual([]);
 });
 
+/** Each begins with its status. */
+function list(...texts: string[]): JournalEntry {
+  const todos = texts.map((text) => {
+    return { text: text.slice(2), status: text.startsWith("x") ? "completed" : "pending" } as const;
+  });
+  return { kind: "todos", todos };
+}
+
+function droppedAfter(...entries: JournalEntry[]): string[] | undefined {
+  return stateAfter(...entries).droppedTodos?.map(({ text }) => text);
+}
+
+it("a to-do that was open when the next list leaves it out is dropped, unless that has it in other words", () => {
+  const first = list("- paint the hull red", "x buy paint", "- sand the mast", "- oil the winch");
+  const next = list("- paint the hull blue", "- launch it");
+  expect(droppedAfter(first)).toBeUndefined();
+  expect(droppedAfter(first, next)).toEqual(["sand the mast", "oil the winch"]);
+  const third = list("- sand the mast");
+  expect(droppedAfter(first, next, third)).toEqual(["oil the winch", "paint the hull blue", "launch it"]);
+});
+
+const failing = { id: "f", name: "Bash", input: "npm test" };
+const fails: JournalEntry = {
+  kind: "tool_error",
+  ...failing,
+  text: "Exit code 1\n\n> test\nError: pier is full\n1 failed",
+};
+const passes: JournalEntry = { kind: "tool_end", ...failing, id: "p" };
+const edits = (path: string, action: "read" | "edited" = "edited"): JournalEntry => {
+  return { kind: "tool_end", id: path, name: "Edit", input: path, path, action };
+};
+
+it.each<[string, JournalEntry[], object[] | undefined]>([
+  [
+    "passed after edits",
+    [fails, edits("/a"), edits("/b"), edits("/c", "read"), passes],
+    [{ files: ["/a", "/b"], passedAt: T0 + 4 }],
+  ],
+  [
+    "failed again between",
+    [fails, edits("/a"), fails, edits("/b"), passes],
+    [{ files: ["/a", "/b"], passedAt: T0 + 4 }],
+  ],
+  ["failed still", [fails, edits("/a"), { ...passes, exitCode: 1 }], [{ files: ["/a"] }]],
+  ["passed without an edit", [fails, passes, edits("/a")], []],
+  ["passed perhaps", [fails, edits("/a"), { ...passes, hidesFailure: true }], [{ files: ["/a"] }]],
+  ["was refused", [{ ...fails, isRefused: true }, edits("/a")], undefined],
+  ["was no command", [{ ...fails, name: "Edit" }, edits("/a")], undefined],
+])("a command that %s is known with its error and the edits since", (_, entries, expected) => {
+  const { failures } = stateAfter(...entries);
+  expect(failures?.map(({ passedAt, files }) => ({ files, ...(passedAt === undefined ? {} : { passedAt }) }))).toEqual(
+    expected,
+  );
+  if (expected?.length === 1 && !entries.includes(passes)) expect(failures?.[0]?.input).toBe("npm test");
+  if (expected?.length === 1 && entries.includes(passes)) expect(failures?.[0]?.error).toBe("Error: pier is full");
+});
+
 it("what the chat says of its own work replaces what was there; what it leaves out stays", () => {
   const known = { ...emptyState, goal: "old", done: ["a"], nextStep: "c" };
   const state = withNotes(known, { goal: "new", done: ["a", "b"], nextStep: undefined }, T0);
