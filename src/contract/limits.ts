@@ -48,10 +48,12 @@ export const inBrief = {
   error: 300,
   plan: 160,
   planLine: 240,
-  /** By whether the user has asked anything since. */
-  summary: { newest: 1_600, older: 600 },
   recap: 600,
+  /** An item of the client's summary, and all of them, by how many prompts there were since. */
+  summary: { item: 400, fresh: 5_000, newer: 1_600, old: 1_000 },
+  /** The last words of a sub-agent, and at most as much of them. */
   result: 300,
+  answer: 900,
   held: 1_000,
   path: 160,
 };

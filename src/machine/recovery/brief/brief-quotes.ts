@@ -275,7 +275,7 @@ function isOld({ prompts }: WorkState, at: number): boolean {
   return laterThan(prompts, at) >= laterPrompts;
 }
 
-function laterThan(prompts: readonly UserPrompt[], at: number): number {
+export function laterThan(prompts: readonly UserPrompt[], at: number): number {
   return prompts.filter((prompt) => prompt.at > at).length;
 }
 
@@ -372,30 +372,6 @@ function callLines({ session, state, knownUntil }: Restoration, now: number): Br
   });
 }
 
-/** Parts of a summary by their headings: what points ahead. Prompts stand in the brief anyway. */
-const ahead = /(?:pending|next step|current work|open (?:task|question|item)|remaining|to ?do|未|残|次)/i;
-const partStart = /\n(?=[ \t]{0,8}(?:#{1,4} |\d{1,3}\. |\*\*[^\n*]{2,60}\*\*:?))/;
-
-export function compactionLine({ state }: Restoration, now: number): BriefLine[] {
-  const { compaction = 0, summary = 0 } = state.statedAt;
-  if (compaction === 0 || compaction < summary) return [];
-  return [{ text: `its client compacted it${formatWhen(now, compaction)}; the summary cannot be read`, rank: 0 }];
-}
-
-export function summaryLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
-  const { compactSummary, statedAt } = state;
-  if (compactSummary === null || compactSummary.trim() === "") return [];
-  const parts = compactSummary.split(partStart).filter((part) => ahead.test(part.trim().split("\n", 1)[0] ?? ""));
-  const text = neutralize(parts.length > 0 ? parts.join("\n") : compactSummary);
-  const source = parts.length > 0 ? "the parts that point ahead, " : "";
-  const later = laterThan(state.prompts, statedAt.summary ?? 0);
-  const since = later === 0 ? "perhaps outdated" : `perhaps outdated (prompts since then: ${later})`;
-  const heading = `of the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, ${source}${since}:`;
-  const most = later === 0 ? inBrief.summary.newest : inBrief.summary.older;
-  const rank = later === 0 ? 1 : later < laterPrompts ? 3 : 1 + laterRanks;
-  return headed(heading, [{ text: `- ${excerpt(text, Math.floor(most * scale))}`, rank }]);
-}
-
 /** The client's account of the session for a user who was away, until the user has asked again. */
 export function recapLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
   const { recap, prompts } = state;
@@ -407,10 +383,14 @@ export function recapLines({ state }: Restoration, { now, scale }: BriefContext)
 /** Answers of sub-agents, and what calls have named besides files. */
 function resultLines({ state }: Restoration, now: number): BriefLine[] {
   const { results = [], names = [] } = state;
-  const answers = results.map(({ text, at }, index): BriefLine => ({
-    text: `- ${formatAgo(now, at)}: ${bothEnds(neutralize(text), inBrief.result)}`,
-    rank: index === results.length - 1 ? 2 : 3,
-  }));
+  const answers = results.map((one, index): BriefLine => {
+    const text = (chars: number): string => `- ${formatAgo(now, one.at)}: ${bothEnds(neutralize(one.text), chars)}`;
+    const rank = 2 + (results.length - 1 - index) / 10;
+    const growths = [
+      { rank: 2.7, most: worth.request.most, text: (most: number) => text(Math.min(most, inBrief.answer)) },
+    ];
+    return { text: text(inBrief.result), rank, growths };
+  });
   const named = names.map((name) => oneLine(name, inBrief.plan)).join(", ");
   return [
     ...headed("answers of its sub-agents:", answers),

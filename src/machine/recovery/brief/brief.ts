@@ -14,19 +14,18 @@ import { bothEnds, tail } from "../../sessions/text/excerpt.ts";
 import { neutralize } from "../../sessions/text/neutralize.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
+import { compactionLine, summaryLines } from "./brief-summary.ts";
 import {
   headed,
   worth,
   type BriefContext,
   type BriefLine,
   type Growth,
-  compactionLine,
   effectLines,
   promptLines,
   recapLines,
   standingLine,
   statedLines,
-  summaryLines,
   workLines,
 } from "./brief-quotes.ts";
 import { formatTask, oneLine, quotedMachine, sanitize } from "./brief-text.ts";

@@ -1,16 +1,8 @@
 import { expect, it } from "vitest";
+import type { WorkState } from "#src/contract/work-state.ts";
+import { prompts } from "#harness/machine/temp-runtime.ts";
 import { linesUnder, shown, times } from "#harness/machine/brief-text.ts";
 import { T0 } from "#harness/store/store-test.ts";
-
-it("\n");
-  const start = lines.findIndex((line) => line.startsWith(heading)) + 1;
-  const end = lines.findIndex((line, index) => index >= start && !line.startsWith("- "));
-  return start === 0 ? [] : lines.slice(start, end);
-}
-
-function times<T>(length: number, make: (n: number) => T): T[] {
-  return Array.from({ length }, (_, n) => make(n));
-}
 
 it("commands that passed after edits, and to-dos that were dropped while open, stand in the brief", () => {
   const failed = { input: "cd /p/x && npm test", error: "pier is full", at: T0, files: ["/p/a.ts", "/p/b.ts"] };
@@ -36,16 +28,46 @@ it("of an answer with a table that was approved nine words of ten stand, where t
   expect(rows.filter((row) => text.includes(row)).length / rows.length).toBeGreaterThan(0.9);
 });
 
-it("of the client's summary the parts that point ahead stand, shorter once the user has asked again", () => {
-  const rest = "Then the mast is painted. ".repeat(60);
-  const compactSummary = `1. Request:\n   paint it\n2. Pending Tasks:\n   - the hull. ${rest}\n3. Next Step:\n   sand it`;
-  const quoted = (at: number): string => {
-    const state = { prompts: [{ text: "go on", at }], compactSummary, statedAt: { summary: T0, compaction: T0 } };
-    return /^of the client's own summary .*\n.*$/m.exec(shown(state))?.[0] ?? "";
-  };
-  expect(quoted(T0)).toMatch(/, the parts that point ahead, perhaps outdated:\n- 2\. Pending Tasks: .* sand it$/);
-  expect(quoted(T0 + 1)).toContain("perhaps outdated (prompts since then: 1):");
-  expect([T0, T0 + 1].map((at) => quoted(at).length > 1_000)).toEqual([true, false]);
+const filler = times(40, (n) => `   - Board ${n} of the deck was sanded and oiled.`);
+const compactSummary = [
+  "1. Primary Request and Intent:",
+  "   Paint the boat.",
+  "2. Key Files:",
+  "   - src/hull.ts",
+  "     - paintHull takes a colour, maxCoats bounds it",
+  "   - src/mast.ts: `raiseMast` fails in wind_speed over 9",
+  ...filler,
+  "6. All user messages:",
+  "   - paint the boat",
+  "7. Pending Tasks:",
+  "   - Sand the keel before the next tide comes in.",
+].join("\n");
+const hull = "- src/hull.ts - paintHull takes a colour, maxCoats bounds it";
+const mast = "- src/mast.ts: `raiseMast` fails in wind_speed over 9";
+const keel = "- Pending Tasks: Sand the keel before the next tide comes in.";
+
+function summaryLines(state: Partial<WorkState>): string[] {
+  const at = { summary: T0, compaction: T0 };
+  const all = { compactSummary, statedAt: at, compactions: 1, prompts: prompts("Paint it."), ...state };
+  return linesUnder(shown(all), "of the client's own summary of what it compacted");
+}
+
+it("of the client's summary its items stand, those with names first, without the user's prompts", () => {
+  const lines = summaryLines({ prompts: [] });
+  expect(lines.filter((line) => [hull, mast, keel].includes(line))).toEqual([hull, mast, keel]);
+  expect(lines.join("\n")).not.toMatch(/user messages|paint the boat/);
+  expect(lines.join("\n")).toContain("Board 1 of the deck");
+});
+
+it("items of the summary stand until newer facts replace them: what prompts say again goes, what was edited since goes last", () => {
+  const later = times(5, (n) => ({ text: `Now paint the cabin ${n}.`, at: T0 + n + 1 }));
+  const said = { text: "Sand the keel before the next tide comes in, and oil it.", at: T0 + 9 };
+  expect(summaryLines({ prompts: later.slice(0, 1) })).toEqual(expect.arrayContaining([hull, mast, keel]));
+  expect(summaryLines({ prompts: [...later.slice(0, 1), said] })).not.toContain(keel);
+  expect(summaryLines({ prompts: later })).toEqual(expect.arrayContaining([hull, mast]));
+  const full = { prompts: later, words: [{ text: "The hull is dry. ".repeat(500), at: T0 }] };
+  const edited = summaryLines({ ...full, editedSince: ["/p/src/hull.ts"] });
+  expect([edited.includes(mast), edited.includes(hull)]).toEqual([true, false]);
 });
 
 it("a compaction whose summary cannot be read is said, until one can be read", () => {

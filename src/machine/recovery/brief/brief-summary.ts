@@ -1,0 +1,129 @@
+import { inBrief } from "../../../contract/limits.ts";
+import type { WorkState } from "../../../contract/work-state.ts";
+import { excerpt } from "../../sessions/text/excerpt.ts";
+import { neutralize } from "../../sessions/text/neutralize.ts";
+import { Passages } from "../../sessions/text/passages.ts";
+import type { Restoration } from "../incomplete/restoration.ts";
+import { headed, laterThan, type BriefContext, type BriefLine } from "./brief-quotes.ts";
+import { formatWhen, oneLine } from "./brief-text.ts";
+
+/** Pure: what a brief quotes of the client's own summary of what it compacted. */
+
+/** After so many prompts what the client had summed up is mostly history. */
+const oldPrompts = 4;
+
+/** Ranks of items that point ahead, that have names of the work, and of others; their room. */
+interface Worth {
+  readonly ahead: number;
+  readonly named: number;
+  readonly other: number;
+  /** Characters of all of them. */
+  readonly chars: number;
+  /** Tokens that the brief may have with them. */
+  readonly most: number;
+}
+const worths: readonly [fresh: Worth, newer: Worth, old: Worth] = [
+  { ahead: 1.2, named: 1.6, other: 2.6, chars: inBrief.summary.fresh, most: 2_400 },
+  { ahead: 1.9, named: 1.95, other: 3.2, chars: inBrief.summary.newer, most: 1_900 },
+  { ahead: 4, named: 2.15, other: 4.1, chars: inBrief.summary.old, most: 1_900 },
+];
+/** Behind all that is newer: the chat has edited since what the item is about. */
+const staleRank = 4.5;
+
+/** Headings of what points ahead. */
+const ahead = /(?:pending|next step|current work|open (?:task|question|item)|remaining|to ?do|未|残|次)/i;
+/** The user's prompts stand in the brief anyway. */
+const promptParts = /user messages/i;
+const partStart = /\n(?=[ \t]{0,8}(?:#{1,4} |\d{1,3}\. |\*\*[^\n*]{2,60}\*\*:?))/;
+/** Names as people write code: in quotes, with a case or a sign within, calls, options, files. */
+const workName = /`[^`\n]{2,80}`|\b[a-z]+(?:[A-Z]|_[a-z])\w*|\b\w+\(|\B--[a-z][\w-]+|\b[\w-]+\.[a-z]{1,5}\b/g;
+const itemChars = inBrief.summary.item;
+
+export function compactionLine({ state }: Restoration, now: number): BriefLine[] {
+  const { compaction = 0, summary = 0 } = state.statedAt;
+  if (compaction === 0 || compaction < summary) return [];
+  return [{ text: `its client compacted it${formatWhen(now, compaction)}; the summary cannot be read`, rank: 0 }];
+}
+
+export function summaryLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
+  const { compactSummary, statedAt, prompts } = state;
+  if (compactSummary === null || compactSummary.trim() === "") return [];
+  const { summary: at = 0 } = statedAt;
+  const later = laterThan(prompts, at);
+  const worth = worths[later === 0 ? 0 : later < oldPrompts ? 1 : 2];
+  const since = later === 0 ? "perhaps outdated" : `perhaps outdated (prompts since then: ${later})`;
+  const said = new Passages(prompts.flatMap((one) => (one.at > at ? [one.text] : [])).join("\n"));
+  const items = itemsOf(neutralize(compactSummary)).filter(({ text }) => later === 0 || !said.has(text));
+  const ranked = items.map((item) => ({ item, rank: rankOf(item, worth, state) }));
+  let left = worth.chars * scale;
+  const shown = new Map<SummaryItem, number>();
+  for (const { item, rank } of ranked.toSorted((a, b) => a.rank - b.rank || b.item.worth - a.item.worth)) {
+    left -= item.text.length;
+    if (left < 0 && shown.size > 0) break;
+    shown.set(item, rank + shown.size / 1_000);
+  }
+  const heading = `of the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, ${since}:`;
+  const most = state.compactions > 0 ? worth.most : undefined;
+  const lines = items.flatMap((item): BriefLine[] => {
+    const rank = shown.get(item);
+    return rank === undefined ? [] : [{ text: `- ${item.text}`, rank, ...(most === undefined ? {} : { most }) }];
+  });
+  return headed(heading, lines);
+}
+
+function rankOf({ text, isAhead, worth }: SummaryItem, ranks: Worth, { editedSince = [] }: WorkState): number {
+  const isStale = editedSince.some((path) => text.includes(nameOf(path)));
+  if (isStale) return staleRank;
+  if (isAhead) return ranks.ahead;
+  return worth > 0 ? ranks.named : ranks.other;
+}
+
+function nameOf(path: string): string {
+  return path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
+}
+
+interface SummaryItem {
+  readonly text: string;
+  readonly isAhead: boolean;
+  /** Names of the work that no item before it has, by its length. */
+  readonly worth: number;
+}
+
+/** Items of its parts, in their order. What points ahead has its heading with it. */
+function itemsOf(summary: string): SummaryItem[] {
+  const known = new Set<string>();
+  return summary.split(partStart).flatMap((part) => {
+    const [first = "", ...rest] = part.split("\n").filter((line) => line.trim() !== "");
+    const isHeading = rest.length > 0;
+    const title = isHeading ? first.replaceAll(/^[\s#*\d.]+|[\s*:]+$/g, "") : "";
+    if (promptParts.test(title)) return [];
+    const isAhead = ahead.test(first);
+    return grouped(isHeading ? rest : [first]).map((lines): SummaryItem => {
+      const text = excerpt(lines.join("\n").replace(/^\s*[-*•]\s+/, ""), itemChars);
+      const names = (text.match(workName) ?? []).filter((name) => !known.has(name));
+      for (const name of names) known.add(name);
+      const shown = isAhead && title !== "" ? `${oneLine(title, 60)}: ${text}` : text;
+      return { text: shown, isAhead, worth: names.length / (itemChars / 10 + text.length) };
+    });
+  });
+}
+
+/** A line with those that are indented deeper, as far as they are short. */
+function grouped(lines: readonly string[]): string[][] {
+  const groups: string[][] = [];
+  let [depth, chars] = [0, 0];
+  for (const line of lines) {
+    const indent = line.length - line.trimStart().length;
+    const last = groups.at(-1);
+    if (last && indent > depth && chars + line.length < itemChars) {
+      last.push(line);
+      chars += line.length;
+    } else {
+      groups.push([line]);
+      // The rest of a long group stays below its first line.
+      if (!last || indent <= depth) depth = indent;
+      chars = line.length;
+    }
+  }
+  return groups;
+}
