@@ -1,6 +1,7 @@
 import { age } from "../contract/age.ts";
 import type { Progress } from "../contract/tasks.ts";
 import type { TestRun } from "../contract/verification.ts";
+import { ranNoTests } from "./test-output.ts";
 import { isPast } from "./known-time.ts";
 import { visible } from "./visible-text.ts";
 import type { Held } from "../contract/machine/handover.ts";
@@ -57,11 +58,11 @@ export function quotedTitle(title: string | null, max = maxTitleChars): string {
 }
 
 /** Pure. Such as "`npm test` ended with exit code 0 after 12 s". */
-export function testRunText({ command, exitCode, trouble, ms, missingFiles }: TestRun): string {
+export function testRunText({ command, exitCode, trouble, ms, missingFiles, output }: TestRun): string {
   const how =
     exitCode === null
       ? `not run to an end (${oneLine(trouble ?? "no reason is known", 300)})`
-      : `ended with exit code ${exitCode} after ${age(ms)}`;
+      : `${ranNoTests(output) ? "ran no tests, and " : ""}ended with exit code ${exitCode} after ${age(ms)}`;
   const without = missingFiles === 0 ? "" : `, without ${pluralize(missingFiles, "file")} that could not be written`;
   return `${command === null ? "" : `\`${command}\` `}${how}${without}`;
 }

@@ -4,6 +4,7 @@ import { stored } from "../../contract/limits.ts";
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { FailedCommand } from "../../contract/work-state.ts";
 import { oneLine } from "../../shared/format.ts";
+import { ranNoTests } from "../../shared/test-output.ts";
 import { interruptedOutput } from "./effects.ts";
 
 /** Pure: commands that failed, and the edits after which the same command passed. */
@@ -26,7 +27,8 @@ export function withFailures(
   if (path !== undefined && action !== undefined && action !== "read") return known.map((one) => withFile(one, path));
   if (deedOf(name) !== "runs" || background !== undefined) return known;
   if (exitCode !== undefined && exitCode !== 0) return withFailed(known, at, input, output);
-  return hidesFailure ? known : withPassed(known, at, input);
+  // The output has blanks and a stroke in place of its line ends.
+  return hidesFailure || ranNoTests(output.replaceAll(" / ", "\n")) ? known : withPassed(known, at, input);
 }
 
 function isFailure({ name, text, isRefused }: Extract<JournalEntry, { kind: "tool_error" }>): boolean {

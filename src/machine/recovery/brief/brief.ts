@@ -7,6 +7,7 @@ import { isOfThisSystem } from "../../../platform/this-system.ts";
 import { interpret } from "../../../platform/time-budget.ts";
 import { formatAgo, unreadParts, testRunText, pluralize } from "../../../shared/format.ts";
 import { isKnownTime } from "../../../shared/known-time.ts";
+import { ranNoTests } from "../../../shared/test-output.ts";
 import { type Session, givenOrigin, importOrigin, isFirstSeenResumed, isFork } from "../../sessions/sessions.ts";
 import { standingOf, type Standing } from "../../sessions/life/questions.ts";
 import { emptyState } from "../../sessions/work-state.ts";
@@ -155,7 +156,8 @@ function testLines({ verification, snapshot }: Restoration, now: number): BriefL
 /** Whether the tests have passed on the newest snapshot. */
 function isTested({ verification, snapshot }: Restoration): boolean {
   const tests = verification?.tests;
-  return tests?.exitCode === 0 && tests.missingFiles === 0 && tests.commit === snapshot?.commit;
+  const isPassed = tests?.exitCode === 0 && tests.missingFiles === 0 && !ranNoTests(tests.output);
+  return isPassed && tests.commit === snapshot?.commit;
 }
 
 /** Tokens of needed lines, and characters of all: Claude Code cuts a hook's context at 10,000. */

@@ -234,6 +234,10 @@ it("tests count only for all files of the newest snapshot, those that failed wit
     return /; printed last: (.*)$/m.exec(text)?.[1]?.length;
   });
   expect(printed).toEqual([120, 500]);
+  const tests = { ...ran, missingFiles: 0, output: "No test files found, exiting with code 0" };
+  const empty = brief(aRestoration({}, { snapshot, verification: { at: T0, tests, remotes } }), now, "ask");
+  expect(empty).toContain("`npm test` ran no tests, and ended with exit code 0");
+  expect(empty).not.toContain("what these tests do not cover");
   const isOlder = ["c", "before"].map((commit) => textOf(0, T0, commit).includes("tests of an OLDER snapshot"));
   expect(isOlder).toEqual([false, true]);
 });

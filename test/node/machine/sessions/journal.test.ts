@@ -154,6 +154,7 @@ it.each<[string, JournalEntry[], object[] | undefined]>([
   ["failed still", [fails, edits("/a"), { ...passes, exitCode: 1 }], [{ files: ["/a"] }]],
   ["passed without an edit", [fails, passes, edits("/a")], []],
   ["passed perhaps", [fails, edits("/a"), { ...passes, hidesFailure: true }], [{ files: ["/a"] }]],
+  ["ran no tests", [fails, edits("/a"), { ...passes, output: "> test / no tests found" }], [{ files: ["/a"] }]],
   ["was refused", [{ ...fails, isRefused: true }, edits("/a")], undefined],
   ["was no command", [{ ...fails, name: "Edit" }, edits("/a")], undefined],
 ])("a command that %s is known with its error and the edits since", (_, entries, expected) => {
