@@ -14,6 +14,8 @@ export const stored = {
   firstWords: 300,
   input: 300,
   error: 1_500,
+  /** A shell names what failed at the beginning of the output, a program at its end. */
+  callError: { head: 500, tail: 1_000 },
   /** A summary ends with what is left to do. */
   summary: { head: 8_000, tail: 8_000 },
   /** The summary in an offer that another machine's session has. */
@@ -43,7 +45,9 @@ export const inBrief = {
   note: 400,
   call: 160,
   leastCall: 40,
-  effect: 220,
+  /** The outcome stands behind the command. */
+  effect: 300,
+  effectCommand: 140,
   tool: 60,
   error: 300,
   plan: 160,

@@ -136,8 +136,9 @@ export function effectKey(note: EffectNote): string {
   return JSON.stringify([kind, push.remote ?? "origin", to, push.isDeletion, subject]);
 }
 
-/** Line of a brief. */
-export function effectLine(run: EffectRun, now: number): string {
+/** Line of a brief, with at most so many characters of the command. */
+export function effectLine(run: EffectRun, now: number, maxCommand = Infinity): string {
   const way = outcomeOf(run) === "unknown" ? checkOf(run) : null;
-  return `${formatAgo(now, run.at)}: ${effectText(run)}: ${outcomeText(run)}${way === null ? "" : `; to find out: ${way}`}`;
+  const command = oneLine(run.command, maxCommand);
+  return `${formatAgo(now, run.at)}: ${effectText({ ...run, command })}: ${outcomeText(run)}${way === null ? "" : `; to find out: ${way}`}`;
 }

@@ -13,7 +13,8 @@ const limits = { failed: 10, files: 8 };
 
 /** A line that names what failed. */
 const telling = /\b(?:\w*error|fail\w*|assert\w*|expected|panic\w*|exception|cannot|not found|undefined)\b/i;
-const exitLine = /^(?:Error: )?Exit code \d+$/i;
+/** Lines that name nothing: the exit code, and the mark of what is left out. */
+const silent = /^(?:Error: )?Exit code \d+$|\[cut, \d+ more characters\]/i;
 
 /** Keeps the newest, oldest first. */
 export function withFailures(
@@ -60,6 +61,6 @@ function withFile(one: FailedCommand, path: string): FailedCommand {
 
 function errorIn(text: string): string {
   const lines = text.split("\n").map((line) => oneLine(line));
-  const said = lines.filter((line) => /\p{L}/u.test(line) && !exitLine.test(line));
+  const said = lines.filter((line) => /\p{L}/u.test(line) && !silent.test(line));
   return oneLine(said.find((line) => telling.test(line)) ?? said.at(-1) ?? "", stored.output);
 }

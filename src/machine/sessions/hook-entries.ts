@@ -163,7 +163,7 @@ const readers: Record<HookEvent, Reader> = {
     return [...end, ...(besides.get(input.tool_name ?? "")?.(input, input.tool_use_id ?? "") ?? [])];
   },
   PostToolUseFailure: (input, _turn, { effects } = noteCall(input)) => {
-    const text = redactAndClip(stripVTControlCharacters(input.error ?? "failed"), stored.error);
+    const text = redactAndKeepEnds(stripVTControlCharacters(input.error ?? "failed"), stored.callError);
     const proven = effects.length === 0 ? [] : provenBy(effects, input.error ?? "");
     return toolCall("tool_error", input, { text, ...(proven.length === 0 ? {} : { proven }) });
   },

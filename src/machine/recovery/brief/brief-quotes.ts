@@ -344,7 +344,7 @@ export function effectLines({ state, verification }: Restoration, { now }: Brief
   const known = [...(state.continues?.effects ?? []), ...(state.effects ?? [])];
   const shown = known.slice(-counts.effects).toReversed();
   const lines = shown.map((run, index) => ({
-    text: `- ${excerpt(neutralize(effectLine(run, now)), inBrief.effect)}${answerText(run, verification, now)}`,
+    text: `- ${oneLine(effectLine(run, now, inBrief.effectCommand), inBrief.effect)}${answerText(run, verification, now)}`,
     rank: 1 + index / 100,
   }));
   const more = known.length > shown.length ? `, of ${known.length}` : "";

@@ -36,7 +36,7 @@ const ahead = /(?:pending|next step|current work|open (?:task|question|item)|rem
 const promptParts = /user messages/i;
 const partStart = /\n(?=[ \t]{0,8}(?:#{1,4} |\d{1,3}\. |\*\*[^\n*]{2,60}\*\*:?))/;
 /** Names as people write code: in quotes, with a case or a sign within, calls, options, files. */
-const workName = /`[^`\n]{2,80}`|\b[a-z]+(?:[A-Z]|_[a-z])\w*|\b\w+\(|\B--[a-z][\w-]+|\b[\w-]+\.[a-z]{1,5}\b/g;
+const workName = /`[^`\n]{2,80}`|\b[a-z]+(?:[A-Z]|_[a-z])\w*|\b\w+\(|\B--[a-z][\w-]+|\b[\w-]{1,80}\.[a-z]{1,5}\b/g;
 const itemChars = inBrief.summary.item;
 
 export function compactionLine({ state }: Restoration, now: number): BriefLine[] {
@@ -98,13 +98,23 @@ function itemsOf(summary: string): SummaryItem[] {
     const title = isHeading ? first.replaceAll(/^[\s#*\d.]+|[\s*:]+$/g, "") : "";
     if (promptParts.test(title)) return [];
     const isAhead = ahead.test(first);
-    return grouped(isHeading ? rest : [first]).map((lines): SummaryItem => {
+    return grouped(withoutCode(isHeading ? rest : [first])).map((lines): SummaryItem => {
       const text = excerpt(lines.join("\n").replace(/^\s*[-*•]\s+/, ""), itemChars);
       const names = (text.match(workName) ?? []).filter((name) => !known.has(name));
       for (const name of names) known.add(name);
       const shown = isAhead && title !== "" ? `${oneLine(title, 60)}: ${text}` : text;
       return { text: shown, isAhead, worth: names.length / (itemChars / 10 + text.length) };
     });
+  });
+}
+
+/** Code that a summary quotes is in the files, whose lines have its names. */
+function withoutCode(lines: readonly string[]): string[] {
+  let isCode = false;
+  return lines.filter((line) => {
+    const isFence = /^\s*'''/.test(line);
+    if (isFence) isCode = !isCode;
+    return !isFence && !isCode;
   });
 }
 

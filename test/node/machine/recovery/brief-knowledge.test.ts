@@ -36,6 +36,9 @@ const compactSummary = [
   "   - src/hull.ts",
   "     - paintHull takes a colour, maxCoats bounds it",
   "   - src/mast.ts: `raiseMast` fails in wind_speed over 9",
+  "     '''ts",
+  "     const notQuoted = readTide();",
+  "     '''",
   ...filler,
   "6. All user messages:",
   "   - paint the boat",
@@ -55,7 +58,7 @@ function summaryLines(state: Partial<WorkState>): string[] {
 it("of the client's summary its items stand, those with names first, without the user's prompts", () => {
   const lines = summaryLines({ prompts: [] });
   expect(lines.filter((line) => [hull, mast, keel].includes(line))).toEqual([hull, mast, keel]);
-  expect(lines.join("\n")).not.toMatch(/user messages|paint the boat/);
+  expect(lines.join("\n")).not.toMatch(/user messages|paint the boat|notQuoted/);
   expect(lines.join("\n")).toContain("Board 1 of the deck");
 });
 
@@ -74,4 +77,11 @@ it("a compaction whose summary cannot be read is said, until one can be read", (
   const texts = [T0 - 1, T0 + 1].map((summary) => shown({ statedAt: { compaction: T0, summary } }));
   const line = "its client compacted it (60 min ago); the summary cannot be read";
   expect(texts.map((text) => text.includes(line))).toEqual([true, false]);
+});
+
+it("a long command that cannot be undone leaves room for its outcome", () => {
+  const command = `gh pr edit 7 --body "${"Paint the hull, and sand it. ".repeat(6)}"`;
+  const effects = [{ kind: "message", command, call: "c", at: T0, outcome: "done" } as const];
+  const [line = ""] = linesUnder(shown({ effects }), "what cannot be undone");
+  expect(line).toMatch(/^- 60 min ago: gh pr edit 7 --body .*\.\.\.: done$/);
 });
