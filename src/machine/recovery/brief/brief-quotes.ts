@@ -334,7 +334,7 @@ function repairedLines({ session, state }: Restoration, now: number): BriefLine[
     const paths = files.map((path) => callText({ name: "", input: path }, session.project, inBrief.path).trim());
     const said = error === "" ? "" : ` (${oneLine(`"${error}"`, inBrief.leastCall * 3)})`;
     const after = `passed${formatWhen(now, passedAt)} after changes of ${paths.join(", ")}`;
-    return { text: `- \`${command}\` failed${said}, ${after}`, rank: 1.4 };
+    return { text: `- \`${command}\` failed${said}, ${after}`, rank: 1.47 };
   });
   return headed("commands that failed, and passed after changes:", lines);
 }

@@ -12,20 +12,21 @@ import { formatWhen, oneLine } from "./brief-text.ts";
 /** After so many prompts what the client had summed up is mostly history. */
 const oldPrompts = 4;
 
-/** Ranks of items that point ahead, that have names of the work, and of others; their room. */
+/** Ranks of the first characters of what is chosen, of further items with names, and of others. */
 interface Worth {
-  readonly ahead: number;
+  readonly early: { readonly rank: number; readonly chars: number };
   readonly named: number;
   readonly other: number;
-  /** Characters of all of them. */
+  /** Characters of all items. */
   readonly chars: number;
   /** Tokens that the brief may have with them. */
   readonly most: number;
 }
+const { fresh, newer, old } = inBrief.summary;
 const worths: readonly [fresh: Worth, newer: Worth, old: Worth] = [
-  { ahead: 1.2, named: 1.6, other: 2.6, chars: inBrief.summary.fresh, most: 2_400 },
-  { ahead: 1.9, named: 1.95, other: 3.2, chars: inBrief.summary.newer, most: 1_900 },
-  { ahead: 4, named: 2.15, other: 4.1, chars: inBrief.summary.old, most: 1_900 },
+  { early: { rank: 1.2, chars: 1_600 }, named: 2, other: 2.6, chars: fresh, most: 2_400 },
+  { early: { rank: 1.97, chars: 700 }, named: 2.2, other: 3.2, chars: newer, most: 1_900 },
+  { early: { rank: 2.2, chars: 500 }, named: 3, other: 4.1, chars: old, most: 1_900 },
 ];
 /** Behind all that is newer: the chat has edited since what the item is about. */
 const staleRank = 4.5;
@@ -54,14 +55,7 @@ export function summaryLines({ state }: Restoration, { now, scale }: BriefContex
   const since = later === 0 ? "perhaps outdated" : `perhaps outdated (prompts since then: ${later})`;
   const said = new Passages(prompts.flatMap((one) => (one.at > at ? [one.text] : [])).join("\n"));
   const items = itemsOf(neutralize(compactSummary)).filter(({ text }) => later === 0 || !said.has(text));
-  const ranked = items.map((item) => ({ item, rank: rankOf(item, worth, state) }));
-  let left = worth.chars * scale;
-  const shown = new Map<SummaryItem, number>();
-  for (const { item, rank } of ranked.toSorted((a, b) => a.rank - b.rank || b.item.worth - a.item.worth)) {
-    left -= item.text.length;
-    if (left < 0 && shown.size > 0) break;
-    shown.set(item, rank + shown.size / 1_000);
-  }
+  const shown = ranksOf(items, worth, state, scale);
   const heading = `of the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, ${since}:`;
   const most = state.compactions > 0 ? worth.most : undefined;
   const lines = items.flatMap((item): BriefLine[] => {
@@ -71,11 +65,32 @@ export function summaryLines({ state }: Restoration, { now, scale }: BriefContex
   return headed(heading, lines);
 }
 
-function rankOf({ text, isAhead, worth }: SummaryItem, ranks: Worth, { editedSince = [] }: WorkState): number {
-  const isStale = editedSince.some((path) => text.includes(nameOf(path)));
-  if (isStale) return staleRank;
-  if (isAhead) return ranks.ahead;
-  return worth > 0 ? ranks.named : ranks.other;
+/** Ranks of the items that are worth most, as many as there is room for. */
+function ranksOf(
+  items: readonly SummaryItem[],
+  worth: Worth,
+  { editedSince = [] }: WorkState,
+  scale: number,
+): ReadonlyMap<SummaryItem, number> {
+  const names = editedSince.map(nameOf);
+  // The more the user has asked since, the less says what had pointed ahead.
+  const age = worths.indexOf(worth);
+  const orderOf = ({ text, isAhead, worth: own }: SummaryItem): number => {
+    if (names.some((name) => text.includes(name))) return 3;
+    const order = own > 0 ? 1 : 2;
+    return isAhead ? Math.min(age, order) : order;
+  };
+  const ordered = items.map((item) => ({ item, order: orderOf(item) }));
+  const ranks = new Map<SummaryItem, number>();
+  let chars = 0;
+  for (const { item, order } of ordered.toSorted((a, b) => a.order - b.order || b.item.worth - a.item.worth)) {
+    chars += item.text.length;
+    if (chars > worth.chars * scale && ranks.size > 0) break;
+    const isEarly = order < 3 && chars <= worth.early.chars;
+    const rank = isEarly ? worth.early.rank : [worth.named, worth.named, worth.other, staleRank][order];
+    ranks.set(item, (rank ?? staleRank) + ranks.size / 1_000);
+  }
+  return ranks;
 }
 
 function nameOf(path: string): string {
