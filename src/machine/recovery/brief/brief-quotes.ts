@@ -358,6 +358,9 @@ function answerText(run: EffectRun, verification: Verification | undefined, now:
   return `; asked ${formatAgo(now, verification.at)}: ${oneLine(answer.text, inBrief.effect)}`;
 }
 
+/** Outputs of the newest commands come before names and the client's summary. */
+const outcomeRank = 1.19;
+
 /** Calls so long before the newest event are not what it ended with. */
 const earlierMs = 300_000;
 
@@ -367,7 +370,8 @@ function callLines({ session, state, knownUntil }: Restoration, now: number): Br
     const call = callText({ name, input }, session.project, inBrief.call);
     const failed = error === undefined ? "" : ` FAILED: ${excerpt(neutralize(error), inBrief.error)}`;
     const printed = output === undefined ? "" : ` printed: ${oneLine(output, inBrief.error)}`;
-    const rank = index === all.length - 1 ? 1.2 : output !== undefined ? 1.45 : error === undefined ? 3 : 2;
+    const isOutcome = index === all.length - 1 || output !== undefined;
+    const rank = isOutcome ? outcomeRank : error === undefined ? 3 : 2;
     return { text: `- ${when}${call}${failed}${printed}`, rank };
   });
 }
