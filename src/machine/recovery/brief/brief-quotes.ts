@@ -28,7 +28,7 @@ export interface BriefLine {
   readonly heading?: string;
   readonly prompt?: number;
   readonly growths?: readonly Growth[];
-  /** Tokens that the brief may have with it; absent: by its rank. */
+  /** Tokens that the brief may have with it, which takes no room of others; absent: by its rank. */
   readonly most?: number;
 }
 
@@ -37,6 +37,8 @@ export interface Growth {
   readonly rank: number;
   /** Tokens that the brief may have with it. */
   readonly most: number;
+  /** It takes no room of others. */
+  readonly isBeside?: true;
   /** Line with a quotation of at most so many characters. */
   readonly text: (chars: number) => string;
 }

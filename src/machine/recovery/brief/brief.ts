@@ -269,24 +269,31 @@ function fitted(lines: readonly BriefLine[], frame: string, costOf: (text: strin
   const kept = new Map<BriefLine, string>();
   const headings = new Set<string | undefined>([undefined]);
   let tokens = costOf(frame);
+  /** Tokens of lines with a bound of their own, which take no room of others. */
+  let beside = 0;
   let chars = frame.length;
   const add = (line: BriefLine): void => {
     const text = headings.has(line.heading) ? line.text : `${line.heading}\n${line.text}`;
     const cost = costOf(text) + 1;
-    const isRoom = tokens + cost <= mostFor(line) && chars + text.length < budget.chars - reservedChars;
+    const known = line.most === undefined ? tokens - beside : tokens;
+    const isRoom = known + cost <= mostFor(line) && chars + text.length < budget.chars - reservedChars;
     if (line.rank > 0 && !isRoom) return;
     kept.set(line, line.text);
     headings.add(line.heading);
     tokens += cost;
     chars += text.length + 1;
+    if (line.most !== undefined) beside += cost;
   };
   const grow = (line: BriefLine, growth: Growth): void => {
     const text = kept.get(line);
     if (text === undefined) return;
-    const room = { tokens: growth.most - tokens, chars: budget.chars - reservedChars - chars };
+    const known = growth.isBeside ? tokens : tokens - beside;
+    const room = { tokens: growth.most - known, chars: budget.chars - reservedChars - chars };
     const grown = longest(growth, text, room, costOf);
+    const cost = costOf(grown) - costOf(text);
     kept.set(line, grown);
-    tokens += costOf(grown) - costOf(text);
+    tokens += cost;
+    if (growth.isBeside) beside += cost;
     chars += grown.length - text.length;
   };
   const steps = lines.toReversed().flatMap((line) => {
