@@ -112,7 +112,8 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   const text = wordsIn(message).trim();
   noteEnd(draft, text, origin.at);
   if (line["isCompactSummary"] === true) return addSummary(draft, text, origin);
-  if (line["isMeta"] === true || isOfClient(line)) return;
+  const isScheduled = line["turnOrigin"] === "scheduled";
+  if (!isScheduled && (line["isMeta"] === true || isOfClient(line))) return;
   if (text.startsWith(interruption)) return void draft.interruptions.push({ at: origin.at });
   const words = withAttachments(wordsOf(text), imagesOf(message));
   if (words === "") return;
@@ -123,7 +124,8 @@ function readUser(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin):
   state.unanswered.set(origin.uuid, words);
   if (isAgain) return;
   startBranch(draft, parent, origin);
-  addPrompt(draft, words, commandIn(text)?.isLocal === true ? "local" : undefined, origin, state.submitted);
+  const how = commandIn(text)?.isLocal === true ? "local" : undefined;
+  addPrompt(draft, words, how, origin, state.submitted, isScheduled);
   state.submitted = null;
 }
 
@@ -153,10 +155,12 @@ function addPrompt(
   startsNoTurn: TranscriptText["startsNoTurn"],
   origin: LineOrigin,
   waitedSince: number | null = null,
+  isScheduled = false,
 ): void {
   const { branch } = draft;
   const how = { ...(startsNoTurn ? { startsNoTurn } : {}), ...(waitedSince === null ? {} : { waitedSince }) };
-  if (text !== "") draft.texts.push({ role: "user", text, branch, ...origin, ...how });
+  const from = isScheduled ? ({ from: "schedule" } as const) : {};
+  if (text !== "") draft.texts.push({ role: "user", text, branch, ...origin, ...how, ...from });
 }
 
 /** Its row follows that of the compaction. */

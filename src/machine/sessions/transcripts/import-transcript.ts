@@ -273,14 +273,20 @@ function timed(all: readonly WrittenEvent[], now: number): Event[] {
 
 const none: Entries = () => [];
 
-function said({ role, text, at, startsNoTurn }: TranscriptText): WrittenEvent {
-  if (role === "user") return { at, turn: startsNoTurn ? "joins" : "starts", entries: prompt(text) };
+function said({ role, text, at, startsNoTurn, from }: TranscriptText): WrittenEvent {
+  if (role === "user") return { at, turn: startsNoTurn ? "joins" : "starts", entries: prompt(text, from) };
   const entry = assistant(text);
   return { at, entries: (turn) => (entry ? [{ ...entry, key: `${entry.key}:${turn}` }] : []) };
 }
 
-function prompt(text: string): Entries {
-  return hook("UserPromptSubmit", { prompt: text });
+function prompt(text: string, from: TranscriptText["from"]): Entries {
+  const entries = hook("UserPromptSubmit", { prompt: text });
+  if (from === undefined) return entries;
+  return (turn) =>
+    entries(turn).map(({ key, entry }) => ({
+      key,
+      entry: entry.kind === "prompt" ? Object.assign({}, entry, { from }) : entry,
+    }));
 }
 
 /** A patch is a call for each of its files. */

@@ -319,7 +319,7 @@ function skippedPart(session: Session, { skippedBytes: bytes }: TranscriptPart, 
 
 /** Its event may have come, come later, or never come: hooks fail open, and may be off. */
 export function recordPrompt(sql: Sql, sessionId: string, now: number, said: TranscriptText): void {
-  const { text, uuid, startsNoTurn } = said;
+  const { text, uuid, startsNoTurn, from } = said;
   // By a clock that was set since, or without a time, it is known by its text alone.
   const isTimed = said.at !== null && said.at <= now + maxAheadMs;
   const [at, typedAt] = isTimed ? [said.at ?? now, said.waitedSince] : [now, 0];
@@ -330,7 +330,7 @@ export function recordPrompt(sql: Sql, sessionId: string, now: number, said: Tra
     // A command of the user ends no turn in which the model works.
     if (entry.kind === "turn_end" && isAtWork) continue;
     else if (entry.kind !== "prompt") journal.append(sql, sessionId, at, key, entry);
-    else if (prompts.record(sql, sessionId, at, { key, entry: { ...entry, row } }, typedAt))
+    else if (prompts.record(sql, sessionId, at, { key, entry: { ...entry, row, ...(from ? { from } : {}) } }, typedAt))
       sessions.update(sql, sessionId, { title: prompts.titleOf(entry.text) });
 }
 
