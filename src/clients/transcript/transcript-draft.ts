@@ -42,7 +42,7 @@ export interface TranscriptText extends LineOrigin {
   readonly startsNoTurn?: "queued" | "waits" | "local";
   /** Epoch ms at which it was typed, if it stood in the queue then; 0: not known. */
   readonly waitedSince?: number;
-  /** The chat has set it for a time itself: nobody typed it. */
+  /** The chat itself has set it for a time. */
   readonly from?: "schedule";
 }
 

@@ -37,7 +37,7 @@ export interface Growth {
   readonly rank: number;
   /** Tokens that the brief may have with it. */
   readonly most: number;
-  /** It takes no room of others. */
+  /** Takes no room of others. */
   readonly isBeside?: true;
   /** Line with a quotation of at most so many characters. */
   readonly text: (chars: number) => string;
