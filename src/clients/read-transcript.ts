@@ -7,7 +7,7 @@ import { err, ok, type Result } from "../shared/result.ts";
 import type { Driver } from "../store/driver.ts";
 import type { ClientDetails } from "./adapter/client-details.ts";
 import { askedInOrder, details, clientDetails } from "./details.ts";
-import { ContentReader, readAppended, readRows } from "./transcript.ts";
+import { ContentReader, readAppended, readRows, type ReadLimits } from "./transcript.ts";
 import type { Damage, LineFormat, TranscriptContent } from "./transcript/transcript-draft.ts";
 import {
   problemOf,
@@ -151,6 +151,8 @@ export interface NewestSource {
   readonly driver: Driver;
   /** Its id, for a database. */
   readonly session: string;
+  /** For a file, of which a part may not be read. */
+  readonly limits: ReadLimits;
 }
 
 /**
@@ -161,7 +163,7 @@ export interface NewestSource {
  * @returns null: it cannot be read so
  */
 export function readNewest(
-  { client, path, driver, session }: NewestSource,
+  { client, path, driver, session, limits }: NewestSource,
   format: LineFormat,
   most: number,
 ): TranscriptContent | null {
@@ -173,7 +175,7 @@ export function readNewest(
       const { bytes, size } = readBytes(path, most);
       return size > most ? null : (readDocument(bytes, false, formatOf)?.content ?? null);
     }
-    const part = readAppended(path, 0, { maxBytes: most, format });
+    const part = readAppended(path, 0, { maxBytes: most, ...limits, format });
     return part.unreadable === null && !part.isOverBudget ? part : null;
   } catch (error) {
     problemOf(error);

@@ -1,13 +1,15 @@
 import type { Item } from "../../../clients/conversation/conversation.ts";
 import { details } from "../../../clients/details.ts";
 import { readNewestItems } from "../../../clients/read-conversation.ts";
+import type { ReadLimits } from "../../../clients/transcript.ts";
 import { hookClients } from "../../../contract/clients.ts";
 import type { WorkState } from "../../../contract/work-state.ts";
 import { interpret } from "../../../platform/time-budget.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as journal from "../../sessions/journal.ts";
 import { chainOf } from "../../sessions/checkpoints/predecessors.ts";
-import type { Session } from "../../sessions/sessions.ts";
+import { hasHistory, isOnlyImported, type Session } from "../../sessions/sessions.ts";
+import { readLimitsOf } from "../../sessions/transcripts/record-transcript.ts";
 import { fileOf, redactItem } from "../native/native-session.ts";
 import { learn, type Learnt } from "./learnt.ts";
 
@@ -68,11 +70,21 @@ function fromTranscript(runtime: Runtime, session: Session, size: Size): readonl
   if (client === undefined) return null;
   const paths = [fileOf(env, session) ?? [], details[client].database?.paths(env) ?? []].flat();
   for (const path of paths) {
-    const source = { client, path, driver: store.context.driver, session: session.id };
+    const limits = store.read((sql) => readLimitsOf(sql, path, session), {});
+    const source = { client, path, driver: store.context.driver, session: session.id, limits };
     const items = readNewestItems(source, size.bytes);
-    if (items && items.length > 0) return withoutSecrets(items, size.chars);
+    if (items && items.length > 0) return withoutSecrets(ofSession(items, session, limits), size.chars);
   }
   return null;
+}
+
+/** A client may write the first row before its event. */
+const rowBeforeEventMs = 2_000;
+
+/** A document has all that was said: also in pauses, and before what is forgotten. */
+function ofSession(items: readonly Item[], session: Session, { isExcluded }: ReadLimits): readonly Item[] {
+  const since = isOnlyImported(session) || hasHistory(session) ? 0 : session.startedAt - rowBeforeEventMs;
+  return items.filter(({ at }) => at === null || (at >= since && isExcluded?.(at, session.cwd) !== true));
 }
 
 function withoutSecrets(items: readonly Item[], most: number): readonly Item[] {

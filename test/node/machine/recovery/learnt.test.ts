@@ -5,11 +5,14 @@ import { o200kTokens } from "#src/learning/routing/tokens.ts";
 import { composeBrief } from "#src/machine/recovery/brief/brief.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import { learntOf } from "#src/machine/recovery/learnt/session-items.ts";
-import { recallOf } from "#src/machine/recovery/operations/recall-handlers.ts";
+import { recallFor, recallOf } from "#src/machine/recovery/operations/recall-handlers.ts";
 import type { Question } from "#src/machine/recovery/recall/recall.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
+import { forgetTarget } from "#src/machine/view/session-handlers.ts";
+import { pause } from "#src/store/pause.ts";
 import { importTranscript } from "#src/machine/sessions/transcripts/import-transcript.ts";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
+import { aChat } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { aToolResultLine, aToolUse, anAssistantLine, aUserLine, T0 } from "#harness/machine/transcripts.ts";
 
@@ -213,6 +216,36 @@ it("recall of what fits nothing names the newest; without a question it says wha
   expect(text).toContain("nothing fits the question");
   expect(text).toContain("Paint the hull.");
   await expect(chat.recall({})).rejects.toThrow("say what to recall");
+});
+
+it("what was said in a pause is in no brief and in no recall, though the transcript has it", async () => {
+  const chat = new Transcript()
+    .asks("Paint the hull.")
+    .says("The zebraCodeName is the plan, in zebraPlan.ts.")
+    .asks("Go on.");
+  const about = { words: "zebraCodeName hull" };
+  expect((await chat.recall(about)).text).toContain("zebraCodeName");
+  chat.runtime.store.write((sql) => pause(sql, T0 + 1_500, T0 + 2_500, null));
+  const { text } = await chat.recall(about);
+  expect(text).toContain("Paint the hull.");
+  expect(text + (await chat.brief())).not.toContain("zebra");
+});
+
+it("what a chat has forgotten is not recalled, though it lives on and its transcript has it", async () => {
+  const { runtime, claude } = aChat();
+  const said = (text: string): void => {
+    claude.prompt(text);
+    claude.transcribe(aUserLine(text, { timestamp: new Date(runtime.now()).toISOString(), sessionId: claude.session }));
+    claude.stop("Done.");
+  };
+  said("The zebra is the plan.");
+  const done = await forgetTarget(runtime, { target: claude.session, isCheckpoint: false, keepsCopies: true }, "chat");
+  expect(done.ok).toBe(true);
+  runtime.wait(60_000);
+  said("Paint the hull.");
+  const answer = recallFor(runtime, claude.session, undefined, { words: "zebra hull", page: 1 });
+  expect(answer.ok && answer.value.text).toContain("Paint the hull.");
+  expect(answer.ok && answer.value.text).not.toContain("zebra");
 });
 
 it("where the transcript is gone the journal answers, and says so", async () => {
