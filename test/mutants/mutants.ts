@@ -152,6 +152,10 @@ export const mutants: readonly Mutant[] = [
     "const needsServer = isBlocking ||",
     "const needsServer = version !== null ||",
   ]),
+  defect(10, "src/clients/read-transcript.ts", "what was forgotten is read again for a brief or a recall", [
+    "{ maxBytes: most, ...limits, format }",
+    "{ maxBytes: most, format }",
+  ]),
   defect(40, "src/machine/sessions/session-settings.ts", "what was said in a pause is read from the transcript", [
     "return { minOffset, isExcluded: (at, cwd) => isInPause(at, [cwd, folder]) };",
     "return { minOffset };",
