@@ -186,7 +186,7 @@ export const recoveryOperations = {
     input: z.strictObject({
       session,
       folder,
-      words: z.string().min(1).max(400).optional(),
+      words: z.string().max(400).optional(),
       file: z.string().min(1).max(4_096).optional().describe("a path, or its last parts"),
       at: Moment.optional().describe("what was nearest to a time"),
       prompt: z.int().optional().describe("the number of a prompt, from 1; -1 is the last one"),
@@ -195,6 +195,7 @@ export const recoveryOperations = {
     /** `text`: names, then passages, with what was left out. `found`: passages that fit. */
     output: Named.extend({ text: z.string(), found: z.int() }),
     errors: ["bad_input", ...idErrors],
+    example: { session: "5f0e0e5e", words: "storm rules" },
   }),
   "recovery.plan": declare("caller", "write", {
     summary: "How a session is continued: its brief, and the program that continues it.",

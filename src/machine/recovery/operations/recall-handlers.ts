@@ -57,7 +57,7 @@ export function recallOf(
   question: Question,
   hasBrief = false,
 ): Result<Answer> {
-  if ([question.words, question.file, question.at, question.prompt].every((one) => one === undefined))
+  if ([question.words || undefined, question.file, question.at, question.prompt].every((one) => one === undefined))
     return fail("bad_input", "say what to recall: words, a file, a time, or the number of a prompt.");
   const chain = itemsOf(runtime, row);
   const own = chain.at(-1);

@@ -157,7 +157,7 @@ it("no secret reaches another chat, in any field", async () => {
 it("a chat whose team is switched off works alone, and so does the chat of a worker's task", async () => {
   const off = new TeamRig({ config: { team: { isEnabled: false } } }).base;
   expect(lateTeam(off, off.processes.start(1), () => null)).toBeNull();
-  expect((await (await desktop(off)).client.listTools()).tools).toHaveLength(6);
+  expect((await (await desktop(off)).client.listTools()).tools).toHaveLength(7);
   const rig = new TeamRig();
   const runtime = tempRuntime({ beside: rig.base, env: { SHIM_TASK: "7", SHIM_CLAIM: "1" } });
   const { client } = await connect(runtime, { team: (one, server) => lateTeam(runtime, server, () => one) });

@@ -191,7 +191,8 @@ it("the brief in the other client's prompt is no word of the user in the next br
   await die(rig, 1);
   await passToRun(rig, 400_000, 3);
   const next = promptOf(rig, 2);
-  const prompts = /^the user's prompts, oldest first:\n- .* ago: make the parser .*\n- .* ago: Fix the parser\.$/m;
+  const prompts =
+    /^the user's prompts, oldest first:\n- .* ago: \(to session \w+, which it continues\) make the parser .*\n- .* ago: Fix the parser\.$/m;
   expect(next).toMatch(prompts);
   expect(next.split("SHIM: an earlier session")).toHaveLength(2);
   const again = /SHIM: [\s\S]+/.exec(next)?.[0] ?? "";
