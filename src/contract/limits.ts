@@ -54,7 +54,7 @@ export const inBrief = {
   planLine: 240,
   recap: 600,
   /** An item of the client's summary, and all of them, by how many prompts there were since. */
-  summary: { item: 400, fresh: 3_500, newer: 1_600, old: 1_000 },
+  summary: { item: 600, fresh: 5_000, newer: 1_600, old: 1_000 },
   /** The last words of a sub-agent, and at most as much of them. */
   result: 300,
   answer: 900,

@@ -24,7 +24,7 @@ interface Worth {
 }
 const { fresh, newer, old } = inBrief.summary;
 const worths: readonly [fresh: Worth, newer: Worth, old: Worth] = [
-  { early: { rank: 1.2, chars: 1_600 }, named: 2, other: 2.6, chars: fresh, most: 2_400 },
+  { early: { rank: 1.2, chars: 3_200 }, named: 2, other: 2.6, chars: fresh, most: 2_400 },
   { early: { rank: 1.97, chars: 700 }, named: 2.2, other: 3.2, chars: newer, most: 1_900 },
   { early: { rank: 2.2, chars: 500 }, named: 3, other: 4.1, chars: old, most: 1_900 },
 ];
@@ -33,6 +33,8 @@ const staleRank = 4.5;
 
 /** Headings of what points ahead. */
 const ahead = /(?:pending|next step|current work|open (?:task|question|item)|remaining|to ?do|未|残|次)/i;
+/** Headings of what was found out and decided. */
+const found = /error|fix|problem|decision|design|決|修正|問題/i;
 /** The user's prompts stand in the brief anyway. */
 const promptParts = /user messages/i;
 const partStart = /\n(?=[ \t]{0,8}(?:#{1,4} |\d{1,3}\. |\*\*[^\n*]{2,60}\*\*:?))/;
@@ -54,7 +56,7 @@ export function summaryLines({ state }: Restoration, { now, scale }: BriefContex
   const worth = worths[later === 0 ? 0 : later < oldPrompts ? 1 : 2];
   const since = later === 0 ? "perhaps outdated" : `perhaps outdated (prompts since then: ${later})`;
   const said = new Passages(prompts.flatMap((one) => (one.at > at ? [one.text] : [])).join("\n"));
-  const items = itemsOf(neutralize(compactSummary)).filter(({ text }) => later === 0 || !said.has(text));
+  const items = itemsOf(neutralize(compactSummary), later === 0).filter(({ text }) => later === 0 || !said.has(text));
   const shown = ranksOf(items, worth, state, scale);
   const heading = `of the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, ${since}:`;
   const most = state.compactions > 0 ? worth.most : undefined;
@@ -75,10 +77,10 @@ function ranksOf(
   const names = editedSince.map(nameOf);
   // The more the user has asked since, the less says what had pointed ahead.
   const age = worths.indexOf(worth);
-  const orderOf = ({ text, isAhead, worth: own }: SummaryItem): number => {
+  const orderOf = ({ text, isAhead, isFound, worth: own }: SummaryItem): number => {
     if (names.some((name) => text.includes(name))) return 3;
     const order = own > 0 ? 1 : 2;
-    return isAhead ? Math.min(age, order) : order;
+    return isAhead || isFound ? Math.min(age, order) : order;
   };
   const ordered = items.map((item) => ({ item, order: orderOf(item) }));
   const ranks = new Map<SummaryItem, number>();
@@ -100,12 +102,18 @@ function nameOf(path: string): string {
 interface SummaryItem {
   readonly text: string;
   readonly isAhead: boolean;
+  /** Under a heading of what was found out or decided. */
+  readonly isFound: boolean;
   /** Names of the work that no item before it has, by its length. */
   readonly worth: number;
 }
 
-/** Items of its parts, in their order. What points ahead has its heading with it. */
-function itemsOf(summary: string): SummaryItem[] {
+/**
+ * Items of its parts, in their order. What points ahead has its heading with it.
+ *
+ * @param isFresh with the code that it quotes: no prompt came since
+ */
+function itemsOf(summary: string, isFresh: boolean): SummaryItem[] {
   const known = new Set<string>();
   return summary.split(partStart).flatMap((part) => {
     const [first = "", ...rest] = part.split("\n").filter((line) => line.trim() !== "");
@@ -113,12 +121,14 @@ function itemsOf(summary: string): SummaryItem[] {
     const title = isHeading ? first.replaceAll(/^[\s#*\d.]+|[\s*:]+$/g, "") : "";
     if (promptParts.test(title)) return [];
     const isAhead = ahead.test(first);
-    return grouped(withoutCode(isHeading ? rest : [first])).map((lines): SummaryItem => {
-      const text = excerpt(lines.join("\n").replace(/^\s*[-*•]\s+/, ""), itemChars);
+    const isFound = found.test(title);
+    const lines = isHeading ? rest : [first];
+    return grouped(isFresh ? lines : withoutCode(lines)).map((group): SummaryItem => {
+      const text = excerpt(group.join("\n").replace(/^\s*[-*•]\s+/, ""), itemChars);
       const names = (text.match(workName) ?? []).filter((name) => !known.has(name));
       for (const name of names) known.add(name);
       const shown = isAhead && title !== "" ? `${oneLine(title, 60)}: ${text}` : text;
-      return { text: shown, isAhead, worth: names.length / (itemChars / 10 + text.length) };
+      return { text: shown, isAhead, isFound, worth: names.length / (itemChars / 10 + text.length) };
     });
   });
 }
@@ -133,14 +143,18 @@ function withoutCode(lines: readonly string[]): string[] {
   });
 }
 
-/** A line with those that are indented deeper, as far as they are short. */
+/** A line with those that are indented deeper, or that it announces, as far as they are short. */
 function grouped(lines: readonly string[]): string[][] {
   const groups: string[][] = [];
   let [depth, chars] = [0, 0];
+  let isCode = false;
   for (const line of lines) {
     const indent = line.length - line.trimStart().length;
     const last = groups.at(-1);
-    if (last && indent > depth && chars + line.length < itemChars) {
+    const isFence = /^\s*'''/.test(line);
+    const isAnnounced = isCode || isFence || last?.at(-1)?.trimEnd().endsWith(":") === true;
+    if (isFence) isCode = !isCode;
+    if (last && (indent > depth || isAnnounced) && chars + line.length < itemChars) {
       last.push(line);
       chars += line.length;
     } else {

@@ -90,14 +90,19 @@ export function differenceOf({ before, after }: FileEdit): Difference {
   };
 }
 
-/** Declarations in which the changed lines of an edit stand: the nearest one above each. */
+/** Innermost declarations in which changed lines of an edit stand: those are indented deeper. */
 export function enclosing({ path, before, after }: FileEdit, declared: ReadonlySet<string>): Set<string> {
   const known = new Set(before.split("\n"));
   const found = new Set<string>();
-  let nearest: string | null = null;
+  const blocks: { readonly name: string; readonly indent: number }[] = [];
   for (const line of after.split("\n")) {
-    nearest = [...declarationsIn(line, path)].find((name) => declared.has(name)) ?? nearest;
-    if (nearest !== null && !known.has(line)) found.add(nearest);
+    if (line.trim() === "") continue;
+    const indent = line.length - line.trimStart().length;
+    while (indent <= (blocks.at(-1)?.indent ?? -1)) blocks.pop();
+    const name = [...declarationsIn(line, path)].find((one) => declared.has(one));
+    if (name !== undefined) blocks.push({ name, indent });
+    const inner = blocks.at(-1);
+    if (inner && !known.has(line)) found.add(inner.name);
   }
   return found;
 }

@@ -142,8 +142,9 @@ class Reader {
     const [before, after] = [declarationsIn(edit.before, file), declarationsIn(edit.after, file)];
     const own = new Map<string, Change>([
       ...[...enclosing(edit, after)].filter((name) => before.has(name)).map((name) => [name, "changed"] as const),
-      ...[...after].filter((name) => !before.has(name)).map((name) => [name, "added"] as const),
-      ...[...before].filter((name) => !after.has(name)).map((name) => [name, "removed"] as const),
+      // One that the other text mentions may be declared elsewhere in the file.
+      ...[...after].filter((name) => !edit.before.includes(name)).map((name) => [name, "added"] as const),
+      ...[...before].filter((name) => !edit.after.includes(name)).map((name) => [name, "removed"] as const),
     ]);
     for (const [name, older] of own) {
       const both = older + then(changes.get(name));

@@ -37,7 +37,7 @@ const compactSummary = [
   "     - paintHull takes a colour, maxCoats bounds it",
   "   - src/mast.ts: `raiseMast` fails in wind_speed over 9",
   "     '''ts",
-  "     const notQuoted = readTide();",
+  "     const quotedOnce = readTide();",
   "     '''",
   ...filler,
   "6. All user messages:",
@@ -57,8 +57,10 @@ function summaryLines(state: Partial<WorkState>): string[] {
 
 it("of the client's summary its items stand, those with names first, without the user's prompts", () => {
   const lines = summaryLines({ prompts: [] });
-  expect(lines.filter((line) => [hull, mast, keel].includes(line))).toEqual([hull, mast, keel]);
-  expect(lines.join("\n")).not.toMatch(/user messages|paint the boat|notQuoted/);
+  const found = lines.filter((line) => [hull, mast, keel].some((item) => line.startsWith(item)));
+  // The code below an item stands with it until there is another prompt.
+  expect(found).toEqual([hull, `${mast} '''ts const quotedOnce = readTide(); '''`, keel]);
+  expect(lines.join("\n")).not.toMatch(/user messages|paint the boat/);
   expect(lines.join("\n")).toContain("Board 1 of the deck");
 });
 
