@@ -70,7 +70,7 @@ export function recallOf(
     const recalled = recall.ask(question, new Set(known));
     const { project } = row;
     const facts = { session: row.id, project, from: own?.from ?? "state", size: recall.size } as const;
-    const text = recallText({ ...facts, question, recalled, newest: recall.newest }, runtime.now());
+    const text = recallText({ ...facts, question, recalled, hasBrief, newest: recall.newest }, runtime.now());
     return ok({ ...namesOf(runtime, row), text, found: recalled.found });
   } finally {
     recall.close();

@@ -16,6 +16,8 @@ export interface Answered {
   readonly size: number;
   readonly question: Question;
   readonly recalled: Recalled;
+  /** The chat that asks has the brief, whose names are not given again. */
+  readonly hasBrief: boolean;
   /** Newest files and prompts, for a question that nothing fits. */
   readonly newest: readonly Passage[];
 }
@@ -44,18 +46,21 @@ function foundText({ question, recalled: { found, passages } }: Answered): strin
   if (found === 0) return "nothing fits the question; the newest files and prompts are below";
   const pages = Math.ceil(found / perPage);
   const first = (question.page - 1) * perPage + 1;
+  if (first > found) return `there is no page ${question.page}, the last one is ${pages}`;
   const rest = passages.length < Math.min(perPage, found - first + 1) ? ", the others are too long for one answer" : "";
   return `${pluralize(found, "passage")} ${found === 1 ? "fits" : "fit"}, these are from number ${first} on${rest}; page ${question.page} of ${pages}`;
 }
 
-function nameLines({ recalled: { names }, project }: Answered): string[] {
+function nameLines({ recalled: { names }, project, hasBrief }: Answered): string[] {
   const files = Map.groupBy(names, ({ file }) => file);
   const lines = [...files].map(([file, own]) =>
     file === null
       ? `- at no file: ${own.map(({ name }) => name).join(", ")}`
       : `- ${projectPath(project, file)}${learntText({ names: own, sentence: null }, Infinity)}`,
   );
-  return lines.length === 0 ? [] : ["names in the best passages that the brief lacks, by file:", ...lines];
+  return lines.length === 0
+    ? []
+    : [`names in the best passages${hasBrief ? ", without those of its brief" : ""}, by file:`, ...lines];
 }
 
 function passageLines(

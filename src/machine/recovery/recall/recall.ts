@@ -59,7 +59,9 @@ export class Recall {
     const fitting = this.#fitting(question);
     const first = (question.page - 1) * perPage;
     const shown = withinTokens(fitting.slice(first, first + perPage));
-    return { passages: shown, found: fitting.length, names: this.#namesIn(fitting.slice(0, most.forNames), known) };
+    // Each page would say the same names again.
+    const names = question.page === 1 ? this.#namesIn(fitting.slice(0, most.forNames), known) : [];
+    return { passages: shown, found: fitting.length, names };
   }
 
   /** Files and prompts of the newest passages, for a question that nothing fits. */

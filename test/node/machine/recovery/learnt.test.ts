@@ -207,6 +207,9 @@ it("recall says what was left out, has the rest on further pages, and stays with
     expect(o200kTokens(text)).toBeLessThanOrEqual(1_800);
   }
   expect(first.text).toMatch(/part \d+ of \d+/);
+  expect((await chat.recall({ words: "berth", page: 99 })).text).toContain(
+    `there is no page 99, the last one is ${pages}`,
+  );
 });
 
 it("recall of what fits nothing names the newest; without a question it says what to give", async () => {
