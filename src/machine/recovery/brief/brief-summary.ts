@@ -33,6 +33,8 @@ const staleRank = 4.5;
 
 /** Headings of what points ahead. */
 const ahead = /(?:pending|next step|current work|open (?:task|question|item)|remaining|to ?do|未|残|次)/i;
+/** Of these, what the next prompt replaces. */
+const passing = /^(?:[^:]{0,40}\b)?(?:current|active|next)\b[^:]{0,40}:/i;
 /** Headings of what was found out and decided. */
 const found = /error|fix|problem|decision|design|決|修正|問題/i;
 /** The user's prompts stand in the brief anyway. */
@@ -75,10 +77,12 @@ function ranksOf(
   scale: number,
 ): ReadonlyMap<SummaryItem, number> {
   const names = editedSince.map(nameOf);
-  // The more the user has asked since, the less says what had pointed ahead.
+  // The more the user has asked since, the less says what was found until then.
   const age = worths.indexOf(worth);
   const orderOf = ({ text, isAhead, isFound, worth: own }: SummaryItem): number => {
     if (names.some((name) => text.includes(name))) return 3;
+    // A prompt since then says what is next, but not what is still to do.
+    if (isAhead && age > 0 && passing.test(text)) return 3;
     const order = own > 0 ? 1 : 2;
     return isAhead || isFound ? Math.min(age, order) : order;
   };
