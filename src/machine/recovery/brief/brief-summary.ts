@@ -33,7 +33,7 @@ const staleRank = 4.5;
 
 /** Headings of what points ahead. */
 const ahead = /(?:pending|next step|current work|open (?:task|question|item)|remaining|to ?do|未|残|次)/i;
-/** Of these, what the next prompt replaces. */
+/** Headings of these that the next prompt replaces. */
 const passing = /^(?:[^:]{0,40}\b)?(?:current|active|next)\b[^:]{0,40}:/i;
 /** Headings of what was found out and decided. */
 const found = /error|fix|problem|decision|design|決|修正|問題/i;
