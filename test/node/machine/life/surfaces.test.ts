@@ -132,19 +132,23 @@ function kindOf(state: string | undefined, detail: string | null | undefined): k
   return detail === "closed with nothing open" ? detail : "settled";
 }
 
-it("whatever happens to a chat, word, list, picture, brief, offer, line and notification say one thing of it", () => {
-  fc.assert(
-    fc.property(someDeeds, (deeds) => {
-      const runtime = tempRuntime();
-      const story = aStory(runtime);
-      for (const deed of deeds) {
-        happen(story, deed);
-        const shown = surfacesOf(runtime, story.claude.session);
-        const { words, details } = shown;
-        expect([new Set(words).size, new Set(details).size]).toEqual([1, 1]);
-        expect(shown).toMatchObject(besideWord[kindOf(words[0], details[0])]);
-      }
-    }),
-    { numRuns: 60 },
-  );
-});
+it.each(Object.entries({ "20 chats": 20, "400 chats @night": 400 }))(
+  "whatever happens to a chat, word, list, picture, brief, offer, line and notification say one thing of it: %s",
+  { timeout: 600_000 },
+  (_, numRuns) => {
+    fc.assert(
+      fc.property(someDeeds, (deeds) => {
+        const runtime = tempRuntime();
+        const story = aStory(runtime);
+        for (const deed of deeds) {
+          happen(story, deed);
+          const shown = surfacesOf(runtime, story.claude.session);
+          const { words, details } = shown;
+          expect([new Set(words).size, new Set(details).size]).toEqual([1, 1]);
+          expect(shown).toMatchObject(besideWord[kindOf(words[0], details[0])]);
+        }
+      }),
+      { numRuns },
+    );
+  },
+);
