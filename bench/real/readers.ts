@@ -220,7 +220,10 @@ function saidIn(row: JsonObject, content: unknown): EventBody[] {
   const command = commandIn(whole);
   if (command) return commandEvents(command, whole);
   const own = parts.filter((text) => !isHarnessText(text)).join("\n");
-  const harness = parts.filter(isHarnessText).map((text): EventBody => ({ kind: "harness", text }));
+  // A command that the user ran with `!` is no text of the client.
+  const harness = parts
+    .filter((text) => isHarnessText(text) && !text.startsWith("<bash-input>"))
+    .map((text): EventBody => ({ kind: "harness", text }));
   return own === "" ? harness : [...harness, { kind: "prompt", text: own }];
 }
 

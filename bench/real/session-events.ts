@@ -163,6 +163,7 @@ const beginnings = [
   "Another Claude session sent a message:",
   "# AGENTS.md instructions",
   "[Image: source",
+  "Operation stopped by hook",
 ];
 const interruption = "[Request interrupted by user";
 
