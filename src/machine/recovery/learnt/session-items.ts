@@ -5,10 +5,12 @@ import type { ReadLimits } from "../../../clients/transcript.ts";
 import { hookClients } from "../../../contract/clients.ts";
 import type { WorkState } from "../../../contract/work-state.ts";
 import { interpret } from "../../../platform/time-budget.ts";
+import type { Sql } from "../../../shared/sql.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as journal from "../../sessions/journal.ts";
 import { chainOf } from "../../sessions/checkpoints/predecessors.ts";
 import { hasHistory, isOnlyImported, type Session } from "../../sessions/sessions.ts";
+import { transcriptMark } from "../../sessions/session-settings.ts";
 import { readLimitsOf } from "../../sessions/transcripts/record-transcript.ts";
 import { fileOf, redactItem } from "../native/native-session.ts";
 import { learn, type Learnt } from "./learnt.ts";
@@ -70,12 +72,18 @@ function fromTranscript(runtime: Runtime, session: Session, size: Size): readonl
   if (client === undefined) return null;
   const paths = [fileOf(env, session) ?? [], details[client].database?.paths(env) ?? []].flat();
   for (const path of paths) {
-    const limits = store.read((sql) => readLimitsOf(sql, path, session), {});
+    const limits = store.read((sql) => limitsOf(sql, path, session), {});
     const source = { client, path, driver: store.context.driver, session: session.id, limits };
     const items = readNewestItems(source, size.bytes);
     if (items && items.length > 0) return withoutSecrets(ofSession(items, session, limits), size.chars);
   }
   return null;
+}
+
+/** The mark of a session that was forgotten while it lived is by its id. */
+function limitsOf(sql: Sql, path: string, session: Session): ReadLimits {
+  const limits = readLimitsOf(sql, path, session);
+  return { ...limits, minOffset: Math.max(limits.minOffset ?? 0, transcriptMark(sql, session.id)) };
 }
 
 /** A client may write the first row before its event. */
