@@ -19,17 +19,8 @@ import * as journal from "../journal.ts";
 import * as recoveries from "../recoveries.ts";
 import { recordSettings } from "../session-settings.ts";
 import * as sessions from "../sessions.ts";
-import {
-  isEdited,
-  shortened,
-  firstPrompt,
-  withoutSomePrompts,
-  foldWithinBudget,
-  emptyState,
-  withNotes,
-  notesOf,
-  type Notes,
-} from "../work-state.ts";
+import { firstPrompt, shortened, withoutSomePrompts } from "../kept-prompts.ts";
+import { isEdited, foldWithinBudget, emptyState, withNotes, notesOf, type Notes } from "../work-state.ts";
 import * as checkpoints from "./checkpoints.ts";
 
 interface InheritedWork {

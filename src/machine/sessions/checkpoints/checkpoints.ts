@@ -7,7 +7,7 @@ import { decode } from "../../../store/checkpoint-body.ts";
 import * as totals from "../../../store/metric-totals.ts";
 import { checkpoints } from "../../../store/session-tables.ts";
 import { toState } from "../life/stored-state.ts";
-import { lastRequest } from "../work-state.ts";
+import { lastRequest } from "../kept-prompts.ts";
 
 /** Without its body, which may be large. */
 const heads = checkpoints.without("body");
