@@ -18,7 +18,7 @@ import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import { brief, type Occasion } from "./brief/brief.ts";
 import { missingFrom } from "./brief/compaction.ts";
 import { restore } from "./incomplete/restoration.ts";
-import { learntOf } from "./learnt/session-items.ts";
+import { withLearnt } from "./learnt/session-items.ts";
 
 export interface Acceptance {
   readonly session: string;
@@ -86,7 +86,7 @@ export function acceptedContext(runtime: Runtime, { session, brief: occasion }: 
 function briefFor(runtime: Runtime, session: string, occasion: Occasion): string | null {
   const dead = runtime.store.read((sql) => sessions.get(sql, session), null);
   const from = dead && restore(runtime, dead);
-  return from && brief({ ...from, ...learntOf(runtime, from.session) }, runtime.now(), occasion);
+  return from && brief(withLearnt(runtime, from), runtime.now(), occasion);
 }
 
 /**

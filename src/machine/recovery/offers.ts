@@ -22,7 +22,7 @@ import { findIncomplete, type IncompleteSession, type SessionSearch } from "./in
 import { resolve } from "./incomplete/resolution.ts";
 import { type Restoration, restore } from "./incomplete/restoration.ts";
 import { fetchHolder } from "./incomplete/session-lease.ts";
-import { learntOf } from "./learnt/session-items.ts";
+import { withLearnt } from "./learnt/session-items.ts";
 import { give } from "./marks.ts";
 
 type StoredOffer = Extract<News, { from: object }>;
@@ -84,7 +84,7 @@ export function offer(runtime: Runtime, to: string, search: SessionSearch): Offe
   runtime.store.write((sql) => catchUp(sql, now, first.session.id));
   const from = restore(runtime, first.session);
   if (!from) return null;
-  const composed = composeBrief({ ...from, ...learntOf(runtime, from.session) }, now);
+  const composed = composeBrief(withLearnt(runtime, from), now);
   return runtime.store.write((sql) => {
     const isClosedCalmly = !mayBeContinued(first.session);
     // Under this setting the brief makes the chat continue the session.

@@ -18,7 +18,7 @@ import { restoreElsewhere, giveBack, takeOver } from "./elsewhere/restoration.ts
 import { findIncomplete, searchFor } from "./incomplete/detect.ts";
 import { restore, type Restoration } from "./incomplete/restoration.ts";
 import { acquireLease, fetchHolder, leaseRefusal } from "./incomplete/session-lease.ts";
-import { learntOf } from "./learnt/session-items.ts";
+import { withLearnt } from "./learnt/session-items.ts";
 import * as marks from "./marks.ts";
 import { offer, offerNewest } from "./offers.ts";
 
@@ -148,7 +148,7 @@ export class RecoverySource {
 
   #restoreHere(row: Session): Restoration | null {
     const from = restore(this.#runtime, row);
-    return from && { ...from, ...learntOf(this.#runtime, row) };
+    return from && withLearnt(this.#runtime, from);
   }
 
   /** Whether this chat has taken a session of another machine, which says so to all. */

@@ -7,7 +7,7 @@ import { untilAborted } from "../../coordinator-client/edge/platform.ts";
 import type { OperationContext } from "../../machine/context/operation-context.ts";
 import { composeBrief } from "../../machine/recovery/brief/brief.ts";
 import { restoreById, type Restoration } from "../../machine/recovery/incomplete/restoration.ts";
-import { learntOf } from "../../machine/recovery/learnt/session-items.ts";
+import { withLearnt } from "../../machine/recovery/learnt/session-items.ts";
 import { planRelaunch } from "../../machine/recovery/relaunch.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { limitOf, ruleFor, waitAtLimit, whyStop, stoppedText } from "../../machine/sessions/usage/at-limit.ts";
@@ -148,10 +148,7 @@ class ChatWatch {
     this.#planned.delete(id);
     if (!restoration) return;
     if (runtime.store.read((sql) => whyNotRestart(sql, runtime, restoration.session) !== null, true)) return;
-    const plan = await planRelaunch(
-      runtime,
-      composeBrief({ ...restoration, ...learntOf(runtime, restoration.session) }, runtime.now()),
-    );
+    const plan = await planRelaunch(runtime, composeBrief(withLearnt(runtime, restoration), runtime.now()));
     const cwd = plan?.cwd;
     if (!plan || !cwd) {
       const message = `session ${id} cannot be restarted: its folder no longer exists`;

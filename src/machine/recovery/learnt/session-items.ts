@@ -32,24 +32,28 @@ export interface Size {
 const forBrief: Size = { bytes: 8_000_000, chars: 2_000_000 };
 
 /**
- * Names that a session, and those that it continues, have learnt. Reads transcripts, so not to be
- * called in a transaction.
- * @returns nothing where none can be read
+ * Adds the names that a session, and those that it continues, have learnt, where any can be read.
+ * Reads transcripts, so not to be called in a transaction.
  */
-export function learntOf(runtime: Runtime, session: Session): { readonly learnt?: Learnt } {
+export function withLearnt<From extends { readonly session: Session }>(
+  runtime: Runtime,
+  from: From,
+): From & { readonly learnt?: Learnt } {
+  const learnt = interpret(() => learntOf(runtime, from.session));
+  return learnt ? { ...from, learnt } : from;
+}
+
+function learntOf(runtime: Runtime, session: Session): Learnt | null {
   const chain = runtime.store.read((sql) => chainOf(sql, session), [session]);
-  const read = interpret(() => {
-    let { chars } = forBrief;
-    const all: (readonly Item[])[] = [];
-    for (const one of chain.toReversed()) {
-      const items = chars > 0 ? (fromTranscript(runtime, one, { ...forBrief, chars }) ?? []) : [];
-      chars -= items.reduce((sum, item) => sum + charsOf(item), 0);
-      all.unshift(items);
-    }
-    const items = all.flat();
-    return items.length === 0 ? {} : { learnt: learn({ items, cwd: session.cwd }) };
-  });
-  return read ?? {};
+  let { chars } = forBrief;
+  const all: (readonly Item[])[] = [];
+  for (const one of chain.toReversed()) {
+    const items = chars > 0 ? (fromTranscript(runtime, one, { ...forBrief, chars }) ?? []) : [];
+    chars -= items.reduce((sum, item) => sum + charsOf(item), 0);
+    all.unshift(items);
+  }
+  const items = all.flat();
+  return items.length === 0 ? null : learn({ items, cwd: session.cwd });
 }
 
 /** The journal has the words of what a transcript does not have, or no more. */

@@ -7,7 +7,7 @@ import type { Json } from "../../../contract/values.ts";
 import { codeOf, stackOf } from "../../../shared/error.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
 import { successorOf } from "../../../machine/sessions/usage/at-limit.ts";
-import { learntOf } from "../../../machine/recovery/learnt/session-items.ts";
+import { withLearnt } from "../../../machine/recovery/learnt/session-items.ts";
 import { brief } from "../../../machine/recovery/brief/brief.ts";
 import { restoreById, type Restoration } from "../../../machine/recovery/incomplete/restoration.ts";
 import { checkTranscript } from "../../../machine/recovery/relaunch.ts";
@@ -148,8 +148,7 @@ function resolvePath(path: string): string {
 /** Null for a session that gets none. */
 export function renderBrief(runtime: Runtime, continuation: Continuation): string | null {
   if (continuation.kind !== "brief") return null;
-  const { restoration } = continuation;
-  return brief({ ...restoration, ...learntOf(runtime, restoration.session) }, runtime.now(), "resume");
+  return brief(withLearnt(runtime, continuation.restoration), runtime.now(), "resume");
 }
 
 /**

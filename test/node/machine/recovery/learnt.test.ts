@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
 import { composeBrief } from "#src/machine/recovery/brief/brief.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
-import { learntOf } from "#src/machine/recovery/learnt/session-items.ts";
+import { withLearnt } from "#src/machine/recovery/learnt/session-items.ts";
 import { recallFor, recallOf } from "#src/machine/recovery/operations/recall-handlers.ts";
 import type { Question } from "#src/machine/recovery/recall/recall.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
@@ -65,7 +65,7 @@ class Transcript {
     const { id } = await this.imported();
     const from = restoreById(this.runtime, id);
     if (!from) throw new Error("nothing is known of it");
-    return composeBrief({ ...from, ...learntOf(this.runtime, from.session) }, this.runtime.now()).text("brief");
+    return composeBrief(withLearnt(this.runtime, from), this.runtime.now()).text("brief");
   }
 
   async recall(question: Partial<Question>): Promise<{ readonly text: string; readonly found: number }> {
