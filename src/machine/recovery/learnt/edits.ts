@@ -1,6 +1,6 @@
-import { filePathOf } from "../../../clients/adapter/tools.ts";
-import { declarationsIn } from "./names.ts";
+import { deedOf, filePathOf } from "../../../clients/adapter/tools.ts";
 import { asObject, listAt, parseJson, textAt } from "../../../shared/json-fields.ts";
+import { declarationsIn } from "./names.ts";
 
 /** Pure: what a call wrote into files, from its own input. */
 
@@ -18,7 +18,7 @@ const maxPatchChars = 200_000;
 export function editsOf(name: string, input: unknown): FileEdit[] {
   const path = filePathOf(name, input);
   const fields = asObject(input);
-  const own = path === null || name === "Read" ? [] : textsOfEdit(fields);
+  const own = path === null || deedOf(name) === "reads" ? [] : textsOfEdit(fields);
   if (path !== null && own.length > 0) return own.map((texts) => Object.assign({ path }, texts));
   return Object.values(fields ?? { input }).flatMap((value) => (typeof value === "string" ? patchesIn(value) : []));
 }

@@ -51,13 +51,20 @@ export function learn({ items, cwd }: Reading): Learnt {
   return reader.learnt(items);
 }
 
+interface FileOfCall {
+  readonly path: string;
+  /** Named as its file by a tool for files, not found in a command. */
+  readonly isNamed: boolean;
+}
+
 /** Files of calls that read or write just one, by the id of the call. */
-function filesOfCalls(items: readonly Item[], cwd: string | null): ReadonlyMap<string, string> {
+function filesOfCalls(items: readonly Item[], cwd: string | null): ReadonlyMap<string, FileOfCall> {
   return new Map(
     items.flatMap((item) => {
       if (item.kind !== "call") return [];
-      const path = filePathOf(item.name, item.input) ?? fileOfCommand(valuesIn(item.input).join("\n"));
-      return path === null ? [] : [[item.id, pathIn(cwd, path)]];
+      const named = filePathOf(item.name, item.input);
+      const path = named ?? fileOfCommand(valuesIn(item.input).join("\n"));
+      return path === null ? [] : [[item.id, { path: pathIn(cwd, path), isNamed: named !== null }]];
     }),
   );
 }
@@ -73,9 +80,7 @@ interface Known {
 /** Reads items from the newest on. */
 class Reader {
   readonly #cwd: string | null;
-  readonly #files: ReadonlyMap<string, string>;
-  /** Paths that calls of tools for files name. */
-  readonly #fileTools: ReadonlySet<string>;
+  readonly #files: ReadonlyMap<string, FileOfCall>;
   /** Calls that failed have changed nothing. */
   readonly #failed: ReadonlySet<string>;
   readonly #names = new Map<string, Known>();
@@ -89,11 +94,6 @@ class Reader {
   constructor(items: readonly Item[], cwd: string | null) {
     this.#cwd = cwd;
     this.#files = filesOfCalls(items, cwd);
-    this.#fileTools = new Set(
-      items
-        .flatMap((item) => (item.kind === "call" ? (filePathOf(item.name, item.input) ?? []) : []))
-        .map((path) => pathIn(cwd, path)),
-    );
     this.#failed = new Set(items.flatMap((item) => (item.kind === "result" && item.isError ? [item.of] : [])));
   }
 
@@ -107,14 +107,18 @@ class Reader {
     if (item.kind === "result") {
       const share = shareAfter(this.#results, halfLife.results);
       this.#results += 1;
-      return this.#addOutput(item.text.slice(0, most.one), this.#files.get(item.of) ?? null, weights.output * share);
+      return this.#addOutput(
+        item.text.slice(0, most.one),
+        this.#files.get(item.of)?.path ?? null,
+        weights.output * share,
+      );
     }
     return this.#addText(item.text, null, (item.kind === "prompt" ? weights.prompt : weights.words) * age);
   }
 
   #addCall({ id, name, input }: Extract<Item, { kind: "call" }>, position: number, share: number): number {
     const edits = this.#failed.has(id) ? [] : editsOf(name, input);
-    const file = this.#files.get(id) ?? null;
+    const file = this.#files.get(id)?.path ?? null;
     if (edits.length === 0) return this.#addText(valuesIn(input).join("\n"), file, weights.input * share);
     return edits.reduce((chars, edit) => chars + this.#addEdit(edit, position, share), 0);
   }
@@ -147,8 +151,8 @@ class Reader {
       ...[...before].filter((name) => !edit.after.includes(name)).map((name) => [name, "removed"] as const),
     ]);
     for (const [name, older] of own) {
-      const both = older + then(changes.get(name));
-      const change = bothChanges[both] ?? changes.get(name) ?? older;
+      const newer = changes.get(name);
+      const change = newer === undefined ? older : (bothChanges[older][newer] ?? newer);
       if (change === "nothing") changes.delete(name);
       else changes.set(name, change);
     }
@@ -193,10 +197,11 @@ class Reader {
   }
 
   learnt(items: readonly Item[]): Learnt {
-    const wholePath = wholePaths([...this.#fileTools, ...this.#edited.keys()]);
+    const named = [...this.#files.values()].flatMap(({ path, isNamed }) => (isNamed ? path : []));
+    const wholePath = wholePaths([...named, ...this.#edited.keys()]);
     const names = [...this.#names].map(([name, known]): LearntName => {
-      const [named] = [...known.files].toSorted(([, one], [, two]) => two - one)[0] ?? [];
-      const file = named === undefined ? null : wholePath(named);
+      const [likeliest] = [...known.files].toSorted(([, one], [, two]) => two - one)[0] ?? [];
+      const file = likeliest === undefined ? null : wholePath(likeliest);
       const factor = known.isDeclared ? factors.declared : known.isEdited ? factors.edited : factors.other;
       // A name of many tokens takes the room of others.
       const worth = (known.worth * factor) / Math.sqrt(1 + name.length / 5);
@@ -221,15 +226,11 @@ function wholePaths(paths: readonly string[]): (path: string) => string {
   };
 }
 
-function then(newer: Change | undefined): string {
-  return newer === undefined ? "" : `, then ${newer}`;
-}
-
-/** Two changes together; else the newer one counts. */
-const bothChanges: Readonly<Record<string, Change | "nothing">> = {
-  "added, then changed": "added",
-  "added, then removed": "nothing",
-  "removed, then added": "changed",
+/** An older change and a newer one together; else the newer one counts. */
+const bothChanges: Readonly<Record<Change, Partial<Record<Change, Change | "nothing">>>> = {
+  added: { changed: "added", removed: "nothing" },
+  removed: { added: "changed" },
+  changed: {},
 };
 
 function shareAfter(newer: number, half: number): number {
