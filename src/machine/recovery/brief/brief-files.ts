@@ -4,7 +4,7 @@ import { pathOf } from "../../sessions/entries.ts";
 import { isEdited } from "../../sessions/work-state.ts";
 import type { GitHead } from "../../../snapshots/git-head.ts";
 import type { FileComparison } from "../../../snapshots/file-state.ts";
-import { LearntNames } from "./brief-learnt.ts";
+import type { LearntNames } from "./brief-learnt.ts";
 import { headed, type BriefContext, type BriefLine } from "./brief-quotes.ts";
 import { prefixMark, sharedFolder, withoutPrefix } from "./path-prefix.ts";
 import { formatEvents, oneLine, quotedMachine } from "./brief-text.ts";
@@ -35,9 +35,8 @@ const elsewhereStateText: Record<FileComparison, string> = {
 const fileOrder: Record<FileComparison, number> = { missing: 0, changed: 0, deleted: 1, unknown: 1, same: 1 };
 
 /** Pure. Newest first; files that are not as they were come before the rest. */
-export function fileLines(from: Restoration, { now, scale }: BriefContext): BriefLine[] {
+export function fileLines(from: Restoration, learnt: LearntNames, { now, scale }: BriefContext): BriefLine[] {
   const { files, session } = from;
-  const learnt = new LearntNames(from.learnt, session.project, from.state.compactions > 0);
   const openFiles = listedFiles(from);
   // Files go last when there is no room.
   const share = Math.min(1, 2 * scale);

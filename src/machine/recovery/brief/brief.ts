@@ -15,6 +15,7 @@ import { bothEnds, tail } from "../../sessions/text/excerpt.ts";
 import { neutralize } from "../../sessions/text/neutralize.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
+import { LearntNames } from "./brief-learnt.ts";
 import { compactionLine, summaryLines } from "./brief-summary.ts";
 import {
   headed,
@@ -228,8 +229,9 @@ interface FittedLines {
 /** Shrinks the needed lines until they fit. */
 function fit(from: Restoration, now: number, frame: string): FittedLines {
   const costOf = tokenCounter();
+  const learnt = new LearntNames(from.learnt, from.session.project, from.state.compactions > 0);
   const attempt = (context: BriefContext): FittedLines => {
-    const { shown, needed } = fitted(linesOf(from, context).map(sanitized), frame, costOf);
+    const { shown, needed } = fitted(linesOf(from, learnt, context).map(sanitized), frame, costOf);
     const restoreScore = score(from, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
     const lines = [...withHeadings(shown), scoreLine(restoreScore, isTested(from))];
     const chars = frame.length + lines.reduce((sum, line) => sum + line.length + 1, 0);
@@ -241,7 +243,7 @@ function fit(from: Restoration, now: number, frame: string): FittedLines {
   }
 }
 
-function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
+function linesOf(from: Restoration, learnt: LearntNames, context: BriefContext): BriefLine[] {
   return [
     ...aboutLines(from, context),
     ...damageLines(from, context),
@@ -254,7 +256,7 @@ function linesOf(from: Restoration, context: BriefContext): BriefLine[] {
     ...wordsLines(from, context),
     ...workLines(from, context),
     ...effectLines(from, context),
-    ...fileLines(from, context),
+    ...fileLines(from, learnt, context),
     ...verifiedLines(from, context.now),
     ...testLines(from, context.now),
   ];

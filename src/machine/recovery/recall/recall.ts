@@ -39,14 +39,16 @@ const rankOffset = 10;
 export class Recall {
   readonly #session: string;
   readonly #passages: readonly Passage[];
-  readonly #index: PassageIndex;
+  readonly #driver: Driver;
+  /** Made for the first question with words. */
+  #index: PassageIndex | null = null;
   readonly #names: ReadonlyMap<string, LearntName>;
 
   /** @param sessions the one that is asked, after those that it continues, oldest first */
   constructor(driver: Driver, sessions: readonly AskedSession[], { names }: Learnt) {
     this.#session = sessions.at(-1)?.session ?? "";
     this.#passages = passagesOf(sessions);
-    this.#index = new PassageIndex(driver, this.#passages);
+    this.#driver = driver;
     this.#names = new Map(names.map((one) => [one.name, one]));
   }
 
@@ -70,7 +72,7 @@ export class Recall {
   }
 
   close(): void {
-    this.#index.close();
+    this.#index?.close();
   }
 
   #fitting({ words = "", file, at, prompt }: Question): Passage[] {
@@ -80,11 +82,11 @@ export class Recall {
       (file === undefined || isFile(one.file, file)) &&
       (asked === undefined || (one.prompt === asked && one.session === this.#session)) &&
       (at === undefined || words === "" || (one.at !== null && Math.abs(one.at - at) <= nearMs));
-    if (words !== "")
-      return this.#index
-        .find(words, most.found)
-        .flatMap((number) => this.#passages[number - 1] ?? [])
-        .filter(fits);
+    if (words !== "") {
+      this.#index ??= new PassageIndex(this.#driver, this.#passages);
+      const found = this.#index.find(words, most.found).flatMap((number) => this.#passages[number - 1] ?? []);
+      return found.filter(fits);
+    }
     const all = this.#passages.filter(fits);
     if (at !== undefined) return all.toSorted((one, two) => distance(one, at) - distance(two, at));
     return asked === undefined ? all.toReversed() : all;
