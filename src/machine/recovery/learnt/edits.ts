@@ -75,21 +75,6 @@ function filesIn(patch: string): FileEdit[] {
   return files.map(({ path, before, after }) => ({ path, before: before.join("\n"), after: after.join("\n") }));
 }
 
-/** Lines that only one of both texts has, and those that both have. */
-export interface Difference {
-  readonly added: string;
-  readonly removed: string;
-}
-
-export function differenceOf({ before, after }: FileEdit): Difference {
-  const [old, now] = [before.split("\n"), after.split("\n")];
-  const [known, kept] = [new Set(old), new Set(now)];
-  return {
-    added: now.filter((line) => !known.has(line)).join("\n"),
-    removed: old.filter((line) => !kept.has(line)).join("\n"),
-  };
-}
-
 /** Innermost declarations in which changed lines of an edit stand: those are indented deeper. */
 export function enclosing({ path, before, after }: FileEdit, declared: ReadonlySet<string>): Set<string> {
   const known = new Set(before.split("\n"));

@@ -1,17 +1,24 @@
 import { basename, resolve } from "node:path";
 import { filePathOf } from "../../../clients/adapter/tools.ts";
 import type { Item } from "../../../clients/conversation/conversation.ts";
-import { differenceOf, editsOf, enclosing, valuesIn, type FileEdit } from "./edits.ts";
+import { editsOf, enclosing, valuesIn, type FileEdit } from "./edits.ts";
 import { declarationsIn, namesIn, ownNamesIn } from "./names.ts";
 import { sentenceAbout } from "./sentences.ts";
 
 /** Pure: names that the next calls of a session may use, at their files, by what it saw and did. */
 
-/** Share of a name's worth by where it stood. Measured on recorded sessions, as are the others. */
-const weights = { input: 1, output: 0.3, edit: 0.5, words: 0.5, prompt: 1 };
-/** So many newer calls, or results, halve the worth of a name, down to a share of it. */
-const halfLife = { calls: 20, results: 40, leastShare: 0.15 };
-const factors = { declared: 3, edited: 1, other: 0.3 };
+/**
+ * Probability that one of the next 20 calls uses a name: a logistic regression, fitted on 1,036
+ * cuts of 400 recorded sessions of four projects, each predicted from the three others. `count` is
+ * of ln(1 + mentions), each worth half for every 20 newer calls; `asked` of 1 / (1 + calls since
+ * one had the name in its input). The source of a mention predicts no better.
+ */
+const regression = { constant: -5.75, count: 1.96, asked: 5.78 };
+const halfLifeCalls = 20;
+/** A name in the input of a call is rather of the file of that than one in its output. */
+const inputFactor = 3;
+/** A name that the session's texts declare is rather of the project than of its platform. */
+const declaredFactor = 3;
 /** Characters that are read: of all texts, newest first, and of one. */
 const most = { all: 2_000_000, one: 60_000 };
 
@@ -70,10 +77,12 @@ function filesOfCalls(items: readonly Item[], cwd: string | null): ReadonlyMap<s
 }
 
 interface Known {
-  worth: number;
+  /** Each is worth less the more calls are newer. */
+  mentions: number;
+  /** Number of calls since one had it in its input; null: none had. */
+  askedBefore: number | null;
   isDeclared: boolean;
-  isEdited: boolean;
-  /** Worth by file. */
+  /** Mentions by file. */
   readonly files: Map<string, number>;
 }
 
@@ -89,7 +98,6 @@ class Reader {
   /** Position of the newest edit of each file. */
   readonly #edited = new Map<string, number>();
   #calls = 0;
-  #results = 0;
 
   constructor(items: readonly Item[], cwd: string | null) {
     this.#cwd = cwd;
@@ -99,48 +107,31 @@ class Reader {
 
   /** Returns the number of characters that were read. */
   add(item: Item, position: number): number {
-    const age = shareAfter(this.#calls, halfLife.calls);
-    if (item.kind === "call") {
-      this.#calls += 1;
-      return this.#addCall(item, position, age);
-    }
-    if (item.kind === "result") {
-      const share = shareAfter(this.#results, halfLife.results);
-      this.#results += 1;
-      return this.#addOutput(
-        item.text.slice(0, most.one),
-        this.#files.get(item.of)?.path ?? null,
-        weights.output * share,
-      );
-    }
-    return this.#addText(item.text, null, (item.kind === "prompt" ? weights.prompt : weights.words) * age);
+    if (item.kind === "result") return this.#addOutput(item.text.slice(0, most.one), this.#files.get(item.of)?.path);
+    if (item.kind !== "call") return this.#addText(item.text);
+    this.#calls += 1;
+    return this.#addCall(item, position);
   }
 
-  #addCall({ id, name, input }: Extract<Item, { kind: "call" }>, position: number, share: number): number {
+  #addCall({ id, name, input }: Extract<Item, { kind: "call" }>, position: number): number {
     const edits = this.#failed.has(id) ? [] : editsOf(name, input);
-    const file = this.#files.get(id)?.path ?? null;
-    if (edits.length === 0) return this.#addText(valuesIn(input).join("\n"), file, weights.input * share);
-    return edits.reduce((chars, edit) => chars + this.#addEdit(edit, position, share), 0);
+    if (edits.length === 0) return this.#addInput(valuesIn(input).join("\n"), this.#files.get(id)?.path);
+    return edits.reduce((chars, edit) => chars + this.#addEdit(edit, position), 0);
   }
 
-  #addEdit(edit: FileEdit, position: number, share: number): number {
+  #addEdit(edit: FileEdit, position: number): number {
     const file = pathIn(this.#cwd, edit.path);
     if (!this.#edited.has(file)) this.#edited.set(file, position);
-    this.#addText(edit.after, file, weights.input * share);
+    this.#addInput(edit.after, file);
     this.#declare(edit.before);
-    const { added, removed } = differenceOf(edit);
-    for (const name of namesIn(`${added}\n${removed}`)) this.#addName(name, file, weights.edit * share).isEdited = true;
-    for (const name of this.#addChanges(file, edit)) this.#addName(name, file, weights.edit * share).isDeclared = true;
+    this.#addChanges(file, edit);
     return edit.before.length + edit.after.length;
   }
 
-  /**
-   * Edits come from the newest on: of a declaration what all of them did counts.
-   * @returns declarations that the edit changed
-   */
-  #addChanges(file: string, edit: FileEdit): readonly string[] {
+  /** Edits come from the newest on: of a declaration what all of them did counts. */
+  #addChanges(file: string, edit: FileEdit): void {
     // Where the text before is not known, a declaration may have been there.
-    if (edit.before === "") return [];
+    if (edit.before === "") return;
     const changes = this.#changes.get(file) ?? new Map<string, Change>();
     this.#changes.set(file, changes);
     const [before, after] = [declarationsIn(edit.before, file), declarationsIn(edit.after, file)];
@@ -155,37 +146,52 @@ class Reader {
       const change = newer === undefined ? older : (bothChanges[older][newer] ?? newer);
       if (change === "nothing") changes.delete(name);
       else changes.set(name, change);
+      this.#ask(name, file).isDeclared = true;
     }
-    return [...own.keys()];
   }
 
   /** A search names the file of each line. */
-  #addOutput(output: string, file: string | null, weight: number): number {
-    if (file !== null) return this.#addText(output.replaceAll(numbered, ""), file, weight);
-    const parts = new Map<string | null, string[]>();
+  #addOutput(output: string, file?: string): number {
+    if (file !== undefined) return this.#addText(output.replaceAll(numbered, ""), file);
+    const parts = new Map<string | undefined, string[]>();
     for (const line of output.split("\n")) {
       const path = searchLine.exec(line)?.groups?.["path"];
-      const at = path === undefined ? null : pathIn(this.#cwd, path);
+      const at = path === undefined ? undefined : pathIn(this.#cwd, path);
       const lines = parts.get(at) ?? [];
-      lines.push(line.replace(searchLine, "").replace(numbered, ""));
       parts.set(at, lines);
+      lines.push(line.replace(searchLine, "").replace(numbered, ""));
     }
-    for (const [at, lines] of parts) this.#addText(lines.join("\n"), at, weight);
+    for (const [at, lines] of parts) this.#addText(lines.join("\n"), at);
     return output.length;
   }
 
-  #addText(text: string, file: string | null, weight: number): number {
+  #addInput(text: string, file?: string): number {
     const read = text.slice(0, most.one);
-    for (const name of namesIn(read)) this.#addName(name, file, weight);
+    for (const name of namesIn(read)) this.#ask(name, file);
     this.#declare(read);
     return read.length;
   }
 
-  #addName(name: string, file: string | null, worth: number): Known {
-    const known = this.#names.get(name) ?? { worth: 0, isDeclared: false, isEdited: false, files: new Map() };
+  #addText(text: string, file?: string): number {
+    const read = text.slice(0, most.one);
+    for (const name of namesIn(read)) this.#mention(name, file);
+    this.#declare(read);
+    return read.length;
+  }
+
+  #ask(name: string, file?: string): Known {
+    const known = this.#mention(name, file, inputFactor);
+    known.askedBefore ??= this.#calls;
+    return known;
+  }
+
+  /** @param fileFactor how much more than an output the mention says of the file */
+  #mention(name: string, file?: string, fileFactor = 1): Known {
+    const known = this.#names.get(name) ?? { mentions: 0, askedBefore: null, isDeclared: false, files: new Map() };
     this.#names.set(name, known);
-    known.worth += worth;
-    if (file !== null) known.files.set(file, (known.files.get(file) ?? 0) + worth);
+    const mention = 0.5 ** (this.#calls / halfLifeCalls);
+    known.mentions += mention;
+    if (file !== undefined) known.files.set(file, (known.files.get(file) ?? 0) + fileFactor * mention);
     return known;
   }
 
@@ -202,9 +208,8 @@ class Reader {
     const names = [...this.#names].map(([name, known]): LearntName => {
       const [likeliest] = [...known.files].toSorted(([, one], [, two]) => two - one)[0] ?? [];
       const file = likeliest === undefined ? null : wholePath(likeliest);
-      const factor = known.isDeclared ? factors.declared : known.isEdited ? factors.edited : factors.other;
       // A name of many tokens takes the room of others.
-      const worth = (known.worth * factor) / Math.sqrt(1 + name.length / 5);
+      const worth = (probabilityOf(known) * (known.isDeclared ? declaredFactor : 1)) / Math.sqrt(1 + name.length / 5);
       return { name, file, worth, change: (file !== null && this.#changes.get(file)?.get(name)) || null };
     });
     const sentences = [...this.#edited].flatMap(([file, position]) => {
@@ -233,8 +238,10 @@ const bothChanges: Readonly<Record<Change, Partial<Record<Change, Change | "noth
   changed: {},
 };
 
-function shareAfter(newer: number, half: number): number {
-  return Math.max(halfLife.leastShare, 0.5 ** (newer / half));
+function probabilityOf({ mentions, askedBefore }: Known): number {
+  const { constant, count, asked } = regression;
+  const logOdds = constant + count * Math.log1p(mentions) + (askedBefore === null ? 0 : asked / (1 + askedBefore));
+  return 1 / (1 + Math.exp(-logOdds));
 }
 
 /** A line of a search: `path:12: text`, `path-12-text`. */

@@ -29,7 +29,7 @@ export interface Recalled {
 /** Passages of one answer. */
 export const perPage = 3;
 /** Estimated tokens; best passages whose names are given; passages that words find. */
-const most = { nameTokens: 400, passageTokens: 1_100, forNames: 80, found: 1_000 };
+const most = { nameTokens: 500, passageTokens: 1_000, forNames: 80, found: 1_000 };
 /** A question with words about a time asks for what was said so near to it. */
 const nearMs = 3_600_000;
 /** The names of the best passages count more: by 1 / (rank + this). */
