@@ -129,6 +129,7 @@ export function isSessionClient(name: string): name is SessionClient {
 /** Pure: what clients write instead of the user's words. */
 
 const tags = [
+  "heartbeat",
   "command-name",
   "command-message",
   "command-args",

@@ -53,8 +53,11 @@ export const inBrief = {
   plan: 160,
   planLine: 240,
   recap: 600,
-  /** An item of the client's summary, and all of them, by how many prompts there were since. */
-  summary: { item: 600, fresh: 5_000, newer: 1_600, old: 1_000 },
+  /**
+   * An item of the client's summary; all of them, by how many prompts there were since; its words
+   * about one file, and about all.
+   */
+  summary: { item: 600, fresh: 5_000, newer: 1_600, old: 1_000, file: { most: 400, all: 3_000 } },
   /** The last words of a sub-agent, and at most as much of them. */
   result: 300,
   answer: 900,

@@ -2,6 +2,7 @@ import { isAbsolute, relative } from "node:path";
 import { o200kTokens } from "../../../learning/routing/tokens.ts";
 import type { Change, Learnt, LearntName } from "../learnt/learnt.ts";
 import type { BriefLine, Growth } from "./brief-quotes.ts";
+import type { SummedUpFile } from "./brief-summary.ts";
 
 /** Pure: which names a brief has of what a session learnt, and how a file's line says them. */
 
@@ -10,7 +11,7 @@ interface Room {
   readonly first: { readonly names: number; readonly brief: number };
   readonly all: { readonly names: number; readonly brief: number };
 }
-const room: Room = { first: { names: 200, brief: 2_250 }, all: { names: 700, brief: 1_900 } };
+const room: Room = { first: { names: 200, brief: 2_250 }, all: { names: 1_000, brief: 2_400 } };
 const afterCompaction: Room = { first: { names: 600, brief: 2_500 }, all: { names: 1_000, brief: 2_500 } };
 /** Names of one file, and those that no file has. */
 const most = { ofFile: 30, others: 25 };
@@ -65,16 +66,22 @@ export class LearntNames {
   readonly #room: Room;
   readonly #first: Chosen;
   readonly #all: Chosen;
+  readonly #summedUp: ReadonlyMap<string, SummedUpFile>;
+  /** Absolute paths: of names, that of the best first, then others of the summary. */
+  readonly files: readonly string[];
 
-  constructor(learnt: Learnt | undefined, project: string | null, isCompacted: boolean) {
+  /** @param summedUp by absolute path */
+  constructor(
+    learnt: Learnt | undefined,
+    project: string | null,
+    isCompacted: boolean,
+    summedUp: ReadonlyMap<string, SummedUpFile> = new Map(),
+  ) {
     this.#room = isCompacted ? afterCompaction : room;
     this.#first = chooseNames(learnt ?? none, project, this.#room.first.names);
     this.#all = chooseNames(learnt ?? none, project, this.#room.all.names);
-  }
-
-  /** Absolute paths of files that have names, that of the best name first. */
-  get files(): readonly string[] {
-    return [...this.#all.files.keys()];
+    this.#summedUp = summedUp;
+    this.files = [...new Set([...this.#all.files.keys(), ...summedUp.keys()])];
   }
 
   get others(): readonly string[] {
@@ -89,25 +96,43 @@ export class LearntNames {
     ];
   }
 
-  /** Whether its names come before most else. */
+  /** Whether it has a line of its own before most else. */
   isFirst(path: string): boolean {
-    return this.#first.files.has(path);
+    return this.#first.files.has(path) || this.#summedUp.has(path);
   }
 
-  /** The line of a file, which its names follow as far as there is room. */
+  /** The line of a file; words of the summary and names follow as far as there is room. */
   line(path: string, text: string, isNeeded: boolean): BriefLine {
-    const rank = isNeeded ? 0 : this.isFirst(path) ? ranks.first : ranks.all;
+    const summedUp = this.#summedUp.get(path);
     const { first, all } = this.#room;
+    const rank = isNeeded ? 0 : (summedUp?.rank ?? (this.isFirst(path) ? ranks.first : ranks.all));
     const growths = [
-      ...growth(this.#first.files.get(path), text, { rank: ranks.first, most: first.brief }),
-      ...growth(this.#all.files.get(path), text, { rank: ranks.all, most: all.brief }),
+      ...(summedUp ? [growth({ names: [], sentence: null }, summedUp, text, summedUp)] : []),
+      ...this.#named(this.#first, path, text, { rank: ranks.first, most: first.brief }),
+      ...this.#named(this.#all, path, text, { rank: ranks.all, most: all.brief }),
     ];
     return { text, rank, growths, ...(isNeeded ? {} : { most: (this.isFirst(path) ? first : all).brief }) };
   }
+
+  #named({ files }: Chosen, path: string, line: string, at: Pick<Growth, "rank" | "most">): Growth[] {
+    const file = files.get(path);
+    return file ? [growth(file, this.#summedUp.get(path), line, at)] : [];
+  }
 }
 
-function growth(file: LearntFile | undefined, line: string, at: Omit<Growth, "text">): Growth[] {
-  return file ? [{ ...at, isBeside: true, text: (chars) => line + learntText(file, chars - line.length) }] : [];
+function growth(
+  { names, sentence }: LearntFile,
+  summedUp: SummedUpFile | undefined,
+  line: string,
+  { rank, most }: Pick<Growth, "rank" | "most">,
+): Growth {
+  const said = summedUp === undefined ? "" : `; by the summary: ${summedUp.text}`;
+  const others = { names: names.filter(({ name }) => !said.includes(name)), sentence };
+  const text = (chars: number): string => {
+    const start = line.length + said.length <= chars ? line + said : line;
+    return start + learntText(start === line ? { names, sentence } : others, chars - start.length);
+  };
+  return { rank, most, isBeside: true, text };
 }
 
 const order: readonly (Change | null)[] = ["added", "changed", "removed", null];

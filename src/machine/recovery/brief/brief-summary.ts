@@ -4,7 +4,7 @@ import { excerpt } from "../../sessions/text/excerpt.ts";
 import { neutralize } from "../../sessions/text/neutralize.ts";
 import { Passages } from "../../sessions/text/passages.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
-import { headed, laterThan, type BriefContext, type BriefLine } from "./brief-quotes.ts";
+import { headed, laterThan, type BriefContext, type BriefLine, type Growth } from "./brief-quotes.ts";
 import { formatWhen, oneLine } from "./brief-text.ts";
 
 /** Pure: what a brief quotes of the client's own summary of what it compacted. */
@@ -12,9 +12,10 @@ import { formatWhen, oneLine } from "./brief-text.ts";
 /** After so many prompts what the client had summed up is mostly history. */
 const oldPrompts = 4;
 
-/** Ranks of the first characters of what is chosen, of further items with names, and of others. */
+/** Ranks: first characters of what is chosen, words about files, items with names, other items. */
 interface Worth {
   readonly early: { readonly rank: number; readonly chars: number };
+  readonly files: number;
   readonly named: number;
   readonly other: number;
   /** Characters of all items. */
@@ -24,9 +25,9 @@ interface Worth {
 }
 const { fresh, newer, old } = inBrief.summary;
 const worths: readonly [fresh: Worth, newer: Worth, old: Worth] = [
-  { early: { rank: 1.2, chars: 3_200 }, named: 2, other: 2.6, chars: fresh, most: 2_400 },
-  { early: { rank: 1.97, chars: 700 }, named: 2.2, other: 3.2, chars: newer, most: 1_900 },
-  { early: { rank: 2.2, chars: 500 }, named: 3, other: 4.1, chars: old, most: 1_900 },
+  { early: { rank: 1.2, chars: 3_200 }, files: 1.45, named: 2, other: 2.6, chars: fresh, most: 2_400 },
+  { early: { rank: 1.97, chars: 700 }, files: 2.1, named: 2.2, other: 3.2, chars: newer, most: 1_900 },
+  { early: { rank: 2.2, chars: 500 }, files: 2.9, named: 3, other: 4.1, chars: old, most: 1_900 },
 ];
 /** Behind all that is newer: the chat has edited since what the item is about. */
 const staleRank = 4.5;
@@ -50,15 +51,48 @@ export function compactionLine({ state }: Restoration, now: number): BriefLine[]
   return [{ text: `its client compacted it${formatWhen(now, compaction)}; the summary cannot be read`, rank: 0 }];
 }
 
-export function summaryLines({ state }: Restoration, { now, scale }: BriefContext): BriefLine[] {
+/** Words of the summary about a file, for the line of that. */
+export interface SummedUpFile extends Pick<Growth, "rank" | "most"> {
+  readonly text: string;
+}
+
+/**
+ * By the path, of files that the chat has not edited since.
+ *
+ * @param paths absolute ones of the brief
+ */
+export function summedUpFiles(state: WorkState, paths: readonly string[]): ReadonlyMap<string, SummedUpFile> {
+  const { compactSummary, editedSince = [] } = state;
+  const files = [...splitUp(compactSummary ?? "", paths).files];
+  const { files: rank, most } = worthOf(state);
+  const share = Math.min(inBrief.summary.file.most, inBrief.summary.file.all / files.length);
+  return new Map(
+    files.flatMap(([path, text]) =>
+      editedSince.includes(path) ? [] : [[path, { rank, most, text: excerpt(text, share) }] as const],
+    ),
+  );
+}
+
+function worthOf({ prompts, statedAt }: WorkState): Worth {
+  const later = laterThan(prompts, statedAt.summary ?? 0);
+  return worths[later === 0 ? 0 : later < oldPrompts ? 1 : 2];
+}
+
+/** @param paths of files, whose lines have what it says of them */
+export function summaryLines(
+  { state }: Restoration,
+  paths: readonly string[],
+  { now, scale }: BriefContext,
+): BriefLine[] {
   const { compactSummary, statedAt, prompts } = state;
   if (compactSummary === null || compactSummary.trim() === "") return [];
   const { summary: at = 0 } = statedAt;
   const later = laterThan(prompts, at);
-  const worth = worths[later === 0 ? 0 : later < oldPrompts ? 1 : 2];
+  const worth = worthOf(state);
   const since = later === 0 ? "perhaps outdated" : `perhaps outdated (prompts since then: ${later})`;
   const said = new Passages(prompts.flatMap((one) => (one.at > at ? [one.text] : [])).join("\n"));
-  const items = itemsOf(neutralize(compactSummary), later === 0).filter(({ text }) => later === 0 || !said.has(text));
+  const { parts } = splitUp(compactSummary, paths);
+  const items = itemsOf(parts, later === 0).filter(({ text }) => later === 0 || !said.has(text));
   const shown = ranksOf(items, worth, state, scale);
   const heading = `of the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, ${since}:`;
   const most = state.compactions > 0 ? worth.most : undefined;
@@ -112,23 +146,83 @@ interface SummaryItem {
   readonly worth: number;
 }
 
+interface Part {
+  readonly heading: string;
+  readonly lines: readonly string[];
+}
+
+/** Its parts, without what it says of single files, which is by the path. */
+function splitUp(
+  summary: string,
+  paths: readonly string[],
+): { readonly parts: readonly Part[]; readonly files: ReadonlyMap<string, string> } {
+  const files = new Map<string, string>();
+  const isOfFile = ([first = "", ...below]: readonly string[]): boolean => {
+    const path = fileOf(first, paths);
+    const said = [first.replace(pathAtStart, ""), ...withoutCode(below).map(unlisted)].filter((line) => line !== "");
+    if (path === undefined || said.length === 0 || files.has(path)) return false;
+    files.set(path, said.join("; "));
+    return true;
+  };
+  const parts = neutralize(summary)
+    .split(partStart)
+    .map((part): Part => {
+      const all = part.split("\n").filter((line) => line.trim() !== "");
+      const [first = "", ...below] = all;
+      const hasHeading = below.length > 0 && fileOf(first, paths) === undefined;
+      const sections = hasHeading ? sectionsOf(below) : [all];
+      const lines = sections.filter((section) => !isOfFile(section)).flat();
+      return { heading: hasHeading ? first : "", lines };
+    });
+  return { parts, files };
+}
+
+/** A line with those that are indented deeper; code is not. */
+function sectionsOf(lines: readonly string[]): string[][] {
+  const sections: string[][] = [];
+  let depth = 0;
+  for (const line of lines) {
+    const indent = line.length - line.trimStart().length;
+    const last = sections.at(-1);
+    if (last && indent > depth) last.push(line);
+    else {
+      sections.push([line]);
+      depth = indent;
+    }
+  }
+  return sections;
+}
+
+/** With "(modified):" and the like behind it. */
+const pathAtStart =
+  /^\s*(?:[-*•]\s+|\d{1,3}\.\s+|#{1,4}\s+)?[*'"`]{0,4}(?<path>[\w@./~-]{0,200}[\w-]\.\w{1,8})\b[*'"`]{0,4}\s*(?:\([^()\n]{0,60}\))?[*'"`]{0,4}\s*(?:[:—–-]\s*)?/;
+
+/** The only one of the paths that a line begins with, or the end of it. */
+function fileOf(line: string, paths: readonly string[]): string | undefined {
+  const named = pathAtStart.exec(line)?.groups?.["path"];
+  if (named === undefined) return undefined;
+  const [only, ...others] = paths.filter((path) => path === named || path.endsWith(`/${named}`));
+  return others.length === 0 ? only : undefined;
+}
+
+function unlisted(line: string): string {
+  return line.replace(/^\s*(?:[-*•]\s+)?/, "");
+}
+
 /**
  * Items of its parts, in their order. What points ahead has its heading with it.
  *
  * @param isFresh with the code that it quotes: no prompt came since
  */
-function itemsOf(summary: string, isFresh: boolean): SummaryItem[] {
+function itemsOf(parts: readonly Part[], isFresh: boolean): SummaryItem[] {
   const known = new Set<string>();
-  return summary.split(partStart).flatMap((part) => {
-    const [first = "", ...rest] = part.split("\n").filter((line) => line.trim() !== "");
-    const isHeading = rest.length > 0;
-    const title = isHeading ? first.replaceAll(/^[\s#*\d.]+|[\s*:]+$/g, "") : "";
+  return parts.flatMap(({ heading, lines }) => {
+    const title = heading.replaceAll(/^[\s#*\d.]+|[\s*:]+$/g, "");
     if (promptParts.test(title)) return [];
-    const isAhead = ahead.test(first);
+    const isAhead = ahead.test(heading === "" ? (lines[0] ?? "") : heading);
     const isFound = found.test(title);
-    const lines = isHeading ? rest : [first];
     return grouped(isFresh ? lines : withoutCode(lines)).map((group): SummaryItem => {
-      const text = excerpt(group.join("\n").replace(/^\s*[-*•]\s+/, ""), itemChars);
+      const text = excerpt(unlisted(group.join("\n")), itemChars);
       const names = (text.match(workName) ?? []).filter((name) => !known.has(name));
       for (const name of names) known.add(name);
       const shown = isAhead && title !== "" ? `${oneLine(title, 60)}: ${text}` : text;

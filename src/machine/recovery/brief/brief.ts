@@ -16,7 +16,7 @@ import { neutralize } from "../../sessions/text/neutralize.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
 import { LearntNames } from "./brief-learnt.ts";
-import { compactionLine, summaryLines } from "./brief-summary.ts";
+import { compactionLine, summaryLines, summedUpFiles } from "./brief-summary.ts";
 import {
   headed,
   worth,
@@ -229,9 +229,14 @@ interface FittedLines {
 /** Shrinks the needed lines until they fit. */
 function fit(from: Restoration, now: number, frame: string): FittedLines {
   const costOf = tokenCounter();
-  const learnt = new LearntNames(from.learnt, from.session.project, from.state.compactions > 0);
+  const summedUp = summedUpFiles(from.state, pathsOf(from));
+  const learnt = new LearntNames(from.learnt, from.session.project, from.state.compactions > 0, summedUp);
   const attempt = (context: BriefContext): FittedLines => {
-    const { shown, needed } = fitted(linesOf(from, learnt, context).map(sanitized), frame, costOf);
+    const { shown, needed } = fitted(
+      linesOf(from, learnt, [...summedUp.keys()], context).map(sanitized),
+      frame,
+      costOf,
+    );
     const restoreScore = score(from, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
     const lines = [...withHeadings(shown), scoreLine(restoreScore, isTested(from))];
     const chars = frame.length + lines.reduce((sum, line) => sum + line.length + 1, 0);
@@ -243,13 +248,23 @@ function fit(from: Restoration, now: number, frame: string): FittedLines {
   }
 }
 
-function linesOf(from: Restoration, learnt: LearntNames, context: BriefContext): BriefLine[] {
+function pathsOf({ files, learnt }: Restoration): string[] {
+  const named = (learnt?.names ?? []).flatMap(({ file }) => file ?? []);
+  return [...new Set([...files.map(({ path }) => path), ...named])];
+}
+
+function linesOf(
+  from: Restoration,
+  learnt: LearntNames,
+  summedUp: readonly string[],
+  context: BriefContext,
+): BriefLine[] {
   return [
     ...aboutLines(from, context),
     ...damageLines(from, context),
     ...statedLines(from, context),
     ...compactionLine(from, context.now),
-    ...summaryLines(from, context),
+    ...summaryLines(from, summedUp, context),
     ...recapLines(from, context),
     ...promptLines(from, context),
     ...earlierWordsLines(from, context),

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import type { WorkState } from "#src/contract/work-state.ts";
-import { prompts } from "#harness/machine/temp-runtime.ts";
+import type { RestoredFile } from "#src/machine/recovery/incomplete/restoration.ts";
+import { aSession, prompts } from "#harness/machine/temp-runtime.ts";
 import { linesUnder, shown, times } from "#harness/machine/brief-text.ts";
 import { T0 } from "#harness/store/store-test.ts";
 
@@ -73,6 +74,22 @@ it("items of the summary stand until newer facts replace them: what prompts say 
   const full = { prompts: later, words: [{ text: "The hull is dry. ".repeat(500), at: T0 }] };
   const edited = summaryLines({ ...full, editedSince: ["/p/src/hull.ts"] });
   expect([edited.includes(mast), edited.includes(hull)]).toEqual([true, false]);
+});
+
+it("what the summary says of a file stands in the line of that, until the chat edits it again", () => {
+  const edited = { action: "edited", hash: null, at: T0, now: "same", isCommitted: true } as const;
+  const files = ["/p/src/hull.ts", "/p/src/mast.ts"].map((path): RestoredFile => Object.assign({ path }, edited));
+  const at = { summary: T0, compaction: T0 };
+  const of = (state: Partial<WorkState>): string =>
+    shown({ compactSummary, statedAt: at, compactions: 1, ...state }, { files, session: aSession({ project: "/p" }) });
+  const text = of({});
+  const state = "(edited, committed or unchanged by git)";
+  expect(text).toContain(`src/hull.ts ${state}; by the summary: paintHull takes a colour, maxCoats bounds it`);
+  expect(text).toContain(`src/mast.ts ${state}; by the summary: \`raiseMast\` fails in wind_speed over 9`);
+  expect([text.includes(hull), text.includes(mast)]).toEqual([false, false]);
+  const later = of({ editedSince: ["/p/src/hull.ts"] });
+  expect(later).not.toContain("by the summary: paintHull");
+  expect(later).toContain(hull);
 });
 
 it("a compaction whose summary cannot be read is said, until one can be read", () => {
