@@ -31,19 +31,16 @@ export interface OverviewStyle {
   readonly command: () => string;
 }
 
-/** Lines that stay together. */
-export interface Block {
-  readonly lines: readonly string[];
-  /** Id of the chat that they show; null: none. */
-  readonly chat: string | null;
-}
-
 function rankOf({ id, state, waitingSince, risk, lastSeenAt }: SessionView): ChatRank {
   const waited = -(waitingSince ?? Number.MAX_SAFE_INTEGER);
   return { id, state, waited, riskScore: risk?.score ?? 0, silence: -lastSeenAt };
 }
 
-function groupsOf({ sessions, team }: Pick<Overview, "sessions" | "team">): ChatGroups<SessionView> {
+/** Chats that need their user come first, the others by their projects. */
+export function groupsOf({
+  sessions,
+  team,
+}: Pick<Overview, "sessions"> & { readonly team: Pick<TeamView, "elsewhere"> }): ChatGroups<SessionView> {
   return groupChats([...sessions, ...team.elsewhere], rankOf);
 }
 
@@ -53,34 +50,18 @@ function titleOf({ project, machine }: ChatGroup<SessionView>, home: string): st
   return machine === null ? "Without a project" : `On ${machine}`;
 }
 
-/** Chats that can be selected, in the order in which they are shown. */
-export function chatsOf(overview: Pick<Overview, "sessions" | "team">): readonly SessionView[] {
-  const { needs, projects } = groupsOf(overview);
-  return [...needs, ...projects.flatMap(({ rows }) => rows)];
-}
-
-export function canResume({ isAlive, state }: SessionView): boolean {
+function canResume({ isAlive, state }: SessionView): boolean {
   return !isAlive && state !== "ended";
 }
 
-/** @param selected id of the chat that is marked; null: none */
-export function overviewBlocks(overview: Overview, style: OverviewStyle, selected: string | null): Block[] {
+export function overviewLines(overview: Overview, style: OverviewStyle): string[] {
   const { at, ended, scripts, notices, pauses, store, team } = overview;
   const { paint, home, command } = style;
   const { needs, projects } = groupsOf(overview);
-  const toBlock = (one: SessionView, isNeed: boolean): Block => {
-    const mark = one.id === selected ? paint("cyan", "> ") : "  ";
-    const [first = "", ...more] = sessionLines(one, isNeed, at, style);
-    return { chat: one.id, lines: [`${mark}${first}`, ...more.map((line) => `  ${line}`)] };
+  const section = (title: string, some: readonly SessionView[], isNeed = false): string[] => {
+    const lines = some.flatMap((one) => sessionLines(one, isNeed, at, style)).map((line) => `  ${line}`);
+    return some.length === 0 ? [] : [paint("bold", `${title} (${some.length})`), ...lines, ""];
   };
-  const section = (title: string, some: readonly SessionView[], isNeed = false): Block[] =>
-    some.length === 0
-      ? []
-      : [
-          textBlock(paint("bold", `${title} (${some.length})`)),
-          ...some.map((one) => toBlock(one, isNeed)),
-          textBlock(""),
-        ];
   const warnings = [
     ...notices.map((one) => `notice ${one.id}: ${one.text}`),
     ...pauses.map(({ project, until }) => {
@@ -89,24 +70,17 @@ export function overviewBlocks(overview: Overview, style: OverviewStyle, selecte
     }),
   ];
   const runs = scripts > 0 ? `, and ${pluralize(scripts, "run")} of scripts (--scripts)` : "";
+  const past = paint("dim", `${ended} ended in the last day${runs}: ${command()} sessions`);
   return [
-    textBlock(
-      paint("bold", `SHIM at ${localTime(at)}, ${shortPath(store.path, home)}`),
-      ...warnings.map((text) => paint("yellow", text)),
-      "",
-    ),
+    paint("bold", `SHIM at ${localTime(at)}, ${shortPath(store.path, home)}`),
+    ...warnings.map((text) => paint("yellow", text)),
+    "",
     ...section("Needs you", needs, true),
     ...projects.flatMap((group) => section(titleOf(group, home), group.rows)),
-    ...(ended + scripts > 0
-      ? [textBlock(paint("dim", `${ended} ended in the last day${runs}: ${command()} sessions`), "")]
-      : []),
-    textBlock(...teamLines(team, style)),
-    textBlock(...nextStepLines(overview, command)),
+    ...(ended + scripts > 0 ? [past, ""] : []),
+    ...teamLines(team, style),
+    ...nextStepLines(overview, command),
   ];
-}
-
-function textBlock(...lines: readonly string[]): Block {
-  return { lines, chat: null };
 }
 
 const most = { path: 40, title: 40 };

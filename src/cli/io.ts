@@ -54,12 +54,6 @@ export function systemIo(bundle: string, env: NodeJS.ProcessEnv) {
     /** Ctrl-C, SIGTERM and SIGHUP then do not end the process. @returns undoes that */
     onInterrupt: (listener: () => void) => onSignals(endSignals, listener),
     onEnter,
-    onKeys,
-    /** The window has another size. @returns undoes that */
-    onResize: (listener: () => void): (() => void) => {
-      stdout.on("resize", listener);
-      return () => stdout.off("resize", listener);
-    },
     onReaderGone,
     /** Pid of the parent; changes when the parent is gone. */
     parentPid: () => process.ppid,
@@ -113,25 +107,6 @@ function onEnter(listener: () => void): () => void {
   stdin.on("data", listener);
   return () => {
     stdin.off("data", listener);
-    stdin.pause();
-  };
-}
-
-/** A terminal that is gone can be neither read nor set back. */
-function ignoreLostTerminal(): void {}
-
-/** Keys as the terminal sends them, not shown; Ctrl-C is one of them. @returns undoes that */
-function onKeys(listener: (text: string) => void): () => void {
-  const { stdin } = process;
-  if (!stdin.isTTY) return () => undefined;
-  const onData = (data: unknown): void => listener(String(data));
-  stdin.on("error", ignoreLostTerminal);
-  stdin.setRawMode(true);
-  stdin.on("data", onData);
-  return () => {
-    stdin.off("data", onData);
-    stdin.setRawMode(false);
-    stdin.off("error", ignoreLostTerminal);
     stdin.pause();
   };
 }

@@ -87,33 +87,8 @@ export function wrapLine(line: string, width: number, indent = "      "): string
 }
 
 /** Rows of a terminal that a line takes: a word wider than the window continues in the next row. */
-function rowsOf(line: string, columns: number): number {
+export function rowsOf(line: string, columns: number): number {
   return Math.max(1, Math.ceil(shownWidth(line) / columns));
-}
-
-/** Lines for which a window has rows, with those from `from` to `to` in its middle. */
-export function windowOf(
-  lines: readonly string[],
-  { from, to }: { readonly from: number; readonly to: number },
-  { columns, rows }: { readonly columns: number; readonly rows: number },
-): string[] {
-  let [first, end] = [from, from];
-  let left = rows;
-  const take = (at: number): boolean => {
-    const line = lines[at];
-    if (line === undefined || rowsOf(line, columns) > left) return false;
-    left -= rowsOf(line, columns);
-    return true;
-  };
-  while (end < to && take(end)) end++;
-  for (let hasGrown = true; hasGrown;) {
-    const isAbove = take(first - 1);
-    if (isAbove) first--;
-    const isBelow = take(end);
-    if (isBelow) end++;
-    hasGrown = isAbove || isBelow;
-  }
-  return lines.slice(first, end);
 }
 
 /** Titles, prompts and errors come from chats, so they may hold anything. */

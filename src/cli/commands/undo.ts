@@ -33,11 +33,6 @@ export function addCommand(program: Command, cli: Cli): void {
   });
 }
 
-/** The newest turn of a chat that changed files. */
-export function undoNewest(cli: Cli, session: string): Promise<CommandResult> {
-  return undo(cli, UndoInput.parse({ session }), false);
-}
-
 /** Shows what changes and asks before it does so. */
 async function undo(
   cli: Cli,

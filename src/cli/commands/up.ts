@@ -8,10 +8,9 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
-import { emptyFleet, type FleetAction, type FleetState, keysIn, press, withChats } from "../fleet-keys.ts";
-import { type Block, chatsOf, type Overview, overviewBlocks, type OverviewStyle } from "../fleet-view.ts";
+import { type Overview, overviewLines, type OverviewStyle } from "../fleet-view.ts";
 import { define } from "../operation-command.ts";
-import { cutToWidth, windowOf, wrapLine } from "../screen-text.ts";
+import { cutToWidth, rowsOf, wrapLine } from "../screen-text.ts";
 
 const UpInput = z.strictObject({
   once: flag("print once and exit (--json does too)"),
@@ -61,15 +60,15 @@ async function servePage(cli: Cli, port: number | undefined, isJson: boolean): P
 async function up(cli: Cli, isOnce: boolean): Promise<CommandResult> {
   const first = await read(cli, await readClients(cli));
   if (!first.ok) return first;
-  if (isOnce || !cli.io.isTty) {
-    const blocks = overviewBlocks(first.value, styleOf(cli), null);
-    return ok({ data: first.value, text: blocks.flatMap(({ lines }) => lines) });
+  if (isOnce || !cli.io.isTty) return ok({ data: first.value, text: overviewLines(first.value, styleOf(cli)) });
+  const { io } = cli;
+  io.stdout(sequences.open);
+  try {
+    await watch(cli, first.value);
+  } finally {
+    io.stdout(sequences.close);
   }
-  const action = await showFleet(cli, first.value);
-  if (action.does === "leave") return ok({ data: null, text: "" });
-  const { session } = action;
-  if (action.does === "resume") return (await import("./resume.ts")).resume(cli, { session });
-  return (await import("./undo.ts")).undoNewest(cli, session);
+  return ok({ data: null, text: "" });
 }
 
 function styleOf(cli: Cli): OverviewStyle {
@@ -89,18 +88,16 @@ async function readClients(cli: Cli): Promise<readonly ClientState[]> {
   return listed.ok ? listed.value.clients : [];
 }
 
-/** Shows until it is stopped, or its launcher is gone; what cannot be read is a text. */
-async function watch(
-  { cli, first, stop }: { readonly cli: Cli; readonly first: Overview; readonly stop: AbortSignal },
-  show: (overview: Overview | string) => void,
-): Promise<void> {
+/** Draws until Ctrl-C, or until its launcher is gone; what cannot be read is a text. */
+async function watch(cli: Cli, first: Overview): Promise<void> {
   const { io } = cli;
+  const stop = io.interrupted();
   let { clients } = first;
   let clientsAt = io.now();
   const parent = io.parentPid();
   const isOver = (): boolean => stop.aborted || io.parentPid() !== parent;
   if (isOver()) return;
-  show(first);
+  io.stdout(pictureOf(cli, overviewLines(first, styleOf(cli))));
   for (;;) {
     await io.wait(redrawMs, stop);
     if (isOver()) return;
@@ -109,7 +106,7 @@ async function watch(
       clientsAt = io.now();
     }
     const overview = await read(cli, clients);
-    show(overview.ok ? overview.value : overview.error.message);
+    io.stdout(pictureOf(cli, overview.ok ? overviewLines(overview.value, styleOf(cli)) : [overview.error.message]));
   }
 }
 
@@ -121,90 +118,16 @@ const sequences = {
   clearBelow: "\u001b[J",
 };
 
-/** Shows the fleet until a key ends it, or a signal; then the terminal is as it was. */
-async function showFleet(cli: Cli, first: Overview): Promise<FleetAction> {
-  const { io } = cli;
-  const stop = io.interrupted();
-  const closed = new AbortController();
-  const { promise: ended, resolve: end, reject: fail } = Promise.withResolvers<FleetAction>();
-  let shown: Overview | string = first;
-  let state = emptyFleet;
-  const draw = (): void => {
-    if (!closed.signal.aborted) io.stdout(pictureOf(cli, shown, state));
-  };
-  // An error of a listener would end the process, and leave the terminal as it is.
-  const guarded =
-    <Args extends readonly unknown[]>(body: (...args: Args) => void) =>
-    (...args: Args): void => {
-      try {
-        body(...args);
-      } catch (error) {
-        fail(error);
-      }
-    };
-  const pressAll = (text: string): void => {
-    for (const key of keysIn(text)) {
-      const next = press(state, key);
-      if ("does" in next) return end(next);
-      state = next;
-    }
-    draw();
-  };
-  stop.addEventListener("abort", () => end({ does: "leave" }));
-  const subscriptions: (() => void)[] = [];
-  io.stdout(sequences.open);
-  try {
-    subscriptions.push(io.onKeys(guarded(pressAll)), io.onResize(guarded(draw)));
-    const watched = watch({ cli, first, stop: AbortSignal.any([stop, closed.signal]) }, (overview) => {
-      shown = overview;
-      if (typeof overview !== "string") state = withChats(state, chatsOf(overview));
-      draw();
-    });
-    return await Promise.race([ended, watched.then((): FleetAction => ({ does: "leave" }))]);
-  } finally {
-    closed.abort();
-    for (const unsubscribe of subscriptions) unsubscribe();
-    io.stdout(sequences.close);
-  }
-}
-
 /** Overwrites the old picture line by line, so nothing flickers. */
-function pictureOf(cli: Cli, shown: Overview | string, state: FleetState): string {
-  const { io, paint } = cli;
-  const { columns, rows } = io.size();
-  const selected = io.isInteractive ? state.selected : null;
-  const lines: string[] = [];
-  let range = { from: 0, to: 0 };
-  for (const block of blocksOf(cli, shown, state.isHelp, selected)) {
-    const from = lines.length;
-    for (const line of block.lines) lines.push(...wrapLine(cli.verbatim(line), columns));
-    if (selected !== null && block.chat === selected) range = { from, to: lines.length };
-  }
-  const fitting = windowOf(lines, range, { columns, rows: Math.max(1, rows - 2) });
-  const hint = cutToWidth(footer(io.isInteractive, lines.length - fitting.length, state), columns);
-  const picture = [...fitting, cli.verbatim(paint(state.note === null ? "dim" : "yellow", hint))];
+function pictureOf(cli: Cli, shown: readonly string[]): string {
+  const { columns, rows } = cli.io.size();
+  const lines = shown.flatMap((line) => wrapLine(cli.verbatim(line), columns));
+  let left = Math.max(1, rows - 2);
+  const end = lines.findIndex((line) => (left -= rowsOf(line, columns)) < 0);
+  const fitting = end < 0 ? lines : lines.slice(0, end);
+  const hidden = lines.length - fitting.length;
+  const more = hidden > 0 ? ` ${pluralize(hidden, "more line")}: \`shim up --once\` prints all.` : "";
+  const footer = cutToWidth(`Ctrl-C ends this view; no chat ends.${more}`, columns);
+  const picture = [...fitting, cli.verbatim(cli.paint("dim", footer))];
   return `${sequences.home}${picture.map((line) => `${sequences.clearLine}${line}\n`).join("")}${sequences.clearBelow}`;
-}
-
-function blocksOf(cli: Cli, shown: Overview | string, isHelp: boolean, selected: string | null): readonly Block[] {
-  if (isHelp) return [{ lines: helpLines, chat: null }];
-  return typeof shown === "string" ? [{ lines: [shown], chat: null }] : overviewBlocks(shown, styleOf(cli), selected);
-}
-
-const helpLines = [
-  "Keys",
-  "",
-  "  Down, j    select the next chat",
-  "  Up, k      select the one before",
-  "  Enter      leave, and resume the selected chat: shim resume",
-  "  u          leave, and take back its last changes of files: shim undo, which asks first",
-  "  ?          show or close this help",
-  "  q, Ctrl-C  leave; no chat ends",
-];
-
-function footer(hasKeys: boolean, hidden: number, { note, isHelp }: FleetState): string {
-  if (!hasKeys) return "Ctrl-C ends this view; nothing else.";
-  if (isHelp) return "Any key closes this help.";
-  const more = hidden > 0 ? `, ${pluralize(hidden, "more line")}` : "";
-  return note ?? `Enter: resume, u: undo, ?: help, q: leave${more}`;
 }

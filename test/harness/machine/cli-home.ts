@@ -185,9 +185,9 @@ const list = (folder: string): string[] => (existsSync(folder) ? readdirSync(fol
 
 /** What a command has outside of a terminal; no time passes. */
 const unheard = () => () => undefined;
-const keys = { onInterrupt: unheard, onEnter: unheard, onKeys: unheard };
+const keys = { onInterrupt: unheard, onEnter: unheard };
 const input = { ...keys, ask: async () => "", readInput: async () => "", interrupted: () => AbortSignal.abort() };
-const window = { isTty: false, isInteractive: false, size: () => ({ columns: 200, rows: 50 }), onResize: unheard };
+const window = { isTty: false, isInteractive: false, size: () => ({ columns: 200, rows: 50 }) };
 const ends = { onReaderGone: unheard, leaveWithin: () => undefined, wait: async () => undefined };
 
 /** A command, which only reads, and the host that writes for it: with a runtime of the test it is both's. */

@@ -5,15 +5,13 @@ import { systemIo } from "#src/cli/io.ts";
 
 /** This process has these streams until the test ends. */
 function aProcess(isTTY: boolean) {
-  const raw: boolean[] = [];
   const stream = () => Object.assign(new PassThrough(), { isTTY, columns: 90, rows: 0 });
-  const stdin = Object.assign(stream(), { setRawMode: (isRaw: boolean) => raw.push(isRaw) });
-  const streams = { stdin, stdout: stream(), stderr: stream() };
+  const streams = { stdin: stream(), stdout: stream(), stderr: stream() };
   for (const name of ["stdin", "stdout", "stderr"] as const) {
     const spy = vi.spyOn(process, name, "get").mockReturnValue(streams[name] as never);
     onTestFinished(() => spy.mockRestore());
   }
-  return { ...streams, raw, io: systemIo(import.meta.url, process.env) };
+  return { ...streams, io: systemIo(import.meta.url, process.env) };
 }
 
 it("a question is asked on stderr; Ctrl-C and the end of the input are no answer", async () => {
@@ -31,41 +29,28 @@ it("a question is asked on stderr; Ctrl-C and the end of the input are no answer
   expect(stdout.read()).toBeNull();
 });
 
-it("keys, lines, the window's size and a lost reader are heard until they are no longer needed; the terminal is set back", () => {
-  const { stdin, stdout, stderr, raw, io } = aProcess(true);
+it("lines and a lost reader are heard until they are no longer needed", () => {
+  const { stdin, stdout, stderr, io } = aProcess(true);
   const heard: string[] = [];
   const hear = (what: string) => () => void heard.push(what);
-  const undo = [
-    io.onKeys((text) => heard.push(`key ${text}`)),
-    io.onEnter(hear("enter")),
-    io.onResize(hear("resize")),
-    io.onReaderGone(hear("gone")),
-  ];
-  const happens = (): void => {
-    stdin.emit("data", "q");
-    stdout.emit("resize");
-  };
-  happens();
-  // A terminal that is gone ends nothing.
-  for (const stream of [stdin, stdout, stderr]) stream.emit("error", new Error("EIO"));
+  const undo = [io.onEnter(hear("enter")), io.onReaderGone(hear("gone"))];
+  stdin.emit("data", "q");
+  // A reader that is gone ends nothing.
+  for (const stream of [stdout, stderr]) stream.emit("error", new Error("EIO"));
   const pauses = undo.map((end) => {
     stdin.resume();
     end();
     return stdin.isPaused();
   });
-  happens();
-  expect([heard, raw]).toEqual([
-    ["key q", "enter", "resize", "gone", "gone"],
-    [true, false],
-  ]);
-  expect([pauses, io.size()]).toEqual([[true, true, false, false], { columns: 90, rows: 40 }]);
+  stdin.emit("data", "q");
+  expect([heard, pauses, io.size()]).toEqual([["enter", "gone", "gone"], [true, false], { columns: 90, rows: 40 }]);
   for (const stream of [stdin, stdout, stderr]) expect(stream.listenerCount("error")).toBe(0);
 });
 
-it("without a terminal no key is waited for, and the input is read to its end, at most 4,000,000 characters", async () => {
-  const { stdin, raw, io } = aProcess(false);
-  for (const listen of [io.onKeys, io.onEnter]) listen(() => undefined)();
-  expect([raw, stdin.listenerCount("data")]).toEqual([[], 0]);
+it("without a terminal no line is waited for, and the input is read to its end, at most 4,000,000 characters", async () => {
+  const { stdin, io } = aProcess(false);
+  io.onEnter(() => undefined)();
+  expect(stdin.listenerCount("data")).toBe(0);
   const bytes = Buffer.from("é".repeat(4_000_001));
   const read = io.readInput();
   stdin.write(bytes.subarray(0, 1));
