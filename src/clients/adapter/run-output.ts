@@ -54,9 +54,7 @@ export type RunEvent =
     }
   /** `isPart`: it continues the text before it. */
   | { readonly kind: "text"; readonly text: string; readonly isPart: boolean }
-  /** `id`: null where its result cannot be recognised. */
-  | { readonly kind: "tool"; readonly name: string; readonly input: unknown; readonly id: string | null }
-  | { readonly kind: "toolResult"; readonly id: string; readonly isError: boolean }
+  | { readonly kind: "tool"; readonly name: string; readonly input: unknown }
   /** A report of the client on itself. */
   | { readonly kind: "note"; readonly text: string }
   /** `resetsAtMs`: end of the usage limit, epoch ms. */
@@ -112,8 +110,8 @@ export function beginEvents(
   return session === null ? [] : [{ kind: "begun", session, model, permissions }];
 }
 
-export function toolEvent(name: string | null, input: unknown, id: string | null): RunEvent {
-  return { kind: "tool", name: name ?? "a tool", input, id };
+export function toolEvent(name: string | null, input: unknown): RunEvent {
+  return { kind: "tool", name: name ?? "a tool", input };
 }
 
 /** @param failure null for a good end */

@@ -52,21 +52,13 @@ export function readAssistant(event: JsonObject): RunEvent[] {
     response,
     ...limit,
     ...texts.map((block): RunEvent => ({ kind: "text", text: textAt(block, "text") ?? "", isPart: false })),
-    ...tools.map((block) => toolEvent(textAt(block, "name", 200), block?.["input"], textAt(block, "id", 200))),
+    ...tools.map((block) => toolEvent(textAt(block, "name", 200), block?.["input"])),
   ];
 }
 
 /** Whether it is not a sub-agent's. */
 function isOwnEvent(event: JsonObject): boolean {
   return textAt(event, "parent_tool_use_id", 200) === null;
-}
-
-function readUser(event: JsonObject): RunEvent[] {
-  const blocks = isOwnEvent(event) ? listAt(objectAt(event, "message"), "content").map(asObject) : [];
-  return blocks.flatMap((block) => {
-    const id = block?.["type"] === "tool_result" ? textAt(block, "tool_use_id", 200) : null;
-    return id === null ? [] : [{ kind: "toolResult", id, isError: block?.["is_error"] === true } as const];
-  });
 }
 
 /** The first part of a response has its input tokens, the last one its output tokens and no id. */
@@ -131,7 +123,6 @@ export const claudeRun = runOutput(
   {
     system: readSystem,
     assistant: readAssistant,
-    user: readUser,
     stream_event: readCounted,
     rate_limit_event: readLimit,
     result: (event) => [readEnd(event)],

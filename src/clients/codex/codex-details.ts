@@ -69,7 +69,7 @@ const otherItems: ReadonlySet<string> = new Set(["agent_message", "reasoning", "
 
 function readTool(item: JsonObject | null): RunEvent[] {
   const type = textAt(item, "type", 40);
-  return type === null || otherItems.has(type) ? [] : [toolEvent(type, item, null)];
+  return type === null || otherItems.has(type) ? [] : [toolEvent(type, item)];
 }
 
 function readItem(item: JsonObject | null): RunEvent[] {

@@ -154,7 +154,7 @@ const geminiRun = runOutput(["--output-format", "stream-json"], {
     const text = textAt(event, "role", 40) === "assistant" ? textAt(event, "content") : null;
     return text === null ? [] : [{ kind: "text", text, isPart: event["delta"] === true }];
   },
-  tool_use: (event) => [toolEvent(textAt(event, "tool_name", 200), event["parameters"], null)],
+  tool_use: (event) => [toolEvent(textAt(event, "tool_name", 200), event["parameters"])],
   result: (event) => {
     const message = textAt(objectAt(event, "error"), "message") ?? "it reported a failure without a reason";
     const isGood = textAt(event, "status", 40) === "success";

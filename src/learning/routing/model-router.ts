@@ -104,17 +104,12 @@ export function chooseRoute(
   return toRoute(table, cheaper.find(isProven) ?? standard, band, "chosen");
 }
 
-/** After a failed or stalled attempt: one tier up, the top one again. */
+/** After a failed attempt: one tier up, the top one again. */
 export function escalate(table: RouteTable, previous: Route): Route {
   const before = table.tiers.findIndex(({ name }) => name === previous.tier);
   const top = table.tiers.length - 1;
   const from = before === -1 ? indexOf(table, table.default) : before;
   return toRoute(table, Math.min(from + 1, top), previous.band, from === top ? "retried" : "escalated");
-}
-
-/** Whether there is a tier above this one. */
-export function hasHigherTier({ tiers }: RouteTable, { tier }: Pick<Route, "tier">): boolean {
-  return tiers.at(-1)?.name !== tier;
 }
 
 function indexOf({ tiers }: RouteTable, name: string): number {

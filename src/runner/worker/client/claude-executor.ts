@@ -3,9 +3,8 @@ import { claudeCode } from "../../../clients/claude-code/claude-code.ts";
 import type { RemainingBudget } from "../../../contract/budgets.ts";
 import { Tier, Route } from "../../../contract/model-routes.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
-import type { ClaimedTask } from "../../../contract/tasks.ts";
 import { serverName } from "../../../installer/entries.ts";
-import { bandOf, chooseRoute, escalate, hasHigherTier } from "../../../learning/routing/model-router.ts";
+import { bandOf, chooseRoute, escalate } from "../../../learning/routing/model-router.ts";
 import { runProgram } from "../../../platform/run-program.ts";
 import { type Executor, type TaskRun, taskVariables } from "../executor.ts";
 import { type AttemptOptions, type Choice, ClientAttempt, type Limits } from "./client-attempt.ts";
@@ -170,7 +169,6 @@ class RoutedTask {
     return {
       route,
       isSameModel: this.#isSameModel(route),
-      canEscalate: this.#canEscalate(route),
       onMachineTrouble: () => route && this.#setRoute({ ...route, isCounted: false }),
     };
   }
@@ -212,12 +210,5 @@ class RoutedTask {
     const begun = this.#previous?.chosen ?? null;
     if (!route) return begun === null || (begun.model === this.#options.settings.model && begun.effort === null);
     return begun !== null && begun.model === route.model && begun.effort === route.effort;
-  }
-
-  /** Whether stopping a stalled run brings a better attempt. */
-  #canEscalate(route: Route | null): boolean {
-    const { route: table } = this.#options.settings;
-    const { attempt, maxAttempts }: ClaimedTask = this.#run.task;
-    return table !== undefined && route !== null && hasHigherTier(table, route) && attempt < maxAttempts;
   }
 }

@@ -58,8 +58,6 @@ export interface Choice {
   readonly route: Route | null;
   /** False: another model has begun the session of the checkpoint. */
   readonly isSameModel: boolean;
-  /** Another attempt with a higher tier would follow a stalled run. */
-  readonly canEscalate: boolean;
   /** The end of the run says nothing of the model. */
   readonly onMachineTrouble: () => void;
 }
@@ -67,7 +65,6 @@ export interface Choice {
 const usualModel: Choice = {
   route: null,
   isSameModel: true,
-  canEscalate: false,
   onMachineTrouble: () => undefined,
 };
 
@@ -156,12 +153,12 @@ export class ClientAttempt {
   }
 
   async #startUsual(choice: Choice, continuation: Continuation): Promise<ClientEnd> {
-    const { route, canEscalate, onMachineTrouble } = choice;
+    const { route, onMachineTrouble } = choice;
     if (continuation.kind === "brief")
       this.#write(`session ${continuation.restoration.session.id} is not resumed: ${continuation.reason}`);
     const starts = { resume: "resumed", brief: "new, with the brief of the previous one", new: "new" };
     const start = starts[continuation.kind];
-    const own = { ...this.#driven(continuation, route), start, route, canEscalate, usedBefore: zeroUsage };
+    const own = { ...this.#driven(continuation, route), start, route, usedBefore: zeroUsage };
     const end = await this.#runClient(continuation, describeStart(continuation), own);
     if (route && !end.stop && isMachineTrouble(end)) onMachineTrouble();
     return end;
@@ -270,7 +267,7 @@ export class ClientAttempt {
     const whyEnd = (session: string | null): string | null =>
       this.#isStopped(state) ? stoppedText : whyStop(runtime, folder, rule, withChat(session));
     const program = this.#wayOf(way, continuation);
-    const own = { ...program, route: null, canEscalate: false, usedBefore: last.usage, whyStop: whyEnd };
+    const own = { ...program, route: null, usedBefore: last.usage, whyStop: whyEnd };
     const how = `${titleOfWay(way)}, ${describeStart(continuation)}`;
     return this.#runClient(continuation, how, own, handOver(runtime, way, state));
   }

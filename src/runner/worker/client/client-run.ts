@@ -8,7 +8,6 @@ import {
 import type { UsageLimit } from "../../../contract/config.ts";
 import { type RemainingBudget, type Usage, sum } from "../../../contract/budgets.ts";
 import type { Route } from "../../../contract/model-routes.ts";
-import { StallDetector } from "../../../learning/routing/stall-detector.ts";
 import { describeInput } from "../../../machine/sessions/hook-entries.ts";
 import { programEnv, type runProgram, type Program, type ProgramExit } from "../../../platform/run-program.ts";
 import { redactAndClip } from "../../../redaction/redact.ts";
@@ -150,8 +149,6 @@ export interface ClientRunOptions extends RunDeps {
   /** Says how the session begins; null: not known. */
   readonly start: string | null;
   readonly route: Route | null;
-  /** Another attempt with a higher tier would follow a stalled run. */
-  readonly canEscalate: boolean;
   /** Usage of this attempt before this client began. */
   readonly usedBefore: Usage;
   /** Why the rule for usage limits ends it; null: not. `session` null: none has begun. */
@@ -159,7 +156,7 @@ export interface ClientRunOptions extends RunDeps {
 }
 
 interface Stop {
-  readonly kind: "stopped" | "over_budget" | "stalled" | "rule";
+  readonly kind: "stopped" | "over_budget" | "rule";
   readonly reason: string;
 }
 
@@ -183,7 +180,6 @@ export class ClientRun {
   readonly #startedAt: number;
   /** Its reason is a `Stop`; the first counts. */
   readonly #stop = new AbortController();
-  readonly #stalls = new StallDetector();
   #model: string | null = null;
   #hasBegun = false;
   #stderr = "";
@@ -270,8 +266,6 @@ export class ClientRun {
         return this.#onText(event);
       case "tool":
         return this.#onTool(event);
-      case "toolResult":
-        return this.#onStall(this.#stalls.result(event.id, event.isError));
       case "note":
         return this.#write(event.text);
       case "counted":
@@ -280,9 +274,8 @@ export class ClientRun {
     }
   }
 
-  #onTool({ name, input, id }: Extract<RunEvent, { kind: "tool" }>): void {
+  #onTool({ name, input }: Extract<RunEvent, { kind: "tool" }>): void {
     this.#write(redactAndClip(`> ${name} ${describeInput(input)}`, maxOutputChars));
-    this.#onStall(id === null ? null : this.#stalls.call({ id, name, input }));
   }
 
   #onBegun({ session, model, permissions }: Extract<RunEvent, { kind: "begun" }>): void {
@@ -309,12 +302,6 @@ export class ClientRun {
     if (text.trim() === "") return;
     this.#write(redactAndClip(text, maxOutputChars));
     this.#work.onProgress({ note: redactAndClip(this.#state.lastText, maxNoteChars).trim() });
-  }
-
-  #onStall(reason: string | null): void {
-    if (reason === null || this.#stopped || !this.#options.canEscalate) return;
-    this.#write(`stalled: ${reason}`);
-    this.#stop.abort({ kind: "stalled", reason } satisfies Stop);
   }
 
   get #stopped(): Stop | null {

@@ -80,7 +80,6 @@ function retryOf(problem: string | null, end: EndEvent): { readonly isRetryable:
 }
 
 function outcomeOfStop({ kind, reason }: NonNullable<ClientEnd["stop"]>): Judged {
-  if (kind === "stalled") return failed(toReason(`stalled: ${reason}`), true);
   return kind === "stopped" ? { kind } : { kind, reason };
 }
 

@@ -1,8 +1,7 @@
 import { expect, it } from "vitest";
 import type { Band, TierCounts } from "#src/contract/model-routes.ts";
-import { bandOf, chooseRoute, escalate, hasHigherTier } from "#src/learning/routing/model-router.ts";
+import { bandOf, chooseRoute, escalate } from "#src/learning/routing/model-router.ts";
 import type { RouteTable } from "#src/learning/routing/model-router.ts";
-import { StallDetector } from "#src/learning/routing/stall-detector.ts";
 import { estimateTokens, o200kTokens } from "#src/learning/routing/tokens.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 
@@ -66,7 +65,6 @@ it("one tier up after a failure, the top one again, and a tier that is gone coun
   expect(second).toMatchObject({ tier: "large", reason: "escalated" });
   expect(escalate(table, second)).toMatchObject({ tier: "large", reason: "retried" });
   expect(escalate(table, { ...first, tier: "gone" })).toMatchObject({ tier: "large" });
-  expect([hasHigherTier(table, first), hasHigherTier(table, second)]).toEqual([true, false]);
 });
 
 it("the words of a task say nothing of how hard it is, in no language", () => {
@@ -104,78 +102,6 @@ it("files, folders, lists and length do, alike in every language; what a job sta
 it("code between fences asks for nothing", () => {
   const code = "```ts\nimport x from './docs/readme.md';\n```";
   expect([bandOf(code), bandOf(`Explain this:\n${code}`)]).toEqual(["unknown", "unknown"]);
-});
-
-/** Calls in order; those in capitals fail. @returns the reasons */
-function reasonsOf(...names: readonly string[]): (string | null)[] {
-  const detector = new StallDetector();
-  return names.map((name, at) => {
-    const called = detector.call({ id: `t${at}`, name: "Bash", input: { command: name.toLowerCase() } });
-    return called ?? detector.result(`t${at}`, name === name.toUpperCase());
-  });
-}
-
-it("a stall is the newest call's pattern three times in six calls, or three failed calls in six, the newest among them", () => {
-  expect(reasonsOf("a", "b", "a", "c", "d", "a").at(-1)).toContain("3 times");
-  expect(reasonsOf("a", "b", "a", "c", "d", "e", "a").at(-1)).toBeNull();
-  expect(reasonsOf("a", "a", "b", "c", "d").every((reason) => reason === null)).toBe(true);
-
-  expect(reasonsOf("A", "b", "C", "d", "e", "F").at(-1)).toContain("3 of the last 6");
-  expect(reasonsOf("A", "b", "C", "d", "e", "f", "G").at(-1)).toBeNull();
-  // It has recovered: the newest call is good.
-  expect(reasonsOf("A", "B", "c", "d", "e").every((reason) => reason === null)).toBe(true);
-});
-
-it("a call that is reported again, and waiting for work in the background, is no repeat", () => {
-  const detector = new StallDetector();
-  for (let round = 0; round < 5; round++) {
-    expect(detector.call({ id: "same", name: "Bash", input: {} })).toBeNull();
-    expect(detector.call({ id: `t${round}`, name: "TaskOutput", input: { id: 1 } })).toBeNull();
-    expect(detector.result(`t${round}`, true)).toBeNull();
-  }
-  expect(detector.result("unknown", true)).toBeNull();
-});
-
-const test = ["Bash", { command: "npm test" }] as const;
-const edit = (text: string) => ["Edit", { file_path: "a.ts", new_string: text }] as const;
-
-/** Calls in order, by tool and arguments. @returns the first reason */
-function firstReason(calls: readonly (readonly [string, object])[], failing: string | null = null): string | null {
-  const detector = new StallDetector();
-  for (const [at, [name, input]] of calls.entries()) {
-    const reason = detector.call({ id: `t${at}`, name, input }) ?? detector.result(`t${at}`, name === failing);
-    if (reason !== null) return reason;
-  }
-  return null;
-}
-
-/** The tests three times, each after the command. */
-function between(command: string) {
-  return ["1", "2", "3"].flatMap((description) => [["Bash", { command, description }] as const, test]);
-}
-
-it("the same tests after each change of a file are no stall, whether they fail or not", () => {
-  const work = ["1", "2", "3", "4"].flatMap((text) => [edit(text), test]);
-  expect(firstReason(work)).toBeNull();
-  expect(firstReason(work, "Bash")).toBeNull();
-  const changes = ["sed -i 's/a/b/' a.ts", "cat > a.ts <<'EOF'\nlet a;\nEOF", "echo 1 >> a.ts", "npx oxlint --fix"];
-  for (const command of [...changes, "git checkout -- a.ts", "git apply fix.patch"])
-    expect(firstReason(between(command)), command).toBeNull();
-  expect(firstReason(["a", "b", "c"].flatMap((path) => [["mcp__fs__write_file", { path }] as const, test]))).toBeNull();
-  // The output of the tests goes to a file, and an edit stands in between all the same.
-  const piped = ["Bash", { command: "npm test > out.txt" }] as const;
-  expect(firstReason(["1", "2", "3"].flatMap((text) => [edit(text), piped]))).toBeNull();
-});
-
-it("a change that is only read about, that fails, or that goes back and forth is none", () => {
-  const reads = ["git diff", "npm run lint 2>&1 | tail -3", "grep -n '=>' a.ts", "ls 2>/dev/null"];
-  for (const command of reads) expect(firstReason(between(command)), command).toContain("3 times");
-  const lists = ["1", "2", "3"].flatMap((text) => [["TodoWrite", { todos: [text] }] as const, test]);
-  expect(firstReason(lists)).toContain("3 times");
-  expect(firstReason([edit("1"), test, edit("2"), test, edit("3")], "Edit")).toContain("tool calls failed");
-  const toAndFro = ["1", "2", "1", "2", "1"].flatMap((text) => [edit(text), test]);
-  expect(firstReason(toAndFro)).toBe("Edit was called 3 times with the same arguments");
-  expect(firstReason([edit("1"), test, test, test])).toContain("Bash was called 3 times");
 });
 
 const random = seededRandom(11);

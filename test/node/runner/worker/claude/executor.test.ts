@@ -237,31 +237,6 @@ it("no other model resumes: not after the table, or the route, has changed, nor 
   }
 });
 
-function calls(...commands: readonly string[]): string {
-  const events = commands.map((command, at) => {
-    const content = [{ type: "tool_use", id: `t${at}`, name: "Bash", input: { command } }];
-    return { type: "assistant", message: { id: `m${at}`, content }, parent_tool_use_id: null };
-  });
-  return lines(init(), ...events);
-}
-
-it("a stalled run is stopped where a higher tier follows, and nowhere else @night", async () => {
-  const stalled: Part = { text: calls("ls", "npm test", "npm test", "npm test"), atInterrupt: lines(result()) };
-  const claude = new FakeClaude([stalled]);
-  const { outcome, output } = await claude.run({ settings, task: { payload: clear } });
-  const reason = "stalled: Bash was called 3 times with the same arguments";
-  expect(outcome).toEqual({ kind: "failed", reason, isRetryable: true });
-  expect(output).toContain(`${reason}\n`);
-  const ended: Part = { text: stalled.text + lines(result()) };
-  for (const options of [
-    { settings: {}, task: { payload: clear } },
-    { settings, task: { payload: clear, attempt: 3, maxAttempts: 3 } },
-    { settings: { route: { tiers, default: "large" } }, task: { payload: clear } },
-  ]) {
-    expect((await new FakeClaude([ended]).run(options)).outcome.kind).toBe("done");
-  }
-});
-
 async function isCountedAfter(part: Part): Promise<boolean | undefined> {
   const { routes } = await new FakeClaude([part]).run({ settings, task: { payload: clear } });
   return routes.at(-1)?.isCounted;
