@@ -7,8 +7,7 @@ import * as z from "zod";
 export const trialStates = ["proposed", "canary", "deployed", "decided", "stopped"] as const;
 export type TrialState = (typeof trialStates)[number];
 
-export const Verdict = z.enum(["better", "equivalent", "worse", "undecided"]);
-export type Verdict = z.infer<typeof Verdict>;
+export type Verdict = "better" | "equivalent" | "worse" | "undecided";
 
 /** A trial of a setting that is to begin. */
 export const NewTrial = z.object({

@@ -19,8 +19,6 @@ export interface ReplayEvent {
   readonly kind: (typeof replayKinds)[number];
   readonly tool?: string;
   readonly durationMs?: number;
-  /** A checkpoint after it equals one before it. */
-  readonly isSame?: true;
 }
 
 /** Readings that the chat's events do not tell. */
@@ -48,12 +46,10 @@ export interface ReplaySave {
 export type SettingValue = number | boolean | string;
 
 export interface ReplaySession {
-  /** Settings that differ from the defaults; null: none were recorded. */
-  readonly changed: Readonly<Record<string, SettingValue>> | null;
   readonly events: readonly ReplayEvent[];
   readonly samples: readonly ReplaySample[];
   readonly saves: readonly ReplaySave[];
   /** None of its events was removed as old. */
   readonly isComplete: boolean;
-  readonly end: { readonly at: number; readonly kind: "ended" | "died" | "open"; readonly cause: string | null };
+  readonly endAt: number;
 }

@@ -156,7 +156,7 @@ it("an empty machine says in each view what to do first @night", async () => {
     ["files", "No chat has reserved a file"],
     ["messages", "shim team send"],
     ["plan", "No job is open"],
-    ["experiments", "shim experiment replay"],
+    ["experiments", "shim report"],
     ["health", "No entry"],
   ] as const;
   for (const [path, text] of empty) await go(page, path, text);

@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { NewTrial, Verdict } from "../learning.ts";
+import { NewTrial } from "../learning.ts";
 import { declare } from "../operation.ts";
-import { idErrors, Moment, flag } from "./operation.ts";
+import { idErrors, flag } from "./operation.ts";
 
 const count = z.int().min(0);
 
@@ -36,50 +36,6 @@ export const BetterValue = z.object({
   note: z.string(),
 });
 export type BetterValue = Readonly<z.infer<typeof BetterValue>>;
-
-/** Another value of a setting. */
-const Variant = z.object({ key: z.string(), from: z.number(), value: z.number() });
-
-/** Means over sessions; rates are per active hour of all sessions together. */
-export const PolicyMeans = z.object({
-  toolCalls: z.number(),
-  seconds: z.number(),
-  savesPerHour: z.number(),
-});
-export type PolicyMeans = Readonly<z.infer<typeof PolicyMeans>>;
-
-const PairsJudgement = z.object({
-  verdict: Verdict,
-  /** Mean, other minus present; null: no pair. */
-  difference: z.number().nullable(),
-  n: count,
-});
-export type PairsJudgement = Readonly<z.infer<typeof PairsJudgement>>;
-
-const Comparison = z.object({
-  means: PolicyMeans,
-  /** Unsaved tool calls of a death elsewhere, other policy minus the present one. */
-  toolCalls: PairsJudgement,
-});
-export type Comparison = Readonly<z.infer<typeof Comparison>>;
-
-export const ReplayReport = z.object({
-  sessions: count,
-  /** Sessions whose old events were deleted already: left out. */
-  incomplete: count,
-  activeHours: z.number(),
-  /** Checkpoints that were made, and those among them that the replay makes within 20 s. */
-  made: count,
-  remade: count,
-  means: PolicyMeans,
-  deaths: z.object({
-    count,
-    /** Tool calls that no checkpoint held, all deaths together: the journal held them. */
-    unsavedCalls: count,
-  }),
-  variants: z.array(Variant.extend({ comparison: Comparison })),
-});
-export type ReplayReport = Readonly<z.infer<typeof ReplayReport>>;
 
 export const learningOperations = {
   "review.store": declare("host", "write", {
@@ -167,19 +123,5 @@ export const learningOperations = {
     summary: "Let experiments start again after `stop --all`.",
     output: z.object({}),
     surfaces: ["page"],
-  }),
-  "replay.run": declare("caller", "read", {
-    summary: "What deaths would lose under other settings, by the recorded sessions.",
-    input: z.strictObject({
-      since: Moment.optional().describe("only sessions seen since (default: 30d)"),
-      set: z
-        .array(z.string().max(200))
-        .max(50)
-        .optional()
-        .describe("compare with these settings, such as checkpoint.everyMs=60000 (default: other intervals)"),
-    }),
-    output: ReplayReport,
-    errors: ["bad_input"],
-    example: { set: ["checkpoint.everyMs=60000"] },
   }),
 };

@@ -1,6 +1,6 @@
 /** Exact tests of counts, for samples that are fixed before they are read. Pure. */
 import { errorFunction, gammaln, mean, sum } from "simple-statistics";
-import type { PairsJudgement } from "../../contract/machine/learning.ts";
+import type { Verdict } from "../../contract/learning.ts";
 
 export interface Counted {
   readonly hits: number;
@@ -56,6 +56,13 @@ const minPairs = 20;
 const maxExact = 50;
 /** Steps of the largest difference to which all are rounded; the signs stay as likely. */
 const levels = 120;
+
+export interface PairsJudgement {
+  readonly verdict: Verdict;
+  /** Mean, other minus present; null: no pair. */
+  readonly difference: number | null;
+  readonly n: number;
+}
 
 /**
  * Differences of units under two settings, other minus present, of an outcome that is better

@@ -58,24 +58,19 @@ export function lowersSafety(from: number, to: number): boolean {
   return to > from;
 }
 
-/** One full step in that direction, or the rest up to the bound; null: no step is allowed. */
-export function nextValue(parameter: Parameter, from: number, direction: "up" | "down"): number | null {
-  const stepped = direction === "up" ? from * parameter.maxFactor : from / parameter.maxFactor;
-  const rounded = parameter.isWhole ? roundTowards(stepped, from) : roundShare(stepped, from);
-  const to = Math.min(parameter.max, Math.max(parameter.min, rounded));
-  const isRight = direction === "up" ? to > from : to < from;
-  return isRight && refusalOfStep(parameter, from, to) === null ? to : null;
-}
-
-/** To three decimals, towards `from`: away from it the step would be too large. */
-function roundShare(value: number, from: number): number {
-  return (value > from ? Math.floor(value * 1_000 + 1e-6) : Math.ceil(value * 1_000 - 1e-6)) / 1_000;
-}
-
-/** At least one away from `from`, so that small whole numbers can move. */
-function roundTowards(value: number, from: number): number {
-  if (value > from) return Math.max(Math.floor(value), Math.floor(from) + 1);
-  return Math.min(Math.ceil(value), Math.ceil(from) - 1);
+/**
+ * One full step down, or the rest to the bound; a whole number moves by one at least.
+ *
+ * @returns null: no step is allowed
+ */
+export function nextLower(parameter: Parameter, from: number): number | null {
+  const stepped = from / parameter.maxFactor;
+  // Up: a step that is rounded down would be too large.
+  const rounded = parameter.isWhole
+    ? Math.min(Math.ceil(stepped), Math.ceil(from) - 1)
+    : Math.ceil(stepped * 1_000 - 1e-6) / 1_000;
+  const to = Math.max(parameter.min, rounded);
+  return to < from && refusalOfStep(parameter, from, to) === null ? to : null;
 }
 
 /** Another value of a setting. */
@@ -83,37 +78,4 @@ export interface Variant {
   readonly key: string;
   readonly from: number;
   readonly value: number;
-}
-
-type ValueOf = (key: string) => number;
-
-/** Two steps of each setting of a group in each direction. */
-export function usualVariants(group: Parameter["group"], valueOf: ValueOf): Variant[] {
-  return parameters
-    .filter((parameter) => parameter.group === group)
-    .flatMap((parameter) => {
-      const { key } = parameter;
-      const from = valueOf(key);
-      return (["down", "up"] as const).flatMap((direction) => {
-        const first = nextValue(parameter, from, direction);
-        const second = first === null ? null : nextValue(parameter, first, direction);
-        return [first, second].flatMap((value) => (value === null ? [] : [{ key, from, value }]));
-      });
-    });
-}
-
-/** @param given `key=value` @returns a text: what is wrong with one */
-export function parseVariants(valueOf: ValueOf, given: readonly string[]): Variant[] | string {
-  const variants: Variant[] = [];
-  for (const one of given) {
-    const [key = "", text = ""] = one.split("=");
-    const parameter = findParameter(key);
-    if (!parameter)
-      return `"${key.slice(0, 60)}" cannot be replayed. These can:\n${parameters.map((each) => `  ${each.key}`).join("\n")}`;
-    const value = text.trim() === "" ? Number.NaN : Number(text);
-    if (!Number.isFinite(value) || value <= 0)
-      return `"${one.slice(0, 80)}": ${key} has no such value. Give one such as ${key}=${parameter.min}.`;
-    variants.push({ key, from: valueOf(key), value });
-  }
-  return variants;
 }

@@ -13,8 +13,8 @@ import {
   viewOf,
   wasTried,
 } from "../../learning/experiments/trials.ts";
-import { findParameter, nextValue, parameters } from "../../learning/experiments/parameters.ts";
-import { replayReport } from "../../learning/experiments/replay/replay.ts";
+import { findParameter, nextLower, parameters } from "../../learning/experiments/parameters.ts";
+import { judgeVariants } from "../../learning/experiments/replay/replay.ts";
 import { editConfig } from "../../installer/file-edits.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -124,7 +124,7 @@ function unknownText(key: string): string {
 }
 
 function endlessText(shortage: string, key: string, to: number): string {
-  return `it could not end here, so nothing was started: ${shortage}.\n\`shim experiment replay --set ${key}=${to}\` compares it on the recorded sessions; \`shim config set ${key} ${to}\` sets it without a trial.`;
+  return `it could not end here, so nothing was started: ${shortage}.\n\`shim config set ${key} ${to}\` sets it without a trial.`;
 }
 
 function begin(runtime: Runtime, given: NewTrial, from: number): MachineTrial {
@@ -272,12 +272,11 @@ export function betterValues({ config, store, now }: Runtime, recorded: readonly
   const variants = parameters.flatMap((parameter) => {
     const { key } = parameter;
     const from = Number(settingAt(config, key));
-    const value = nextValue(parameter, from, "down");
+    const value = nextLower(parameter, from);
     return value === null || wasTried({ key, to: value }, trials, now()) ? [] : [{ key, from, value }];
   });
-  const better = replayReport(recorded.slice(-maxReplayed), config, variants).variants.flatMap((one) => {
-    const { key, from, value: to } = one;
-    const { verdict, difference, n } = one.comparison.toolCalls;
+  const better = judgeVariants(recorded.slice(-maxReplayed), config, variants).flatMap((one) => {
+    const { key, from, value: to, verdict, difference, n } = one;
     if (verdict !== "better" || difference === null) return [];
     const note = `better in ${n} sessions: ${difference.toFixed(2)} tool calls lost elsewhere`;
     return [{ difference, value: { key, from, to, note } }];

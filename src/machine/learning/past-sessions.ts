@@ -7,20 +7,15 @@ import {
   type ReplaySample,
   type ReplaySession,
 } from "../../contract/replay.ts";
-import type { WorkState } from "../../contract/work-state.ts";
 import { isCall } from "../../learning/experiments/replay/replay.ts";
 import { stepsInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
 import { compare } from "../../shared/compare.ts";
-import { notedEnd } from "../../contract/ending.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { checkpoints, hasContentSql, signals } from "../../store/session-tables.ts";
 import { resolve, type Resolution } from "../recovery/incomplete/resolution.ts";
-import { life } from "../sessions/life/life.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
-import { latestSettings } from "../sessions/session-settings.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { emptyState, fold } from "../sessions/work-state.ts";
 import { list } from "./machine-trials.ts";
 
 export interface CorpusFilter {
@@ -53,12 +48,14 @@ function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
   const toTime = rising(clock);
   const saves = savesOfSession.select(sql, "WHERE session = ? ORDER BY seq", id);
   return {
-    changed: latestSettings(sql, id)?.changed ?? null,
     events,
     samples: readSamples(sql, id, clock),
     saves: saves.map(({ at, trigger }) => ({ at: toTime(at), trigger })),
     isComplete: events.filter(isCall).length >= session.toolCalls,
-    end: endOf(sql, session, clock, events.at(-1)?.at ?? 0),
+    endAt: Math.max(
+      events.at(-1)?.at ?? 0,
+      clock(session.ending?.how === "ended" ? session.ending.at : session.lastSeenAt),
+    ),
   };
 }
 
@@ -84,23 +81,7 @@ function readEntries(sql: Sql, id: string): journal.JournalRow[] {
 
 function toEvents(rows: readonly journal.JournalRow[], clock: Clock): ReplayEvent[] {
   const toTime = rising(clock);
-  let state = emptyState;
-  return rows.map((row) => {
-    const before = state;
-    state = { ...fold(before, [row]), life: life(before.life, [row]) };
-    const same = isSameState(before, state) ? { isSame: true as const } : {};
-    return { at: toTime(row.at), ...eventOf(row.entry), ...same };
-  });
-}
-
-function shown(state: WorkState, name: keyof WorkState): unknown {
-  return name === "life" ? state.life.turn?.over : state[name];
-}
-
-/** Apart from running calls: they end, and then it is the same again. */
-function isSameState(one: WorkState, other: WorkState): boolean {
-  const names = new Set([...Object.keys(one), ...Object.keys(other)]) as Set<keyof WorkState>;
-  return [...names].every((name) => JSON.stringify(shown(one, name)) === JSON.stringify(shown(other, name)));
+  return rows.map((row) => ({ at: toTime(row.at), ...eventOf(row.entry) }));
 }
 
 function eventOf(entry: JournalEntry): Omit<ReplayEvent, "at"> {
@@ -118,15 +99,6 @@ function readSamples(sql: Sql, id: string, clock: Clock): ReplaySample[] {
     });
     return { at: clock(at), readings: Object.fromEntries(known) };
   });
-}
-
-function endOf(sql: Sql, session: sessions.Session, clock: Clock, lastEvent: number): ReplaySession["end"] {
-  const until = (at: number): number => Math.max(lastEvent, clock(at));
-  const { ending, lastSeenAt } = session;
-  if (ending?.how === "ended") return { at: until(ending.at), kind: "ended", cause: null };
-  const at = until(lastSeenAt);
-  const cause = notedEnd(ending)?.cause ?? null;
-  return cause === null ? { at, kind: "open", cause } : { at, kind: "died", cause };
 }
 
 /** Rows of the week that are still stored. */

@@ -3,14 +3,11 @@ import { join } from "node:path";
 import type { BetterValue, ExperimentView } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
 import type { MachineTrial, NewTrial } from "../../contract/learning.ts";
-import { parseVariants, usualVariants } from "../../learning/experiments/parameters.ts";
-import { replayReport } from "../../learning/experiments/replay/replay.ts";
 import { isRunning } from "../../learning/experiments/trials.ts";
 import { findWeek, weekOf, weeklyReport } from "../../learning/experiments/weekly-report.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
-import { settingAt } from "../../shared/setting-keys.ts";
 import { pastSessions, weeklyFacts } from "../learning/past-sessions.ts";
 import {
   advanceAll,
@@ -105,22 +102,14 @@ export const learningHandlers = {
       runtime.log("info", "a better value was not tried", { key: trial?.key, reason: started.error.code });
     return ok({ moved, started: started?.ok === true ? viewTrial(runtime, started.value) : null });
   },
-  async "replay.run"({ runtime: load }, { since, set }) {
-    const runtime = await load();
-    const { config } = runtime;
-    const valueOf = (key: string): number => Number(settingAt(config, key));
-    const variants = set ? parseVariants(valueOf, set) : usualVariants("interval", valueOf);
-    if (typeof variants === "string") return fail("bad_input", variants);
-    return ok(replayReport(recordedSessions(runtime, since), config, variants));
-  },
 } satisfies Partial<Handlers>;
 
-const defaultWindowMs = 30 * 86_400_000;
+const windowMs = 30 * 86_400_000;
 const maxSessions = 1_000;
 
 /** Sessions of the last 30 days, oldest first. */
-function recordedSessions({ store, now }: Runtime, since = now() - defaultWindowMs): ReplaySession[] {
-  return store.read((sql) => pastSessions(sql, { since, limit: maxSessions }), []);
+function recordedSessions({ store, now }: Runtime): ReplaySession[] {
+  return store.read((sql) => pastSessions(sql, { since: now() - windowMs, limit: maxSessions }), []);
 }
 
 interface Ideas {

@@ -43,7 +43,7 @@ function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: n
           { head: "", cell: (one) => one.ending && <ActionButton action={endOne(one, one.ending)} /> },
         ]}
       />
-      <Command purpose="To see what to try" command="shim experiment replay" />
+      <Command purpose="To see what to try" command="shim report" />
     </>
   );
 }

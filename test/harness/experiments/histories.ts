@@ -9,8 +9,7 @@ import { reportEnd } from "#harness/machine/report-end.ts";
 
 export function aSession(overrides: Partial<ReplaySession> = {}): ReplaySession {
   const { events = [] } = overrides;
-  const end = { at: events.at(-1)?.at ?? 0, kind: "ended", cause: null } as const;
-  return { changed: {}, events, samples: [], saves: [], isComplete: true, end, ...overrides };
+  return { events, samples: [], saves: [], isComplete: true, endAt: events.at(-1)?.at ?? 0, ...overrides };
 }
 
 export function startTrial(runtime: Runtime, key: string, to: number, better: string | null = null): MachineTrial {

@@ -1,16 +1,11 @@
 import { expect, it } from "vitest";
 import { pastChats, seedExperiments } from "#harness/experiments/histories.ts";
-import { aCliHome, aSeededHome, failed, holding, ids, printed } from "#harness/machine/cli-home.ts";
-import { offer } from "#src/machine/recovery/offers.ts";
-import * as journal from "#src/machine/sessions/journal.ts";
-import * as sessions from "#src/machine/sessions/sessions.ts";
-
-const aCall = { name: "Bash", input: "npm test" };
+import { aSeededHome, failed, holding, printed } from "#harness/machine/cli-home.ts";
 
 it("an experiment is started, listed, shown, stopped once, and another takes its place", async () => {
   const home = aSeededHome();
   pastChats(home.runtime);
-  const none = "No experiment yet. `shim experiment replay` says what to try.\n";
+  const none = "No experiment yet. `shim report` says what to try.\n";
   expect(await home.shim("experiment list")).toMatchObject({ code: 0, out: none });
   const begun = await home.shim("experiment start checkpoint.everyMs 250000 --reason", "to see");
   const id = /^exp_[\da-f]{8}(?=: canary\. 50 % of new sessions)/.exec(begun.out)?.[0] ?? begun.err;
@@ -52,34 +47,4 @@ it("all are stopped at once, and none starts before they are allowed again", asy
   expect((await home.shim("experiment list")).out).not.toContain("Switched off");
   expect(await home.shim(again)).toMatchObject(printed("canary"));
   expect(await home.shim("experiment stop", ended)).toMatchObject(failed(1, `${ended} has ended: deployed.`));
-});
-
-it("replay says what a death would lose with the present value and with others, and leaves out what it cannot know", async () => {
-  const home = aSeededHome();
-  home.runtime.store.write((sql) => {
-    for (let n = 0; n < 20; n++)
-      journal.append(sql, ids.dead, (home.now += 60_000), `c${n}`, { ...aCall, kind: "tool_end", id: `c${n}` });
-    sessions.update(sql, ids.finished, { toolCalls: 5 });
-  });
-  offer(home.runtime, ids.alive, { project: home.project });
-  const { out } = await home.shim("experiment replay");
-  const left = "1 older session without events left out.\n";
-  const now = /would lose there, on average, (\S+) tool calls and the last (\S+) s, for (\S+) checkpoints an hour\.\n/;
-  const figures = (pattern: RegExp): number[] => pattern.exec(out)?.slice(1).map(Number) ?? [];
-  expect(out).toEqual(holding(`3 sessions, 0.3 active hours, 1 death. ${left}`, "makes 100 % of the 3 checkpoints"));
-  expect(out).toContain("the journal keeps what checkpoints lack (1 tool call in the deaths here).\n");
-  expect(out).toMatch(/^SETTING +CALLS LOST +SECONDS LOST +SAVES\/H +AGAINST NOW$/m);
-  const row = / -> 133334 +(\S+) +(\S+) +(\S+) +too few to say$/m;
-  const [[calls = 0, seconds = 0, saves = 0], [fewer = 9, sooner = 99, more = 0]] = [figures(now), figures(row)];
-  expect([fewer < calls, sooner < seconds, more > saves]).toEqual([true, true, true]);
-  const one = /NOW\ncheckpoint\.everyMs: 300000 -> 250000 +0\.\d\d +\d+ +\d+\.\d +too few to say\n$/;
-  expect(await home.shim("experiment replay --set checkpoint.everyMs=250000")).toMatchObject(printed(one));
-  await home.misuses("experiment replay", [
-    ["--set redaction=1", "cannot be replayed"],
-    ["--set checkpoint.everyMs=often", "no such value"],
-  ]);
-  const none = "No recorded session has its events. Sessions keep them for seven days.\n";
-  home.now += 60_000;
-  expect((await home.shim("experiment replay --since 10s")).out).toBe(none);
-  expect((await aCliHome().shim("experiment replay")).out).toBe(none);
 });

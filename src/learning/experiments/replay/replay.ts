@@ -1,13 +1,11 @@
-import { mean, sum } from "simple-statistics";
 import type { Trigger } from "../../../contract/checkpoint.ts";
 import type { Config } from "../../../contract/config.ts";
-import type { Comparison, PolicyMeans, ReplayReport } from "../../../contract/machine/learning.ts";
 import type { Reading, Readings, RiskMark } from "../../../contract/readings.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "../../../contract/replay.ts";
 import { withSetting } from "../../../shared/setting-keys.ts";
 import { derive, merge, type ToolOutcome } from "../../policy/readings.ts";
 import { markReading, assess, timerTrigger, type SaveLimits } from "../../policy/risk.ts";
-import { judgePairs } from "../exact-tests.ts";
+import { judgePairs, type PairsJudgement } from "../exact-tests.ts";
 import type { Variant } from "../parameters.ts";
 
 /** Settings that decide when a checkpoint is made. */
@@ -22,8 +20,6 @@ export interface ReplayedSave {
   readonly trigger: Trigger;
   /** Events that the checkpoint holds: those before this index. */
   readonly events: number;
-  /** False: the newest checkpoint held the same state, and covers the later events too. */
-  readonly isNew: boolean;
 }
 
 /** The shipped process takes its readings this often while it lives. */
@@ -62,10 +58,10 @@ export function replay(session: ReplaySession, policy: SavePolicy): readonly Rep
     ...events.map((one) => ({ at: one.at, take: () => run.add(one) })),
     ...saves
       .filter(({ trigger }) => fixedTriggers.has(trigger))
-      .map(({ at, trigger }) => ({ at, take: () => run.saveAt(at, trigger as Trigger, true) })),
+      .map(({ at, trigger }) => ({ at, take: () => run.saveAt(at, trigger as Trigger) })),
   ].toSorted((one, other) => one.at - other.at);
   for (const { take } of steps) take();
-  run.idleUntil(session.end.at);
+  run.idleUntil(session.endAt);
   return run.saves;
 }
 
@@ -82,7 +78,6 @@ class Run {
   #mark: RiskMark = { covered: "safe", pending: null, belowAt: null };
   #events = 0;
   #savedEvents = 0;
-  #isChanged = false;
   #unsavedCalls = 0;
   #savedAt: number | null = null;
   #now = 0;
@@ -103,7 +98,6 @@ class Run {
   add(event: ReplayEvent): void {
     this.idleUntil(event.at);
     this.#events += 1;
-    this.#isChanged ||= event.isSame !== true;
     if (isCall(event)) this.#addCall(event);
     const due = alwaysDue[event.kind];
     if (due !== undefined) this.saveAt(event.at, due);
@@ -119,13 +113,10 @@ class Run {
     this.#now = Math.max(this.#now, at);
   }
 
-  /** @param isMade it is recorded, whatever it held */
-  saveAt(at: number, trigger: Trigger, isMade = false): void {
+  saveAt(at: number, trigger: Trigger): void {
     this.#now = Math.max(this.#now, at);
     const events = this.#events;
-    const isNew = isMade || this.#isChanged;
-    if (isMade || events > this.#savedEvents) this.saves.push({ at: this.#now, trigger, events, isNew });
-    this.#isChanged = false;
+    if (events > this.#savedEvents) this.saves.push({ at: this.#now, trigger, events });
     this.#savedAt = this.#now;
     this.#savedEvents = this.#events;
     this.#unsavedCalls = 0;
@@ -173,57 +164,36 @@ function measured(value: number, at: number): Reading {
   return { value, source: "measured", at };
 }
 
-/**
- * Content that the newest checkpoint lacks, as means over every active moment as the moment of
- * death. On the machine itself the journal still has it; another machine that continues the session
- * has checkpoints only.
- */
-export interface Outcome {
-  readonly toolCalls: number;
-  /** Time since the last checkpoint; 0 while nothing is unsaved. */
-  readonly seconds: number;
-  /** Time with events; after five minutes without one a chat counts as idle. */
-  readonly activeHours: number;
-  readonly saves: number;
-  /** Tool calls that no checkpoint held at the real death; null: it did not die. */
-  readonly callsAtDeath: number | null;
-}
-
+/** After so long without an event a chat counts as idle. */
 const idleAfterMs = 300_000;
 
-/** Pure. Between two events or checkpoints all but the time since a save is constant. */
-export function outcomeOf(session: ReplaySession, policy: SavePolicy): Outcome {
-  const { events, end } = session;
+/**
+ * Pure. Tool calls that the newest checkpoint lacks, as the mean over every active moment as the
+ * moment of death. On the machine itself the journal still has them; another machine that continues
+ * the session has checkpoints only.
+ */
+export function lostCalls(session: ReplaySession, policy: SavePolicy): number {
+  const { events, endAt } = session;
   const saves = replay(session, policy);
-  let [saved, savedAt, calls, isUnsaved] = [0, events[0]?.at ?? 0, 0, false];
-  let [activeMs, callSum, secondSum] = [0, 0, 0];
+  let [saved, calls, activeMs, callSum] = [0, 0, 0, 0];
+  // Between two events or checkpoints all is constant.
   const addTime = (from: number, until: number): void => {
-    const ms = Math.max(0, until - from);
-    callSum += calls * ms;
-    if (isUnsaved) secondSum += (ms * Math.max(0, (from + until) / 2 - savedAt)) / 1_000;
+    callSum += calls * Math.max(0, until - from);
   };
   for (const [index, event] of events.entries()) {
     const { at } = event;
     if (isCall(event)) calls += 1;
-    isUnsaved = true;
-    const idleAt = Math.min(Math.max(events[index + 1]?.at ?? end.at, at), at + idleAfterMs);
+    const idleAt = Math.min(Math.max(events[index + 1]?.at ?? endAt, at), at + idleAfterMs);
     let from = at;
     for (let save = saves[saved]; save && save.events <= index + 1; save = saves[++saved]) {
       // A checkpoint in a long pause covers the events before it, too.
-      const until = Math.min(save.at, idleAt);
-      addTime(from, until);
-      [from, savedAt, calls, isUnsaved] = [Math.max(from, until), save.at, 0, false];
+      addTime(from, Math.min(save.at, idleAt));
+      [from, calls] = [Math.max(from, Math.min(save.at, idleAt)), 0];
     }
     addTime(from, idleAt);
     activeMs += idleAt - at;
   }
-  return {
-    toolCalls: activeMs === 0 ? 0 : callSum / activeMs,
-    seconds: activeMs === 0 ? 0 : secondSum / activeMs,
-    activeHours: activeMs / 3_600_000,
-    saves: saves.filter(({ isNew }) => isNew).length,
-    callsAtDeath: end.kind === "died" ? calls : null,
-  };
+  return activeMs === 0 ? 0 : callSum / activeMs;
 }
 
 /** A difference of unsaved tool calls of at most this size makes no difference that matters. */
@@ -232,65 +202,19 @@ const margin = 0.5;
 const largest = 6;
 
 /**
- * Each session under both policies: needs a fraction of the sessions of a live trial.
- *
- * @param controls outcomes of the present policy
+ * Each session under the present setting and under another value: that needs a fraction of the
+ * sessions of a live trial.
  */
-function compare(sessions: readonly ReplaySession[], controls: readonly Outcome[], other: SavePolicy): Comparison {
-  const treated = sessions.map((session) => outcomeOf(session, other));
-  const differences = treated.map((one, index) => one.toolCalls - (controls[index] ?? one).toolCalls);
-  return { means: meansOf(treated), toolCalls: judgePairs(differences, largest, margin) };
-}
-
-function meansOf(outcomes: readonly Outcome[]): PolicyMeans {
-  const hours = sum(outcomes.map(({ activeHours }) => activeHours));
-  const average = (read: (one: Outcome) => number): number => (outcomes.length === 0 ? 0 : mean(outcomes.map(read)));
-  return {
-    toolCalls: average(({ toolCalls }) => toolCalls),
-    seconds: average(({ seconds }) => seconds),
-    savesPerHour: hours === 0 ? 0 : sum(outcomes.map(({ saves }) => saves)) / hours,
-  };
-}
-
-/** @param all oldest first */
-export function replayReport(
+export function judgeVariants(
   all: readonly ReplaySession[],
   config: Config,
   variants: readonly Variant[],
-): ReplayReport {
+): (Variant & PairsJudgement)[] {
   const sessions = all.filter(({ isComplete, events }) => isComplete && events.length > 0);
-  const outcomes = sessions.map((session) => outcomeOf(session, config));
-  const atDeath = outcomes.flatMap(({ callsAtDeath }) => callsAtDeath ?? []);
-  return {
-    sessions: sessions.length,
-    incomplete: all.length - sessions.length,
-    activeHours: sum(outcomes.map(({ activeHours }) => activeHours)),
-    ...remadeSaves(sessions, config),
-    means: meansOf(outcomes),
-    deaths: { count: atDeath.length, unsavedCalls: sum(atDeath) },
-    variants: variants.map(({ key, from, value }) => ({
-      key,
-      from,
-      value,
-      comparison: compare(sessions, outcomes, withSetting(config, key, value)),
-    })),
-  };
-}
-
-const toleranceMs = 20_000;
-
-/** By the settings that each session had, so that it shows whether replay is to be believed. */
-function remadeSaves(sessions: readonly ReplaySession[], config: Config): { made: number; remade: number } {
-  let [made, remade] = [0, 0];
-  for (const session of sessions) {
-    if (session.changed === null || session.saves.length === 0) continue;
-    const own = Object.entries(session.changed).reduce(
-      (before, [key, value]) => withSetting(before, key, value),
-      config,
-    );
-    const times = replay(session, own).map(({ at }) => at);
-    made += session.saves.length;
-    remade += session.saves.filter(({ at }) => times.some((one) => Math.abs(one - at) <= toleranceMs)).length;
-  }
-  return { made, remade };
+  const present = sessions.map((session) => lostCalls(session, config));
+  return variants.map(({ key, from, value }) => {
+    const other = withSetting(config, key, value);
+    const differences = sessions.map((session, index) => lostCalls(session, other) - (present[index] ?? 0));
+    return { key, from, value, ...judgePairs(differences, largest, margin) };
+  });
 }

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "#src/contract/replay.ts";
-import { outcomeOf, replay, replayReport, type SavePolicy } from "#src/learning/experiments/replay/replay.ts";
+import { judgeVariants, lostCalls, replay, type SavePolicy } from "#src/learning/experiments/replay/replay.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { aSession } from "#harness/experiments/histories.ts";
 
@@ -16,44 +16,14 @@ function many<T>(length: number, make: (_: unknown, at: number) => T): T[] {
   return Array.from({ length }, make);
 }
 
-/** `hazard` is in deaths for each event, which have nothing to do with the checkpoints. */
-function someSessions(random: Random, count: number, kind: { hazard: number; events: number }): ReplaySession[] {
-  return many(count, () => pastSession(random, kind));
-}
-
-function pastSession(random: Random, { hazard, events: usual }: { hazard: number; events: number }): ReplaySession {
-  const all = someEvents(random, 5 + heavy(random, usual, 400));
-  const died = all.findIndex(() => random() < hazard);
-  const events = died < 0 ? all : all.slice(0, died + 1);
-  const at = (events.at(-1)?.at ?? 0) + heavy(random, 2_000, 60_000);
-  const end: ReplaySession["end"] =
-    died < 0 ? { at, kind: "ended", cause: null } : { at, kind: "died", cause: "killed" };
-  const saves = someSaves(random, { events, end });
-  return aSession({ events, saves, end });
-}
-
-function someEvents(random: Random, length: number): ReplayEvent[] {
-  const same = random() * 0.3;
+/** Of working days. */
+function pastSession(random: Random): ReplaySession {
   let at = 0;
-  return many(length, (_, index): ReplayEvent => {
+  const events = many(5 + heavy(random, 60, 400), (_, index): ReplayEvent => {
     at += 1 + heavy(random, 8_000, 600_000);
-    const isSame = random() < same ? { isSame: true as const } : {};
-    return { at, kind: index % 40 === 0 ? "prompt" : "tool_end", ...isSame };
+    return { at, kind: index % 40 === 0 ? "prompt" : "tool_end" };
   });
-}
-
-/** When they are due, and some seconds late. */
-function someSaves(random: Random, { events, end }: Pick<ReplaySession, "events" | "end">) {
-  const { everyMs, everyToolCalls } = defaults.checkpoint;
-  let [calls, savedAt] = [0, -everyMs];
-  return events.flatMap(({ at, kind }, index) => {
-    calls += kind === "prompt" ? 0 : 1;
-    const isFull = calls >= everyToolCalls;
-    const dueAt = isFull ? at : Math.max(at, savedAt + everyMs) + Math.floor(random() * 15_000);
-    if (!isFull && dueAt >= (events[index + 1]?.at ?? end.at)) return [];
-    [calls, savedAt] = [0, dueAt];
-    return [{ at: dueAt, trigger: isFull ? "tools" : "time" }];
-  });
+  return aSession({ events, endAt: at + heavy(random, 2_000, 60_000) });
 }
 
 const present: SavePolicy = { risk: defaults.risk, checkpoint: defaults.checkpoint };
@@ -71,8 +41,8 @@ function full(second: number): ReplaySample {
   return { at: second * 1_000, readings: { contextFill: reading, hostMemory: reading } };
 }
 
-const busy = aSession({ events: calls(0, 10, 20, 30, 40), end: { at: 41_000, kind: "ended", cause: null } });
-const waiting = aSession({ events: calls(0, 10), end: { at: 900_000, kind: "open", cause: null } });
+const busy = aSession({ events: calls(0, 10, 20, 30, 40), endAt: 41_000 });
+const waiting = aSession({ events: calls(0, 10), endAt: 900_000 });
 const rising = aSession({ events: calls(0, 10, 30), samples: [full(20), full(25)] });
 
 it.each<[string, ReplaySession, SavePolicy, string]>([
@@ -87,14 +57,12 @@ it.each<[string, ReplaySession, SavePolicy, string]>([
 /** Read at the middle of each second: exact while all times are whole seconds. */
 function sampledLosses(session: ReplaySession, policy: SavePolicy) {
   const saves = replay(session, policy);
-  const moments = Array.from({ length: session.end.at / 1_000 }, (_, second) => second * 1_000 + 500);
+  const moments = Array.from({ length: session.endAt / 1_000 }, (_, second) => second * 1_000 + 500);
   const isActive = (now: number): boolean => session.events.some(({ at }) => at < now && now - at <= 300_000);
   return moments.filter(isActive).map((now) => {
     const past = session.events.filter(({ at }) => at < now);
-    const save = saves.findLast(({ at }) => at < now) ?? { at: past[0]?.at ?? 0, events: 0 };
-    const lost = past.slice(save.events);
-    const toolCalls = lost.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").length;
-    return { toolCalls, seconds: lost.length > 0 ? (now - save.at) / 1_000 : 0 };
+    const lost = past.slice(saves.findLast(({ at }) => at < now)?.events ?? 0);
+    return lost.filter(({ kind }) => kind === "tool_end" || kind === "tool_error").length;
   });
 }
 
@@ -114,39 +82,24 @@ it("the loss is the mean over every active moment", () => {
   const property = fc.property(anySteps, gap, policies, (steps, rest, policy) => {
     let at = 0;
     const events = steps.map(([seconds, one]) => ({ ...one, at: (at += seconds * 1_000) }));
-    const session = aSession({ events, end: { at: at + rest * 1_000, kind: "ended", cause: null } });
+    const session = aSession({ events, endAt: at + rest * 1_000 });
     const losses = sampledLosses(session, policy);
-    const outcome = outcomeOf(session, policy);
-    expect(outcome.activeHours * 3_600).toBeCloseTo(losses.length, 6);
-    for (const name of ["toolCalls", "seconds"] as const) {
-      const total = losses.reduce((sum, one) => sum + one[name], 0);
-      expect(outcome[name] * losses.length).toBeCloseTo(total, 4);
-    }
+    const total = losses.reduce((sum, one) => sum + one, 0);
+    expect(lostCalls(session, policy) * losses.length).toBeCloseTo(total, 4);
   });
   fc.assert(property, { numRuns: 500, seed: 3 });
 });
 
-it("a policy is judged on the same sessions, and the report counts deaths and remade checkpoints", () => {
-  // Of working days; some die.
-  const sessions = someSessions(seededRandom(2), 120, { events: 60, hazard: 0.002 });
-  const report = replayReport(sessions, defaults, [
-    { key: "checkpoint.everyMs", from: 300_000, value: 400_000 },
-    { key: "checkpoint.everyToolCalls", from: 10, value: 40 },
-    { key: "checkpoint.everyToolCalls", from: 10, value: 5 },
-  ]);
-  const verdicts = report.variants.map(({ comparison }) => comparison.toolCalls.verdict);
-  expect(verdicts).toEqual(["equivalent", "worse", "better"]);
-  const few = replayReport(sessions.slice(0, 19), defaults, [
-    { key: "checkpoint.everyMs", from: 300_000, value: 600_000 },
-  ]);
-  expect(few.variants[0]?.comparison.toolCalls.verdict).toBe("undecided");
-  const deaths = sessions.filter(({ end }) => end.kind === "died").length;
-  expect(report).toMatchObject({ sessions: 120, deaths: { count: deaths } });
-  const remade = sessions.map((session): ReplaySession => {
-    const saves = replay(session, present).slice(0, 5);
-    return aSession({ ...session, saves: saves.map(({ at, trigger }) => ({ at, trigger })) });
-  });
-  const count = remade.reduce((sum, { saves }) => sum + saves.length, 0);
-  expect(replayReport(remade, defaults, [])).toMatchObject({ made: count, remade: count });
-  expect(replayReport([aSession({ isComplete: false })], defaults, [])).toMatchObject({ sessions: 0, incomplete: 1 });
+it("a value is judged on the same sessions, from twenty on, without those whose old events are gone", () => {
+  const random = seededRandom(2);
+  const sessions = many(120, () => pastSession(random));
+  const judge = (count: number, values: Readonly<Record<string, number>>) => {
+    const forgotten = many(30, () => aSession({ ...sessions[0], isComplete: false }));
+    const variants = Object.entries(values).map(([key, value]) => ({ key: `checkpoint.${key}`, from: 0, value }));
+    const judged = judgeVariants([...sessions.slice(0, count), ...forgotten], defaults, variants);
+    return judged.map(({ verdict, n }) => `${verdict} ${n}`);
+  };
+  expect(judge(120, { everyMs: 400_000, everyToolCalls: 40 })).toEqual(["equivalent 120", "worse 120"]);
+  expect(judge(120, { everyToolCalls: 5 })).toEqual(["better 120"]);
+  expect(judge(19, { everyMs: 600_000 })).toEqual(["undecided 19"]);
 });

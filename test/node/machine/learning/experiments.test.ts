@@ -264,7 +264,7 @@ it("a week's figures of recoveries add up: each dead chat once, by its resolutio
   });
 });
 
-it("events have the order, the kinds and the durations of the journal; a death has its cause", () => {
+it("events have the order, the kinds and the durations of the journal", () => {
   const { runtime, claude } = aChat();
   claude.start();
   claude.prompt("Write the parser");
@@ -277,5 +277,5 @@ it("events have the order, the kinds and the durations of the journal; a death h
   expect(dead?.events.map(({ kind }) => kind)).toEqual(["other", "prompt", "other", "tool_end", "other", "tool_error"]);
   expect(dead?.events[3]).toMatchObject({ tool: "Write", durationMs: 12 });
   expect(dead?.events[5]).toMatchObject({ tool: "Bash", durationMs: 9 });
-  expect(dead).toMatchObject({ end: { kind: "died", cause: "killed" }, isComplete: true });
+  expect(dead?.isComplete).toBe(true);
 });
