@@ -355,9 +355,9 @@ export const mutants: readonly Mutant[] = [
     "scopes[Math.min(highest, scopes.indexOf(most))]",
     "scopes[Math.max(highest, scopes.indexOf(most))]",
   ]),
-  defect(117, "src/code/tool-runner/analyze.ts", "programs that came with a repository run without trust", [
-    "if (this.#repository === null || !(await hasTrackedFiles(this.#repository, modulesOf(tool)))) return null;",
-    "if (this.#repository === null || (await hasTrackedFiles(this.#repository, modulesOf(tool)))) return null;",
+  defect(117, "src/code/tool-runner/project-folder.ts", "tools of a project run without trust", [
+    "if (isTrusted(folder, config.value.analysis.trusted)) return ok(null);",
+    "if (!isTrusted(folder, config.value.analysis.trusted)) return ok(null);",
   ]),
   defect(118, "src/durable/handover-box.ts", "a second machine takes what a first one has", [
     "facts.taking.claimant === claimant",

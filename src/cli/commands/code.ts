@@ -8,7 +8,7 @@ import { isFolder } from "../../platform/paths.ts";
 import { pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
 import { analyze } from "../../code/tool-runner/analyze.ts";
-import { trustOf } from "../../code/tool-runner/project-folder.ts";
+import { requireTrust } from "../../code/tool-runner/project-folder.ts";
 import { TransformInput } from "../../code/transform/transformers.ts";
 import type { Transformed } from "../../code/transform/run-transform.ts";
 import { exitCodes } from "../../contract/exit-codes.ts";
@@ -26,7 +26,7 @@ const AnalyzeInput = z.strictObject({
     .pipe(z.array(z.enum(toolNames)))
     .optional()
     .describe(`some of ${toolNames.join(", ")}`),
-  trust: flag("also run tools that run the project's code, this time"),
+  trust: flag("run the project's tools, this time"),
   timeLimitMs: Duration.min(1_000).max(86_400_000).optional().describe("of each tool (default: 5m)"),
 });
 type AnalyzeInput = z.infer<typeof AnalyzeInput>;
@@ -57,14 +57,13 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
   const { folder = cli.io.cwd, only, trust, timeLimitMs, since } = input;
   if (!isFolder(folder)) return wrongUsage(`there is no folder ${folder}.`);
   const root = realpathSync(folder);
-  const trusted = trustOf(cli.paths.config, root, trust);
+  const trusted = requireTrust(cli.paths.config, root, trust);
   if (!trusted.ok) return trusted;
   const signal = cli.io.interrupted();
   cli.progress(`Analysing ${root} ...`);
   const analyzed = analyze({
     folder: root,
     only,
-    isTrusted: trusted.value,
     timeMs: timeLimitMs,
     since,
     env: cli.io.env,
@@ -103,7 +102,6 @@ async function transform(cli: Cli, input: TransformInput): Promise<CommandResult
 
 const advice: Readonly<Record<string, string>> = {
   no_tool: " SHIM downloads nothing: add the package to the project.",
-  not_trusted: " --trust allows that this time, and the setting analysis.trusted always.",
   no_tests: " Name a command with --tests, or say --no-tests.",
   tests_failed: "No branch was left.",
 };

@@ -26,18 +26,12 @@ export interface ProjectView {
 }
 
 export type Detection =
-  | {
-      readonly kind: "ready";
-      readonly tool: InstalledTool;
-      /** How the project's own code would run or write; null: it cannot. */
-      readonly risk: string | null;
-    }
+  | { readonly kind: "ready"; readonly tool: InstalledTool }
   /** The project is set up for the tool, which cannot be started. */
   | { readonly kind: "missing"; readonly why: string };
 
 export interface CommandContext {
   readonly project: ProjectView;
-  readonly isTrusted: boolean;
   /** Private folder of this run, deleted after it. */
   readonly scratch: string;
   /** Writes a file into the scratch folder. @returns its path */
@@ -95,16 +89,15 @@ interface Needed {
   readonly program?: string;
   /** Why it is expected here; null: nothing says that the project uses it. */
   readonly setUp: string | null;
-  readonly risk: string | null;
 }
 
 export function detectTool(
   project: ProjectView,
-  { packageName, program = packageName, setUp, risk }: Needed,
+  { packageName, program = packageName, setUp }: Needed,
 ): Detection | null {
   const tool = project.findTool(packageName, program);
   if (typeof tool === "string") return { kind: "missing", why: tool };
-  if (tool !== null) return { kind: "ready", tool, risk };
+  if (tool !== null) return { kind: "ready", tool };
   if (setUp === null) return null;
   return { kind: "missing", why: `${setUp}, but ${packageName} is not installed in node_modules` };
 }

@@ -124,68 +124,46 @@ const levelOrder: readonly Level[] = ["note", "warning", "error"];
 export type MergedFinding = Omit<Finding, "fingerprint" | "content" | "isNew">;
 
 /**
- * Joins what several tools report about the same thing: rules that are declared equivalent,
- * in the same file, at the same symbol or overlapping ranges. Findings of one tool are not joined;
- * the level is the highest that a tool gives.
+ * Joins what several tools report about the same thing: rules that are declared equivalent, in the
+ * same file, of the same symbol or else in the same line. Findings of one tool are not joined; the
+ * level is the highest that a tool gives.
  *
  * @param results in the order of precedence: the first tool names a joined finding
+ * @returns by file and line; a file as a whole comes first
  */
 export function mergeFindings(results: readonly ToolFindings[]): MergedFinding[] {
-  const byConcept = new Map<string, MergedFinding[]>();
+  const all: MergedFinding[] = [];
+  const byThing = new Map<string, MergedFinding>();
   for (const { tool, version, findings } of results) {
     for (const found of findings) {
-      const key = `${conceptOf(tool, found.rule)}\n${found.file}`;
-      const group = byConcept.get(key) ?? [];
-      byConcept.set(key, group);
-      const at = group.findIndex(
-        (one) => [one, ...(one.others ?? [])].every((other) => other.tool !== tool) && isSameThing(one, found),
+      const { rule, level, file, symbol, range } = found;
+      const named = [symbol ?? [], range?.line ?? []].flat();
+      const things = (named.length === 0 ? ["file"] : named).map((one) =>
+        JSON.stringify([conceptOf(tool, rule), file, one]),
       );
-      const first = group[at];
-      if (first === undefined) group.push({ tool, version, ...found });
-      else
-        group[at] = {
-          ...first,
-          level: levelOrder.indexOf(first.level) >= levelOrder.indexOf(found.level) ? first.level : found.level,
-          others: [...(first.others ?? []), { tool, version, rule: found.rule }],
-        };
+      const isSame = ({ symbol: other = symbol, others = [], ...one }: MergedFinding): boolean =>
+        (other === symbol || symbol === undefined) && [one, ...others].every((by) => by.tool !== tool);
+      const first = things.flatMap((thing) => byThing.get(thing) ?? []).find(isSame);
+      if (first) {
+        first.others = [...(first.others ?? []), { tool, version, rule }];
+        if (levelOrder.indexOf(level) > levelOrder.indexOf(first.level)) first.level = level;
+        continue;
+      }
+      const merged = { tool, version, ...found };
+      all.push(merged);
+      for (const thing of things) if (!byThing.has(thing)) byThing.set(thing, merged);
     }
   }
-  return [...byConcept.values()].flat().toSorted(byPosition);
-}
-
-function byPosition(a: MergedFinding, b: MergedFinding): number {
-  return (
-    compare(a.file, b.file) || compareStarts(a.range, b.range) || compare(a.tool, b.tool) || compare(a.rule, b.rule)
+  const lineOf = ({ range }: MergedFinding): number => range?.line ?? 0;
+  const columnOf = ({ range }: MergedFinding): number => range?.column ?? 0;
+  return all.toSorted(
+    (a, b) =>
+      compare(a.file, b.file) ||
+      lineOf(a) - lineOf(b) ||
+      columnOf(a) - columnOf(b) ||
+      compare(a.tool, b.tool) ||
+      compare(a.rule, b.rule),
   );
-}
-
-/** A file as a whole comes first. */
-function compareStarts(a: Range | null, b: Range | null): number {
-  if (a === null || b === null) return Number(b === null) - Number(a === null);
-  return a.line - b.line || (a.column ?? 0) - (b.column ?? 0);
-}
-
-function isSameThing(a: RawFinding, b: RawFinding): boolean {
-  if (a.symbol !== undefined && b.symbol !== undefined) {
-    if (a.symbol !== b.symbol) return false;
-    return a.range === null || b.range === null || a.range.line === b.range.line;
-  }
-  const { related: copies } = b;
-  if (!overlaps(a.range, b.range) || !a.related || !copies) return overlaps(a.range, b.range);
-  return a.related.some((one) => copies.some((copy) => one.file === copy.file && overlaps(one.range, copy.range)));
-}
-
-/** A range without an end is a point, one without a column a whole line. */
-function overlaps(a: Range | null, b: Range | null): boolean {
-  if (a === null || b === null) return a === b;
-  return startsBeforeEnd(a, b) && startsBeforeEnd(b, a);
-}
-
-function startsBeforeEnd(a: Range, b: Range): boolean {
-  const endLine = b.endLine ?? b.line;
-  if (a.line !== endLine) return a.line < endLine;
-  const endColumn = b.endColumn ?? (b.endLine === undefined && b.column !== undefined ? b.column + 1 : Infinity);
-  return (a.column ?? 1) < endColumn;
 }
 
 const hashChars = 32;

@@ -9,9 +9,9 @@ export const ToolRun = z.object({
   kinds: z.array(z.enum(kinds)),
   /**
    * ran: its findings count; failed: it crashed, was stopped, or gave no report; missing: expected
-   * but not installed; untrusted: would run code of a project that is not trusted.
+   * but not installed.
    */
-  status: z.enum(["ran", "failed", "missing", "untrusted"]),
+  status: z.enum(["ran", "failed", "missing"]),
   version: z.string().nullable(),
   /** Null for a tool that ran. */
   why: z.string().nullable(),
@@ -112,7 +112,7 @@ function totalsLine({ totals, comparedWith }: Report): string {
 
 function toolState({ status, why, findings, ms }: ToolRun): string {
   if (status === "ran") return `${pluralize(findings, "finding")} in ${(ms / 1_000).toFixed(1)} s`;
-  return `${status === "untrusted" ? "not run" : status}: ${why ?? ""}`;
+  return `${status}: ${why ?? ""}`;
 }
 
 function adviceLines({ notCovered }: Report): string[] {

@@ -39,9 +39,8 @@ export async function tryFixer(
   const { top, repository, prefix } = project;
   const report = await runTransform(deps, {
     source: { top, repository, base: commit },
-    change: () => ok({ kind: "fixes", name: fixer }),
+    change: { kind: "fixes", name: fixer },
     paths: prefix === "" ? [] : [prefix],
-    isTrusted: true,
     offer: null,
     timeoutMs: limitMs,
     signal,
@@ -54,7 +53,7 @@ export async function tryFixer(
     const git = worktree.git(signal);
     await run(git, ["apply", "--whitespace=nowarn", "-"], patch);
     await commitAll(git, { tree: worktree.tree, message: fixer, now: deps.now() });
-    const analysed = await analyze({ ...deps, folder, isTrusted: true, signal });
+    const analysed = await analyze({ ...deps, folder, signal });
     if (!analysed.ok) return analysed;
     const left = new Set(analysed.value.findings.map(({ fingerprint }) => fingerprint));
     return ok({ patch, removed: new Set(findings.map((one) => one.fingerprint).filter((one) => !left.has(one))) });

@@ -52,7 +52,7 @@ export async function measure(
   return inCommit(deps, project, { commit, signal }, async (folder, worktree) => {
     const tests = given ?? testScript(folder);
     if (tests === null) return err("there is no script for tests in package.json; --tests names a command");
-    const report = await analyze({ ...deps, folder, isTrusted: true, signal });
+    const report = await analyze({ ...deps, folder, signal });
     if (!report.ok) return report;
     const below = project.prefix === "" ? "" : `${project.prefix}/`;
     const tracked = (await rawList(worktree.git(signal), ["ls-files", "-z"])).map(displayPath);

@@ -9,7 +9,7 @@ import { pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import { createBranch, gitInFolder } from "../../snapshots/user-repository.ts";
-import { findTarget, trustOf } from "../tool-runner/project-folder.ts";
+import { findTarget, requireTrust } from "../tool-runner/project-folder.ts";
 import { parseTests } from "../tool-runner/run-tool.ts";
 import { removeAbandoned, type RepositoryProject } from "../transform/worktree.ts";
 import { describe, RunLimits, type EvolveInput, type EvolveSettings } from "./candidate.ts";
@@ -89,13 +89,8 @@ async function optionsOf(
   project: RepositoryProject,
 ): Promise<Result<ChangeOptions>> {
   const { paths, site } = context;
-  const trusted = trustOf(paths.config, project.top, trust);
+  const trusted = requireTrust(paths.config, project.top, trust);
   if (!trusted.ok) return trusted;
-  if (!trusted.value)
-    return fail(
-      "not_trusted",
-      "changes are judged by the project's own tools and tests, which run its code. --trust allows that this time, and the setting analysis.trusted always.",
-    );
   const tests = words === undefined ? ok(null) : parseTests(words);
   if (!tests.ok) return tests;
   if (claude && !isOnPath(claude.program, site.env)) return fail("bad_input", `there is no program ${claude.program}.`);

@@ -18,10 +18,8 @@ import {
   copyCommit,
   countCommits,
   findRepository,
-  hasTrackedFiles,
   ignoredFiles,
   type Repository,
-  modulesOf,
   openCopy,
   openProject,
   projectPath,
@@ -32,7 +30,6 @@ export interface AnalysisOptions {
   readonly folder: string;
   /** Absent: all. */
   readonly only?: readonly ToolName[] | undefined;
-  readonly isTrusted: boolean;
   /** Limit of each tool. */
   readonly timeMs?: number | undefined;
   /** Commit: only what it does not have is new. */
@@ -44,7 +41,7 @@ export interface AnalysisOptions {
   readonly signal: AbortSignal;
 }
 
-/** Analyses a folder with the tools of its project. The error is wrong input. */
+/** Analyses a folder that is trusted, with the tools of its project. The error is wrong input. */
 export async function analyze(options: AnalysisOptions): Promise<Result<Report, string>> {
   const repository = await findRepository(options.env, options.folder, options.signal);
   const commit = await findSince(options, repository);
@@ -155,26 +152,20 @@ class Analysis {
     project: ProjectView,
     phase: string,
   ): Promise<AdapterResult> {
-    if (detected.kind === "missing") return notRun(adapter, "missing", detected.why, null);
-    const { tool, risk } = detected;
-    const refusal = await this.#findRefusal(tool, risk);
-    if (refusal !== null) return notRun(adapter, "untrusted", refusal, tool.version);
+    const common = { name: adapter.name, kinds: [...adapter.kinds] };
+    if (detected.kind === "missing") {
+      const run = { ...common, status: "missing" as const, version: null, why: detected.why, findings: 0, ms: 0 };
+      return { run, parsed: null };
+    }
+    const { tool } = detected;
     const startedAt = this.#options.monotonic();
     const parsed = await this.#runDetected(adapter, tool, project, phase);
     const ms = Math.round(this.#options.monotonic() - startedAt);
     const result = parsed.ok
       ? { status: "ran" as const, why: null, findings: parsed.value.findings.length }
       : { status: "failed" as const, why: parsed.error, findings: 0 };
-    const run = { name: adapter.name, kinds: [...adapter.kinds], version: tool.version, ms, ...result };
+    const run = { ...common, version: tool.version, ms, ...result };
     return { run, parsed: parsed.ok ? parsed.value : null };
-  }
-
-  /** Why a tool is not started in a project that is not trusted; null: it is. */
-  async #findRefusal(tool: InstalledTool, risk: string | null): Promise<string | null> {
-    if (this.#options.isTrusted) return null;
-    if (risk !== null) return `${risk}, and the project is not trusted (--trust)`;
-    if (this.#repository === null || !(await hasTrackedFiles(this.#repository, modulesOf(tool)))) return null;
-    return "the repository brings its own node_modules, and the project is not trusted (--trust)";
   }
 
   async #runDetected(
@@ -183,14 +174,14 @@ class Analysis {
     project: ProjectView,
     phase: string,
   ): Promise<Result<Parsed, string>> {
-    const { isTrusted, env, timeMs = defaultTimeMs, signal } = this.#options;
+    const { env, timeMs = defaultTimeMs, signal } = this.#options;
     const scratch = join(this.#scratch, `${adapter.name}-${phase}`);
     mkdirSync(scratch, { mode: 0o700 });
     const writeScratch = (name: string, text: string): string => {
       writeFileSync(join(scratch, name), text);
       return join(scratch, name);
     };
-    const command = adapter.command({ project, isTrusted, scratch, writeScratch });
+    const command = adapter.command({ project, scratch, writeScratch });
     const folder = project.root;
     const output = await runTool({ tool, command, folder, scratch, env, timeMs, signal });
     if (!output.ok) return output;
@@ -202,13 +193,4 @@ class Analysis {
       { project, selected, toFile: (path) => projectPath(project.root, path) },
     );
   }
-}
-
-function notRun(
-  { name, kinds }: Adapter,
-  status: "missing" | "untrusted",
-  why: string,
-  version: string | null,
-): AdapterResult {
-  return { run: { name, kinds: [...kinds], status, version, why, findings: 0, ms: 0 }, parsed: null };
 }

@@ -111,17 +111,19 @@ export function projectPath(root: string, path: string): string {
   return relative(root, resolve(root, plain)).split(sep).join("/");
 }
 
-/** The `node_modules` of the project that a program is in. */
-export function modulesOf({ path }: InstalledTool): string {
-  const parts = path.split(sep);
-  return parts.slice(0, parts.indexOf("node_modules") + 1).join(sep);
-}
-
-/** Whether its code may run: by a person this time, or by the setting. */
-export function trustOf(configFile: string, folder: string, isGiven: boolean): Result<boolean> {
-  if (isGiven) return ok(true);
+/**
+ * Refuses a project whose code may not run. The settings of tools are code or name code, as tests
+ * are, so each tool of a project is such code.
+ *
+ * @param isGiven a person trusts it this time; else the settings say so
+ */
+export function requireTrust(configFile: string, folder: string, isGiven: boolean): Result<null> {
+  if (isGiven) return ok(null);
   const config = readConfig(configFile);
-  return config.ok ? ok(isTrusted(folder, config.value.analysis.trusted)) : fail("bad_config", config.error);
+  if (!config.ok) return fail("bad_config", config.error);
+  if (isTrusted(folder, config.value.analysis.trusted)) return ok(null);
+  const message = `the tools and tests of ${folder} are code that could do anything. --trust allows that this time, and the setting analysis.trusted always.`;
+  return fail("not_trusted", message);
 }
 
 /** A folder is trusted with all folders below it. */
@@ -169,12 +171,6 @@ export async function countCommits({ git }: Repository, now: number): Promise<Ma
   const { code, stdout } = await run(git, args, "", [0, 128]);
   const files = code === 0 ? stdout.toString("utf8").split("\0").filter(Boolean) : [];
   return new Map([...Map.groupBy(files, (file) => file.trim())].map(([file, all]) => [file, all.length]));
-}
-
-/** Whether a folder has files that came with the repository. */
-export async function hasTrackedFiles({ git }: Pick<Repository, "git">, folder: string): Promise<boolean> {
-  const { code } = await run(git, ["ls-files", "--error-unmatch", "--", folder], "", [0, 1, 128]);
-  return code === 0;
 }
 
 /** @returns those that git ignores, and does not track */

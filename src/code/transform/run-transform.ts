@@ -6,17 +6,10 @@ import { fail, ok, type Result } from "../../shared/result.ts";
 import { firstOf } from "../../shared/format.ts";
 import { displayPath } from "../../snapshots/git.ts";
 import { changesSince } from "../../snapshots/work-tree.ts";
-import {
-  hasTrackedFiles,
-  modulesOf,
-  openCopy,
-  openProject,
-  trustOf,
-  findTarget,
-} from "../tool-runner/project-folder.ts";
+import { findTarget, openCopy, openProject, requireTrust } from "../tool-runner/project-folder.ts";
 import { parseTests, runTests, testScript, type Tests, runTool } from "../tool-runner/run-tool.ts";
 import { type ChangedFile, commitAll, readDiff } from "../../snapshots/commit-work.ts";
-import { gitInFolder, createBranch } from "../../snapshots/user-repository.ts";
+import { createBranch } from "../../snapshots/user-repository.ts";
 import { type WorkDeps, workDeps } from "../../runner/worker/machine-deps.ts";
 import {
   readChange,
@@ -29,7 +22,6 @@ import {
 } from "./transformers.ts";
 import {
   createThrowaway,
-  linkModulesBeside,
   linkModulesInside,
   resetTo,
   type ThrowawayWorktree,
@@ -42,11 +34,9 @@ const defaultTimeMs = 600_000;
 
 interface TransformRequest {
   readonly source: WorktreeSource;
-  readonly change: (tree: string) => Result<Change>;
+  readonly change: Change;
   /** Relative to the top, with `/`; empty: everything. */
   readonly paths: readonly string[];
-  /** Whether code of the project may run. */
-  readonly isTrusted: boolean;
   /** The commit is kept for a branch; null: a dry run, which runs no tests. */
   readonly offer: {
     /** Judges of the change; null: none. */
@@ -88,9 +78,10 @@ export async function runTransform(deps: WorkDeps, request: TransformRequest): P
 
 async function transform(deps: WorkDeps, request: TransformRequest, worktree: ThrowawayWorktree): Promise<Outcome> {
   const git = withoutLinks(worktree.git(request.signal));
-  const prepared = await prepareTool(deps, request, worktree);
+  const prepared = prepareTool(request, worktree);
   if (!prepared.ok) return prepared;
   const ready = prepared.value;
+  await linkModulesInside(git, { top: request.source.top, tree: worktree.tree });
   const apply = (): ReturnType<typeof applyTool> => applyTool(deps, request, worktree, ready);
   const applied = await apply();
   if (!applied.ok) return applied;
@@ -131,16 +122,14 @@ const maxNamed = 5;
 /** Tests are code of the project. @returns null: none were to run */
 async function testCommit(
   { env }: WorkDeps,
-  { isTrusted, source, timeoutMs: timeMs, signal }: TransformRequest,
-  { git, tree }: ThrowawayWorktree,
+  { timeoutMs: timeMs, signal }: TransformRequest,
+  { tree }: ThrowawayWorktree,
   { project, tests }: { readonly project: string; readonly tests: Tests | "script" | null },
 ): Promise<Result<{ readonly command: string } | null>> {
   if (tests === null) return ok(null);
   const folder = join(tree, project);
   const command = tests === "script" ? testScript(folder) : tests;
   if (command === null) return fail("no_tests", `there is no script for tests in ${join(project, "package.json")}.`);
-  if (!isTrusted) return fail("not_trusted", "the tests are code of the project.");
-  await linkModulesInside(git(signal), { top: source.top, tree });
   const passed = await runTests(command, { folder, env, timeMs, signal });
   if (passed.ok) return ok({ command: command.join(" ") });
   // The output of the tests ends with a line of its own.
@@ -157,14 +146,11 @@ interface ReadyTool {
   readonly subject: string;
 }
 
-/** Finds the tool; it is installed, and trusted as far as it needs to be. */
-async function prepareTool(
-  { env }: WorkDeps,
-  { source: { top }, paths, change: read, isTrusted }: TransformRequest,
+/** Finds the tool, which is installed. */
+function prepareTool(
+  { source: { top }, paths, change }: TransformRequest,
   { tree }: ThrowawayWorktree,
-): Promise<Result<ReadyTool>> {
-  const change = read(tree);
-  if (!change.ok) return change;
+): Result<ReadyTool> {
   const missing = paths.find((path) => !existsSync(join(tree, path)));
   if (missing !== undefined) return fail("bad_input", `${missing} is not in the commit that the worktree starts from.`);
   const project = findProject(tree, paths);
@@ -172,20 +158,14 @@ async function prepareTool(
   const installed = openProject(join(top, project));
   const view = openCopy(installed, join(tree, project));
   const reasons: string[] = [];
-  for (const transformer of transformersFor(change.value)) {
+  for (const transformer of transformersFor(change)) {
     const detection = transformer.detect(view);
     if (detection?.kind !== "ready") {
       reasons.push(detection?.why ?? `${transformer.name} is not used here`);
       continue;
     }
-    const { tool, risk } = detection;
-    const git = gitInFolder(env, top);
-    const isTracked = !isTrusted && risk === null && (await hasTrackedFiles({ git }, modulesOf(tool)));
-    const danger = isTracked ? "the repository brings its own node_modules" : risk;
-    if (!isTrusted && danger !== null)
-      return fail("not_trusted", `${transformer.name} would run code of the project: ${danger}.`);
-    linkModulesBeside({ top, tree }, project);
-    return ok({ transformer, tool, view, project, subject: subjectOf(change.value, transformer) });
+    const { tool } = detection;
+    return ok({ transformer, tool, view, project, subject: subjectOf(change, transformer) });
   }
   return fail("no_tool", `${reasons.join("; ")}.`);
 }
@@ -209,7 +189,7 @@ function findProject(tree: string, paths: readonly string[]): string {
 
 async function applyTool(
   { env }: WorkDeps,
-  { paths, isTrusted, timeoutMs, signal }: TransformRequest,
+  { paths, timeoutMs, signal }: TransformRequest,
   { folder }: ThrowawayWorktree,
   { transformer, tool, view, project }: ReadyTool,
 ): Promise<Result<null>> {
@@ -217,8 +197,6 @@ async function applyTool(
   mkdirSync(scratch, { recursive: true });
   const relativePaths = paths.map((path) => `./${posix.relative(project, path)}`);
   const args = transformer.args({
-    project: view,
-    isTrusted,
     paths: relativePaths.length === 0 ? ["."] : relativePaths,
     writeScratch: (name, text) => {
       writeFileSync(join(scratch, name), text);
@@ -264,15 +242,16 @@ export async function transformProject(
   const target = await findTarget(context.site.env, cwd, paths);
   if (!target.ok) return target;
   const { git, uncommitted, ...source } = target.value;
-  const trusted = trustOf(context.paths.config, source.top, trust);
+  const trusted = requireTrust(context.paths.config, source.top, trust);
   if (!trusted.ok) return trusted;
+  const change = isFix(what) ? ok({ kind: "fixes", name: what } as const) : readChange(resolve(cwd, what));
+  if (!change.ok) return change;
   const deps = await workDeps(context);
   if (!deps.ok) return deps;
   const request = {
     source,
-    change: () => (isFix(what) ? ok({ kind: "fixes", name: what } as const) : readChange(resolve(cwd, what))),
+    change: change.value,
     paths: source.paths,
-    isTrusted: trusted.value,
     timeoutMs: timeLimitMs ?? defaultTimeMs,
     signal,
   };

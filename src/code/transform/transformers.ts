@@ -71,7 +71,7 @@ export const TransformInput = z.strictObject({
     .union([z.literal(false), z.string()])
     .optional()
     .describe("with --branch: a command that has to succeed (default: npm test, where package.json has one)"),
-  trust: z.boolean().default(false).describe("also run code of the project, this time"),
+  trust: z.boolean().default(false).describe("run the project's tools and tests, this time"),
   timeLimitMs: Duration.min(1_000)
     .max(3_600_000)
     .optional()
@@ -79,7 +79,7 @@ export const TransformInput = z.strictObject({
 });
 export type TransformInput = z.infer<typeof TransformInput>;
 
-export interface TransformContext extends Pick<CommandContext, "project" | "isTrusted" | "writeScratch"> {
+export interface TransformContext extends Pick<CommandContext, "writeScratch"> {
   /** Relative to the project, each beginning with `./`. */
   readonly paths: readonly string[];
 }
@@ -109,7 +109,6 @@ function astGrep(rules: string): Transformer {
         packageName: "@ast-grep/cli",
         program: "ast-grep",
         setUp: "rules are applied by ast-grep",
-        risk: null,
       }),
     args: ({ paths, writeScratch }) => {
       // The project's own configuration could name libraries to load.
@@ -125,8 +124,7 @@ function fixer({ name, detect }: Adapter, args: Transformer["args"]): Transforme
 }
 
 const linters: readonly Transformer[] = [
-  // Configurations in folders below could name plugins, which are code.
-  fixer(oxlint, ({ paths, isTrusted }) => ["--fix", ...(isTrusted ? [] : ["--disable-nested-config"]), ...paths]),
+  fixer(oxlint, ({ paths }) => ["--fix", ...paths]),
   fixer(biome, ({ paths }) => ["lint", "--write", ...paths]),
   fixer(eslint, ({ paths }) => ["--fix", ...paths]),
 ];

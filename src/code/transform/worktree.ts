@@ -127,20 +127,6 @@ export interface Trees {
 
 const modules = "node_modules";
 
-/**
- * Links the packages of a project, and of the folders above it, beside the worktree: programs
- * in it find them, git does not.
- *
- * @param project folder, relative to the top
- */
-export function linkModulesBeside(trees: Trees, project: string): void {
-  const target = join(dirname(trees.tree), modules);
-  for (let folder = project; ; folder = dirname(folder)) {
-    linkPackages(trees, join(trees.top, folder, modules), target);
-    if (folder === "." || folder === "") return;
-  }
-}
-
 /** Links installed packages into the worktree, where git ignores that. */
 export async function linkModulesInside(git: Git, trees: Trees): Promise<void> {
   const manifests = await lines(git, ["ls-files", "--", "package.json", "**/package.json"]);

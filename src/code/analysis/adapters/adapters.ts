@@ -15,7 +15,6 @@ import { fallow, jscpd, knip } from "./dead-code.ts";
 import { biome, complexity, eslint, oxlint } from "./linters.ts";
 
 const settings = "tsconfig.json";
-const buildRisk = "its projects are built, which writes files where tsconfig.json says";
 
 /** The project's own `tsc`; a project of references is built as `tsc -b` does. */
 export const tsc: Adapter = {
@@ -23,8 +22,7 @@ export const tsc: Adapter = {
   kinds: ["types"],
   detect: (project) => {
     if (project.read(settings) === null) return null;
-    const risk = hasReferences(project) ? buildRisk : null;
-    return detectTool(project, { packageName: "typescript", program: "tsc", setUp: `there is a ${settings}`, risk });
+    return detectTool(project, { packageName: "typescript", program: "tsc", setUp: `there is a ${settings}` });
   },
   command: ({ project, scratch }) => {
     if (hasReferences(project)) return { args: ["-b", "--pretty", "false"] };

@@ -25,19 +25,18 @@ import type { Level, Position, RawFinding } from "../finding.ts";
 
 type ToFile = (path: string) => string;
 
-function detection(packageName: string, risk: string | null, configs: readonly string[]): Adapter["detect"] {
+function detection(packageName: string, configs: readonly string[]): Adapter["detect"] {
   return (project) => {
     const config = firstFile(project, configs);
     const setUp = config === null ? null : `there is ${config}`;
-    return detectTool(project, { packageName, setUp, risk });
+    return detectTool(project, { packageName, setUp });
   };
 }
 
-/** Loads configurations of many other tools to find what they use. */
 export const knip: Adapter = {
   name: "knip",
   kinds: ["dead code"],
-  detect: detection("knip", "it loads the configurations of the project's tools, which may be code", [
+  detect: detection("knip", [
     "knip.json",
     "knip.jsonc",
     ".knip.json",
@@ -87,11 +86,10 @@ function knipFinding(file: string, rule: string, item: JsonObject | readonly unk
   return { rule, level: "warning", file, range: line ? { line, ...omitUndefined({ column }) } : null, message, symbol };
 }
 
-/** Its configuration and its plugins are data. */
 export const fallow: Adapter = {
   name: "fallow",
   kinds: ["dead code", "duplicates"],
-  detect: detection("fallow", null, [".fallowrc.json", ".fallowrc.jsonc", "fallow.toml", ".fallow.toml"]),
+  detect: detection("fallow", [".fallowrc.json", ".fallowrc.jsonc", "fallow.toml", ".fallow.toml"]),
   command: () => ({ args: ["--format", "json", "--quiet", "--no-cache", "--no-type-aware"] }),
   parse: parseFallow,
 };
@@ -148,7 +146,7 @@ function checkFinding(rule: string, found: JsonObject | null, toFile: ToFile): R
 export const jscpd: Adapter = {
   name: "jscpd",
   kinds: ["duplicates"],
-  detect: detection("jscpd", "its configuration may name modules to load", [".jscpd.json"]),
+  detect: detection("jscpd", [".jscpd.json"]),
   command: ({ scratch }) => ({
     args: ["--reporters", "json", "--output", scratch, "--silent", "."],
     reportFile: "jscpd-report.json",

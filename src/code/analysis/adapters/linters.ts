@@ -47,9 +47,7 @@ export const eslint: Adapter = {
   kinds: ["lint"],
   detect: (project) => {
     const config = eslintConfig(project);
-    if (config === null) return null;
-    const risk = `${config} and the plugins in it are code of the project`;
-    return detectTool(project, { packageName: "eslint", setUp: `there is ${config}`, risk });
+    return config === null ? null : detectTool(project, { packageName: "eslint", setUp: `there is ${config}` });
   },
   command: () => ({ args: ["--format", "json", "."] }),
   parse: parseEslint,
@@ -79,8 +77,7 @@ function eslintFinding(file: string, message: JsonObject | null): RawFinding {
 }
 
 const oxlintJson = [".oxlintrc.json", ".oxlintrc.jsonc"];
-const oxlintScripts = withEndings("oxlint.config", scriptEndings);
-const oxlintConfigs = [...oxlintJson, ...oxlintScripts];
+const oxlintConfigs = [...oxlintJson, ...withEndings("oxlint.config", scriptEndings)];
 
 /** Outside a repository oxlint also reads what is installed. */
 const notPackages = "--ignore-pattern=**/node_modules/**";
@@ -96,27 +93,11 @@ export const oxlint: Adapter = {
   detect: (project) => {
     const config = firstFile(project, oxlintConfigs);
     const setUp = config === null ? null : `there is ${config}`;
-    return detectTool(project, { packageName: "oxlint", setUp, risk: oxlintRisk(project, config) });
+    return detectTool(project, { packageName: "oxlint", setUp });
   },
-  command: ({ project, isTrusted, writeScratch }) => {
-    const args = ["-f", "json", notPackages];
-    if (isTrusted) return { args };
-    // Configurations in other folders could name plugins, which are code.
-    const config = firstFile(project, oxlintConfigs) ?? writeScratch("oxlint.json", "{}");
-    return { args: [...args, "-c", config, "--disable-nested-config"] };
-  },
+  command: () => ({ args: ["-f", "json", notPackages] }),
   parse: parseOxlint,
 };
-
-function oxlintRisk(project: ProjectView, config: string | null): string | null {
-  if (config === null) return null;
-  if (oxlintScripts.includes(config)) return `${config} is code of the project`;
-  const settings = oxlintSettings(project);
-  const isPlain = settings !== null && settings["jsPlugins"] === undefined && settings["extends"] === undefined;
-  const overrides = listAt(settings, "overrides").map(asObject);
-  if (isPlain && overrides.every((one) => one?.["jsPlugins"] === undefined)) return null;
-  return `${config} names plugins or other configurations, which may be code of the project`;
-}
 
 const levels: Readonly<Record<string, Level>> = { fatal: "error", error: "error", warning: "warning" };
 
@@ -156,15 +137,13 @@ function spanRange(span: JsonObject | null, source: Buffer): Range | null {
   return { ...start, endLine: start.line + lines.length - 1, endColumn };
 }
 
-/** Its configuration is data, and its plugins are patterns. */
 export const biome: Adapter = {
   name: "biome",
   kinds: ["lint"],
   detect: (project) => {
     const config = firstFile(project, ["biome.json", "biome.jsonc", ".biome.json", ".biome.jsonc"]);
     if (config === null) return null;
-    const setUp = `there is ${config}`;
-    return detectTool(project, { packageName: "@biomejs/biome", program: "biome", setUp, risk: null });
+    return detectTool(project, { packageName: "@biomejs/biome", program: "biome", setUp: `there is ${config}` });
   },
   command: () => ({ args: ["lint", "--reporter=json", "--max-diagnostics=none", "."] }),
   parse: (output, { toFile }) => {
@@ -198,7 +177,7 @@ export const complexity: Adapter = {
   kinds: ["complexity"],
   detect: (project) => {
     const detected = hasOxlint(project)
-      ? detectTool(project, { packageName: "oxlint", setUp: null, risk: null })
+      ? detectTool(project, { packageName: "oxlint", setUp: null })
       : eslint.detect(project);
     return detected?.kind === "ready" ? detected : null;
   },
@@ -214,7 +193,7 @@ function hasOxlint(project: ProjectView): boolean {
   return tool !== null && typeof tool !== "string";
 }
 
-/** With a configuration of SHIM's own, so nothing of the project's is code here. */
+/** With a configuration of SHIM's own: the project's could have another threshold. */
 function oxlintComplexity({ project, writeScratch }: CommandContext): ToolCommand {
   const config = { plugins: ["typescript"], categories: { correctness: "off" }, rules: complexityRule };
   const ignored = listAt(oxlintSettings(project), "ignorePatterns").filter((one) => typeof one === "string");

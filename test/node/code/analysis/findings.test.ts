@@ -85,7 +85,7 @@ it("the tools' findings in a real project are joined, and none is lost", () => {
   expect(rules.flatMap((one) => one.split(", "))).toHaveLength(reported);
 });
 
-it("equal rules at another position, in another file, of another symbol or of one tool stay apart", () => {
+it("equal rules in another line, in another file, of another symbol or of one tool stay apart", () => {
   const tsc = { rule: "TS2304", range: { line: 1, column: 9 } };
   const eslint = { rule: "no-undef", range: { line: 1, column: 9, endLine: 1, endColumn: 12 } };
   const exported = { rule: "exports", symbol: "a", range: { line: 1 } };
@@ -93,14 +93,13 @@ it("equal rules at another position, in another file, of another symbol or of on
   expect(
     [
       merged(["tsc", tsc], ["eslint", eslint]),
-      merged(["tsc", { ...tsc, range: { line: 1, column: 5 } }], ["eslint", eslint]),
+      merged(["tsc", { ...tsc, range: { line: 2 } }], ["eslint", eslint]),
       merged(["tsc", tsc], ["eslint", { ...eslint, file: "b.ts" }]),
       merged(["tsc", tsc], ["eslint", { ...eslint, rule: "no-unused-vars" }]),
       merged(["knip", exported], ["fallow", { ...unused, symbol: "b" }]),
-      merged(["knip", exported], ["fallow", { ...unused, range: { line: 2 } }]),
       merged(["eslint", eslint, eslint]),
     ].map(({ length }) => length),
-  ).toEqual([1, 2, 2, 2, 2, 2, 2]);
+  ).toEqual([1, 2, 2, 2, 2, 2]);
   const joined = { tool: "knip", level: "error", others: [{ tool: "fallow" }] };
   expect(merged(["knip", exported], ["fallow", { ...unused, level: "error" }])).toMatchObject([joined]);
   const sorted = merged(["eslint", { range: { line: 2 } }, { range: null }, { file: "B.ts" }]);
@@ -296,41 +295,16 @@ it("a tool is ready, missing where the project is set up for it, and else unused
   expect(kind("complexity", all, [])).toBe("unused");
 });
 
-function risk(name: ToolName, files: Record<string, string>): boolean {
-  const detected = adapterOf(name).detect(aView(files));
-  return detected?.kind === "ready" && detected.risk !== null;
-}
-
-it("which tools can run code of the project follows from its files", () => {
-  const oxlint = (settings: string): boolean => risk("oxlint", { ".oxlintrc.json": settings });
-  expect(risk("tsc", sampleFiles)).toBe(false);
-  expect(risk("tsc", { "tsconfig.json": '{ "references": [{ "path": "a" }] /* built */ }' })).toBe(true);
-  expect(risk("eslint", sampleFiles)).toBe(true);
-  expect(risk("oxlint", {})).toBe(false);
-  expect(oxlint('{ "rules": {} }')).toBe(false);
-  expect(oxlint('{ "jsPlugins": ["./plugin.js"] }')).toBe(true);
-  expect(oxlint('{ "extends": ["./other.json"] }')).toBe(true);
-  expect(oxlint('{ "overrides": [{ "files": ["*"], "jsPlugins": ["./p.js"] }] }')).toBe(true);
-  expect(risk("oxlint", { "oxlint.config.ts": "export default {}" })).toBe(true);
-  expect(risk("knip", {})).toBe(true);
-  expect(risk("jscpd", {})).toBe(true);
-  expect(risk("fallow", {})).toBe(false);
-  expect(risk("biome", { "biome.json": "{}" })).toBe(false);
-});
-
-it("commands of an untrusted project read no configuration that could name code", () => {
-  const context = { isTrusted: false, scratch: "/scratch", writeScratch: (name: string) => `/scratch/${name}` };
+it("complexity has settings of its own and the files of the project's; installed packages are no project's", () => {
+  const context = { scratch: "/scratch", writeScratch: (name: string) => `/scratch/${name}` };
   const command = (name: ToolName, files: Readonly<Record<string, string>>): string =>
     adapterOf(name)
       .command({ ...context, project: aView(files) })
       .args.join(" ");
-  const json = "-f json --ignore-pattern=**/node_modules/**";
-  expect(command("oxlint", sampleFiles)).toBe(`${json} -c .oxlintrc.json --disable-nested-config`);
-  expect(command("oxlint", {})).toBe(`${json} -c /scratch/oxlint.json --disable-nested-config`);
+  expect(command("oxlint", sampleFiles)).toBe("-f json --ignore-pattern=**/node_modules/**");
   expect(command("complexity", sampleFiles)).toContain("-c /scratch/complexity.json --disable-nested-config");
   const ignoring = { ".oxlintrc.json": '{"ignorePatterns":["gen/**"]}' };
   expect(command("complexity", ignoring)).toContain("--ignore-pattern=gen/**");
   expect(command("tsc", sampleFiles)).toContain("--noEmit");
   expect(command("tsc", { "tsconfig.json": '{"references":[{"path":"a"}]}' })).toBe("-b --pretty false");
-  expect(command("fallow", sampleFiles)).toMatch(/--no-cache.*--no-type-aware|--no-type-aware.*--no-cache/);
 });

@@ -9,12 +9,13 @@ import { aCliHome, failed, holding, type CliHome } from "#harness/machine/cli-ho
 import { git, makeRepository, write } from "#harness/machine/git-project.ts";
 import { processesIn } from "#harness/machine/process-tree.ts";
 
-/** A home whose project has one finding of oxlint, in a repository whose node_modules is ignored. @param tools their scripts */
+/** A home that trusts its project, which has one finding of oxlint and a node_modules that git ignores. @param tools their scripts */
 function anAnalysedHome(files: Record<string, string> = {}, tools: Record<string, string> = {}) {
   const home = aCliHome();
   home.alive.add(process.pid);
   makeRepository(home.project, { ".gitignore": "node_modules\n", "src/a.js": "ok();\ndebugger;\n", ...files });
   for (const [name, script] of Object.entries({ oxlint: fakeOxlint, ...tools })) install(home.project, name, script);
+  trust(home, home.folder);
   const { signal } = new AbortController();
   const analyze = (options = "", env: NodeJS.ProcessEnv = {}): ReturnType<CliHome["shim"]> =>
     home.shimWith({ interrupted: () => signal, env: { ...home.runtime.env, ...env } }, `code analyze ${options}`);
@@ -22,12 +23,17 @@ function anAnalysedHome(files: Record<string, string> = {}, tools: Record<string
   return Object.assign(home, { analyze, report });
 }
 
+/** Folders below it are trusted, and no others. */
+function trust(home: CliHome, folder: string): void {
+  write(home.paths.home, { "config.json": JSON.stringify({ analysis: { trusted: [folder] } }) });
+}
+
 function states({ tools }: Report): Record<string, string> {
   return Object.fromEntries(tools.map(({ name, status, why, findings }) => [name, why ?? `${status} ${findings}`]));
 }
 
 it("`shim code analyze` reports what the tools find, what was not analysed, and which tool gave no report", async () => {
-  const home = anAnalysedHome({ "tsconfig.json": "{}" }, { knip: "" });
+  const home = anAnalysedHome({ "tsconfig.json": "{}" });
   install(home.project, "typescript", "process.kill(process.pid, 'SIGSEGV')", "tsc");
   // Not the repository's.
   install(home.folder, "fallow", "console.log('{}')");
@@ -35,7 +41,6 @@ it("`shim code analyze` reports what the tools find, what was not analysed, and 
     "src/a.js:2:1  error  no debugger  [oxlint eslint(no-debugger)]\n",
     /tsc +9\.8\.7 +failed: exit code 139 without a report/,
     /oxlint +9\.8\.7 +1 finding in/,
-    /knip .* is not trusted \(--trust\)/,
     "Not analysed: types. A tool that does: npm install --save-dev typescript\n",
     "Not analysed: duplicates. A tool that does: npm install --save-dev fallow\n",
     "Not analysed: dead code. A tool that does: npm install --save-dev fallow\n",
@@ -72,7 +77,7 @@ it("a link that leads out of node_modules is not started", async () => {
   const home = anAnalysedHome({ "evil.js": "require('node:fs').writeFileSync('ran', '')" });
   write(home.project, { "node_modules/fallow/package.json": '{"bin":"cli.js"}' });
   symlinkSync("../../evil.js", join(home.project, "node_modules", "fallow", "cli.js"));
-  expect(states(await home.report("--trust --only fallow"))["fallow"]).toContain("leads out of node_modules");
+  expect(states(await home.report("--only fallow"))["fallow"]).toContain("leads out of node_modules");
   expect(existsSync(join(home.project, "ran"))).toBe(false);
 });
 
@@ -186,28 +191,15 @@ it.runIf(process.platform === "linux")("a process of a tool above the limit of m
   expect(await start(reserved)).toMatchObject({ ok: true, value: { code: 0, stdout: "true\n" } });
 });
 
-it("tools that run the project's code need trust: by the option, or by the settings", async () => {
-  const jscpd = `const fs = require("node:fs");
-fs.writeFileSync("ran", "");
-const folder = process.argv[process.argv.indexOf("--output") + 1];
-fs.writeFileSync(folder + "/jscpd-report.json", '{"duplicates":[]}');`;
-  const home = anAnalysedHome({}, { jscpd });
-  const state = async (options = "") => states(await home.report(`--only jscpd ${options}`))["jscpd"];
-  expect(await state()).toMatch(/^its configuration may name .*, and the project is not trusted \(--trust\)$/);
-  expect(existsSync(join(home.project, "ran"))).toBe(false);
-  expect(await state("--trust")).toBe("ran 0");
-  const settings = (path: string): void =>
-    write(home.paths.home, { "config.json": JSON.stringify({ analysis: { trusted: [path] } }) });
-  settings(`${home.folder}/proj`);
-  expect(await state()).toContain("not trusted");
-  settings(home.folder);
-  expect(await state()).toBe("ran 0");
-});
-
-it("programs of a repository that brings its node_modules need trust too", async () => {
-  const home = anAnalysedHome({}, { fallow: "require('node:fs').writeFileSync('ran', '')" });
-  git(home.project, "add", "--force", "node_modules/fallow/cli.js");
-  git(home.project, "commit", "--quiet", "--message", "committed packages");
-  expect(states(await home.report("--only fallow"))["fallow"]).toContain("the repository brings its own node_modules");
-  expect(existsSync(join(home.project, "ran"))).toBe(false);
+it("no tool of a project runs before the project is trusted: by the option, or by the settings", async () => {
+  const home = anAnalysedHome({}, { fallow: "require('node:fs').writeFileSync('ran', ''); console.log('{}')" });
+  const refusal = failed(1, `the tools and tests of ${home.project} are code`, "--trust");
+  for (const folder of [join(home.folder, "proj"), home.other]) {
+    trust(home, folder);
+    expect(await home.analyze()).toMatchObject(refusal);
+    expect(existsSync(join(home.project, "ran"))).toBe(false);
+  }
+  expect(states(await home.report("--only fallow --trust"))).toEqual({ fallow: "ran 0" });
+  trust(home, home.folder);
+  expect(states(await home.report("--only fallow"))).toEqual({ fallow: "ran 0" });
 });

@@ -29,6 +29,7 @@ function aTransformHome(files: Readonly<Record<string, string>> = {}) {
   const home = aCliHome();
   home.alive.add(process.pid);
   makeRepository(home.project, { ...sources, ...files });
+  write(home.paths.home, { "config.json": JSON.stringify({ analysis: { trusted: [home.project] } }) });
   linkPackages(home.project, ["@ast-grep/cli", "oxlint"], ["ast-grep", "oxlint"]);
   const env = { ...home.runtime.env, PATH: `${dirname(process.execPath)}:/usr/bin:/bin` };
   Object.assign(home.runtime, { env });
@@ -124,12 +125,11 @@ it("a branch is left once the project's tests pass, and nothing is merged; what 
   expect([home.leftovers(), git(home.project, "status", "--porcelain")]).toEqual([[], ""]);
 });
 
-it("failing tests, no tests and tests of a project that is not trusted leave no branch", async () => {
+it("failing tests and no tests leave no branch", async () => {
   const breaks = varRule.replace("var $A = $B", "console.log(a, b)").replace(/fix:.*/, 'fix: "log"');
   const home = aTransformHome({ "rules/breaks.yml": breaks });
   const parts = ["npm test ended with exit code 1", "> node check.js", "\nNo branch was left."];
   await home.refuses("rules/breaks.yml --branch --trust", 1, ...parts);
-  await home.refuses("rules/no-var.yml --branch", 1, "the tests are code of the project", "--trust");
   await home.refuses("rules/no-var.yml --branch --trust --tests no-such-program", 1, "no-such-program");
   await home.refuses("rules/no-var.yml --branch --trust --tests a|b", 2, "no shell parses");
   write(home.project, { "package.json": '{"scripts":{"test":"echo \\"Error: no test specified\\" && exit 1"}}' });
@@ -139,14 +139,11 @@ it("failing tests, no tests and tests of a project that is not trusted leave no 
   expect([home.branches(), home.leftovers()]).toEqual([[], []]);
 });
 
-it("a program that came with the repository is code of the project", async () => {
-  const home = aTransformHome({ ".gitignore": "" });
-  rmSync(join(home.project, "node_modules"), { recursive: true });
-  const bin = '{"bin":{"ast-grep":"run.js"}}';
-  const files = { "package.json": bin, "run.js": "#!/usr/bin/env node\n" };
-  write(join(home.project, "node_modules/@ast-grep/cli"), files);
-  commitAll(home.project, "with a tool");
-  await home.refuses("rules", 1, "the repository brings its own node_modules");
+it("a project that is not trusted is not changed: neither a tool nor a test of it runs", async () => {
+  const home = withLinter('fs.writeFileSync("/dev/null", ""); return "let a = 1;";');
+  write(home.paths.home, { "config.json": "{}" });
+  await home.refuses("lint-fix src/a.ts", 1, `the tools and tests of ${home.project} are code`, "--trust");
+  await home.prints("lint-fix src/a.ts --trust", "1 file");
 });
 
 it("what is not committed is not included, and said", async () => {
