@@ -188,7 +188,7 @@ function commandHooks(platform: NodeJS.Platform): Setting {
     hookScript: join(clone, "dist", "hook.cjs"),
   };
   const settings = {};
-  setClaudeHooks(settings, launch, { server: null, version: CLAUDE_VERSION, platform, isBlocking: false });
+  setClaudeHooks(settings, launch, { server: null, version: CLAUDE_VERSION, platform });
   return { mcpServers: { shim: { type: "stdio", ...serverCommand(launch) } }, settings };
 }
 

@@ -36,8 +36,6 @@ const configMeanings: Record<string, string> = {
   "retention.backups": "backups of the store that are kept",
   "team.isEnabled": "false: the chat registers nowhere, and has the six tools of a chat that works alone",
   "team.strictFiles": "also refuses the edit of a file that is reserved in another checkout; else that is a warning",
-  "team.blockUnchecked":
-    "a tool call that SHIM could not check [is blocked](../guide/team.md#reserved-files) in Claude Code; run `shim init` after a change",
   "team.conflicts":
     "warns chats of [conflicts](../guide/team.md#conflicts) between their work trees before they commit",
   "team.maxContinuationsPerHour":

@@ -146,8 +146,6 @@ const settings = {
     isEnabled: toggle(true),
     /** Refuses an edit of a file that is reserved in another checkout; otherwise a warning. */
     strictFiles: toggle(false),
-    /** Claude Code refuses a tool call that could not be checked; `shim init` sets its hooks. */
-    blockUnchecked: toggle(false),
     /** Merges the work trees of a repository's chats after edits, and tells them of conflicts. */
     conflicts: toggle(true),
     maxContinuationsPerHour: within(3, 0, 60),

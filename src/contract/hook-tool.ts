@@ -77,13 +77,6 @@ export function isEventKnown(event: HookEvent, version: string | null): boolean 
   return since === undefined || isAtLeast(version, since);
 }
 
-/** Hooks of type `mcp_tool` can block an action that they could not check. */
-export const blockingSince = "2.1.328";
-
-export function canBlock(version: string | null): boolean {
-  return isAtLeast(version, blockingSince);
-}
-
 function isAtLeast(version: string | null, minVersion: string): boolean {
   const [, ...found] = /(?<!\d)(\d+)\.(\d+)\.(\d+)/.exec(version ?? "") ?? [];
   const minParts = minVersion.split(".").map(Number);
@@ -101,27 +94,15 @@ export function isHookToolEvent(event: string): event is HookToolEvent {
  */
 const wholeInputs = "mcp__|Agent$";
 
-/** Argument of a hook whose failure blocks: the front refuses a call that no host has checked. */
-export const blockingArgument = "blocks";
-
-/**
- * @param server name of SHIM's MCP server in the client
- * @param isBlocking whether a tool call waits until it could be checked
- */
-export function hookToolGroups(event: HookToolEvent, server: string, isBlocking = false) {
-  const blocks = isBlocking && event === "PreToolUse";
+/** @param server name of SHIM's MCP server in the client */
+export function hookToolGroups(event: HookToolEvent, server: string) {
   const handler = (fields: readonly string[]) => ({
     type: "mcp_tool",
     server,
     tool: hookTool,
     // Its own default is ten minutes.
     timeout: (event === "PermissionRequest" ? clientMs(event) : toolMs) / 1_000,
-    ...(blocks && { onFailure: "block" }),
-    input: {
-      event,
-      ...(blocks && { [blockingArgument]: "true" }),
-      ...Object.fromEntries(fields.map((field) => [field, `\${${field}}`])),
-    },
+    input: { event, ...Object.fromEntries(fields.map((field) => [field, `\${${field}}`])) },
   });
   const fields: readonly string[] = hookToolFields[event];
   const group = (names: readonly string[], matcher?: string) => ({

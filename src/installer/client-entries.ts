@@ -1,7 +1,6 @@
 import type { ClientForm } from "../clients/adapter/client-form.ts";
 import { formOf } from "../clients/details.ts";
 import { hookEvents } from "../contract/hooks.ts";
-import { blockingSince, canBlock } from "../contract/hook-tool.ts";
 import { findRealPath } from "../platform/shim-command.ts";
 import { type JsonObject, isRecord } from "../shared/json-fields.ts";
 import {
@@ -63,8 +62,7 @@ function claudeCode(target: ClientTarget, servers: SettingsFile, settings: Setti
   const plugins = enabledPlugins(settings.root);
   const isPlugin = plugins.length > 0;
   const server = serverNameIn(servers.root, form);
-  const { wantsBlocking } = context;
-  const delivery = hookDelivery(servers.root, context.claudeVersion, target.platform, wantsBlocking);
+  const delivery = hookDelivery(servers.root, context.claudeVersion, target.platform);
   const line = statusLinePart(settings, target.platform, context);
   const set = (root: Settings): void => setClaudeHooks(root, context.launch, delivery);
   const hooks = hooksEntry(settings, { known: hookEvents, wanted: supportedEvents(delivery), set });
@@ -75,7 +73,6 @@ function claudeCode(target: ClientTarget, servers: SettingsFile, settings: Setti
       : []),
     ...line.notes,
     ...(context.claudeVersion === null ? [versionNote] : []),
-    ...(wantsBlocking && (isPlugin || !delivery.isBlocking) ? [notBlocking(isPlugin)] : []),
   ];
   const entries = [
     ...(isPlugin
@@ -132,25 +129,11 @@ function hooksEntry(file: SettingsFile, { known, wanted, set }: WantedHooks): En
 /**
  * How the hooks reach SHIM in a Claude Code of this version. A hook that goes through SHIM's server
  * fails, which the user sees at each tool call, where that was killed, is not allowed or was left
- * out. So it does only to block the calls that SHIM cannot check, and on Windows, which has no
- * script that is as fast.
+ * out. So it does only on Windows, which has no script that is as fast.
  */
-function hookDelivery(
-  servers: JsonObject,
-  version: string | null,
-  platform: NodeJS.Platform,
-  wantsBlocking: boolean,
-): HookDelivery {
-  const isBlocking = wantsBlocking && canBlock(version);
-  const needsServer = isBlocking || platform === "win32";
-  const server = needsServer ? serverNameIn(servers, formOf("claude-code")) : null;
-  return { server, version, platform, isBlocking };
-}
-
-/** Why calls that SHIM could not check are not blocked, although the user asks for it. */
-export function notBlocking(isPlugin: boolean): string {
-  const why = isPlugin ? "the plugin's hooks cannot block" : `Claude Code ${blockingSince} or later is needed`;
-  return `team.blockUnchecked has no effect: ${why}, so a tool call that SHIM could not check continues.`;
+function hookDelivery(servers: JsonObject, version: string | null, platform: NodeJS.Platform): HookDelivery {
+  const needsServer = platform === "win32";
+  return { server: needsServer ? serverNameIn(servers, formOf("claude-code")) : null, version, platform };
 }
 
 const versionNote =

@@ -238,8 +238,6 @@ export interface HookDelivery {
   readonly server: string | null;
   readonly version: string | null;
   readonly platform: NodeJS.Platform;
-  /** The client blocks a tool call that SHIM could not check. */
-  readonly isBlocking: boolean;
 }
 
 export function supportedEvents({ version }: Pick<HookDelivery, "version">): HookEvent[] {
@@ -248,12 +246,12 @@ export function supportedEvents({ version }: Pick<HookDelivery, "version">): Hoo
 
 /** Sets Claude Code's hooks of each event; the user's own stay unchanged. */
 export function setClaudeHooks(root: Settings, launch: Launch, delivery: HookDelivery): void {
-  const { server, version, platform, isBlocking } = delivery;
+  const { server, version, platform } = delivery;
   for (const event of hookEvents) {
     const hooks = ourHooks(root, event);
     const isKnown = isEventKnown(event, version);
     if (isKnown && server !== null && isHookToolEvent(event)) {
-      const groups = hookToolGroups(event, server, isBlocking);
+      const groups = hookToolGroups(event, server);
       if (
         isDeepStrictEqual(
           hooks.map(({ group }) => group),

@@ -58,8 +58,6 @@ export interface Plan {
 }
 
 export interface PlanContext {
-  /** The setting `team.blockUnchecked`. */
-  readonly wantsBlocking: boolean;
   readonly read: ReadText;
   readonly launch: Launch;
   readonly backups: readonly Backup[];

@@ -1,11 +1,8 @@
 import { clientFiles, formOf } from "../clients/details.ts";
-import { canBlock } from "../contract/hook-tool.ts";
 import type { ClientState } from "../contract/machine/overview.ts";
-import { readConfig } from "../platform/config-file.ts";
 import type { Launch } from "../platform/shim-command.ts";
 import type { Paths } from "../platform/paths.ts";
 import type { JsonObject } from "../shared/json-fields.ts";
-import { notBlocking } from "./client-entries.ts";
 import { readText, type PlanContext } from "./file-edits.ts";
 import {
   enabledPlugins,
@@ -34,7 +31,6 @@ const severities = {
   script_missing: "error",
   node_unfit: "error",
   hooks_disabled: "error",
-  not_blocking: "error",
 } as const;
 
 type FindingCode = keyof typeof severities;
@@ -47,7 +43,7 @@ export interface Finding {
   readonly fix: string | null;
 }
 
-export interface InspectContext extends Pick<PlanContext, "read" | "wantsBlocking" | "launch" | "claudeVersion"> {
+export interface InspectContext extends Pick<PlanContext, "read" | "launch" | "claudeVersion"> {
   readonly exists: (path: string) => boolean;
   readonly nodeVersion: (node: string) => string | null;
 }
@@ -127,15 +123,9 @@ function checkPresence(inspection: Inspection): void {
 /** Nothing is said of a client whose version is not known. */
 function deliveryText({ target, handlersOf, claudeVersion }: Inspection): string {
   if (target.client !== "claude-code" || claudeVersion === null) return "";
-  const handlers = handlersOf("PreToolUse");
-  const isTool = handlers.some(isHookToolHandler);
+  const isTool = handlersOf("PreToolUse").some(isHookToolHandler);
   const version = /(?<!\d)\d+\.\d+\.\d+/.exec(claudeVersion)?.[0] ?? "of unknown version";
-  const blockText = isBlocking(handlers) ? "; a tool call that SHIM could not check is blocked" : "";
-  return `; tool events ${isTool ? "go through its MCP process" : "start a process each"}${blockText} (Claude Code ${version})`;
-}
-
-function isBlocking(handlers: readonly JsonObject[]): boolean {
-  return handlers.some((handler) => handler["onFailure"] === "block");
+  return `; tool events ${isTool ? "go through its MCP process" : "start a process each"} (Claude Code ${version})`;
 }
 
 function checkCommands(inspection: Inspection): void {
@@ -170,18 +160,13 @@ function checkNode({ nodeVersion, add }: Inspection, command: string): void {
 }
 
 function checkClaudeCode(inspection: Inspection): void {
-  const { target, settings, handlersOf, claudeVersion, wantsBlocking, plugins, add } = inspection;
+  const { target, settings, add } = inspection;
   if (settings["disableAllHooks"] === true)
     add(
       "hooks_disabled",
       '"disableAllHooks" is set, so nothing is saved as it happens',
       `Remove it from ${target.settingsFile}.`,
     );
-  if (!wantsBlocking || claudeVersion === null || isBlocking(handlersOf("PreToolUse"))) return;
-  const fix = canBlock(claudeVersion) ? rerunInit : `Update Claude Code, then: ${rerunInit}`;
-  if (plugins.length > 0) add("not_blocking", notBlocking(true), "Remove the plugin, then run `shim init`.");
-  else if (isThere(inspection))
-    add("not_blocking", "a tool call that SHIM could not check continues, although team.blockUnchecked is set", fix);
 }
 
 /** This SHIM, its home, and the machine around it. */
@@ -208,13 +193,7 @@ export function findingsOf(installation: Installation, target: ClientTarget): Fi
     nodeVersion: versionOf,
     launch: lastingLaunch(launch, installation.paths.home),
     claudeVersion: target.client === "claude-code" ? claudeVersion(installation) : null,
-    wantsBlocking: wantsBlocking(installation.paths.config),
   });
-}
-
-export function wantsBlocking(configPath: string): boolean {
-  const config = readConfig(configPath);
-  return config.ok && config.value.team.blockUnchecked;
 }
 
 /** Where Claude Code's own installers put it, the PATH may not lead. */

@@ -6,7 +6,7 @@ import { err, fail, ok, type Result } from "../shared/result.ts";
 import { apply, backupsFolder, listBackups } from "./apply.ts";
 import { isMissing, readText, type ClientRefusal, type Plan, type PlanContext, type Backup } from "./file-edits.ts";
 import { serverCommand } from "./entries.ts";
-import { claudeVersion, findingsOf, type Installation, wantsBlocking } from "./inspect.ts";
+import { claudeVersion, findingsOf, type Installation } from "./inspect.ts";
 import {
   applyLink,
   lastingLaunch,
@@ -82,7 +82,6 @@ function planClients(
 ): Result<Pick<SetupPlan, "plans" | "problems">, ClientRefusal> {
   const { site, paths } = installation;
   const context: PlanContext = {
-    wantsBlocking: wantsBlocking(paths.config),
     read: readText,
     launch: lastingLaunch(site.launch, paths.home),
     backups: listBackups(backupsFolder(paths.home)),

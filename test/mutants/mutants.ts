@@ -149,8 +149,8 @@ export const mutants: readonly Mutant[] = [
     'event === "" ? JSON.stringify(',
   ]),
   defect(38, "src/installer/client-entries.ts", "each tool call shows two errors where SHIM's server was left out", [
-    "const needsServer = isBlocking ||",
-    "const needsServer = version !== null ||",
+    'const needsServer = platform === "win32"',
+    "const needsServer = version !== null",
   ]),
   defect(10, "src/clients/read-transcript.ts", "what was forgotten is read again for a brief or a recall", [
     "{ maxBytes: most, ...limits, format }",

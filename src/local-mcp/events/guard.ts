@@ -59,11 +59,9 @@ export function readVerdict(runtime: Runtime, incoming: IncomingEvent): EditVerd
   }, free);
 }
 
-/** Not refused by default: SHIM's own trouble must not end the client's work. */
+/** Never refused: SHIM's own trouble must not end the client's work. */
 export function uncheckedVerdict({ config: { team } }: EventMachine, { input }: IncomingEvent): EditVerdict {
   const cause = "its store cannot be read. Run `shim doctor`";
-  if (team.blockUnchecked)
-    return { kind: "refused", reason: `SHIM could not check this call: ${cause}, then try again.` };
   if (!team.isEnabled || editedPath(input) === null) return free;
   const subject = "SHIM could not check whether another chat has reserved this file";
   return { kind: "warned", text: `${subject}: ${cause}. The edit is allowed.` };

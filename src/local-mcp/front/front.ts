@@ -1,6 +1,6 @@
 import { hostMs, lateHostMs } from "../../contract/hook-limits.ts";
 import type { Readable, Writable } from "node:stream";
-import { blockingArgument, hookTool } from "../../contract/hook-tool.ts";
+import { hookTool } from "../../contract/hook-tool.ts";
 import type { Log } from "../../platform/log-file.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
 import { isNewer, type ProgramVersion } from "../../platform/version.ts";
@@ -118,14 +118,12 @@ class WaitingRequests {
     );
   }
 
-  /** Where the hook blocks, a call is refused that no host has checked. */
   #keep(key: string, { line }: WaitingRequest): void {
     this.delete(key);
     const { id, params } = parseMessage(line) ?? {};
     const given = params?.arguments;
-    const blocks = isRecord(given) && given[blockingArgument] === "true";
-    const result = blocks ? uncheckedResult : isPermission(given) ? undecidedResult : null;
-    void this.#options.keepEvent(given).then((kept) => this.#answer(id, { result: result ?? kept }));
+    const answer = (kept: object): void => this.#answer(id, { result: isPermission(given) ? undecidedResult : kept });
+    void this.#options.keepEvent(given).then(answer);
   }
 
   #fail(key: string, { line, method }: WaitingRequest, reason?: string): void {
@@ -151,17 +149,6 @@ function isPermission(given: unknown): boolean {
 
 /** Not silence, which may count as a refusal. */
 const undecidedResult = { content: [{ type: "text", text: "{}" }] };
-
-/** A decision, since the client does not show the text of an error. */
-const uncheckedDecision = {
-  hookEventName: "PreToolUse",
-  permissionDecision: "deny",
-  permissionDecisionReason:
-    "SHIM could not check this call, since its host does not answer. Run `shim doctor`, then try again.",
-};
-const uncheckedResult = {
-  content: [{ type: "text", text: JSON.stringify({ hookSpecificOutput: uncheckedDecision }) }],
-};
 
 /** An entry of the table and its strings. */
 const entryBytes = 500;

@@ -4,7 +4,6 @@ import { given } from "#harness/coordinator/peers.ts";
 import { T0, temporaryFolder, write } from "./git-project.ts";
 import { apply, listBackups } from "#src/installer/apply.ts";
 import { type ClientRefusal, readText, type Plan, type PlanContext } from "#src/installer/file-edits.ts";
-import { wantsBlocking } from "#src/installer/inspect.ts";
 import { planInstall, planUninstall } from "#src/installer/plan.ts";
 import { json, type SettingPath, valueAt } from "#src/installer/settings.ts";
 import type { ClientTarget } from "#src/installer/targets.ts";
@@ -29,8 +28,7 @@ export function aClientHome(claudeVersion: string | null = "2.1.197 (Claude Code
   const code = target("claude-code", "Claude Code", servers, settings);
   let now = T0;
   const context = (from: Launch): PlanContext => {
-    const found = { wantsBlocking: wantsBlocking(config), backups: listBackups(backups) };
-    return { ...found, read: readText, launch: from, claudeVersion: home.claudeVersion };
+    return { backups: listBackups(backups), read: readText, launch: from, claudeVersion: home.claudeVersion };
   };
   const carryOut = (plan: Result<Plan, ClientRefusal>): string | null => given(apply(given(plan), backups, now++));
   const carriedOut = (plan: Result<Plan, ClientRefusal>): Plan => {

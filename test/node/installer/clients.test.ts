@@ -132,7 +132,7 @@ function aHomeWith(client: (typeof clients)[number]): { readonly home: ClientHom
 const exists = (path: string): boolean => path.startsWith("/src/shim") || existsSync(path);
 
 function findings(target: ClientTarget): string[] {
-  const machine = { read: readText, exists, nodeVersion: () => "v24.0.0", claudeVersion: null, wantsBlocking: false };
+  const machine = { read: readText, exists, nodeVersion: () => "v24.0.0", claudeVersion: null };
   return inspect(target, { ...machine, launch }).map(({ code }) => code);
 }
 

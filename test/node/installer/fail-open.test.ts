@@ -50,7 +50,7 @@ class EntryRig {
       return ["/bin/sh", "-c", line.replace("/bin/sh", join(this.bin, "sh"))];
     }
     const root = {};
-    setClaudeHooks(root, this.launch, { server: null, version: "2.1.332", platform: "linux", isBlocking: false });
+    setClaudeHooks(root, this.launch, { server: null, version: "2.1.332", platform: "linux" });
     const [handler] = ourHandlers(root, event);
     return [String(handler?.["command"]), ...((handler?.["args"] ?? []) as string[])];
   }

@@ -4,14 +4,14 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
-import { blockingSince, hookToolGroups } from "#src/contract/hook-tool.ts";
+import { hookToolGroups } from "#src/contract/hook-tool.ts";
 import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
 import { readText } from "#src/installer/file-edits.ts";
 import { json } from "#src/installer/settings.ts";
 import { aClientHome, anInstalledHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
 import { detect } from "#src/installer/targets.ts";
 import type { Launch } from "#src/platform/shim-command.ts";
-import { inspect, type Finding, type InspectContext, wantsBlocking } from "#src/installer/inspect.ts";
+import { inspect, type Finding, type InspectContext } from "#src/installer/inspect.ts";
 
 const handler = (event: string, timeout = 10): object => ({
   type: "command",
@@ -74,19 +74,6 @@ it("on Windows tool events come by hooks of the server, under the server's name"
     ]);
   expect(Object.keys(hooks)).not.toContain("PreModelSwitch");
   expect(home.install(code).edits).toEqual([]);
-});
-
-it("where the user asks for it, hooks block a call that SHIM could not check, and no longer when not", () => {
-  const home = aClientHome(`${blockingSince} (Claude Code)`);
-  home.write(home.config, '{"team": {"blockUnchecked": true}}');
-  const groups = (): unknown => home.value(home.settings, "hooks", "PreToolUse");
-  expect(home.install().notes.join()).not.toContain("blockUnchecked");
-  expect(groups()).toEqual(hookToolGroups("PreToolUse", "shim", true));
-  expect(home.read(home.settings)?.match(/"onFailure": "block"/g)).toHaveLength(2);
-  expect(home.value(home.settings, "hooks", "Stop")).toEqual(hookToolGroups("Stop", "shim"));
-  home.write(home.config, "{}");
-  home.install();
-  expect(groups()).toEqual([{ hooks: [handler("PreToolUse")] }]);
 });
 
 it("corrects the entries of a clone that moved without moving them and leaves the user's hooks", () => {
@@ -212,13 +199,12 @@ function aContext(overrides: Partial<InspectContext> = {}): InspectContext {
     nodeVersion: () => "v24.1.0",
     launch,
     claudeVersion: "2.1.197 (Claude Code)",
-    wantsBlocking: false,
     ...overrides,
   };
 }
 
 const lookAt = (home: ClientHome, overrides?: Partial<InspectContext>): Finding[] =>
-  inspect(home.code, aContext({ wantsBlocking: wantsBlocking(home.config), ...overrides }));
+  inspect(home.code, aContext(overrides));
 
 /** The version of the client cannot be asked. */
 const unasked = { claudeVersion: null };
@@ -239,23 +225,6 @@ it("says how tool events reach SHIM, and what to do where the client and the hoo
   expect(codes(lookAt(home, updated))).toEqual(["ok installed"]);
   expect(codes(lookAt(home))).toEqual(["ok installed", "warning outdated"]);
   expect(codes(lookAt(home, unasked))).toEqual(["ok installed"]);
-});
-
-it("compares team.blockUnchecked with what the hooks do", () => {
-  const claudeVersion = `${blockingSince} (Claude Code)`;
-  const home = anInstalledHome(claudeVersion);
-  const found = (): string[] => codes(lookAt(home, { claudeVersion }));
-  const wanted = '{"team": {"blockUnchecked": true}}';
-  home.write(home.config, wanted);
-  expect(found()).toEqual(["ok installed", "error not_blocking"]);
-  home.install();
-  expect(found()).toEqual(["ok installed"]);
-  home.write(home.config, "{}");
-  expect(found()).toEqual(["ok installed", "warning outdated"]);
-  const withPlugin = aClientHome();
-  change(withPlugin, withPlugin.settings, (text) => json.set(text, ["enabledPlugins"], { "shim@mine": true }));
-  withPlugin.write(withPlugin.config, wanted);
-  expect(codes(lookAt(withPlugin, { claudeVersion }))).toContain("error not_blocking");
 });
 
 it("finds what is missing or switched off", () => {

@@ -4,7 +4,6 @@ import { detailsOf } from "../../../clients/details.ts";
 import type { DrivenFiles } from "../../../clients/adapter/run-output.ts";
 import type { LimitStep } from "../../../contract/config.ts";
 import type { HookClient } from "../../../contract/clients.ts";
-import { canBlock } from "../../../contract/hook-tool.ts";
 import { edgeConfigPath } from "../../../coordinator-client/edge-config.ts";
 import { serverCommand, serverName, setClaudeHooks } from "../../../installer/entries.ts";
 import type { Settings } from "../../../installer/settings.ts";
@@ -53,12 +52,11 @@ export function drivenCommand(
  *
  * @param version as the client prints it; null: unknown
  */
-function writeFiles({ paths: { home }, config }: Runtime, launch: Launch, version: string | null): DrivenFiles {
-  const isBlocking = config.team.blockUnchecked && canBlock(version);
+function writeFiles({ paths: { home } }: Runtime, launch: Launch, version: string | null): DrivenFiles {
   // Protects this machine's tokens. An absolute path in a rule begins with `//`.
   const tokens = edgeConfigPath(home).replaceAll("\\", "/");
   const settings: Settings = { permissions: { deny: ["Read", "Edit"].map((tool) => `${tool}(/${tokens})`) } };
-  setClaudeHooks(settings, launch, { server: serverName, version, platform: process.platform, isBlocking });
+  setClaudeHooks(settings, launch, { server: serverName, version, platform: process.platform });
   const folder = join(home, "worker-claude");
   createPrivateFolder(folder);
   const write = (name: string, value: object): string => {
