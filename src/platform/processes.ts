@@ -51,7 +51,8 @@ export function clientPidOf(processes: Processes, env: NodeJS.ProcessEnv, parent
   return statedPid > 0 && processes.facts(parent)?.parent === statedPid ? statedPid : parent;
 }
 
-const shells: ReadonlySet<string> = new Set(["sh", "bash", "dash", "zsh", "fish", "ksh", "busybox"]);
+/** Names of shells, without an ending. */
+export const shells: ReadonlySet<string> = new Set("sh bash dash zsh fish ksh busybox pwsh powershell".split(" "));
 const maxShells = 3;
 
 /** The first ancestor, from this process on, that is no shell. */

@@ -4,6 +4,7 @@ import type { HookClient } from "../../contract/clients.ts";
 import type { HookAnswer, HookEvent } from "../../contract/hooks.ts";
 import { type JsonObject, objectAt, textAt } from "../../shared/json-fields.ts";
 import { isWindowsPath } from "../../platform/paths.ts";
+import { filesOfPatch } from "./patch.ts";
 import { takesFilePath } from "./tools.ts";
 
 /** An event in Claude Code's names, which the rest of SHIM reads. */
@@ -176,11 +177,6 @@ export function isCreated(input: JsonObject): boolean {
   return textAt(objectAt(input, "tool_response"), "llmContent")?.startsWith("Successfully created") ?? false;
 }
 
-const patchLine = /^\*\*\* (Add File|Update File|Delete File|Move to): (.+)$/gm;
-const changes: ReadonlyMap<string, "create" | "delete"> = new Map([
-  ["Add File", "create"],
-  ["Delete File", "delete"],
-]);
 const patchFields = ["command", "patchText", "input", "patch"];
 
 /**
@@ -192,19 +188,15 @@ export function callsOfPatch(input: JsonObject, isWhole = false): JsonObject[] {
   if (input["tool_name"] !== "apply_patch") return [input];
   const values = objectAt(input, "tool_input");
   const patch = textAt(input, "tool_input") ?? patchFields.map((field) => textAt(values, field)).find(Boolean) ?? "";
-  const lines = [...patch.matchAll(patchLine)].map(([, action = "", path = ""]) => ({ action, path }));
-  const files = lines.map(({ action, path }, index) => ({
-    change: lines[index + 1]?.action === "Move to" ? ("delete" as const) : changes.get(action),
-    path,
-  }));
+  const files = filesOfPatch(patch);
   if (files.length === 0) return [input];
   const folder = textAt(input, "cwd");
   const id = textAt(input, "tool_use_id");
   return files.map(({ change, path }, at) =>
     Object.assign({}, input, id === null || at === 0 ? {} : { tool_use_id: `${id}.${at}` }, {
       tool_name: change === "create" ? "Write" : "Edit",
-      tool_input: { file_path: pathIn(folder, path.trim()), ...(isWhole && at === 0 ? { diff: patch } : {}) },
-      tool_response: change ? { type: change } : {},
+      tool_input: { file_path: pathIn(folder, path), ...(isWhole && at === 0 ? { diff: patch } : {}) },
+      tool_response: change === "edit" ? {} : { type: change },
     }),
   );
 }

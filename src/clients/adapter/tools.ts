@@ -1,7 +1,7 @@
 import { isAbsolute, resolve } from "node:path";
 import type { HookInput } from "../../contract/hooks.ts";
 import { isWayToOwnTool } from "../../contract/own-tools.ts";
-import { asObject, textAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
+import { asObject, listAt, textAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
 
 /** The tools of all clients, and what a call of each does. */
 
@@ -94,6 +94,26 @@ export function editedPath({ tool_name: tool = "", tool_input: input, cwd }: Hoo
   const path = deedOf(tool) === "edits" ? filePathOf(tool, input) : null;
   if (path === null || isAbsolute(path)) return path;
   return cwd === undefined ? null : resolve(cwd, path);
+}
+
+const oldFields = ["old_string", "oldString", "old_str"];
+const newFields = ["new_string", "newString", "new_str", "content", "file_text", "new_source"];
+
+/** Texts that an edit replaces, and those that it writes, by its input; "" where it names none. */
+export function textsOfEdit(input: JsonObject | null): { readonly before: string; readonly after: string }[] {
+  return [input, ...listAt(input, "edits").map(asObject)].flatMap((part) => {
+    const [before, after] = [textOf(part, oldFields), textOf(part, newFields)];
+    return before === null && after === null ? [] : [{ before: before ?? "", after: after ?? "" }];
+  });
+}
+
+function textOf(part: JsonObject | null, names: readonly string[]): string | null {
+  return names.map((name) => textAt(part, name)).find((text) => text !== null) ?? null;
+}
+
+/** Whether a call starts a sub-agent or waits for one, which then speaks in its result. */
+export function isAgentCall(name: string): boolean {
+  return isBySubagent(name) || /^(?:Task|Agent|task|agent|spawn_agent|wait_agent)$/.test(name);
 }
 
 /** Whether its calls name a file in the field `file_path`. */

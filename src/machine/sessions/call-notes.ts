@@ -8,6 +8,7 @@ import type { JournalEntry } from "../../contract/journal.ts";
 import { isWayToOwnTool } from "../../contract/own-tools.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
 import { stored } from "../../contract/limits.ts";
+import { shells } from "../../platform/processes.ts";
 import { boundTexts, redactJson } from "../../redaction/redact-json.ts";
 import { redactAndClip } from "../../redaction/redact.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -245,7 +246,7 @@ function withoutWrappers(given: readonly string[]): readonly string[] {
       words = behindOptions(words, 2);
     else if (wrappers.test(name) && words.length > 1) words = behindOptions(words, name === "timeout" ? 2 : 1);
     // A shell that is given a file runs that as a program.
-    else if (shellNames.has(name) && words.length > 1 && scriptOf(words) === null) words = behindOptions(words, 1);
+    else if (shells.has(name) && words.length > 1 && scriptOf(words) === null) words = behindOptions(words, 1);
     else return words;
   }
 }
@@ -258,13 +259,11 @@ function behindOptions(words: readonly string[], from: number): readonly string[
   return at < 0 ? [] : words.slice(at);
 }
 
-const shellNames: ReadonlySet<string> = new Set(["sh", "bash", "zsh", "dash", "ksh", "pwsh", "powershell"]);
-
 /** Text that a shell is given to run. */
 function scriptOf(words: readonly string[]): string | null {
   const name = nameOf(words[0] ?? "");
   if (name === "eval") return words.slice(1).join(" ");
-  const at = shellNames.has(name) ? words.findIndex((word) => /^-\w*c$|^-command$/i.test(word)) : -1;
+  const at = shells.has(name) ? words.findIndex((word) => /^-\w*c$|^-command$/i.test(word)) : -1;
   return at < 0 ? null : (words[at + 1] ?? null);
 }
 

@@ -1,4 +1,5 @@
 import { inMemory, type Connection, type Driver } from "../../../store/driver.ts";
+import { unspaced } from "../../sessions/text/passages.ts";
 import type { Passage } from "./passages.ts";
 
 /** Search by words over the passages of one session, in memory: the text stays in the passages. */
@@ -33,20 +34,20 @@ export class PassageIndex {
 
 const maxTerms = 64;
 const word = /[\p{L}\p{N}_$]+/gu;
-/** Scripts without spaces between their words: pairs of characters stand for them. */
-const unspaced = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]+/gu;
+/** Pairs of characters stand for the words. */
+const unspacedRun = new RegExp(`${unspaced}+`, "gu");
 const inner = /[a-z\d](?=[A-Z])|_/;
 
 /** The words of a text, with the parts of those that are several words in one. */
 function searchable(text: string): string {
   const parts = [...text.matchAll(word)].flatMap(([one]) => partsOf(one));
-  return `${text.replaceAll(unspaced, (run) => ` ${pairsIn(run).join(" ")} `)} ${parts.join(" ")}`;
+  return `${text.replaceAll(unspacedRun, (run) => ` ${pairsIn(run).join(" ")} `)} ${parts.join(" ")}`;
 }
 
 /** Each once, in the order of the text. */
 function termsOf(words: string): string[] {
   const terms = Array.from(words.matchAll(word), ([one]) => one).flatMap((one) => {
-    const runs = Array.from(one.matchAll(unspaced), ([run]) => pairsIn(run)).flat();
+    const runs = Array.from(one.matchAll(unspacedRun), ([run]) => pairsIn(run)).flat();
     return runs.length > 0 ? runs : [one].concat(partsOf(one));
   });
   return [...new Set(terms.map((one) => one.toLowerCase()))].filter((one) => one.length > 1).slice(0, maxTerms);

@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { filePathOf, isBySubagent, shellCommandOf } from "../../../clients/adapter/tools.ts";
+import { filePathOf, isAgentCall, shellCommandOf } from "../../../clients/adapter/tools.ts";
 import type { Item } from "../../../clients/conversation/conversation.ts";
 import { valuesIn } from "../learnt/edits.ts";
 
@@ -71,11 +71,7 @@ function factsOf(name: string, input: unknown): CallFacts {
   const file = filePathOf(name, input);
   const what = file ?? shellCommandOf(name, input)?.text ?? valuesIn(input)[0] ?? "";
   const about = `${name} ${what.replaceAll(/\s+/g, " ")}`.slice(0, maxAboutChars).trim();
-  return {
-    about,
-    file,
-    isOfAgent: isBySubagent(name) || /^(?:Task|Agent|task|agent|spawn_agent|wait_agent)$/.test(name),
-  };
+  return { about, file, isOfAgent: isAgentCall(name) };
 }
 
 function speakerOf(item: Item, call: CallFacts | undefined): Speaker {

@@ -5,9 +5,13 @@ const passageWords = 4;
 /** Share of a text's passages that another one must hold to say the same. */
 const keptShare = 0.5;
 
+/** A character of a script without spaces between its words. */
+export const unspaced = String.raw`[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]`;
+const word = new RegExp(String.raw`${unspaced}|[\p{L}\p{N}_]+`, "gu");
+
+/** In lower case; each character of a script without spaces is a word. */
 export function wordsOf(text: string): string[] {
-  // Scripts without spaces: each character is a word.
-  return text.toLowerCase().match(/[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]|[\p{L}\p{N}_]+/gu) ?? [];
+  return text.toLowerCase().match(word) ?? [];
 }
 
 function passagesOf(words: readonly string[]): string[] {
