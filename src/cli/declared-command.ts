@@ -38,16 +38,16 @@ export function declareCommand(
   { input, summary, example = {}, args = [], rest, hidden = [], own = [], asks = false }: DeclaredCommand,
   run: (given: Given, options: Given & CommonOptions) => CommandResult | Promise<CommandResult>,
 ): Command {
-  const inputs = inputFields(input);
+  const { properties: inputs, required } = inputFields(input);
   const words = rest === undefined ? args : [...args, rest];
   // A summary is a sentence, a description of a command none.
   command.description(`${summary.charAt(0).toLowerCase()}${summary.slice(1).replace(/\.$/, "")}`);
-  for (const field of args) command.addArgument(argumentOf(cli, field, inputs[field]));
-  if (rest !== undefined) command.argument(inputs[rest]?.isRequired ? `<${rest}...>` : `[${rest}...]`);
+  for (const field of args) command.addArgument(argumentOf(cli, field, inputs[field], required.includes(field)));
+  if (rest !== undefined) command.argument(required.includes(rest) ? `<${rest}...>` : `[${rest}...]`);
   const others = Object.entries(inputs).filter(([field]) => ![...words, ...hidden].includes(field));
   const fields = others.map(([field, schema]) => {
-    const { excludes = [] } = schema.meta as { readonly excludes?: string[] };
-    const option = optionOf(cli, field, schema).makeOptionMandatory(schema.isRequired).conflicts(excludes);
+    const { excludes = [] } = schema as { readonly excludes?: string[] };
+    const option = optionOf(cli, field, schema).makeOptionMandatory(required.includes(field)).conflicts(excludes);
     command.addOption(option);
     return { field, flag: option.long ?? field, name: option.attributeName(), isParsed: option.parseArg !== undefined };
   });
@@ -117,21 +117,21 @@ function toInput(schema: z.ZodObject, all: readonly Typed[]): Given {
   return { ...Object.fromEntries(known), ...fromTexts(schema, Object.fromEntries(texts)) };
 }
 
-function argumentOf(cli: Cli, field: string, schema: InputField | undefined): Argument {
+function argumentOf(cli: Cli, field: string, schema: InputField | undefined, isRequired: boolean): Argument {
   const form = schema && formOf(schema);
   const name = wordOf(field, schema);
-  const argument = new Argument(schema?.isRequired ? `<${name}>` : `[${name}]`);
+  const argument = new Argument(isRequired ? `<${name}>` : `[${name}]`);
   if (schema?.enum) return argument.choices(schema.enum);
   return form === undefined ? argument : argument.argParser((text) => parse(cli, form, text));
 }
 
-function formOf({ meta }: InputField): Form | undefined {
-  return meta["form"] as Form | undefined;
+function formOf({ form }: InputField): Form | undefined {
+  return form as Form | undefined;
 }
 
 /** The word for its value in a help. */
 function wordOf(field: string, schema: InputField | undefined): string {
-  const { word, form } = schema?.meta ?? {};
+  const { word, form } = schema ?? {};
   return typeof word === "string" ? word : (placeholders[form as Form] ?? field);
 }
 

@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
 import * as z from "zod";
-import { machineOperations } from "#src/contract/machine/operations.ts";
 import { operationNames, operations } from "#src/contract/operations.ts";
 import { checkFields, compileSchema, undecided, checkJsonShape, formatIssues } from "#src/shared/check-input.ts";
 import { inputFields, fromTexts } from "#src/shared/input-fields.ts";
@@ -90,45 +89,14 @@ it("what no operation has is zod's as well: a schema that contains itself, check
     }
 });
 
-interface JsonSchema {
-  readonly type?: string;
-  readonly enum?: readonly string[];
-  readonly anyOf?: readonly JsonSchema[];
-  readonly items?: JsonSchema;
-  readonly default?: unknown;
-  readonly description?: string;
-  readonly form?: string;
-}
-
-it("the fields of each operation are as zod's JSON schema has them", () => {
-  for (const { input } of Object.values({ ...machineOperations, ...operations })) {
-    const { properties = {}, required = [] } = z.toJSONSchema(input, { io: "input" }) as {
-      properties?: Record<string, JsonSchema>;
-      required?: string[];
-    };
-    const expected = Object.entries(properties).map(([name, field]) => {
-      return [name, shown(field, field.form, required.includes(name))];
-    });
-    const read = Object.entries(inputFields(input)).map(([name, field]) => {
-      return [name, shown(field as JsonSchema, field.meta["form"], field.isRequired)];
-    });
-    expect(read).toEqual(expected);
-  }
-});
-
 it("a field of any JSON has no type, and a description outside of a default wins", () => {
   const any = z.json();
-  const outer = z.string().describe("inner").default("a").describe("outer");
-  const fields = inputFields(z.object({ any, outer }));
-  expect(fields["any"]).not.toHaveProperty("type");
-  expect(fields["outer"]).toMatchObject({ type: "string", default: "a", description: "outer", isRequired: false });
+  const outer = z.string().describe("inner").default("a").describe("outer").meta({ form: "file" });
+  const { properties, required } = inputFields(z.object({ any, outer }));
+  expect(properties["any"]).not.toHaveProperty("type");
+  expect(properties["outer"]).toMatchObject({ type: "string", default: "a", description: "outer", form: "file" });
+  expect(required).toEqual(["any"]);
 });
-
-function shown(field: JsonSchema, form: unknown, isRequired: boolean) {
-  const { type, enum: values, anyOf, items, default: usual, description } = field;
-  const parts = { anyOf: anyOf?.map((one) => one.type), items: items?.type };
-  return { type, values, ...parts, usual, description, form, isRequired };
-}
 
 it("a field's text from a command line is read as the field's type where it is one, else it stays a text", () => {
   const kinds = { n: z.int(), share: z.number(), is: z.boolean(), list: z.array(z.string()), any: z.json() };
