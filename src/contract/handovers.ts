@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { BoxId, Claim, Claimant, Hash, sealedText } from "./sealed-boxes.ts";
+import { Claim, Claimant, maxPartChars, sealedText } from "./sealed-boxes.ts";
 import { maxFileParts } from "./sync.ts";
 import { durationMs, Label } from "./values.ts";
 
@@ -9,23 +9,11 @@ import { durationMs, Label } from "./values.ts";
  * needs no token. The coordinator has the claim's hash, and cannot open the parts.
  */
 
-/** Bounds of the time in which it can be taken, in ms. */
-export const handoverMs = { min: 10_000, max: 604_800_000, default: 600_000 } as const;
-/** Characters of base64url of one part: 262,144 bytes that do not compress, sealed. */
-const maxPartChars = 400_000;
-
-export const NewHandover = z.strictObject({
-  claimHash: Hash,
-  parts: z.int().min(1).max(maxFileParts),
-  forMs: durationMs.min(handoverMs.min).max(handoverMs.max),
-});
-export type NewHandover = z.infer<typeof NewHandover>;
 export const HandoverPart = z.strictObject({ envelope: sealedText(maxPartChars) });
 /** `by`: how the machine that takes it is called. */
 export const HandoverClaim = z.strictObject({ claim: Claim, claimant: Claimant, by: Label });
 export type HandoverClaim = z.infer<typeof HandoverClaim>;
 
-export const HandoverCreated = z.object({ id: BoxId });
 export const HandoverClaimed = z.object({ parts: z.int().min(1).max(maxFileParts) });
 export const HandoverStatus = z.object({
   /** taking: a machine has begun. taken: it has all. */

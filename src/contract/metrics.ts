@@ -229,6 +229,8 @@ const metricsOfWorkspace = {
       code: ["throttled", "overloaded", "quota_exceeded"],
     }),
     shim_rows_written_total: counter("Rows that the object has written since it last started; Cloudflare bills each."),
+    shim_boxes: gauge("Hand-overs and phones that the coordinator holds or relays for the workspace."),
+    shim_box_bytes: gauge("Characters that are reserved for them, one byte each."),
     shim_synced_sessions: gauge("Sessions of which the workspace stores an encrypted copy."),
     shim_synced_bytes: gauge("Characters of the encrypted copies of sessions, one byte each."),
     shim_workspace_schema_version: gauge("Version of the workspace's database schema."),

@@ -2,6 +2,7 @@ import type * as z from "zod";
 import { chatOperations } from "./chats.ts";
 import { electionOperations, leaseOperations } from "./leases.ts";
 import { messageOperations } from "./messages.ts";
+import { boxOperations } from "./sealed-boxes.ts";
 import { routeOperations } from "./model-routes.ts";
 import type { Surface } from "./operation.ts";
 import { planOperations } from "./plans.ts";
@@ -23,6 +24,7 @@ export const operations = {
   ...planOperations,
   ...syncOperations,
   ...workspaceOperations,
+  ...boxOperations,
 };
 
 export type OperationName = keyof typeof operations;

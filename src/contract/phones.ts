@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { BoxId, Claim, Claimant, Hash, sealedText } from "./sealed-boxes.ts";
+import { Claim, Claimant, Hash, sealedText } from "./sealed-boxes.ts";
 import { durationMs } from "./values.ts";
 
 /**
@@ -9,20 +9,11 @@ import { durationMs } from "./values.ts";
  * opens this relay and nothing else.
  */
 
-/** Bounds of the time in which a link pairs, in ms. */
-export const pairingMs = { min: 10_000, max: 3_600_000, default: 300_000 } as const;
 /** Bounds of the time for which a phone is paired, in ms. */
 export const pairedMs = { min: 60_000, max: 31_536_000_000, default: 2_592_000_000 } as const;
 
 /** Characters of base64url of a sealed introduction, and of a grant. */
-const maxPairingChars = 4_000;
-
-export const NewPhone = z.strictObject({
-  claimHash: Hash,
-  forMs: durationMs.min(pairingMs.min).max(pairingMs.max),
-});
-export type NewPhone = z.infer<typeof NewPhone>;
-export const PhoneCreated = z.object({ id: BoxId });
+export const maxPairingChars = 4_000;
 
 export const PhoneIntroduction = z.strictObject({
   claim: Claim,

@@ -55,6 +55,11 @@ const fields = {
   maxSyncSessionsPerMachine: z.int().min(1).max(1_000_000).default(5_000),
   /** Growth is refused from four fifths of the limit. On Cloudflare an object holds 10 GB. */
   maxStorageBytes: z.int().min(100_000).max(10_000_000_000).default(10_000_000_000),
+  /** Hand-overs and phones, and the characters that the coordinator holds of them. */
+  maxBoxes: z.int().min(1).max(10_000).default(1_000),
+  maxBoxesPerToken: z.int().min(1).max(10_000).default(100),
+  maxBoxChars: z.int().min(100_000).max(5_000_000_000).default(1_000_000_000),
+  maxBoxCharsPerToken: z.int().min(100_000).max(5_000_000_000).default(250_000_000),
   maxSocketsPerToken: z.int().min(1).max(10_000).default(200),
   maxSockets: z.int().min(1).max(10_000).default(1_000),
   /**
@@ -183,8 +188,6 @@ export const workspaceOperations = {
     output: z.object({
       /** Entries of the audit log since then, by kind, most first. */
       lost: z.array(z.object({ kind: z.string(), count: counter })),
-      /** Tokens revoked since then, which stay revoked. */
-      revoked: counter,
       /** The new epoch; null after a dry run. */
       epoch: counter.nullable(),
     }),
@@ -312,7 +315,9 @@ export const workspaceOperations = {
       epoch: counter,
       revision: counter,
       protocol: z.int(),
-      /** Storage, null where unmeasured. `full`: growth is refused until something is deleted. */
+      /** Hand-overs and phones, and the characters that are reserved for them. */
+      boxes: z.object({ count: counter, chars: counter }).default({ count: 0, chars: 0 }),
+      /** With that of boxes; null: unmeasured. `full`: growth is refused until something goes. */
       storage: z
         .object({ bytes: counter, limitBytes: counter, state: z.enum(["normal", "full"]) })
         .nullable()

@@ -1,6 +1,7 @@
 import type { Settings } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
 import * as audit from "./kernel/audit.ts";
+import * as boxes from "./workspace/boxes.ts";
 import * as budgets from "./tasks/budgets.ts";
 import * as changes from "./kernel/changes.ts";
 import * as dispatch from "./scheduling/dispatch.ts";
@@ -58,6 +59,7 @@ const dueKinds: readonly DueKind[] = [
     sweep: changes.prune,
   },
   { name: "outbox", dueAt: outbox.dueAt, sweep: dispatch.resendToken },
+  { name: "boxes", dueAt: boxes.dueAt, sweep: boxes.sweep },
   { name: "moves", dueAt: rebalanceSweep.dueAt, sweep: rebalanceSweep.sweep },
   {
     name: "budgets",

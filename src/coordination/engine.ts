@@ -28,6 +28,7 @@ import * as submit from "./tasks/submit.ts";
 import * as taskQueries from "./tasks/task-queries.ts";
 import { statsHandlers } from "./tasks/task-queries.ts";
 import * as transfer from "./transfer.ts";
+import * as boxes from "./workspace/boxes.ts";
 import * as freeze from "./workspace/freeze.ts";
 import * as metrics from "./workspace/metrics.ts";
 import * as settings from "./workspace/settings.ts";
@@ -58,6 +59,7 @@ const handlers: Handlers = {
   ...transfer.handlers,
   ...metrics.handlers,
   ...audit.handlers,
+  ...boxes.handlers,
 };
 
 const lists: ListHandlers = { ...leases.lists, ...state.lists, ...attempts.lists };
@@ -137,7 +139,13 @@ interface EngineHostOptions {
 }
 
 const sweepsAtOnce = 20;
-const changesFrozen: ReadonlySet<EngineOperation> = new Set(["workspace.freeze", "workspace.import"]);
+/** Done in a frozen workspace too, and while an import is not complete. */
+export const changesFrozen: ReadonlySet<OperationName> = new Set([
+  "workspace.freeze",
+  "workspace.import",
+  "workspace.delete",
+  "boxes.end",
+]);
 
 /** The engine in its transactions, with what follows them: hints, dispatch, what is due. */
 export class EngineHost {

@@ -5,9 +5,11 @@ import { messageIndexes, messageTables } from "./messages/inboxes.ts";
 import { state, stateIndex } from "./state/state.ts";
 import { syncIndexes, syncTables } from "./sync/sync-rows.ts";
 import { taskIndexes, taskTables } from "./tasks/task-tables.ts";
+import { boxes } from "./workspace/boxes.ts";
 import { tokens } from "./workspace/tokens.ts";
 
-export const tables = [...kernelTables, ...leaseTables, ...messageTables, ...taskTables, ...syncTables, state, tokens];
+const firstTables = [...kernelTables, ...leaseTables, ...messageTables, ...taskTables, ...syncTables, state, tokens];
+export const tables = [...firstTables, boxes];
 
 /**
  * Append only. On the edge each written row and index entry is billed: few indexes, no rowid with
@@ -18,7 +20,7 @@ export const migrations: readonly Migration[] = [
     id: 1,
     name: "all tables",
     statements: [
-      ...tables.map(({ ddl }) => ddl),
+      ...firstTables.map(({ ddl }) => ddl),
       ...kernelIndexes,
       ...leaseIndexes,
       ...messageIndexes,
@@ -32,4 +34,5 @@ export const migrations: readonly Migration[] = [
     name: "settings without schedules",
     statements: ["UPDATE meta SET value = json_remove(value, '$.maxSchedules') WHERE key = 'settings'"],
   },
+  { id: 3, name: "boxes", statements: [boxes.ddl] },
 ];

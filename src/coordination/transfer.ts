@@ -14,16 +14,16 @@ import { tasks } from "./tasks/task-tables.ts";
 import * as freeze from "./workspace/freeze.ts";
 import * as restore from "./workspace/restore.ts";
 import { raiseEpoch } from "./workspace/settings.ts";
-import { tokens } from "./workspace/tokens.ts";
 import { writtenRowsKey } from "./workspace/metrics.ts";
 
-/** A workspace as rows that another coordinator takes: all that is stored but for its tokens. */
+/** A workspace as rows that another coordinator takes: all but who may open it. */
 
 const importKey = "import";
 const ownKeys = new Set([...freeze.ownKeys, ...restore.ownKeys, writtenRowsKey, importKey]);
 
 /** `meta` is the last: triggers count in it what is inserted before. */
-const moved = [...tables.filter((one) => one !== tokens && one !== metaTable), metaTable];
+const stays = new Set<unknown>([...restore.accessTables, metaTable]);
+const moved = [...tables.filter((one) => !stays.has(one)), metaTable];
 const movedNames: readonly string[] = moved.map(({ name }) => name);
 type MovedTable = (typeof moved)[number];
 

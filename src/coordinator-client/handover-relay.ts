@@ -1,51 +1,40 @@
 import type * as z from "zod";
-import {
-  HandoverClaimed,
-  HandoverCreated,
-  HandoverPart,
-  HandoverStatus,
-  type HandoverClaim,
-} from "../contract/handovers.ts";
+import { HandoverClaimed, HandoverPart, HandoverStatus, type HandoverClaim } from "../contract/handovers.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { parseAddress, withoutLastSlashes } from "./edge/address.ts";
 import type { EdgeConfig } from "./edge-config.ts";
-import { askRelay, nothing } from "./relay-request.ts";
+import { askRelay, nothing, OwnBoxes } from "./relay-request.ts";
 
 /** Hand-overs at a coordinator. */
 
 /** For the machine that gives one. */
-export class GivenRelay {
-  readonly #base: string;
-  readonly #token: string;
-
-  constructor({ url, workspace, token }: Pick<EdgeConfig, "url" | "workspace" | "token">) {
-    this.#base = `${withoutLastSlashes(url)}/v1/workspaces/${workspace}/handovers`;
-    this.#token = token;
+export class GivenRelay extends OwnBoxes {
+  constructor(edge: Pick<EdgeConfig, "url" | "workspace" | "token">) {
+    super("handover", edge);
   }
 
-  create(facts: {
-    readonly claimHash: string;
-    readonly parts: number;
-    readonly forMs: number;
-  }): Promise<Result<{ id: string }>> {
-    return this.#send("POST", "", HandoverCreated, facts);
+  /** A newer one replaces that of the same session. */
+  create({ session: subject, ...facts }: NewHandover): Promise<Result<{ id: string }>> {
+    return this.make({ subject, ...facts });
   }
 
   put(id: string, part: number, envelope: string): Promise<Result<object>> {
-    return this.#send("PUT", `/${id}/parts/${part}`, nothing, { envelope });
+    return this.ask(`/${id}/parts/${part}`, { method: "PUT", output: nothing, body: { envelope } });
   }
 
   status(id: string): Promise<Result<HandoverStatus>> {
-    return this.#send("GET", `/${id}`, HandoverStatus);
+    return this.ask(`/${id}`, { method: "GET", output: HandoverStatus });
   }
+}
 
-  cancel(id: string): Promise<Result<object>> {
-    return this.#send("DELETE", `/${id}`, nothing);
-  }
-
-  #send<T>(method: string, path: string, output: z.ZodType<T>, body?: object): Promise<Result<T>> {
-    return askRelay(`${this.#base}${path}`, { method, output, body, token: this.#token });
-  }
+interface NewHandover {
+  readonly session: string;
+  readonly claimHash: string;
+  readonly parts: number;
+  /** Characters of all parts. */
+  readonly chars: number;
+  /** Time in which it can be taken, in ms. */
+  readonly forMs: number;
 }
 
 export interface HandoverLink {

@@ -1,8 +1,12 @@
 import * as z from "zod";
+import { operations, type InputOf } from "../contract/operations.ts";
 import { WireError } from "../contract/protocol.ts";
+import type { BoxKind } from "../contract/sealed-boxes.ts";
 import { ok, type Result, fail } from "../shared/result.ts";
+import { withoutLastSlashes } from "./edge/address.ts";
+import type { EdgeConfig } from "./edge-config.ts";
 
-/** Requests about what a coordinator holds beside its workspaces; each may be repeated. */
+/** Requests about hand-overs and phones at a coordinator; each may be repeated. */
 
 const defaultTimeoutMs = 30_000;
 const Refused = z.object({ error: WireError });
@@ -14,7 +18,44 @@ interface RelayRequest<T> {
   readonly output: z.ZodType<T>;
   readonly body?: object | undefined;
   readonly token?: string;
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Boxes of one kind that this machine has at its coordinator. */
+export class OwnBoxes {
+  readonly #base: string;
+  readonly #kind: BoxKind;
+  protected readonly token: string;
+
+  constructor(kind: BoxKind, { url, workspace, token }: Pick<EdgeConfig, "url" | "workspace" | "token">) {
+    this.#base = `${withoutLastSlashes(url)}/v1/workspaces/${workspace}`;
+    this.#kind = kind;
+    this.token = token;
+  }
+
+  /** @param facts see `boxes.create` */
+  protected make(facts: Omit<InputOf<"boxes.create">, "kind">): Promise<Result<{ id: string }>> {
+    const { output } = operations["boxes.create"];
+    return this.#send("/boxes", { method: "POST", output, body: { kind: this.#kind, ...facts } });
+  }
+
+  /** Ends one at once, or those of a subject. */
+  end(which: { readonly id: string } | { readonly subject: string }): Promise<Result<{ ended: number }>> {
+    const { output } = operations["boxes.end"];
+    return this.#send("/boxes/end", { method: "POST", output, body: { kind: this.#kind, ...which } });
+  }
+
+  protected addressOf(path: string): string {
+    return `${this.#base}/${this.#kind}s${path}`;
+  }
+
+  protected ask<T>(path: string, request: Omit<RelayRequest<T>, "token">): Promise<Result<T>> {
+    return askRelay(this.addressOf(path), { ...request, token: this.token });
+  }
+
+  #send<T>(path: string, request: RelayRequest<T>): Promise<Result<T>> {
+    return askRelay(`${this.#base}${path}`, { ...request, token: this.token });
+  }
 }
 
 export async function askRelay<T>(

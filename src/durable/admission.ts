@@ -10,6 +10,7 @@ import { closeCodes } from "../contract/sockets.ts";
 import type { Failure } from "../contract/errors.ts";
 import { isOperation, type CheckedInputOf, type OperationName } from "../contract/operations.ts";
 import {
+  changesFrozen,
   isEngineOperation,
   isListOperation,
   runFirst,
@@ -244,7 +245,7 @@ export class Admission {
       checkScope(name, bearer.scope) ?? rejectChat(socket, name, input) ?? this.#checkStorage(name, input);
     if (refused) return err(refused);
     const actor = actorOf(bearer);
-    if (work) return engine.run((tx) => work(tx, actor));
+    if (work) return engine.run((tx) => work(tx, actor), changesFrozen.has(name));
     // checkInput() has validated the input for this name; TypeScript cannot follow that.
     if (name === "metrics" || !isEngineOperation(name)) return host.run(name, input as never, actor, socket);
     return engine.call(actor, name, input as never, (tx, result) => host.follow(tx, name, result, socket));

@@ -10,9 +10,11 @@ import * as meta from "../coordination/kernel/meta.ts";
 import type { Tx } from "../coordination/kernel/tx.ts";
 import * as dispatch from "../coordination/scheduling/dispatch.ts";
 import { migrations } from "../coordination/schema.ts";
+import * as boxes from "../coordination/workspace/boxes.ts";
 import * as restore from "../coordination/workspace/restore.ts";
-import type { RestorePlan } from "../coordination/workspace/restore.ts";
+import type { RestoreMark, RestorePlan } from "../coordination/workspace/restore.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
+import { checkScope } from "../shared/check-input.ts";
 import { stackOf } from "../shared/error.ts";
 import { schemaState, migrate } from "../shared/migrate.ts";
 import { err, fail, ok, type Result } from "../shared/result.ts";
@@ -24,6 +26,8 @@ import { Connections, type Ticket, TokenExpiry } from "./connections.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { LoadShedder, RefusalCounts, Throttle } from "./load-limits.ts";
 import { logProblem } from "./log-problem.ts";
+import type { HandoverBox } from "./handover-box.ts";
+import type { PhoneBox } from "./phone-box.ts";
 import { bookmarkAt, type RestoreRequest, type RestoreMarks } from "./restore-marks.ts";
 import { close, Sockets } from "./sockets.ts";
 import { KeptRows, StorageSql } from "./storage-sql.ts";
@@ -32,8 +36,13 @@ import { Watches } from "./watches.ts";
 /** Minimum gap between alarms, so work that stays due after a sweep cannot spin. */
 const minPauseMs = 250;
 
+/** Operations that are answered when the objects of the boxes that they end are cleared. */
+const endsBoxes: ReadonlySet<string> = new Set(["boxes.end", "tokens.revoke"]);
+
 interface CoordinatorEnv {
   readonly DISPATCH: Queue;
+  readonly HANDOVERS: DurableObjectNamespace<HandoverBox>;
+  readonly PHONES: DurableObjectNamespace<PhoneBox>;
   /** Absent where a runtime puts no storage back. */
   readonly RESTORE_MARKS?: DurableObjectNamespace<RestoreMarks>;
 }
@@ -60,6 +69,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   });
   readonly #sockets: Sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches);
   readonly #tokenExpiry = new TokenExpiry(this.#sql);
+  readonly #boxTotals = new KeptRows(this.#sql, "boxes", () => boxes.totals(this.#sql));
   readonly #tokenRows = new KeptRows(this.#sql, "tokens", (id) => tokens.find({ sql: this.#sql }, id));
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #groupCommit = new GroupCommit({
@@ -110,6 +120,8 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     size: () => this.size(),
   });
   #isCreated = false;
+  /** Ends when the objects of the boxes that have ended are cleared. */
+  #clearing: Promise<void> = Promise.resolve();
 
   constructor(ctx: DurableObjectState, env: CoordinatorEnv) {
     super(ctx, env);
@@ -119,8 +131,12 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
       this.#isCreated = schemaState(this.#sql).version > 0;
       if (!this.#isCreated) return;
       migrateWorkspace(ctx.storage, this.#sql, this.now());
-      const mark = await this.env.RESTORE_MARKS?.getByName(this.ctx.id.name ?? "").read();
-      if (mark) this.#engine.run((tx) => ok(restore.settle(tx, mark)), true);
+      const marks = this.env.RESTORE_MARKS?.getByName(this.#name);
+      const mark = await marks?.read();
+      if (marks && mark && restore.isUnsettled({ sql: this.#sql }, mark)) {
+        const kept = await marks.kept();
+        this.#engine.run((tx) => ok(restore.settle(tx, mark, kept)), true);
+      }
       await this.#alarm.load();
       this.#watches.begin();
       this.#connections.closeExpired();
@@ -134,8 +150,13 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     return Date.now();
   }
 
+  /** Bytes that are stored here, and reserved in boxes. */
   protected size(): number {
-    return this.ctx.storage.sql.databaseSize;
+    return this.ctx.storage.sql.databaseSize + (this.#isCreated ? this.#boxTotals.get("").chars : 0);
+  }
+
+  get #name(): string {
+    return this.ctx.id.name ?? "";
   }
 
   /** Creates the workspace. A repeat succeeds while its token is valid. */
@@ -154,7 +175,8 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
    * @returns the JSON text of the answer, which the worker passes on
    */
   call(credentials: Credentials, name: string, input: unknown): CallAnswer | Promise<CallAnswer> {
-    return this.#groupCommit.run(() => this.#admission.call(credentials, name, input));
+    const answer = this.#groupCommit.run(() => this.#admission.call(credentials, name, input));
+    return endsBoxes.has(name) ? this.#afterClearing(answer) : answer;
   }
 
   #requireBearer({ id, hash }: Credentials): Result<tokens.Bearer> {
@@ -198,6 +220,60 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     );
   }
 
+  /** @param id that the worker has signed */
+  async createBox(
+    credentials: Credentials,
+    id: string,
+    input: CheckedInputOf<"boxes.create">,
+  ): Promise<Result<{ id: string }>> {
+    const answer = this.#groupCommit.run(() =>
+      this.#admission.call(credentials, "boxes.create", input, (tx) =>
+        boxes.add(tx, { id, token: credentials.id }, input),
+      ),
+    );
+    const made = await this.#afterClearing(answer);
+    if (!made.ok) return made;
+    const { until } = JSON.parse(made.value) as { until: number };
+    await this.#boxOf({ kind: input.kind, id }).create(input, until);
+    return ok({ id });
+  }
+
+  /**
+   * Whether the holder of a token may use a box.
+   * @param forMs see {@link boxes.use}
+   */
+  useBox(credentials: Credentials, box: boxes.NamedBox, forMs?: number): Result<{ until: number }> {
+    return this.#event(() => {
+      const bearer = this.#requireBearer(credentials);
+      if (!bearer.ok) return bearer;
+      const refused = checkScope("boxes.create", bearer.value.scope);
+      if (refused !== null) return err(refused);
+      return this.#engine.run((tx) => boxes.use(tx, { ...box, token: credentials.id }, forMs));
+    });
+  }
+
+  #boxOf({ kind, id }: boxes.NamedBox): DurableObjectStub<HandoverBox | PhoneBox> {
+    return kind === "phone" ? this.env.PHONES.getByName(id) : this.env.HANDOVERS.getByName(id);
+  }
+
+  /** The answer, once no object of a box that has ended holds or relays anything. */
+  async #afterClearing<T>(answer: T | Promise<T>): Promise<T> {
+    const given = await answer;
+    await this.#clearing;
+    return given;
+  }
+
+  /** Objects that do not answer are cleared by a later alarm. */
+  async #clearEnded(): Promise<void> {
+    const clear = async (box: boxes.NamedBox): Promise<void> => {
+      await this.#boxOf(box).clear();
+      boxes.boxes.delete(this.#sql, { id: box.id, isEnded: 1 });
+    };
+    const cleared = await Promise.allSettled(boxes.listEnded(this.#sql).map(clear));
+    for (const one of cleared)
+      if (one.status === "rejected") logProblem("a box was not cleared", { error: stackOf(one.reason) });
+  }
+
   /**
    * Finds out whether the storage can be put back, and what would be lost; a restore that is no dry
    * run is announced in the storage that goes.
@@ -220,10 +296,16 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     return ok({ ...(JSON.parse(plan.value) as RestorePlan), bookmark: bookmark.value });
   }
 
-  /** Ends this object; its next start has the storage of the bookmark. The caller sees an error. */
-  async beginRestore(bookmark: string): Promise<void> {
-    await this.ctx.storage.onNextSessionRestoreBookmark(bookmark);
-    this.ctx.abort("the workspace is put back to an earlier time");
+  /**
+   * Ends this object; its next start has the storage of the bookmark, but for rows that are kept
+   * elsewhere while nothing else runs. The caller sees an error.
+   */
+  async beginRestore(bookmark: string, mark: RestoreMark): Promise<void> {
+    await this.ctx.blockConcurrencyWhile(async () => {
+      await this.env.RESTORE_MARKS?.getByName(this.#name).write(mark, restore.keep(this.#sql));
+      await this.ctx.storage.onNextSessionRestoreBookmark(bookmark);
+      this.ctx.abort("the workspace is put back to an earlier time");
+    });
   }
 
   /** @returns null: the restore of this id did not happen */
@@ -237,13 +319,16 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
    * @returns why not
    */
   async delete(credentials: Credentials, input: CheckedInputOf<"workspace.delete">): Promise<CallAnswer> {
-    const isMeant = input.name === this.ctx.id.name;
-    const other: Failure = { code: "bad_input", message: `this workspace is ${this.ctx.id.name}, not ${input.name}` };
+    const isMeant = input.name === this.#name;
+    const other: Failure = { code: "bad_input", message: `this workspace is ${this.#name}, not ${input.name}` };
     const asked = await this.#groupCommit.run(() =>
       this.#admission.call(credentials, "workspace.delete", input, () => (isMeant ? ok(null) : err(other))),
     );
     if (!asked.ok) return asked;
     for (const socket of this.#sockets.all()) close(socket, closeCodes.token, "the workspace was deleted");
+    this.#event(() => this.#engine.run((tx) => ok(boxes.endAll(tx)), true));
+    await this.#clearing;
+    if (boxes.boxes.count(this.#sql) > 0) return fail("internal", "a hand-over or a phone was not ended: repeat it");
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
     await this.ctx.storage.sync();
@@ -314,6 +399,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     if (this.#mustArm() || pauseMs !== null) this.#arm(pauseMs ?? 0);
     const hints = this.#engine.takeHints();
     if (hints.some(({ kind }) => kind === "dispatch")) this.ctx.waitUntil(this.#sendToken());
+    if (hints.some(({ kind }) => kind === "boxes")) this.#clearing = this.#clearing.then(() => this.#clearEnded());
     this.#sockets.notify(hints, () => this.#engine.tx());
     if (this.#connections.closeSlow()) this.#arm(0);
   }
@@ -321,7 +407,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   /** Runs after the commit; if it fails, the alarm sends another token. */
   async #sendToken(): Promise<void> {
     try {
-      await this.env.DISPATCH.send({ workspace: this.ctx.id.name ?? "" });
+      await this.env.DISPATCH.send({ workspace: this.#name });
     } catch (error) {
       logProblem("a token was not sent", { error: stackOf(error) });
     }

@@ -1,5 +1,6 @@
 import type { Failure } from "../contract/errors.ts";
-import type { HandoverStatus, NewHandover } from "../contract/handovers.ts";
+import type { HandoverStatus } from "../contract/handovers.ts";
+import type { CheckedInputOf } from "../contract/operations.ts";
 import { err, fail, ok, type Result } from "../shared/result.ts";
 import { SealedBox, type BoxFacts } from "./sealed-box.ts";
 
@@ -13,8 +14,10 @@ interface Taking {
 interface Facts extends BoxFacts {
   readonly claimHash: string;
   readonly parts: number;
-  /** Numbers of the parts that are here. */
-  readonly received: readonly number[];
+  /** Characters that all parts may have. */
+  readonly chars: number;
+  /** Characters of the parts that are here, by number. */
+  readonly received: Readonly<Record<number, number>>;
   readonly taking: Taking | null;
 }
 
@@ -35,23 +38,26 @@ export class HandoverBox extends SealedBox<Facts> {
     message: "there is no such hand-over, or its time is over: ask for a new link",
   };
 
-  async create(owner: string, { claimHash, parts, forMs }: NewHandover): Promise<void> {
-    await this.begin({ owner, claimHash, parts, received: [], until: this.now() + forMs, taking: null });
+  async create({ claimHash, parts, chars }: CheckedInputOf<"boxes.create">, until: number): Promise<void> {
+    await this.begin({ claimHash, parts, chars, received: {}, until, taking: null });
   }
 
-  put(owner: string, part: number, envelope: string): Result<null> {
-    const facts = this.owned(owner);
+  put(part: number, envelope: string): Result<null> {
+    const facts = this.present();
     if (!facts.ok) return facts;
-    const { parts, taking, received } = facts.value;
+    const { parts, taking, chars } = facts.value;
     if (part >= parts) return fail("bad_input", `it has ${parts} parts, numbered from 0`);
     if (taking !== null) return fail("handover_taken", "it is being taken, and changes no more");
+    const received = { ...facts.value.received, [part]: envelope.length };
+    const sum = Object.values(received).reduce((total, one) => total + one, 0);
+    if (sum > chars) return fail("too_large", `its parts have more than the ${chars} characters that were reserved`);
     this.ctx.storage.kv.put(partKey(part), envelope);
-    if (!received.includes(part)) this.save({ ...facts.value, received: [...received, part] });
+    this.save({ ...facts.value, received });
     return ok(null);
   }
 
-  status(owner: string): Result<HandoverStatus> {
-    const facts = this.owned(owner);
+  status(): Result<HandoverStatus> {
+    const facts = this.present();
     if (!facts.ok) return facts;
     const { taking } = facts.value;
     const state = taking === null ? "open" : taking.isDone ? "taken" : "taking";
@@ -63,7 +69,7 @@ export class HandoverBox extends SealedBox<Facts> {
     const facts = this.#claimed(claim);
     if (!facts.ok) return facts;
     const { parts, taking, received } = facts.value;
-    if (received.length < parts)
+    if (Object.keys(received).length < parts)
       return fail("handover_incomplete", "its machine is still sending it: try again in a moment");
     const { claimant, by } = claim;
     if (taking === null) this.save({ ...facts.value, taking: { claimant, by, isDone: false } });

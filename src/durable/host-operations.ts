@@ -10,6 +10,7 @@ import type { Actor, Tx } from "../coordination/kernel/tx.ts";
 import * as outbox from "../coordination/tasks/dispatch-outbox.ts";
 import { remainingMs } from "../coordination/workspace/freeze.ts";
 import { addWrittenRows, rowsWrittenInMonth, hostSamples } from "../coordination/workspace/metrics.ts";
+import * as boxes from "../coordination/workspace/boxes.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
 import { isWithin } from "../shared/known-time.ts";
 import { schemaState } from "../shared/migrate.ts";
@@ -109,13 +110,17 @@ export class HostOperations {
       socket ? this.#options.watches.watch(socket, input) : socketOnly("state.watch"),
     "state.unwatch": (input, _actor, socket) =>
       socket ? ok(this.#options.watches.unwatch(socket, input)) : socketOnly("state.unwatch"),
+    "boxes.create": () => fail("bad_input", "boxes are made over HTTP"),
     "tokens.create": () => fail("bad_input", "tokens are created over HTTP"),
     "tokens.renew": () => fail("bad_input", "tokens are renewed over HTTP"),
     "workspace.restore": () => fail("bad_input", "a workspace is restored over HTTP"),
     "workspace.delete": () => fail("bad_input", "a workspace is deleted over HTTP"),
     "tokens.list": () => this.#options.engine.run((tx) => ok(tokens.list(tx))),
     "tokens.revoke": ({ id }, actor) => {
-      const revoked = this.#options.engine.run((tx) => tokens.revoke(tx, actor, id), true);
+      const revoked = this.#options.engine.run((tx) => {
+        boxes.end(tx, { token: id });
+        return tokens.revoke(tx, actor, id);
+      }, true);
       if (revoked.ok) {
         for (const open of this.#options.sockets.listOfToken(id))
           this.#options.closeSocket(open, closeCodes.token, "the token was revoked");
@@ -168,6 +173,7 @@ export class HostOperations {
       outboxDepth: outbox.depth(tx),
       sockets: this.#options.sockets.count,
       chats: meta.countLiveChats(tx.sql),
+      boxes: boxes.totals(tx.sql),
       schemaVersion: schemaState(this.#options.sql).version,
       epoch: tx.epoch,
       revision: changes.readTotals(tx.sql).revision,

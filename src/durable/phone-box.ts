@@ -1,6 +1,7 @@
 import type { Failure } from "../contract/errors.ts";
 import { maxPhoneFrameChars, phoneProtocol, type RelayFrame } from "../contract/phone-frames.ts";
-import type { NewPhone, PhoneGrant, PhoneStatus } from "../contract/phones.ts";
+import type { CheckedInputOf } from "../contract/operations.ts";
+import type { PhoneGrant, PhoneStatus } from "../contract/phones.ts";
 import { closeCodes, pingText, pongText } from "../contract/sockets.ts";
 import { err, fail, ok, type Result } from "../shared/result.ts";
 import { Throttle } from "./load-limits.ts";
@@ -44,13 +45,12 @@ export class PhoneBox extends SealedBox<Facts> {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(pingText, pongText));
   }
 
-  async create(owner: string, { claimHash, forMs }: NewPhone): Promise<void> {
-    const nothing = { claimant: null, introduction: null, grant: null, accessHash: null };
-    await this.begin({ owner, claimHash, ...nothing, until: this.now() + forMs });
+  async create({ claimHash }: CheckedInputOf<"boxes.create">, until: number): Promise<void> {
+    await this.begin({ claimHash, claimant: null, introduction: null, grant: null, accessHash: null, until });
   }
 
-  status(owner: string): Result<PhoneStatus> {
-    const facts = this.owned(owner);
+  status(): Result<PhoneStatus> {
+    const facts = this.present();
     if (!facts.ok) return facts;
     const { introduction, accessHash } = facts.value;
     return ok({ introduction, isPaired: accessHash !== null, endsInMs: this.endsInMs(facts.value) });
@@ -65,11 +65,11 @@ export class PhoneBox extends SealedBox<Facts> {
   }
 
   /** The machine's user agrees: from now on the access secret opens the relay. */
-  async grant(owner: string, { grant, accessHash, forMs }: PhoneGrant): Promise<Result<null>> {
-    const facts = this.owned(owner);
+  async grant({ grant, accessHash }: PhoneGrant, until: number): Promise<Result<null>> {
+    const facts = this.present();
     if (!facts.ok) return facts;
     if (facts.value.introduction === null) return fail("bad_input", "no phone has opened the link yet");
-    await this.begin({ ...facts.value, grant, accessHash, until: this.now() + forMs });
+    await this.begin({ ...facts.value, grant, accessHash, until });
     return ok(null);
   }
 
@@ -83,9 +83,9 @@ export class PhoneBox extends SealedBox<Facts> {
     return this.facts()?.accessHash === accessHash ? ok(null) : err(this.unknown);
   }
 
-  /** Headers of the Worker's request: `shim-owner` of a machine, or `shim-access` (a hash). */
+  /** Header of the Worker's request: `shim-access` of a phone, a hash; a machine has none. */
   override fetch(request: Request): Response {
-    const opened = this.#admit(request.headers.get("shim-owner"), request.headers.get("shim-access"));
+    const opened = this.#admit(request.headers.get("shim-access"));
     if (!opened.ok) return Response.json(opened.error);
     const end = opened.value;
     const { 0: client, 1: server } = new WebSocketPair();
@@ -116,11 +116,10 @@ export class PhoneBox extends SealedBox<Facts> {
     this.webSocketClose(socket);
   }
 
-  #admit(owner: string | null, accessHash: string | null): Result<End> {
+  #admit(accessHash: string | null): Result<End> {
     const facts = this.facts();
     if (facts === null || facts.accessHash === null) return err(this.unknown);
-    if (owner !== null) {
-      if (owner !== facts.owner) return err(this.unknown);
+    if (accessHash === null) {
       // One machine: an earlier connection is one that has broken.
       for (const socket of this.#open("machine")) socket.close(1000, "connected again");
       return ok("machine");
@@ -161,7 +160,7 @@ export class PhoneBox extends SealedBox<Facts> {
     return fail("phone_claimed", "another phone has opened this link: run `shim pair` again");
   }
 
-  protected override async clear(): Promise<void> {
+  override async clear(): Promise<void> {
     for (const socket of this.ctx.getWebSockets()) socket.close(closeCodes.token, "the pairing is over");
     await super.clear();
   }

@@ -1,9 +1,10 @@
 import { DurableObject } from "cloudflare:workers";
 import type { CheckedInputOf } from "../contract/operations.ts";
-import type { RestoreMark } from "../coordination/workspace/restore.ts";
+import type { KeptRows, RestoreMark } from "../coordination/workspace/restore.ts";
 import { fail, ok, type Result } from "../shared/result.ts";
 
 const key = "newest";
+const keptPrefix = "kept ";
 
 /**
  * The newest restore of one workspace. An object of its own: the coordinator's storage is put back
@@ -14,8 +15,17 @@ export class RestoreMarks extends DurableObject {
     return this.ctx.storage.kv.get<RestoreMark>(key) ?? null;
   }
 
-  write(mark: RestoreMark): void {
-    this.ctx.storage.kv.put(key, mark);
+  /** Rows that the restore must not put back. */
+  kept(): KeptRows[] {
+    return Array.from(this.ctx.storage.kv.list<KeptRows>({ prefix: keptPrefix }), ([, part]) => part);
+  }
+
+  async write(mark: RestoreMark, kept: readonly KeptRows[]): Promise<void> {
+    const { kv } = this.ctx.storage;
+    for (const [earlier] of kv.list({ prefix: keptPrefix })) kv.delete(earlier);
+    for (const [part, rows] of kept.entries()) kv.put(`${keptPrefix}${part}`, rows);
+    kv.put(key, mark);
+    await this.ctx.storage.sync();
   }
 
   async clear(): Promise<void> {

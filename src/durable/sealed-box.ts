@@ -5,28 +5,21 @@ import { err, ok, type Result } from "../shared/result.ts";
 const factsKey = "facts";
 
 export interface BoxFacts {
-  /** Id of the token that made it. */
-  readonly owner: string;
   /** Epoch ms; then everything is deleted. */
   readonly until: number;
 }
 
-/** Outside of any workspace, for callers without a token; a machine of a workspace owns it. */
+/**
+ * An object of a workspace for callers without a token. The workspace has a row of it, lets its
+ * machine use it, and clears it.
+ */
 export abstract class SealedBox<Facts extends BoxFacts> extends DurableObject {
-  /** Refuses a wrong owner and a wrong secret alike, and every caller once nothing is stored. */
+  /** Refuses a wrong secret, and every caller once nothing is stored. */
   protected abstract readonly unknown: Failure;
 
   /** Epoch ms; the only clock of the object. */
   protected now(): number {
     return Date.now();
-  }
-
-  /** Deletes everything at once. */
-  async remove(owner: string): Promise<Result<null>> {
-    const facts = this.owned(owner);
-    if (!facts.ok) return facts;
-    await this.clear();
-    return ok(null);
   }
 
   override async alarm(): Promise<void> {
@@ -41,9 +34,9 @@ export abstract class SealedBox<Facts extends BoxFacts> extends DurableObject {
     return facts !== undefined && facts.until > this.now() ? facts : null;
   }
 
-  protected owned(owner: string): Result<Facts> {
+  protected present(): Result<Facts> {
     const facts = this.facts();
-    return facts?.owner === owner ? ok(facts) : err(this.unknown);
+    return facts === null ? err(this.unknown) : ok(facts);
   }
 
   protected endsInMs({ until }: Facts): number {
@@ -60,7 +53,8 @@ export abstract class SealedBox<Facts extends BoxFacts> extends DurableObject {
     await this.ctx.storage.setAlarm(facts.until);
   }
 
-  protected async clear(): Promise<void> {
+  /** Deletes everything at once. */
+  async clear(): Promise<void> {
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
   }

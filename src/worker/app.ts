@@ -32,31 +32,22 @@ import {
   resourceMetadataPath,
 } from "./mcp-endpoint.ts";
 import { mcpPath } from "./oauth-server.ts";
-import {
-  cancelHandover,
-  claimHandover,
-  createHandover,
-  finishHandover,
-  putHandoverPart,
-  readHandover,
-  readHandoverPart,
-} from "./handovers.ts";
+import { claimHandover, finishHandover, putHandoverPart, readHandover, readHandoverPart } from "./handovers.ts";
 import {
   checkPhone,
   connectMachine,
   connectPhone,
-  createPhone,
   grantPhone,
   introducePhone,
   readPhone,
   readPhoneGrant,
-  removePhone,
 } from "./phones.ts";
+import { createBox } from "./sealed-boxes.ts";
 import * as tokens from "./tokens.ts";
 
 /**
- * Puts a workspace back to an earlier time: plans it, marks it outside of the storage, ends the
- * object, and starts it again, which begins a new epoch before any request.
+ * Puts a workspace back to an earlier time: plans it, ends the object, which marks that outside of
+ * its storage, and starts it again, which begins a new epoch before any request.
  */
 async function restoreWorkspace(
   { env }: AppContext,
@@ -69,12 +60,11 @@ async function restoreWorkspace(
   const id = crypto.randomUUID();
   const planned = await stub.planRestore(credentials, checked.value, id);
   if (!planned.ok) return errorResponse(planned.error);
-  const { by, revoked, lost, bookmark } = planned.value;
+  const { by, lost, bookmark } = planned.value;
   const answer = (epoch: number | null): Response =>
-    Response.json({ lost: [...lost], revoked: revoked.length, epoch } satisfies OutputOf<"workspace.restore">);
+    Response.json({ lost: [...lost], epoch } satisfies OutputOf<"workspace.restore">);
   if (isDryRun) return answer(null);
-  await env.RESTORE_MARKS?.getByName(workspace).write({ id, to, reason, quietMs, by, revoked });
-  await stub.beginRestore(bookmark).catch((error: unknown) => {
+  await stub.beginRestore(bookmark, { id, to, reason, quietMs, by }).catch((error: unknown) => {
     // The object ends itself, which is an error here; its next start knows what happened.
     logProblem("a restore has begun", { error: String(error) });
   });
@@ -147,17 +137,13 @@ app.post("/v1/workspaces", limitBody(), (context) => createWorkspace(context));
 app.get(`${base}/metrics`, (context) => scrape(context));
 app.post(`${base}/tickets`, limitBody(), (context) => giveTicket(context, randomBytes()));
 app.get(`${base}/connect`, (context) => connect(context));
-app.post(`${base}/handovers`, limitBody(), (context) => createHandover(context));
 app.put(`${base}/handovers/:id/parts/:part`, limitBody(), (context) => putHandoverPart(context));
 app.get(`${base}/handovers/:id`, (context) => readHandover(context));
-app.delete(`${base}/handovers/:id`, (context) => cancelHandover(context));
 app.post("/v1/handovers/:id/claim", limitBody(), (context) => claimHandover(context));
 app.post("/v1/handovers/:id/parts/:part", limitBody(), (context) => readHandoverPart(context));
 app.post("/v1/handovers/:id/finish", limitBody(), (context) => finishHandover(context));
-app.post(`${base}/phones`, limitBody(), (context) => createPhone(context));
 app.get(`${base}/phones/:id`, (context) => readPhone(context));
 app.put(`${base}/phones/:id`, limitBody(), (context) => grantPhone(context));
-app.delete(`${base}/phones/:id`, (context) => removePhone(context));
 app.get(`${base}/phones/:id/connect`, (context) => connectMachine(context));
 app.post("/v1/phones/:id/introduction", limitBody(), (context) => introducePhone(context));
 app.post("/v1/phones/:id/grant", limitBody(), (context) => readPhoneGrant(context));
@@ -203,6 +189,7 @@ async function serve(context: AppContext, name: OperationName): Promise<Response
   const query = operation.method === "GET" ? readQuery(operation, context.req.url) : null;
   const body = query ?? (await readBody(context));
   if (!body.ok) return errorResponse(body.error);
+  if (name === "boxes.create") return createBox(context, caller.value, body.value.value);
   if (name === "tokens.create") return createToken(context, caller.value, body.value.value);
   if (name === "tokens.renew") return renewToken(context, caller.value);
   if (name === "workspace.delete") return deleteWorkspace(context, caller.value, body.value.value);

@@ -1,8 +1,8 @@
-import { HandoverClaim, HandoverPart, NewHandover } from "../contract/handovers.ts";
+import { HandoverClaim, HandoverPart } from "../contract/handovers.ts";
 import type { HandoverBox, HashedClaim } from "../durable/handover-box.ts";
 import type { AppContext } from "./app-context.ts";
 import { errorResponse, readInput } from "./inputs.ts";
-import { createBox, ofClaimant, ofOwner, type Answer, type Boxes } from "./sealed-boxes.ts";
+import { ofClaimant, ofOwner, type Answer, type Boxes } from "./sealed-boxes.ts";
 
 /** A machine of a workspace fills a hand-over; who has its link takes it without a token. */
 const handovers: Boxes<HandoverBox> = {
@@ -11,22 +11,14 @@ const handovers: Boxes<HandoverBox> = {
   unknown: { code: "unknown_handover", message: "this coordinator has no such hand-over: copy the whole link" },
 };
 
-export function createHandover(context: AppContext): Promise<Response> {
-  return createBox(context, handovers, NewHandover, (box, owner, input) => box.create(owner, input));
-}
-
 export async function putHandoverPart(context: AppContext): Promise<Response> {
   const input = await readInput(context, HandoverPart);
   if (!input.ok) return errorResponse(input.error);
-  return ofOwner(context, handovers, (box, owner) => box.put(owner, partOf(context), input.value.envelope));
+  return ofOwner(context, handovers, (box) => box.put(partOf(context), input.value.envelope));
 }
 
 export function readHandover(context: AppContext): Promise<Response> {
-  return ofOwner(context, handovers, (box, owner) => box.status(owner));
-}
-
-export function cancelHandover(context: AppContext): Promise<Response> {
-  return ofOwner(context, handovers, (box, owner) => box.remove(owner));
+  return ofOwner(context, handovers, (box) => box.status());
 }
 
 /** The first machine to show the claim may take it. */

@@ -1,13 +1,13 @@
 import type { Failure } from "../contract/errors.ts";
 import { phoneProtocol } from "../contract/phone-frames.ts";
-import { NewPhone, PhoneClaimant, PhoneGrant, PhoneIntroduction } from "../contract/phones.ts";
+import { PhoneClaimant, PhoneGrant, PhoneIntroduction } from "../contract/phones.ts";
 import type { PhoneBox } from "../durable/phone-box.ts";
 import { hashOf } from "../pairing/sealing.ts";
 import { isFromPage } from "../shared/page-security.ts";
 import { ownOrigin, readBearerToken } from "./callers.ts";
 import type { AppContext } from "./app-context.ts";
 import { errorResponse, readInput } from "./inputs.ts";
-import { boxOf, createBox, ofClaimant, ofOwner, ownerOf, refuse, type Boxes } from "./sealed-boxes.ts";
+import { boxOf, ofClaimant, ofOwner, refuse, type Boxes } from "./sealed-boxes.ts";
 
 /** A machine of a workspace pairs a phone, which has no token, and both talk through a relay. */
 const phones: Boxes<PhoneBox> = {
@@ -16,22 +16,14 @@ const phones: Boxes<PhoneBox> = {
   unknown: { code: "unknown_phone", message: "this coordinator has no such pairing: scan the code again" },
 };
 
-export function createPhone(context: AppContext): Promise<Response> {
-  return createBox(context, phones, NewPhone, (box, owner, input) => box.create(owner, input));
-}
-
 export function readPhone(context: AppContext): Promise<Response> {
-  return ofOwner(context, phones, (box, owner) => box.status(owner));
+  return ofOwner(context, phones, (box) => box.status());
 }
 
 export async function grantPhone(context: AppContext): Promise<Response> {
   const input = await readInput(context, PhoneGrant);
   if (!input.ok) return errorResponse(input.error);
-  return ofOwner(context, phones, (box, owner) => box.grant(owner, input.value));
-}
-
-export function removePhone(context: AppContext): Promise<Response> {
-  return ofOwner(context, phones, (box, owner) => box.remove(owner));
+  return ofOwner(context, phones, (box, until) => box.grant(input.value, until), input.value.forMs);
 }
 
 export async function introducePhone(context: AppContext): Promise<Response> {
@@ -54,9 +46,8 @@ export function checkPhone(context: AppContext): Promise<Response> {
 }
 
 /** The machine's end of the relay. */
-export async function connectMachine(context: AppContext): Promise<Response> {
-  const owner = await ownerOf(context);
-  return owner.ok ? connect(context, { "shim-owner": owner.value }) : errorResponse(owner.error);
+export function connectMachine(context: AppContext): Promise<Response> {
+  return ofOwner(context, phones, (box) => connect(context, box, {}));
 }
 
 /** The phone's end: only for this deployment's own page, with the access secret of the phone. */
@@ -67,15 +58,19 @@ export async function connectPhone(context: AppContext): Promise<Response> {
     return errorResponse({ code: "forbidden", message: "sockets are not open to other web pages" });
   const [protocol, access = ""] = (req.header("sec-websocket-protocol") ?? "").slice(0, 200).split(/, */);
   if (protocol !== phoneProtocol) return errorResponse({ code: "bad_input", message: "this is for a paired phone" });
-  return connect(context, { "shim-access": await hashOf(access) });
-}
-
-async function connect(context: AppContext, headers: Readonly<Record<string, string>>): Promise<Response> {
-  if (context.req.header("upgrade")?.toLowerCase() !== "websocket")
-    return errorResponse({ code: "bad_input", message: "connect is only for WebSockets" });
   const box = await boxOf(context, phones);
   if (!box.ok) return errorResponse(box.error);
-  const response = await box.value.fetch("https://phone/connect", { headers: { upgrade: "websocket", ...headers } });
+  return connect(context, box.value, { "shim-access": await hashOf(access) });
+}
+
+async function connect(
+  context: AppContext,
+  box: DurableObjectStub<PhoneBox>,
+  headers: Readonly<Record<string, string>>,
+): Promise<Response> {
+  if (context.req.header("upgrade")?.toLowerCase() !== "websocket")
+    return errorResponse({ code: "bad_input", message: "connect is only for WebSockets" });
+  const response = await box.fetch("https://phone/connect", { headers: { upgrade: "websocket", ...headers } });
   if (response.status === 101) return response;
   return errorResponse(await refuse(context, phones, await response.json<Failure>()));
 }

@@ -1,21 +1,23 @@
 import type { Failure } from "../contract/errors.ts";
-import { BoxId } from "../contract/sealed-boxes.ts";
+import { operations } from "../contract/operations.ts";
+import { BoxId, type BoxKind } from "../contract/sealed-boxes.ts";
 import { hashOf, randomText } from "../pairing/sealing.ts";
-import { err, fail, ok, type Result } from "../shared/result.ts";
-import { authenticateToken, failedAuthentication, readBearerToken } from "./callers.ts";
+import { err, ok, type Result } from "../shared/result.ts";
+import { authenticateToken, type Caller, failedAuthentication, readBearerToken } from "./callers.ts";
 import type { AppContext } from "./app-context.ts";
 import type { Env } from "./env.ts";
-import { errorResponse, readInput } from "./inputs.ts";
+import { check, errorResponse } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 
 /**
- * Objects outside of a workspace, for callers without a token: their names are signed, so that no
- * invented one reaches an object, and a machine of a workspace owns each.
+ * Objects of a workspace for callers without a token. Their names are signed, so that an address
+ * invents few. A name that only an earlier secret has signed counts as an invented one, and opens
+ * its object all the same.
  */
 export interface Boxes<Box extends Rpc.DurableObjectBranded> {
-  readonly kind: "handover" | "phone";
+  readonly kind: BoxKind;
   readonly namespace: (env: Env) => DurableObjectNamespace<Box>;
-  /** Answer to an id not made here. An object refuses a wrong secret with the same code. */
+  /** Answer to an id that is none. An object refuses a wrong secret with the same code. */
   readonly unknown: Failure;
 }
 
@@ -24,66 +26,52 @@ export type Answer = Promise<Result<unknown>>;
 const signatureChars = 22;
 
 /** No token's payload contains a blank, so neither signature can stand for the other. */
-async function signatureOf(secret: string, kind: string, name: string): Promise<string> {
-  return (await tokens.sign(secret, `${kind} ${name}`)).slice(0, signatureChars);
+async function signatureOf(secret: string, name: string): Promise<string> {
+  return (await tokens.sign(secret, `box ${name}`)).slice(0, signatureChars);
 }
 
-/** @returns the id of a token that may work in the workspace */
-export async function ownerOf(context: AppContext): Promise<Result<string>> {
-  const caller = await authenticateToken(context, readBearerToken(context), context.req.param("workspace") ?? "");
-  if (!caller.ok) return caller;
-  const { stub, credentials, claims } = caller.value;
-  const isValid = await stub.checkToken(credentials);
-  if (!isValid.ok) return isValid;
-  if (claims.scope === "work" || claims.scope === "admin") return ok(credentials.id);
-  return fail("forbidden", `this needs a token of scope work, and this one has ${claims.scope}`);
-}
-
-/** For a machine of a workspace, which then owns the object. */
-export async function createBox<Box extends Rpc.DurableObjectBranded, Input>(
-  context: AppContext,
-  { kind, namespace }: Boxes<Box>,
-  schema: Parameters<typeof readInput<Input>>[1],
-  begin: (box: DurableObjectStub<Box>, owner: string, input: Input) => Promise<void>,
-): Promise<Response> {
-  const owner = await ownerOf(context);
-  if (!owner.ok) return errorResponse(owner.error);
-  const input = await readInput(context, schema);
-  if (!input.ok) return errorResponse(input.error);
+/** For a machine of a workspace, which then uses the box. */
+export async function createBox({ env }: AppContext, { stub, credentials }: Caller, input: unknown): Promise<Response> {
+  const checked = check(operations["boxes.create"].input, input);
+  if (!checked.ok) return errorResponse(checked.error);
   const name = randomText(16);
-  const id = `${name}${await signatureOf(context.env.SHIM_SIGNING_SECRET, kind, name)}`;
-  await begin(namespace(context.env).getByName(id), owner.value, input.value);
-  return Response.json({ id });
+  const id = `${name}${await signatureOf(env.SHIM_SIGNING_SECRET, name)}`;
+  return respond(await stub.createBox(credentials, id, checked.value));
 }
 
 /** The object that the path names. */
 export async function boxOf<Box extends Rpc.DurableObjectBranded>(
   context: AppContext,
-  { kind, namespace, unknown }: Boxes<Box>,
+  { namespace, unknown }: Boxes<Box>,
 ): Promise<Result<DurableObjectStub<Box>>> {
-  const id = BoxId.safeParse(context.req.param("id"));
-  const isOwn = id.success && (await isOwnId(context.env, kind, id.data));
-  return isOwn ? ok(namespace(context.env).getByName(id.data)) : err(await refusalOfGuess(context, unknown));
+  const { env, req } = context;
+  const id = BoxId.safeParse(req.param("id"));
+  if (!id.success) return err(await refusalOfGuess(context, unknown));
+  const signature = await signatureOf(env.SHIM_SIGNING_SECRET, id.data.slice(0, -signatureChars));
+  const isSigned = await tokens.isSameSecret(signature, id.data.slice(-signatureChars));
+  const refused = isSigned ? unknown : await refusalOfGuess(context, unknown);
+  return refused === unknown ? ok(namespace(env).getByName(id.data)) : err(refused);
 }
 
-async function isOwnId(env: Env, kind: string, id: string): Promise<boolean> {
-  for (const secret of tokens.signingSecrets(env)) {
-    const signature = await signatureOf(secret, kind, id.slice(0, -signatureChars));
-    if (await tokens.isSameSecret(signature, id.slice(-signatureChars))) return true;
-  }
-  return false;
-}
-
-/** Only for the token that made the object. */
+/**
+ * Only for the token that made the box.
+ * @param forMs see `useBox`
+ */
 export async function ofOwner<Box extends Rpc.DurableObjectBranded>(
   context: AppContext,
-  boxes: Boxes<Box>,
-  act: (box: DurableObjectStub<Box>, owner: string) => Answer,
+  { kind, namespace, unknown }: Boxes<Box>,
+  act: (box: DurableObjectStub<Box>, until: number) => Answer | Promise<Response>,
+  forMs?: number,
 ): Promise<Response> {
-  const owner = await ownerOf(context);
-  if (!owner.ok) return errorResponse(owner.error);
-  const box = await boxOf(context, boxes);
-  return box.ok ? respond(await act(box.value, owner.value)) : errorResponse(box.error);
+  const caller = await authenticateToken(context, readBearerToken(context), context.req.param("workspace") ?? "");
+  if (!caller.ok) return errorResponse(caller.error);
+  const id = BoxId.safeParse(context.req.param("id"));
+  if (!id.success) return errorResponse(unknown);
+  const { stub, credentials } = caller.value;
+  const used = await stub.useBox(credentials, { kind, id: id.data }, forMs);
+  if (!used.ok) return errorResponse(used.error);
+  const answer = await act(namespace(context.env).getByName(id.data), used.value.until);
+  return answer instanceof Response ? answer : respond(answer);
 }
 
 /** For a caller that shows a secret of which the object has the hash. */

@@ -265,8 +265,8 @@ export const mutants: readonly Mutant[] = [
     "      work();",
   ]),
   defect(75, "src/coordination/workspace/restore.ts", "a restore makes revoked tokens valid again", [
-    "  for (const token of revoked) tokens.update(tx.sql, { id: token, revokedAt: null }, { revokedAt: tx.now });\n",
-    "",
+    "      if (table === one.name) for (const row of rows) one.insert(tx.sql, row as never);\n",
+    "      if (table === one.name) for (const row of rows) one.insert(tx.sql, { ...row, revokedAt: null } as never);\n",
   ]),
   defect(80, "src/coordinator-client/edge/calls.ts", "a request that may have taken effect is reported as not sent", [
     "          request.mayHaveHappened ||= sent.isSent;\n",

@@ -15,11 +15,14 @@ type Sent = Awaited<ReturnType<typeof sent>>;
 async function sent(workspace: TestWorkspace, parts = envelopes) {
   const { token } = workspace;
   const base = `/v1/workspaces/${workspace.name}/handovers`;
-  const made = await send(base, "POST", { claimHash: await hashOf(claim), parts: 2, forMs: 60_000 }, token);
-  const { id } = await made.json<{ id: string }>();
+  const { id } = await workspace.ask("boxes.create", await aHandover());
   for (const [part, envelope] of parts.entries())
     expect((await send(`${base}/${id}/parts/${part}`, "PUT", { envelope }, token)).status).toBe(200);
   return { id, own: `${base}/${id}`, token, path: `/v1/handovers/${id}` };
+}
+
+async function aHandover() {
+  return { kind: "handover", claimHash: await hashOf(claim), parts: 2, chars: 21, forMs: 60_000 } as const;
 }
 
 function by(name: string, shown = claim): object {
@@ -35,6 +38,8 @@ it("once all parts are there the claim reads them, without a token; then none is
   const put = (part: number, envelope: string) => send(`${one.own}/parts/${part}`, "PUT", { envelope }, one.token);
   expect(await refusalOf(send(`${one.path}/claim`, "POST", by("ada")))).toEqual([409, "handover_incomplete"]);
   expect(await refusalOf(put(2, "x"))).toEqual([400, "bad_input"]);
+  // Ten characters of the 21 that it has reserved are there.
+  expect(await refusalOf(put(1, "x".repeat(12)))).toEqual([413, "too_large"]);
   await put(1, "second-part");
   expect(await statusOf(one)).toMatchObject({ state: "open", by: null });
   expect(await (await send(`${one.path}/claim`, "POST", by("ada"))).json()).toEqual({ parts: 2 });
@@ -91,13 +96,12 @@ it("only the token that made it, which may work, fills, watches and withdraws it
   const { token: other } = await workspace.tokenOf("work", "m2");
   expect(await refusalOf(request(one.own, { headers: bearer(other) }))).toEqual(unknown);
   expect(await refusalOf(send(`${one.own}/parts/0`, "PUT", { envelope: "x" }, other))).toEqual(unknown);
-  const body = { claimHash: await hashOf(claim), parts: 2, forMs: 60_000 };
-  const base = `/v1/workspaces/${workspace.name}/handovers`;
   for (const scope of ["observe", "submit"] as const) {
     const { token } = await workspace.tokenOf(scope, "m3");
-    expect(await refusalOf(send(base, "POST", body, token))).toEqual([403, "forbidden"]);
+    expect(await workspace.refusal("boxes.create", await aHandover(), token)).toBe("forbidden");
+    expect(await refusalOf(request(one.own, { headers: bearer(token) }))).toEqual([403, "forbidden"]);
   }
-  expect(await refusalOf(send(base, "POST", body))).toEqual([401, "unauthenticated"]);
-  expect((await send(one.own, "DELETE", {}, one.token)).status).toBe(200);
+  expect(await workspace.ask("boxes.end", { id: one.id }, other)).toEqual({ ended: 0 });
+  expect(await workspace.ask("boxes.end", { id: one.id })).toEqual({ ended: 1 });
   expect(await refusalOf(send(`${one.path}/claim`, "POST", by("ada")))).toEqual(unknown);
 });

@@ -1,98 +1,12 @@
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { expect, onTestFinished } from "vitest";
-import type { Granted } from "#src/contract/phone-frames.ts";
-import type { PhoneStatus } from "#src/contract/phones.ts";
+import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { expect } from "vitest";
 import { PhoneChannel } from "#src/pairing/channel.ts";
 import * as pairs from "#src/pairing/pairing.ts";
-import { fromBase64url, hashOf, randomText } from "#src/pairing/sealing.ts";
-import { bearer, bindings, Connection, it, origin, refusalOf, request, send, TestWorkspace, wait } from "./support.ts";
-
-const about = { machine: "ada-laptop", scope: "answer", endsAt: 1, pushKey: null } as const;
-
-/** A machine that pairs, and the phones that have its link. */
-class Pairing {
-  readonly link: pairs.PairingLink;
-  readonly claim: string;
-  readonly token: string;
-  /** Path of the machine. */
-  readonly own: string;
-  /** Path of the phone. */
-  readonly path: string;
-  readonly granted: Granted = { key: randomText(32), access: randomText(32), ...about };
-
-  private constructor({ name, token }: TestWorkspace, link: pairs.PairingLink, claim: string) {
-    this.link = link;
-    this.claim = claim;
-    this.token = token;
-    this.own = `/v1/workspaces/${name}/phones/${link.id}`;
-    this.path = `/v1/phones/${link.id}`;
-  }
-
-  static async begin(workspace: TestWorkspace, forMs = 300_000): Promise<Pairing> {
-    const secret = pairs.newPairingSecret();
-    const claim = await pairs.claimOf(secret);
-    const claimHash = await hashOf(claim);
-    const made = await send(`/v1/workspaces/${workspace.name}/phones`, "POST", { claimHash, forMs }, workspace.token);
-    return new Pairing(workspace, { ...(await made.json<{ id: string }>()), secret }, claim);
-  }
-
-  async introduce(keys: pairs.PhoneKeys, name: string, link = this.link, claimant = "c".repeat(22)): Promise<Response> {
-    const introduction = await pairs.sealIntroduction(link, { publicKey: keys.publicKey, name });
-    return send(`${this.path}/introduction`, "POST", { claim: this.claim, claimant, introduction });
-  }
-
-  async status(): Promise<PhoneStatus> {
-    return (await request(this.own, { headers: bearer(this.token) })).json();
-  }
-
-  async introduced() {
-    return pairs.openIntroduction(this.link, (await this.status()).introduction ?? "");
-  }
-
-  async grant(publicKey: string, forMs = 3_600_000): Promise<Response> {
-    const grant = await pairs.sealGrant(this.link, publicKey, this.granted);
-    const accessHash = await hashOf(this.granted.access);
-    return send(this.own, "PUT", { grant, accessHash, forMs }, this.token);
-  }
-
-  /** A paired phone. */
-  static async paired(workspace: TestWorkspace): Promise<Pairing> {
-    const pairing = await Pairing.begin(workspace);
-    const keys = await pairs.newPhoneKeys();
-    await pairing.introduce(keys, "phone");
-    await pairing.grant(keys.publicKey);
-    return pairing;
-  }
-
-  readGrant(claimant = "c".repeat(22)): Promise<Response> {
-    return send(`${this.path}/grant`, "POST", { claim: this.claim, claimant });
-  }
-
-  openMachine(token = this.token): Promise<Response> {
-    return request(`${this.own}/connect`, { headers: { ...bearer(token), upgrade: "websocket" } });
-  }
-
-  openPhone(access = this.granted.access, from = origin): Promise<Response> {
-    const opening = { host: new URL(origin).host, upgrade: "websocket", origin: from };
-    const headers = { ...opening, "sec-websocket-protocol": `shim.phone, ${access}` };
-    return request(`${this.path}/connect`, { headers });
-  }
-
-  stored(): Promise<string> {
-    const box = bindings.PHONES.getByName(this.link.id);
-    return runInDurableObject(box, (_box, { storage }) => JSON.stringify([...storage.kv.list()]));
-  }
-}
+import { fromBase64url, randomText } from "#src/pairing/sealing.ts";
+import { connected, Pairing } from "./pairing.ts";
+import { bearer, bindings, it, refusalOf, request, send, TestWorkspace, wait } from "./support.ts";
 
 const pairedTest = it.extend("pairing", ({ workspace }) => Pairing.paired(workspace));
-
-async function connected(response: Promise<Response>): Promise<Connection> {
-  const { webSocket, status } = await response;
-  if (!webSocket) throw new Error(`no connection: ${status}`);
-  const connection = new Connection(webSocket);
-  onTestFinished(() => connection.close());
-  return connection;
-}
 
 it("a phone and its machine come to one key by the link; the coordinator cannot open it", async ({ workspace }) => {
   const pairing = await Pairing.begin(workspace);
@@ -154,7 +68,7 @@ pairedTest(
     expect(await refusalOf(request(pairing.own, { headers: bearer(other) }))).toEqual([404, "unknown_phone"]);
     expect(await refusalOf(request(pairing.own, { headers: bearer(observer) }))).toEqual([403, "forbidden"]);
     expect(await refusalOf(pairing.openMachine(other))).toEqual([404, "unknown_phone"]);
-    expect(await refusalOf(send(pairing.own, "DELETE", {}, other))).toEqual([404, "unknown_phone"]);
+    expect(await workspace.ask("boxes.end", { id: pairing.link.id }, other)).toEqual({ ended: 0 });
     const elsewhere = await TestWorkspace.create();
     expect(await refusalOf(request(pairing.own, { headers: bearer(elsewhere.token) }))).toEqual([403, "forbidden"]);
     const path = `/v1/workspaces/${elsewhere.name}/phones/${pairing.link.id}`;
@@ -186,21 +100,24 @@ pairedTest("sealed frames pass both ways and none is stored, also through a hibe
   expect(await phone.text()).toBe('{"isThere":false}');
 });
 
-pairedTest("a phone is connected by its access secret, from its own page, until the end", async ({ pairing }) => {
-  expect(await refusalOf(pairing.openPhone(randomText(32)))).toEqual([404, "unknown_phone"]);
-  const evil = pairing.openPhone(pairing.granted.access, "https://evil.example");
-  expect(await refusalOf(evil)).toEqual([403, "forbidden"]);
-  const phone = await connected(pairing.openPhone());
-  // The link is of no more use.
-  expect(await refusalOf(pairing.readGrant())).toEqual([404, "unknown_phone"]);
-  const check = (): Promise<Response> => request(pairing.path, { headers: bearer(pairing.granted.access) });
-  expect((await check()).status).toBe(200);
-  await send(pairing.own, "DELETE", {}, pairing.token);
-  expect(await refusalOf(check())).toEqual([404, "unknown_phone"]);
-  expect(await phone.closed).toMatchObject({ code: 4001 });
-  expect(await refusalOf(pairing.openPhone())).toEqual([404, "unknown_phone"]);
-  expect(await pairing.stored()).toBe("[]");
-});
+pairedTest(
+  "a phone is connected by its access secret, from its own page, until the end",
+  async ({ workspace, pairing }) => {
+    expect(await refusalOf(pairing.openPhone(randomText(32)))).toEqual([404, "unknown_phone"]);
+    const evil = pairing.openPhone(pairing.granted.access, "https://evil.example");
+    expect(await refusalOf(evil)).toEqual([403, "forbidden"]);
+    const phone = await connected(pairing.openPhone());
+    // The link is of no more use.
+    expect(await refusalOf(pairing.readGrant())).toEqual([404, "unknown_phone"]);
+    const check = (): Promise<Response> => request(pairing.path, { headers: bearer(pairing.granted.access) });
+    expect((await check()).status).toBe(200);
+    expect(await workspace.ask("boxes.end", { id: pairing.link.id })).toEqual({ ended: 1 });
+    expect(await refusalOf(check())).toEqual([404, "unknown_phone"]);
+    expect(await phone.closed).toMatchObject({ code: 4001 });
+    expect(await refusalOf(pairing.openPhone())).toEqual([404, "unknown_phone"]);
+    expect(await pairing.stored()).toBe("[]");
+  },
+);
 
 pairedTest("a machine has one connection, the newest, and a phone at most eight pages", async ({ pairing }) => {
   const machine = await connected(pairing.openMachine());

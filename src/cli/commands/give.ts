@@ -22,6 +22,8 @@ function givenLines({ session, title, sealed, link, until, files, hasConversatio
   const where = sealed === null ? "at the coordinator, which cannot read it" : `in ${sealed.file}, sealed`;
   return [
     `${quotedTitle(title)} (${session}) is ${where}: ${what}.`,
+    files.isUnpushed &&
+      "Its last commit is on no remote: push it, or it is taken as a copy (`shim take --into <folder>`).",
     missing === null ? "Its uncommitted files are in it." : `Its uncommitted files are not in it: ${missing}.`,
     leftOut.length > 0 &&
       `${pluralize(leftOut.length, "file")} left out of it: ${leftOut.map(({ path }) => path).join(", ")}.`,

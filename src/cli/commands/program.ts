@@ -38,6 +38,7 @@ const groups: Readonly<Record<string, Commands>> = {
     rescue: { line: "find out why a session cannot continue, and repair that", load: () => import("./rescue.ts") },
     fork: { line: "start again from an earlier prompt, with its files", load: () => import("./fork.ts") },
     give: { line: "hand a session to another person or machine", load: () => import("./give.ts") },
+    withdraw: { line: "withdraw the link of a session that was given", load: () => import("./withdraw.ts") },
     take: { line: "continue a session that was handed over", load: () => import("./take.ts") },
     undo: { line: "take back what a chat changed since a prompt", load: () => import("./undo.ts") },
     restore: { line: "put files back as they were at a checkpoint", load: () => import("./restore.ts") },

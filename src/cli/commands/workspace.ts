@@ -340,7 +340,7 @@ function addRestore(workspace: Command, cli: Cli): void {
   });
 }
 
-function restoreLines({ lost, revoked }: OutputOf<"workspace.restore">, to: number): string[] {
+function restoreLines({ lost }: OutputOf<"workspace.restore">, to: number): string[] {
   const entries = lost.map(({ kind, count }) => `  ${count}  ${kind}`);
   return [
     lost.length === 0
@@ -348,7 +348,6 @@ function restoreLines({ lost, revoked }: OutputOf<"workspace.restore">, to: numb
       : `Entries of the audit log since ${localTime(to)}, which would be lost with what they are about:`,
     ...entries,
     "Lost, too: tasks, messages and state since then. Machines send their sessions again.",
-    ...(revoked === 0 ? [] : [`${pluralize(revoked, "token")} revoked since then stay revoked.`]),
   ];
 }
 

@@ -27,6 +27,8 @@ const Given = Named.extend({
     missing: z.string().nullable(),
     /** Files that are never saved. */
     leftOut: excluded,
+    /** The commit that they are based on is on no remote: another clone lacks it. */
+    isUnpushed: z.boolean(),
   }),
   hasConversation: z.boolean(),
   /** Things that the chat holds; null: none. */
@@ -74,6 +76,16 @@ export const handoverOperations = {
     errors: ["bad_input", ...idErrors, "file_exists", "not_given", "no_edge"],
     isLong: true,
     example: { session: "5f0e0e5e", file: "/home/you/5f0e.shim" },
+  }),
+  "handover.withdraw": declare("host", "write", {
+    summary: "Withdraw the link of a session, so that nobody takes it any more.",
+    input: z.strictObject({
+      session: IdPrefix.optional().describe("a session of this machine; absent: the newest of the folder's project"),
+      folder: Folder,
+    }),
+    output: Named.extend({ ended: z.int() }),
+    errors: ["bad_input", ...idErrors, "no_edge", "edge_unreachable"],
+    example: { session: "5f0e0e5e" },
   }),
   "handover.take": declare("host", "write", {
     summary: "Take a session that another machine has handed over: it is stored here, with its files in a worktree.",

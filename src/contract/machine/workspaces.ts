@@ -133,7 +133,7 @@ export const workspaceOperations = {
   }),
   "workspace.leave": declare("host", "destructive", {
     summary: "Leave the workspace, and use this machine's own coordinator again.",
-    input: z.strictObject({ forget: flag("also delete what it has stored there") }),
+    input: z.strictObject({ forget: flag("also delete what it has stored there, and end its hand-overs and phones") }),
     output: z.object({
       left: z.string(),
       /** Copies that were deleted there; null: none was to be. */

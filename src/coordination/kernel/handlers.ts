@@ -9,6 +9,7 @@ import type { Actor, List, Tx } from "./tx.ts";
 type HostOperation =
   | "state.watch"
   | "state.unwatch"
+  | "boxes.create"
   | "tokens.create"
   | "tokens.renew"
   | "tokens.list"

@@ -20,6 +20,8 @@ export type Hint =
   | { readonly kind: "sync"; readonly machine: string; readonly isDeath: boolean }
   /** A task is queued for an available chat: the host sends a token. */
   | { readonly kind: "dispatch" }
+  /** Boxes have ended, whose objects the host clears. */
+  | { readonly kind: "boxes" }
   | { readonly kind: "offline"; readonly chat: string };
 
 export interface WorkspaceFacts {

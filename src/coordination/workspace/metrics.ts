@@ -28,8 +28,17 @@ export const handlers = {
 } satisfies Partial<Handlers>;
 
 /** Samples that only the host of the engine knows: connections, its alarm, its storage. */
-export function hostSamples({ alarmInMs, outboxDepth, overdueRows, sockets, storage }: OutputOf<"health">): Sample[] {
+export function hostSamples({
+  alarmInMs,
+  outboxDepth,
+  overdueRows,
+  sockets,
+  boxes,
+  storage,
+}: OutputOf<"health">): Sample[] {
   return [
+    sample("shim_boxes", boxes.count),
+    sample("shim_box_bytes", boxes.chars),
     sample("shim_sockets", sockets),
     sample("shim_outbox_tokens", outboxDepth),
     sample("shim_alarm_late_seconds", Math.max(0, -(alarmInMs ?? 0)) / 1_000),

@@ -4,6 +4,7 @@ import * as audit from "../kernel/audit.ts";
 import * as meta from "../kernel/meta.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { raiseEpoch } from "./settings.ts";
+import { boxes } from "./boxes.ts";
 import { tokens } from "./tokens.ts";
 
 /**
@@ -18,14 +19,34 @@ export interface RestoreMark {
   readonly quietMs: number;
   /** Machine whose token asked for it. */
   readonly by: string;
-  /** Tokens that were revoked since then: they must not open anything again. */
-  readonly revoked: readonly string[];
 }
 
 export interface RestorePlan {
   readonly by: string;
   readonly lost: OutputOf<"workspace.restore">["lost"];
-  readonly revoked: readonly string[];
+}
+
+/**
+ * Tables of who may open the workspace and its boxes. No restore puts them back, so tokens stay
+ * renewed or revoked and boxes ended, and no export has them.
+ */
+export const accessTables = [tokens, boxes] as const;
+
+/** Rows of one of these tables, as they are stored. */
+export interface KeptRows {
+  readonly table: string;
+  readonly rows: readonly object[];
+}
+
+const rowsAtOnce = 500;
+
+/** All of their rows, in parts that can be stored as one value each. */
+export function keep(sql: Tx["sql"]): KeptRows[] {
+  return accessTables.flatMap((one) => {
+    const rows = one.select(sql, "");
+    const parts = Array.from({ length: Math.ceil(rows.length / rowsAtOnce) }, (_, part) => part * rowsAtOnce);
+    return parts.map((from) => ({ table: one.name, rows: rows.slice(from, from + rowsAtOnce) }));
+  });
 }
 
 const announcedKey = "restore_announced";
@@ -34,14 +55,13 @@ const settledKey = "restore_settled";
 export const ownKeys: readonly string[] = [announcedKey, settledKey];
 
 /**
- * Entries of the audit log that a restore would lose, by kind, and tokens revoked since then.
- * Refused for a time before the workspace.
+ * Entries of the audit log that a restore would lose, by kind. Refused for a time before the
+ * workspace.
  */
 export function plan({ sql }: Pick<Tx, "sql">, to: number, by: string): Result<RestorePlan> {
   const [first] = sql.all<{ at: number | null }>("SELECT min(at) AS at FROM tokens");
   if (to < (first?.at ?? 0)) return fail("bad_input", "the workspace was made later than that");
-  const revoked = sql.all<{ id: string }>("SELECT id FROM tokens WHERE revokedAt > ?", to).map(({ id }) => id);
-  return ok({ by, lost: audit.countSince(sql, to), revoked });
+  return ok({ by, lost: audit.countSince(sql, to) });
 }
 
 /** Written into the storage that is to go: where it is still there, the restore did not happen. */
@@ -50,11 +70,10 @@ export function announce({ sql }: Pick<Tx, "sql">, id: string): void {
 }
 
 /**
- * At each start, before any request: begins a new epoch where the storage was put back since the
- * last start, so that no token or number of the lost time counts or comes again.
+ * At the start after it, before any request: begins a new epoch where the storage was put back, so
+ * that no token or number of the lost time counts or comes again.
  */
-export function settle(tx: Tx, { id, to, reason, quietMs, by, revoked }: RestoreMark): void {
-  if (meta.read(tx.sql, settledKey) === id) return;
+export function settle(tx: Tx, { id, to, reason, quietMs, by }: RestoreMark, kept: readonly KeptRows[]): void {
   meta.write(tx.sql, settledKey, id);
   const subject = new Date(to).toISOString();
   const detail = { reason };
@@ -65,7 +84,16 @@ export function settle(tx: Tx, { id, to, reason, quietMs, by, revoked }: Restore
   }
   audit.append(tx, { kind: "workspace.restored", subject, actor: by, detail });
   raiseEpoch(tx, { reason: `restore to ${subject}`, quietMs }, by);
-  for (const token of revoked) tokens.update(tx.sql, { id: token, revokedAt: null }, { revokedAt: tx.now });
+  for (const one of accessTables) {
+    tx.sql.run(`DELETE FROM ${one.name}`);
+    for (const { table, rows } of kept)
+      if (table === one.name) for (const row of rows) one.insert(tx.sql, row as never);
+  }
+}
+
+/** Whether no start since has seen the mark. */
+export function isUnsettled({ sql }: Pick<Tx, "sql">, { id }: Pick<RestoreMark, "id">): boolean {
+  return meta.read(sql, settledKey) !== id;
 }
 
 /** @returns the epoch; null: the restore did not happen, or was not settled */

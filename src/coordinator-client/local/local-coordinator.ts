@@ -179,6 +179,7 @@ export class LocalCoordinator {
       alarmInMs: null,
       outboxDepth: 0,
       sockets: 0,
+      boxes: { count: 0, chars: 0 },
       storage: null,
       rowsThisMonth: null,
       protocol: protocolVersion,

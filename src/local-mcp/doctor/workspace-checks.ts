@@ -161,10 +161,10 @@ function seconds(ms: number): string {
   return (ms / 1_000).toFixed(1);
 }
 
-function storage({ health: { storage: stored } }: Asked): Found {
+function storage({ health: { boxes, storage: stored } }: Asked): Found {
   if (stored === null) return pass("the size is not measured by this coordinator");
   const { bytes, limitBytes, state } = stored;
-  const text = `${megabytes(bytes)} MB of ${megabytes(limitBytes)} MB (an object of Cloudflare holds ${megabytes(objectBytes)} MB)`;
+  const text = `${megabytes(bytes)} MB of ${megabytes(limitBytes)} MB (an object of Cloudflare holds ${megabytes(objectBytes)} MB), ${megabytes(boxes.chars)} MB of them for ${pluralize(boxes.count, "box")} of hand-overs and phones`;
   const fix = "Delete what is not needed, or shorten keepTasksMs and keepSyncMs (`shim team settings`).";
   if (state === "full") return fail(`${text}: growth is refused`, fix);
   return bytes > limitBytes * bounds.storageRatio ? fail(`${text}: growth is refused from 80 %`, fix) : pass(text);

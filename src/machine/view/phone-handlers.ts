@@ -2,7 +2,8 @@ import type { Failure } from "../../contract/errors.ts";
 import { hostname } from "node:os";
 import type { Phone } from "../../contract/machine/phones.ts";
 import type { Introduction } from "../../contract/phone-frames.ts";
-import { pairedMs, pairingMs } from "../../contract/phones.ts";
+import { pairedMs } from "../../contract/phones.ts";
+import { pairingMs } from "../../contract/sealed-boxes.ts";
 import { nameOf, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { PhoneRelay } from "../../coordinator-client/phone-relay.ts";
 import {
@@ -101,7 +102,7 @@ export const phoneHandlers: Pick<
     if (given.ok) return ok({ phone: viewOf(phone, true) });
     change(context, (file) => ({ ...file, phones: file.phones.filter(isOther) }));
     // The coordinator may have paired it, and only its answer be lost.
-    await new PhoneRelay(edge.value).remove(id);
+    await new PhoneRelay(edge.value).end({ id });
     return refuse(given.error);
   },
 
@@ -124,9 +125,8 @@ export const phoneHandlers: Pick<
     if (!found.ok) return found;
     const phone = found.value;
     change(context, (file) => ({ ...file, phones: file.phones.filter(({ id }) => id !== phone.id) }));
-    const removed = await relayOf(edgeOf(context), phone)?.remove(phone.id);
-    const isEndedThere = removed !== undefined && (removed.ok || removed.error.code === "unknown_phone");
-    return ok({ name: phone.name, isEndedThere });
+    const removed = await relayOf(edgeOf(context), phone)?.end({ id: phone.id });
+    return ok({ name: phone.name, isEndedThere: removed?.ok === true });
   },
 };
 
@@ -139,7 +139,7 @@ function change({ paths, site, onPhonesChanged }: HandlerContext, how: Parameter
 async function withdraw(context: HandlerContext, id: string): Promise<Result<{ phone: null }>> {
   change(context, (file) => ({ ...file, offered: file.offered.filter((one) => one.id !== id) }));
   const edge = edgeOf(context);
-  if (edge.ok) await new PhoneRelay(edge.value).remove(id);
+  if (edge.ok) await new PhoneRelay(edge.value).end({ id });
   return ok({ phone: null });
 }
 

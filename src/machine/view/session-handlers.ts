@@ -37,6 +37,7 @@ import { backUp } from "../../store/copy-store.ts";
 import { exportLines, importLines } from "../../store/transfer.ts";
 import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import * as audit from "../sessions/machine-audit.ts";
+import { checkGiven } from "../team/handover/watch.ts";
 import { forget, isPurgePending, purge, type ForgetTarget } from "./keeping/forget.ts";
 import { findElsewhere, listElsewhere, projectOf } from "../recovery/elsewhere/candidates.ts";
 import { toViews } from "../recovery/other-machines.ts";
@@ -262,5 +263,7 @@ async function finish(runtime: Runtime, forgotten: Forgotten, keepsCopies: boole
     return fail("files_left", message);
   }
   if (!keepsCopies) await purge(runtime);
+  // Where the coordinator does not answer, the host asks it again.
+  await checkGiven(runtime);
   return ok({ ...forgotten, snapshots: dropped });
 }

@@ -123,7 +123,7 @@ export class FakeEdge {
   }
 
   #tellOne(connection: FakeConnection, hint: Hint): void {
-    if (hint.kind === "changes" || hint.kind === "dispatch") return;
+    if (hint.kind === "changes" || hint.kind === "dispatch" || hint.kind === "boxes") return;
     if (hint.kind === "sync") return connection.notify("sync.changed", { isDeath: hint.isDeath });
     for (const chat of hint.chat === null ? connection.chats : [hint.chat]) {
       if (!connection.chats.has(chat)) continue;

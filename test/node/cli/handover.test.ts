@@ -4,7 +4,8 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import type { Given, Taken } from "#src/contract/machine/handover.ts";
 import { aCliHome, addSession, type CliHome, failed } from "#harness/machine/cli-home.ts";
 import { holding, known, printed, type Ran } from "#harness/machine/cli-home.ts";
-import { fromFileText, openHandover, parseHandoverCode } from "#src/machine/team/handover/package.ts";
+import { TakenRelay } from "#src/coordinator-client/handover-relay.ts";
+import { fromFileText, handoverKey, openHandover, parseHandoverCode } from "#src/machine/team/handover/package.ts";
 import { checkGiven, rememberGiven } from "#src/machine/team/handover/watch.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
@@ -238,12 +239,55 @@ it("by a link one machine outside of the workspace takes it, once, and the chat 
   const { folder } = (await other.json("take", link)) as unknown as Taken;
   expect(readFileSync(join(folder, "a.txt"), "utf8")).toBe("half of the parser\n");
   expect(await third.shim("take", link)).toMatchObject(failed(1, "has taken it already: ask for a new link"));
+  expect(await other.shim("take", link)).toMatchObject(failed(1, "this machine has taken it already", "shim resume"));
   const { runtime } = rig.home;
   for (let times = 0; times < 2; times += 1) await checkGiven(runtime);
   const heard = runtime.store.read((sql) => news.undelivered(sql, rig.id, 10), []);
   const text = holding(/handed this session over, and .+ has taken it: its work continues there/);
   expect(heard.map((one) => one.news)).toEqual([{ kind: "notice", text }]);
   await expectNothingTaken(third, rig.id);
+});
+
+it("a link is withdrawn by a command, a newer one, a forget, and a leave that forgets", async () => {
+  const { rig, other } = await twoMachines();
+  const edge = await EdgeRuntime.open();
+  await edge.join(rig.home.paths.home, "m1");
+  const opens = async (link: string): Promise<boolean> => {
+    const [, id = "", secret = ""] = /#(.+)\.(.+)$/.exec(link) ?? [];
+    const relay = new TakenRelay(
+      { url: edge.url, id },
+      { claim: handoverKey(Buffer.from(secret, "base64url")).claim, claimant: "a".repeat(22), by: "m2" },
+    );
+    const claimed = await relay.claim();
+    return claimed.ok || claimed.error.code !== "unknown_handover";
+  };
+  const first = await linkOf(rig);
+  const newer = await linkOf(rig);
+  expect([await opens(first), await opens(newer)]).toEqual([false, true]);
+  expect(await rig.home.shim("withdraw")).toMatchObject(printed("is withdrawn: it opens nothing any more"));
+  expect(await rig.home.shim("withdraw")).toMatchObject(printed("There is no link"));
+  expect(await other.shim("take", newer)).toMatchObject(failed(1, "ask for a new link"));
+  const third = await linkOf(rig);
+  expect((await rig.home.shim("forget", rig.id, "--yes")).code).toBe(0);
+  expect(await opens(third)).toBe(false);
+  const again = await twoMachines();
+  await edge.join(again.rig.home.paths.home, "m3");
+  const last = await linkOf(again.rig);
+  expect((await again.rig.home.shim("workspace leave --forget --yes")).code).toBe(0);
+  expect(await opens(last)).toBe(false);
+});
+
+it("a commit that is on no remote is named where it is given, and what to do where it is missing", async () => {
+  const { rig, other } = await twoMachines();
+  git(rig.home.project, "remote", "add", "origin", other.project);
+  git(rig.home.project, "fetch", "-q", "origin");
+  expect((await give(rig.home, "", "pushed.shim")).files.isUnpushed).toBe(false);
+  git(rig.home.project, "commit", "-qam", "not pushed");
+  await rig.edit("a.txt", "more of the parser\n");
+  const { file, code, files } = await give(rig.home);
+  expect(files.isUnpushed).toBe(true);
+  expect(await take(other, file, code)).toMatchObject(failed(1, "push it on", "shim take --into"));
+  expect((await take(other, file, code, "--into", join(other.folder, "copy"))).code).toBe(0);
 });
 
 it("a hand-over whose time is over is asked for no more, also where the coordinator never answered", async () => {
@@ -277,7 +321,7 @@ it("a link that breaks on its way leaves nothing at the coordinator, or is taken
     return send(...request);
   });
   expect(await rig.home.shim("give")).toMatchObject(failed(1, "does not answer"));
-  expect(sent.at(-1)).toMatch(/^DELETE /);
+  expect(sent.at(-1)).toMatch(/^POST .*\/boxes\/end$/);
   broken = /never/;
   const link = await linkOf(rig);
   broken = /parts/;

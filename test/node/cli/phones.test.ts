@@ -299,7 +299,7 @@ it("the list says what the coordinator says: a pairing that it no longer has, an
   links.refresh();
   const page = await phone.connect();
   expect(await page.call("page.fleet", {})).toHaveProperty("value");
-  await new PhoneRelay({ url, workspace, token }).remove(phone.id);
+  await new PhoneRelay({ url, workspace, token }).end({ id: phone.id });
   const ended = printed("ended at the coordinator: remove the phone and pair it again");
   expect(await home.shim("phones list")).toMatchObject(ended);
   const removed = await home.shim("phones", "remove", "Pixel 9, Chrome");

@@ -1,7 +1,10 @@
 import { hostname } from "node:os";
+import * as z from "zod";
+import { handoverMs } from "../../../contract/sealed-boxes.ts";
 import { formatLink, GivenRelay, parseLink, TakenRelay } from "../../../coordinator-client/handover-relay.ts";
 import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
+import { parseJson } from "../../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { digestOf } from "../../sharing/envelope.ts";
 import * as meta from "../../../store/meta.ts";
@@ -9,6 +12,7 @@ import { handoverKey, openHandover, type HandedOver, type HandoverKey } from "./
 
 export interface SentHandover {
   readonly key: HandoverKey;
+  readonly session: string;
   readonly envelopes: readonly string[];
   /** Time in which it can be taken, in ms. */
   readonly forMs: number;
@@ -17,17 +21,18 @@ export interface SentHandover {
 /** Stores the envelopes at the coordinator of the workspace. @returns why not */
 export async function sendHandover(
   edge: EdgeConfig,
-  { key, envelopes, forMs }: SentHandover,
+  { key, session, envelopes, forMs }: SentHandover,
 ): Promise<Result<{ readonly id: string; readonly link: string }, string>> {
   const relay = new GivenRelay(edge);
   const claimHash = digestOf(Buffer.from(key.claim, "utf8"));
-  const made = await relay.create({ claimHash, parts: envelopes.length, forMs });
+  const chars = envelopes.reduce((sum, envelope) => sum + envelope.length, 0);
+  const made = await relay.create({ session, claimHash, parts: envelopes.length, chars, forMs });
   if (!made.ok) return err(made.error.message);
   const { id } = made.value;
   for (const [part, envelope] of envelopes.entries()) {
     const sent = await relay.put(id, part, envelope);
     if (sent.ok) continue;
-    await relay.cancel(id);
+    await relay.end({ id });
     return err(sent.error.message);
   }
   const secret = Buffer.from(key.bytes).toString("base64url");
@@ -53,6 +58,9 @@ export async function receiveHandover(runtime: Runtime, text: string): Promise<R
   const envelopes: string[] = [];
   for (let part = 0; part < claimed.value.parts; part += 1) {
     const read = await relay.read(part);
+    // Only the machine that has claimed it comes so far.
+    if (!read.ok && read.error.code === "handover_taken")
+      return err("this machine has taken it already: `shim sessions` lists it, and `shim resume` continues it");
     if (!read.ok) return err(read.error.message);
     envelopes.push(read.value);
   }
@@ -62,21 +70,24 @@ export async function receiveHandover(runtime: Runtime, text: string): Promise<R
     const finished = await relay.finish();
     // Its time ends it all the same.
     if (!finished.ok) runtime.log("warn", "a hand-over is still at its coordinator", { error: finished.error.message });
-    else runtime.store.write((sql) => meta.remove(sql, claimantKey(id)));
   };
   return ok({ given: given.value, finish });
 }
 
-function claimantKey(id: string): string {
-  return `handover:${id}`;
-}
+const name = "handover";
+const Claimed = z.object({ claimant: z.string(), at: z.number() });
 
-/** The same for each try of this machine. */
-function claimantOf({ store, random }: Runtime, id: string): string {
-  const fresh = Buffer.from(random(16)).toString("base64url");
+/** The same for each try of this machine, as long as a coordinator may hold the hand-over. */
+function claimantOf({ store, random, now }: Runtime, id: string): string {
+  const fresh = { claimant: Buffer.from(random(16)).toString("base64url"), at: now() };
   return store.write((sql) => {
-    const claimant = meta.read(sql, claimantKey(id)) ?? fresh;
-    meta.write(sql, claimantKey(id), claimant);
-    return claimant;
+    const key = `${name}:${id}`;
+    for (const row of meta.listOf(sql, name)) {
+      const claimed = Claimed.safeParse(parseJson(row.value)).data;
+      if (claimed === undefined || now() - claimed.at > handoverMs.max) meta.remove(sql, row.key);
+      else if (row.key === key) return claimed.claimant;
+    }
+    meta.write(sql, key, JSON.stringify(fresh));
+    return fresh.claimant;
   });
 }

@@ -6,12 +6,13 @@ import { parseJson } from "../../../shared/json-fields.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import * as meta from "../../../store/meta.ts";
 import { markTaken } from "../../sessions/held-at-hand-over.ts";
+import * as sessions from "../../sessions/sessions.ts";
 import * as news from "../../sessions/news.ts";
 import { neutralize } from "../../sessions/text/neutralize.ts";
 
 /**
  * Hand-overs of this machine that a coordinator holds: their chats learn that they were taken, and
- * give back what they hold.
+ * give back what they hold. That of a session which was forgotten is ended there.
  */
 
 const name = "given";
@@ -41,7 +42,9 @@ export async function checkGiven(runtime: Runtime): Promise<boolean> {
   let isTaken = false;
   for (const { key, value } of rows) {
     const given = Given.safeParse(parseJson(value)).data;
-    const seen = given && (await ask(relay, key.slice(name.length + 1)));
+    const id = key.slice(name.length + 1);
+    const isKnown = given && store.read((sql) => sessions.get(sql, given.session) !== null, true);
+    const seen = given && (isKnown ? await ask(relay, id) : (await relay?.end({ id }))?.ok ? {} : null);
     const isOver = given === undefined || now() > given.until;
     if (seen === null && !isOver) continue;
     store.write((sql) => {

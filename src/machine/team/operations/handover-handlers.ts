@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { hostname } from "node:os";
-import { handoverMs } from "../../../contract/handovers.ts";
+import { handoverMs } from "../../../contract/sealed-boxes.ts";
 import type { Given, Taken } from "../../../contract/machine/handover.ts";
 import type { CheckedMachineInput } from "../../../contract/machine/operations.ts";
 import { writeAtomically } from "../../../platform/private-files.ts";
@@ -12,6 +12,7 @@ import { projectRoot } from "../../../snapshots/git-head.ts";
 import { restoreFiles } from "../../../snapshots/restore-files.ts";
 import { restoreWorktree } from "../../../snapshots/worktrees.ts";
 import type { EdgeConfig } from "../../../coordinator-client/edge-config.ts";
+import { GivenRelay } from "../../../coordinator-client/handover-relay.ts";
 import { rememberGiven } from "../handover/watch.ts";
 import { receiveHandover, sendHandover, type ReceivedHandover } from "../handover/relay.ts";
 import { adopt, hasTaken, refusalOf } from "../handover/adopt.ts";
@@ -41,7 +42,7 @@ import { findHere, namesOf, projectOfFolder } from "../../recovery/resolve-id.ts
 const maxFileBytes = 100_000_000;
 const fileLifetimeMs = 604_800_000;
 
-export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take"> = {
+export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.withdraw" | "handover.take"> = {
   async "handover.give"(context, input) {
     const { session: id, folder, file, native } = input;
     const runtime = await context.runtime();
@@ -66,6 +67,17 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
     return ok({ ...names, ...stored.value, until, ...contentOf(collected.value) });
   },
 
+  async "handover.withdraw"(context, { session: id, folder }) {
+    const runtime = await context.runtime();
+    const found = id === undefined ? newestOf(runtime, folder) : await findHere(context, id);
+    if (!found.ok) return found;
+    const edge = edgeOf(runtime);
+    if (!edge.ok) return edge;
+    const ended = await new GivenRelay(edge.value).end({ subject: found.value.id });
+    if (!ended.ok) return fail("edge_unreachable", `${ended.error.message}.`);
+    return ok({ ...namesOf(runtime, found.value), ...ended.value });
+  },
+
   async "handover.take"(context, input) {
     const runtime = await context.runtime();
     const received = await receive(runtime, input);
@@ -86,10 +98,15 @@ export const handoverHandlers: Pick<Handlers, "handover.give" | "handover.take">
 
 function contentOf({ given, withoutFiles }: Collected): Pick<Given, "files" | "hasConversation" | "held"> {
   return {
-    files: { missing: withoutFiles, leftOut: given.files?.leftOut ?? [] },
+    files: { missing: withoutFiles, leftOut: given.files?.leftOut ?? [], isUnpushed: isUnpushed(given) },
     hasConversation: given.conversation !== null,
     held: given.held ?? null,
   };
+}
+
+/** Where the project has a remote: what another clone lacks is not known otherwise. */
+function isUnpushed({ files, head }: HandedOver): boolean {
+  return files !== null && head !== null && files.needs.length > 0 && !files.needs.includes(head);
 }
 
 interface Taking {
@@ -179,7 +196,7 @@ async function sealAndStore(
     return written.ok ? ok({ ...written.value, bytes }) : written;
   }
   progress?.("Sending it to the coordinator ...");
-  const sent = await sendHandover(edge, { key, envelopes: sealed.value, forMs });
+  const sent = await sendHandover(edge, { key, session: given.id, envelopes: sealed.value, forMs });
   if (!sent.ok) return sent;
   const { id, link } = sent.value;
   machine.write((sql) => rememberGiven(sql, id, { session: given.id, until: given.until }));
@@ -283,7 +300,11 @@ async function writeGivenFiles(
     : copyInto(into, () => restoreFiles({ ...received, ...limits, into })));
   if (!written.ok) {
     const { code, message } = written.error;
-    const hint = code === "not_a_work_tree" ? `: run this in a clone of the project${nameOf(session.project)}` : "";
+    const hints: Readonly<Record<string, string>> = {
+      not_a_work_tree: `: run this in a clone of the project${nameOf(session.project)}`,
+      commit_missing: `: push it on ${machine} and fetch it here, or \`shim take --into <folder>\` makes a copy`,
+    };
+    const hint = hints[code] ?? "";
     return fail(code, `${message}${hint}`);
   }
   return ok({ files: written.value, adopted: adoptedIn(written.value.folder) });

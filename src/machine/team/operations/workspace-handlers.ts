@@ -46,7 +46,7 @@ export const workspaceHandlers = {
     if (read.ok && read.value === null) return notJoined;
     const edge = read.ok ? read.value : null;
     const device = edge && (await deviceOf(context));
-    const purged = edge && device !== null && forget ? await purge(context, edge, device) : ok(null);
+    const purged = edge && forget ? await purge(context, edge, device) : ok(null);
     if (!purged.ok) return purged;
     removeEdgeConfig(context.paths.home);
     const { store, now } = await context.runtime();
@@ -94,9 +94,13 @@ async function deviceOf(context: OperationContext): Promise<string | null> {
 async function purge(
   context: OperationContext,
   edge: EdgeConfig,
-  device: string,
+  device: string | null,
 ): Promise<Result<{ readonly sessions: number; readonly checkpoints: number }>> {
-  const purged = await onWorkspace(context, edge, (workspace) => workspace.call("sync.purge", { device }));
+  const purged = await onWorkspace(context, edge, async (workspace) => {
+    const ended = await workspace.call("boxes.end", {});
+    if (!ended.ok || device === null) return ended.ok ? ok({ sessions: 0, checkpoints: 0 }) : ended;
+    return workspace.call("sync.purge", { device });
+  });
   if (purged.ok) return purged;
   // A deleted workspace has none.
   if (purged.error.code === "unknown_workspace") return ok({ sessions: 0, checkpoints: 0 });

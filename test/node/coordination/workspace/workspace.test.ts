@@ -61,7 +61,7 @@ it("a workspace has at most 1,000 tokens that are not revoked", ({ host }) => {
   expect(add(1_000)).toEqual(ok({ id: "tok_1000" }));
 });
 
-it("a restore raises the epoch and keeps tokens revoked, and where its mark is still there it did not happen", ({
+it("a restore raises the epoch and keeps who may open it, and where its mark is still there it did not happen", ({
   host,
 }) => {
   const { sql } = host;
@@ -71,14 +71,17 @@ it("a restore raises the epoch and keeps tokens revoked, and where its mark is s
   const tooEarly = { code: "bad_input", message: "the workspace was made later than that" };
   expect(restore.plan({ sql }, to - 1, "m1")).toEqual({ ok: false, error: tooEarly });
   host.commit((tx) => tokens.revoke(tx, admin, "tok_b"));
-  const plan = { by: "m1", lost: [{ kind: "token.revoked", count: 1 }], revoked: ["tok_b"] };
+  const plan = { by: "m1", lost: [{ kind: "token.revoked", count: 1 }] };
   expect(restore.plan({ sql }, to, "m1")).toEqual(ok(plan));
+  const kept = restore.keep(sql);
   const settled = (id: string) =>
-    host.commit((tx) => ok(restore.settle(tx, { id, to, reason: "lost", quietMs: 0, ...plan }))) &&
-    host.commit((tx) => ok(restore.epochAfter(tx, id))).value;
+    host.commit((tx) => {
+      const mark = { id, to, reason: "lost", quietMs: 0, by: "m1" };
+      return ok(restore.isUnsettled(tx, mark) && restore.settle(tx, mark, kept));
+    }) && host.commit((tx) => ok(restore.epochAfter(tx, id))).value;
   restore.announce({ sql }, "one");
   expect(settled("one")).toBeNull();
-  sql.run("UPDATE tokens SET revokedAt = NULL");
+  sql.run("DELETE FROM tokens WHERE id = 'tok_b'");
   const epoch = settled("two");
   expect([epoch, settled("two")]).toEqual([expect.any(Number), epoch]);
   expect(sql.all("SELECT id FROM tokens WHERE revokedAt IS NOT NULL")).toEqual([{ id: "tok_b" }]);
@@ -122,6 +125,7 @@ it("the receivers of a topic are the chats with a pattern that matches it", asyn
 
 it("a store of a build with schedules opens without their setting", async ({ host }) => {
   host.sql.run("DELETE FROM migrations WHERE id > 1");
+  host.sql.run("DROP TABLE boxes");
   host.sql.run("INSERT INTO meta (key, value) VALUES ('settings', ?)", JSON.stringify({ maxSchedules: 7, maxKeys: 9 }));
   migrate(host.sql, host.now(), migrations);
   const { settings } = await ask(host, "settings.get", {});
