@@ -16,7 +16,6 @@ import * as state from "./state/state.ts";
 import * as syncRows from "./sync/sync-rows.ts";
 import { keysDueAt, pruneKeys } from "./tasks/submit.ts";
 import * as retention from "./tasks/task-retention.ts";
-import { enqueueDispatch } from "./tasks/lifecycle.ts";
 import * as tasks from "./tasks/task-sweep.ts";
 import type { Tx } from "./kernel/tx.ts";
 
@@ -58,7 +57,7 @@ const dueKinds: readonly DueKind[] = [
     isCoarse: true,
     sweep: changes.prune,
   },
-  { name: "outbox", dueAt: outbox.dueAt, sweep: dispatch.resendToken },
+  { name: "outbox", dueAt: outbox.dueAt, sweep: dispatch.assignLate },
   { name: "boxes", dueAt: boxes.dueAt, sweep: boxes.sweep },
   { name: "moves", dueAt: rebalanceSweep.dueAt, sweep: rebalanceSweep.sweep },
   {
@@ -66,7 +65,7 @@ const dueKinds: readonly DueKind[] = [
     dueAt: budgets.dueAt,
     sweep: (tx) => {
       budgets.endDay(tx);
-      enqueueDispatch(tx);
+      tx.requestDispatch();
     },
   },
   { name: "prunes", dueAt: retention.dueAt, sweep: retention.sweep },

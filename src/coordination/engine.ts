@@ -277,7 +277,7 @@ export class EngineHost {
   /**
    * Before the commit: assigns what requests have made runnable since the last call. One
    * that was rolled back may have asked for it, which costs a dispatch without work.
-   * @param onFailure a failure undoes no request: the queue repeats the dispatch. Absent: it throws
+   * @param onFailure a failure undoes no request: the alarm repeats it. Absent: it throws
    */
   dispatch(assign: (tx: Tx) => void, onFailure?: (error: unknown) => void): void {
     if (!this.#needsDispatch) return;
@@ -291,11 +291,11 @@ export class EngineHost {
     }
   }
 
-  /** Does what is due, in transactions of its own. Runnable tasks go through the queue. */
+  /** Does what is due, in transactions of its own. */
   sweep(limit: number): string[] {
     const problems: string[] = [];
     for (let times = 0; times < sweepsAtOnce; times++) {
-      const tx = { ...this.tx(), requestDispatch: null };
+      const tx = this.tx();
       const next = due.nextDue(tx);
       if (next === null || next > tx.now) break;
       problems.push(...due.sweep(tx, this.#options.store.transaction, limit));

@@ -204,7 +204,9 @@ async function read(secrets: readonly string[], protocols: string): Promise<Tick
 export async function giveTicket(context: AppContext, random: Uint8Array): Promise<Response> {
   const caller = await authenticate(context);
   if (!caller.ok) return errorResponse(caller.error);
-  const { workspace, credentials } = caller.value;
+  const { workspace, credentials, stub } = caller.value;
+  const valid = await stub.checkToken(credentials);
+  if (!valid.ok) return errorResponse(valid.error);
   const ticket = await make(context.env.SHIM_SIGNING_SECRET, workspace, credentials, Date.now(), random);
   return Response.json({ ticket, expiresInMs: ticketLifeMs }, { headers: dataHeaders });
 }

@@ -3,7 +3,7 @@ import { afterEach, expect, vi, type MockInstance } from "vitest";
 import type { Env } from "#src/worker/env.ts";
 import { deadLetterQueue } from "#src/worker/queues.ts";
 import worker from "#src/worker/worker-entry.ts";
-import { bindings, it, TestWorkspace } from "./support.ts";
+import { bindings, it, TestWorkspace, wait } from "./support.ts";
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -55,6 +55,24 @@ it("more than a hundred tasks go through the queue, which assigns the rest", asy
   await hand("shim-dispatch", [{ workspace: workspace.name }]);
   expect(await counts(workspace)).toEqual([150, 0, 0]);
   expect(sent).toHaveBeenCalledTimes(1);
+});
+
+it("with a queue that refuses or loses every message the alarm dispatches what is due, within five seconds", async ({
+  workspace,
+}) => {
+  vi.spyOn(console, "error").mockImplementation(() => undefined);
+  const sent = tokens().mockRejectedValue(new Error("the queue is away"));
+  for (const chat of ["a", "b"]) await workspace.join(chat, { taskTypes: ["*"], capacity: 100 });
+  const later = Array.from({ length: 3 }, () => ({ type: "build", delayMs: 2_000 }));
+  await workspace.ask("tasks.submit", { tasks: later });
+  wait(2_000);
+  await workspace.ring();
+  expect([await counts(workspace), sent.mock.calls.length]).toEqual([[3, 0, 0], 0]);
+  await submit(workspace, 180);
+  expect(await counts(workspace)).toEqual([103, 80, 1]);
+  wait(5_000);
+  await workspace.ring();
+  expect(await counts(workspace)).toEqual([183, 0, 0]);
 });
 
 it("a dispatch that fails undoes no request: its tasks stay queued, and a token is sent", async ({ workspace }) => {

@@ -1,6 +1,7 @@
 import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { expect, vi, onTestFinished } from "vitest";
 import { pingText, pongText } from "#src/contract/sockets.ts";
+import { Outgoing } from "#src/durable/attachments.ts";
 import { Connection, aChat, bearer, it, origin, request, send, TestWorkspace, wait } from "./support.ts";
 
 const connected = { status: "idle", isConnected: true };
@@ -300,4 +301,57 @@ it("puts are hinted to chats of other machines, once for several; a death is at 
     hinted[chat] = (await other.connection.told()).map(({ method }) => method);
   }
   expect(hinted).toEqual({ attested: ["sync.changed"], left: [] });
+});
+
+it("a chat that only calls over HTTP ages, is announced and deleted as others", async ({ workspace }) => {
+  await workspace.register("c1");
+  const watcher = await workspace.join("watcher");
+  await watcher.connection.ask("state.watch", { watch: "w", prefix: "$chat/c1" });
+  wait(300_000);
+  await workspace.ring();
+  expect(await watcher.connection.next()).toMatchObject({ method: "state.changed", params: { watch: "w" } });
+  expect(await workspace.rows("SELECT status, reason FROM chats WHERE chat = 'c1'")).toEqual([
+    { status: "offline", reason: "timeout" },
+  ]);
+  wait(86_400_000);
+  await workspace.ring();
+  expect(await workspace.rows("SELECT chat FROM chats")).toEqual([{ chat: "watcher" }]);
+});
+
+it("a chat without a connection that goes on calling stays", async ({ workspace }) => {
+  const self = await workspace.register("c1");
+  for (let calls = 0; calls < 15; calls += 1) {
+    wait(20_000);
+    await workspace.ask("chats.heartbeat", { self });
+  }
+  await workspace.ring();
+  expect(await workspace.chat("c1")).toMatchObject({ status: "idle" });
+});
+
+it("a message to all is announced in parts, between which others are answered", async ({ workspace }) => {
+  const sockets: Connection[] = [];
+  for (let at = 0; at < 14; at += 1) {
+    const connection = await workspace.connect();
+    sockets.push(connection);
+    const frame = Array.from({ length: 32 }, (_, nth) => {
+      return { jsonrpc: "2.0", id: nth, method: "chats.register", params: aChat(`c${at * 32 + nth}`) };
+    });
+    await workspace.ask("settings.set", { settings: { maxConcurrentChats: 1_000 } });
+    await connection.frame(frame);
+  }
+  const self = { chat: "c0", incarnation: 1 };
+  const sent = vi.spyOn(Outgoing.prototype, "send");
+  onTestFinished(() => sent.mockRestore());
+  await workspace.ask("messages.send", { self, target: { to: "all" }, body: "x" });
+  const hints = (): number => sent.mock.calls.filter(([, text]) => text.includes("messages.new")).length;
+  const atOnce = hints();
+  for (const connection of sockets) for (let chat = 0; chat < 32; chat += 1) await connection.next();
+  expect([atOnce <= 200, hints()]).toEqual([true, 14 * 32]);
+});
+
+it("a token that was revoked gets no ticket", async ({ workspace }) => {
+  const { id, token } = await workspace.tokenOf("observe");
+  await workspace.ask("tokens.revoke", { id });
+  const asked = send(`/v1/workspaces/${workspace.name}/tickets`, "POST", {}, token);
+  expect((await asked).status).toBe(401);
 });

@@ -211,7 +211,14 @@ function addToken(storage: DurableObjectStorage, token: Token): void {
 
 function txOf(storage: DurableObjectStorage): Tx {
   const sql = new StorageSql(storage);
-  return { sql, now: Date.now(), presence: { lastSeen: () => null }, ...meta.readFacts(sql), tell: () => undefined };
+  return {
+    sql,
+    now: Date.now(),
+    presence: { lastSeen: () => null },
+    ...meta.readFacts(sql),
+    tell: () => undefined,
+    requestDispatch: () => undefined,
+  };
 }
 
 /** When a ping was sent, by the test's clock, by the connection. */

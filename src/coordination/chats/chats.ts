@@ -13,7 +13,6 @@ import * as messages from "../messages/messages.ts";
 import * as meta from "../kernel/meta.ts";
 import { page, byLiveChat, repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
 import * as syncRows from "../sync/sync-rows.ts";
-import { enqueueDispatch } from "../tasks/lifecycle.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 import * as unread from "../messages/unread.ts";
 import * as tokens from "../workspace/tokens.ts";
@@ -198,7 +197,7 @@ function roundHealth(health: string): string {
 function setStatus(tx: Tx, row: LivenessRow, status: Chat["status"], reason: string): void {
   tx.sql.run("UPDATE chats SET status = ?, statusAt = ?, reason = ? WHERE chat = ?", status, tx.now, reason, row.chat);
   announceStatus(tx, row.chat, status, reason, row.incarnation);
-  if (row.status === "stuck") enqueueDispatch(tx);
+  if (row.status === "stuck") tx.requestDispatch();
 }
 
 const pageSize = 200;
@@ -269,7 +268,7 @@ function checkRegistration(tx: Tx, old: ChatRow | null, machine: string): Failur
   return checkWorkspaceLimit(tx) ?? checkMachineShare(tx, machine) ?? (old ? null : checkOfflineLimit(tx, machine));
 }
 
-/** A chat that holds nothing is not watched; it expires when room is needed. */
+/** A chat that holds nothing is seldom checked; it expires when room is needed. */
 function checkWorkspaceLimit(tx: Tx): Failure | null {
   const limit = tx.settings.maxConcurrentChats;
   if (meta.countLiveChats(tx.sql) < limit) return null;

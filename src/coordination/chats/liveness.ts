@@ -18,6 +18,9 @@ import * as waiters from "../leases/waiters.ts";
 /** Retention of offline rows with their inbox; longer while a message there may be read. */
 const keepOfflineMs = 86_400_000;
 
+/** Interval of the checks of a chat that holds nothing and has no connection: each writes rows. */
+const unseenCheckMs = 300_000;
+
 /** Returns the number of released leases; the ended process trusts none any more. */
 export function end(tx: Tx, row: LivenessRow, reason: "left" | "attested"): number {
   return row.status === "offline" ? leases.releaseAllOf(tx, row) : goOffline(tx, row, reason);
@@ -65,6 +68,12 @@ export function markConnected(tx: Tx, chat: string): void {
     tx.now,
     chat,
   );
+}
+
+/** A chat that no connection shows is known by its calls alone. */
+export function watchUnlessSeen(tx: Tx, chat: string): void {
+  const row = chatRows.find(tx, chat);
+  if (row && tx.presence.lastSeen(row) === null) chatRows.scheduleCheck(tx, row, tx.now + unseenCheckMs);
 }
 
 /** Starts a grace period, unless the chat has another connection. */
@@ -127,7 +136,8 @@ function nextCheckAt(tx: Tx, row: ChatRow, lease: number | null, wait: number | 
   const { at, reason } = chatRows.offlineAt(tx, row);
   const task = taskRows.firstDueOf(tx, row.chat);
   const isWatched = reason === "closed" || lease !== null || wait !== null || task !== null;
-  const times = [isWatched ? at : null, lease, wait, task].filter((time) => time !== null);
+  const unseen = tx.presence.lastSeen(row) === null ? Math.max(at, tx.now + unseenCheckMs) : null;
+  const times = [isWatched ? at : unseen, lease, wait, task].filter((time) => time !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
 

@@ -43,8 +43,8 @@ export interface Tx extends WorkspaceFacts {
   readonly actor?: Actor;
   /** Storage is nearly full: what may be deleted is deleted at once. */
   readonly isFull?: boolean;
-  /** The host dispatches before its commit. Absent: an outbox row is written, and a token sent. */
-  readonly requestDispatch?: (() => void) | null;
+  /** The host dispatches before its commit; also without new tasks, since a chat may have room. */
+  readonly requestDispatch: () => void;
   readonly tell: (hint: Hint) => void;
 }
 

@@ -11,10 +11,11 @@ const maxTasksPerDispatch = 100;
 /**
  * Reads the queue itself: a repeated, late or lost token changes only the time. Returns the
  * number of assigned tasks.
+ * @param restAfterMs then the alarm assigns what is left, unless the queue has
  */
-export function assignQueued(tx: Tx): number {
+export function assignQueued(tx: Tx, restAfterMs?: number): number {
   const assigned = assignSome(tx);
-  outbox.complete(tx, assigned === maxTasksPerDispatch && hasWork(tx));
+  outbox.complete(tx, assigned === maxTasksPerDispatch && hasWork(tx), restAfterMs);
   return assigned;
 }
 
@@ -81,6 +82,7 @@ class LaneQueue {
   }
 }
 
-export function resendToken(tx: Tx): void {
-  outbox.resend(tx, hasWork(tx));
+/** By the alarm, in place of a queue that has brought no token; the rest waits for the next. */
+export function assignLate(tx: Tx): void {
+  assignQueued(tx, 1);
 }

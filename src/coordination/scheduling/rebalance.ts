@@ -3,7 +3,7 @@ import { hasRoom, isCapable, loadOf, type ChatLoad, type TaskNeeds } from "../ta
 import * as attemptRows from "../tasks/attempt-rows.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import * as lanes from "../tasks/lanes.ts";
-import { assign, enqueueDispatch, firstDue, pushedRequestId } from "../tasks/lifecycle.ts";
+import { assign, firstDue, pushedRequestId } from "../tasks/lifecycle.ts";
 import * as meta from "../kernel/meta.ts";
 import * as candidates from "../tasks/candidates.ts";
 import * as rows from "../tasks/task-rows.ts";
@@ -124,7 +124,7 @@ export function sweep(tx: Tx): void {
     const [row, candidate] = [byTask.get(task), receivers.get(to)];
     if (row && candidate) reassign(tx, row, candidate);
   }
-  if (reassignments.length > 0) enqueueDispatch(tx);
+  if (reassignments.length > 0) tx.requestDispatch();
 }
 
 function listAssigned(tx: Tx): TaskRow[] {

@@ -8,8 +8,7 @@ import * as totals from "../kernel/metric-totals.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import { readResult } from "./attempt-rows.ts";
-import { hasWork, recordRun } from "./candidates.ts";
-import * as outbox from "./dispatch-outbox.ts";
+import { recordRun } from "./candidates.ts";
 import * as lanes from "./lanes.ts";
 import * as routes from "./routes.ts";
 import * as retention from "./task-retention.ts";
@@ -224,12 +223,6 @@ export function requeueAllOf(tx: Tx, chat: string, reason: OfflineReason): void 
   }
 }
 
-/** Runs without newly queued tasks too: a chat may have room without knowing of it. */
-export function enqueueDispatch(tx: Tx): void {
-  if (tx.requestDispatch) tx.requestDispatch();
-  else outbox.enqueue(tx, () => hasWork(tx));
-}
-
 interface StateChange {
   readonly state: TaskState;
   readonly hasQueued: boolean;
@@ -237,7 +230,7 @@ interface StateChange {
 
 /** One dispatch per change, however many tasks it queues. */
 function dispatchIfQueued(tx: Tx, { state, hasQueued }: StateChange): TaskState {
-  if (hasQueued) enqueueDispatch(tx);
+  if (hasQueued) tx.requestDispatch();
   return state;
 }
 
@@ -340,7 +333,7 @@ export function complete(tx: Tx, held: readonly TaskRow[], results: readonly str
 }
 
 export function updateDependents(tx: Tx, tasks: readonly number[]): void {
-  if (updateAllBlocked(tx, tasks)) enqueueDispatch(tx);
+  if (updateAllBlocked(tx, tasks)) tx.requestDispatch();
 }
 
 function updateAllBlocked(tx: Tx, tasks: readonly number[]): boolean {

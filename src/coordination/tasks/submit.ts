@@ -88,7 +88,7 @@ export const handlers = {
     }
     if (row.state === "assigned") {
       const state = lifecycle.requeue(tx, { ...row, cancelReason: reason }, { ended: "cancelled", reason });
-      lifecycle.enqueueDispatch(tx);
+      tx.requestDispatch();
       return ok({ state });
     }
     return ok({ state: lifecycle.finish(tx, row, { state: "cancelled", detail: reason }) });
@@ -159,7 +159,7 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
     if (input.dedupeKey !== undefined) storeTaskKeys(tx, input.dedupeKey, task);
   }
   flush();
-  if ([...states.values()].includes("queued")) lifecycle.enqueueDispatch(tx);
+  if ([...states.values()].includes("queued")) tx.requestDispatch();
   return toSubmitted(tx, planned, resolveJoins(tx, fresh) ? new Map() : states);
 }
 

@@ -1,4 +1,4 @@
-import { enqueueDispatch, finish, makeRunnable, requeue } from "./lifecycle.ts";
+import { finish, makeRunnable, requeue } from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
 import { nextCheckAt, type TaskRow } from "./task-rows.ts";
 import type { Tx } from "../kernel/tx.ts";
@@ -40,7 +40,7 @@ export function checkTask(tx: Tx, task: number): void {
   const row = rows.find(tx, task);
   if (!row || row.dueAt === null || row.dueAt > tx.now) return;
   byState[row.state]?.(tx, row);
-  if (row.chat !== null && rows.find(tx, task)?.chat !== row.chat) enqueueDispatch(tx);
+  if (row.chat !== null && rows.find(tx, task)?.chat !== row.chat) tx.requestDispatch();
 }
 
 /** Blocked tasks have no due time; ended ones are pruned at theirs. */

@@ -6,7 +6,6 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import { raisedEpoch } from "../kernel/meta.ts";
 import * as meta from "../kernel/meta.ts";
 import * as metrics from "./metrics.ts";
-import { enqueueDispatch } from "../tasks/lifecycle.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { repeatable, type Handlers } from "../kernel/handlers.ts";
 import * as waiters from "../leases/waiters.ts";
@@ -33,7 +32,7 @@ export const handlers = {
     const subject = Object.keys(changed).join(" ");
     const detail = omitUndefined({ reason });
     audit.append(tx, { kind: "settings.changed", subject, actor: actor.machine, detail });
-    enqueueDispatch({ ...tx, settings: next });
+    tx.requestDispatch();
     return ok({ settings: next });
   },
 
