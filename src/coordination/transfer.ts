@@ -3,6 +3,7 @@ import type { Rows } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
 import { fail, ok, type Result } from "../shared/result.ts";
 import type { Sql, SqlValue } from "../shared/sql.ts";
+import { findProblem } from "./import-check.ts";
 import * as audit from "./kernel/audit.ts";
 import { meta as metaTable } from "./kernel/kernel-tables.ts";
 import type { Handlers } from "./kernel/handlers.ts";
@@ -10,6 +11,7 @@ import * as meta from "./kernel/meta.ts";
 import type { Tx } from "./kernel/tx.ts";
 import { tables } from "./schema.ts";
 import { state } from "./state/state.ts";
+import { heldDueSql } from "./tasks/task-rows.ts";
 import { tasks } from "./tasks/task-tables.ts";
 import * as freeze from "./workspace/freeze.ts";
 import * as restore from "./workspace/restore.ts";
@@ -101,8 +103,9 @@ function importPart(tx: Tx, input: Import, by: string): Result<OutputOf<"workspa
   // A repeat.
   if (part < current.next) return ok({ next: current.next, epoch: null });
   if (part > current.next) return fail("bad_input", `part ${current.next} comes before ${part}`);
-  const wrong = page ? insertRows(tx.sql, page) : null;
-  if (wrong !== null) return fail("bad_input", wrong);
+  const wrong = page ? insertRows(tx, page) : null;
+  // Line 1 of an exported file has no rows.
+  if (wrong !== null) return fail("bad_input", `line ${part + 1} of the export: ${wrong}`);
   if (counts) return finish(tx, { id, counts, quietMs, by });
   writeImport(tx, { id, next: part + 1 });
   return ok({ next: part + 1, epoch: null });
@@ -124,7 +127,7 @@ function begin(tx: Tx, id: string): Result<OutputOf<"workspace.import">> {
 }
 
 /** @returns why the rows cannot be inserted, or null */
-function insertRows(sql: Sql, { table: name, columns, rows }: Rows): string | null {
+function insertRows({ sql, now }: Tx, { table: name, columns, rows }: Rows): string | null {
   const table = moved.find((one) => one.name === name);
   const unknown = columns.find((column) => !(table?.names as readonly string[] | undefined)?.includes(column));
   if (!table || unknown !== undefined)
@@ -132,17 +135,32 @@ function insertRows(sql: Sql, { table: name, columns, rows }: Rows): string | nu
   const verb = table === metaTable ? "INSERT OR REPLACE" : "INSERT";
   const quoted = columns.map((column) => `"${column}"`).join(", ");
   const query = `${verb} INTO ${name} (${quoted}) VALUES (${columns.map(() => "?").join(", ")})`;
-  try {
-    for (const row of rows) if (!isOwn(table, columns, row)) sql.run(query, ...row);
-  } catch (error) {
-    return `a row of ${name} cannot be stored: ${messageOf(error)}`;
+  for (const [at, row] of rows.entries()) {
+    if (isOwn(table, columns, row)) continue;
+    const problem = findProblem(table as never, columns, row, now) ?? tryRun(sql, query, row);
+    if (problem !== null) return `row ${at + 1}, of ${name}, cannot be stored: ${problem}`;
   }
   return null;
+}
+
+/** @returns why not, or null */
+function tryRun(sql: Sql, query: string, row: Key): string | null {
+  try {
+    sql.run(query, ...row);
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 function isOwn(table: MovedTable, columns: readonly string[], row: Key): boolean {
   return table === metaTable && ownKeys.has(String(row[columns.indexOf("key")]));
 }
+
+const strayTask = "SELECT task FROM tasks WHERE chat IS NOT NULL AND chat NOT IN (SELECT chat FROM chats) LIMIT 1";
+
+const checkHolders = `UPDATE chats SET dueAt = ? WHERE EXISTS (
+  SELECT 1 FROM tasks WHERE tasks.chat = chats.chat AND ${heldDueSql} < ifnull(chats.dueAt, 9e15))`;
 
 interface Finish extends Pick<Import, "id" | "quietMs"> {
   readonly counts: Readonly<Record<string, number>>;
@@ -158,6 +176,10 @@ function finish(tx: Tx, { id, counts, quietMs, by }: Finish): Result<OutputOf<"w
       return fail("bad_input", message);
     }
   }
+  const [stray] = tx.sql.all<{ task: number }>(strayTask);
+  if (stray) return fail("bad_input", `task ${stray.task} is held by a chat that the export does not have`);
+  // What became due meanwhile is found by the check of its chat.
+  tx.sql.run(checkHolders, tx.now);
   freeze.set(tx, tx.now);
   meta.remove(tx.sql, importKey);
   const rows = Object.values(counts).reduce((sum, count) => sum + count, 0);

@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { expect } from "vitest";
 import type { Rows } from "#src/contract/workspaces.ts";
 import type { RuleHost } from "#harness/coordinator/engine-host.ts";
@@ -166,4 +167,65 @@ it("a workspace in use and unknown rows are refused; a second import begins anew
   expect((await try1({ table: "state", columns: ["a"], rows: [] })).message).toContain("a column, a, of state");
   expect((await try1({ table: "state", columns: ["key"], rows: [[1]] })).message).toContain("cannot be stored");
   expect(await ask(host, "workspace.import", { id: "two", part: 0 })).toEqual({ next: 1, epoch: null });
+});
+
+const hostile = ["", "{", "[]", "null", '{"a":[1]}', "x", -1, 1.5, 2 ** 53 - 1, 0, null];
+
+/** What people and chats ask for at once; none may fail. */
+async function expectToWork(host: RuleHost): Promise<void> {
+  for (const [name, input] of [
+    ["settings.get", {}],
+    ["chats.list", {}],
+    ["tasks.list", {}],
+    ["tasks.stats", {}],
+    ["state.list", {}],
+    ["state.changes", { after: 0 }],
+    ["messages.list", {}],
+    ["audit.list", {}],
+    ["budgets.get", {}],
+    ["metrics", {}],
+  ] as const)
+    await host.call(name, input, { machine: "m1", isAdmin: true });
+  const fresh = await Peer.join(host, "fresh");
+  await fresh.claim({ limit: 5 });
+  await set(host, "after", 1);
+  await host.ring();
+}
+
+it("an import of a row that no workspace has stored is refused with its line, goes on, and leaves none that fails", async ({
+  host,
+  open,
+}) => {
+  await fill(host);
+  const pages = await exported(host);
+  const cells = pages.flatMap(({ table, columns, rows }, page) =>
+    rows.slice(0, 2).flatMap((_, row) => columns.map((column, at) => ({ name: `${table}.${column}`, page, row, at }))),
+  );
+  const refused = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(fc.constantFrom(...cells), fc.constantFrom(...hostile), async ({ name, page, row, at }, value) => {
+      const changed = structuredClone(pages[page]) as Rows;
+      (changed.rows[row] ?? [])[at] = value;
+      const other = await open();
+      const part = page + 1;
+      await ask(other, "workspace.import", { id: "one", part: 0 });
+      for (const [nth, whole] of pages.slice(0, page).entries())
+        await ask(other, "workspace.import", { id: "one", part: nth + 1, page: whole });
+      const admin = { machine: "m1", isAdmin: true };
+      const taken = await other.call("workspace.import", { id: "one", part, page: changed }, admin);
+      if (!taken.ok) {
+        refused.add(name);
+        expect(taken.error.message).toContain(`line ${part + 1} of the export: row ${row + 1}, of `);
+        await ask(other, "workspace.import", { id: "one", part, page: pages[page] });
+      }
+      for (const [nth, whole] of pages.slice(part).entries())
+        await ask(other, "workspace.import", { id: "one", part: part + nth + 1, page: whole });
+      const counts = countsOf(pages);
+      const end = { id: "one", part: pages.length + 1, counts, quietMs: 0 };
+      const { ok: isWhole } = await other.call("workspace.import", end, admin);
+      if (isWhole && taken.ok) await expectToWork(other);
+    }),
+    { numRuns: 120, seed: 77, endOnFailure: true },
+  );
+  expect(refused.size).toBeGreaterThan(40);
 });

@@ -298,3 +298,12 @@ it("a deleted workspace leaves no row, alarm, token or connection, and its name 
   expect(await again.ask("tasks.list", {})).toMatchObject({ tasks: [] });
   expect(await workspace.refusal("health", {})).toBe("unauthenticated");
 });
+
+it("an import that was begun can be deleted, with what it has brought", async ({ workspace }) => {
+  await workspace.ask("workspace.import", { id: "one", part: 0 });
+  const page = { table: "state", columns: ["key"], rows: [[1]] };
+  expect(await workspace.refusal("workspace.import", { id: "one", part: 1, page })).toBe("bad_input");
+  expect(await workspace.refusal("state.set", { key: "k", value: 1 })).toBe("frozen");
+  expect(await workspace.ask("workspace.delete", { name: workspace.name })).toEqual({ isDeleted: true });
+  expect([await workspace.tables(), await workspace.alarmAt()]).toEqual([{}, null]);
+});

@@ -130,7 +130,7 @@ export class LocalHost implements RuleHost {
 
 /** Held tasks are checked with their chats. */
 const lateChatSql = `SELECT task, tasks.dueAt, chats.dueAt AS chat_due_at FROM tasks LEFT JOIN chats USING (chat)
-  WHERE tasks.chat IS NOT NULL AND ifnull(chats.dueAt, 9e15) > ${heldDueSql}`;
+  WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = 'import') AND tasks.chat IS NOT NULL AND ifnull(chats.dueAt, 9e15) > ${heldDueSql}`;
 
 type MakeTaker = (host: LocalHost, chat: string, more?: Partial<InputOf<"chats.register">>) => Promise<Peer>;
 
