@@ -178,7 +178,7 @@ function finish(tx: Tx, { id, counts, quietMs, by }: Finish): Result<OutputOf<"w
   }
   const [stray] = tx.sql.all<{ task: number }>(strayTask);
   if (stray) return fail("bad_input", `task ${stray.task} is held by a chat that the export does not have`);
-  // What became due meanwhile is found by the check of its chat.
+  // Tasks that became due meanwhile are found by the check of their chat.
   tx.sql.run(checkHolders, tx.now);
   freeze.set(tx, tx.now);
   meta.remove(tx.sql, importKey);
