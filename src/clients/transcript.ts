@@ -41,7 +41,7 @@ export interface ReadLimits {
   readonly isExcluded?: (at: number, cwd: string | null) => boolean;
   /** Whether what the part takes back of what stands before it is left out. */
   readonly isAlone?: boolean;
-  /** Skips rows of prompts that another window of the session has sent. Absent: there is none. */
+  /** Skips rows of another window of the session. Absent: there is none. */
   readonly isForeign?: TranscriptDraft["isForeign"];
   /** Limit of one call, plus one byte to see where a line starts. */
   readonly maxBytes?: number;

@@ -19,7 +19,7 @@ import {
   type TranscriptText,
   type Usage,
 } from "../transcript/transcript-draft.ts";
-import { followBranch, goOn, isForeignRow, startBranch } from "../transcript/linked-rows.ts";
+import { goOn, isForeignRow, linkOf, startBranch } from "../transcript/linked-rows.ts";
 
 const stateOf = rowState(() => ({
   /** Time at which the prompt was typed that has its row next; 0: not known. */
@@ -96,8 +96,8 @@ function followUnanswered(draft: TranscriptDraft, line: JsonObject): void {
 
 /** A line of the transcript that a sub-agent has of its own: there it is the main chat. */
 export function readSubagentLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
-  followBranch(draft, line);
-  if (isForeignRow(draft, line, origin)) return;
+  const prompt = textAt(line, "promptId", 100);
+  if (isForeignRow(draft, linkOf(line), origin.at, prompt === null ? null : { id: prompt })) return;
   followUnanswered(draft, line);
   const type = textAt(line, "type") ?? "";
   const kind = textAt(line, "subtype") ?? textAt(line, "operation") ?? "";

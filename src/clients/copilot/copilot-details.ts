@@ -24,6 +24,7 @@ import {
   type LineFormats,
   type TranscriptDraft,
 } from "../transcript/transcript-draft.ts";
+import { isForeignRow, startBranch } from "../transcript/linked-rows.ts";
 import { backgroundIn, copilot, copilotTools, shellName } from "./copilot.ts";
 
 const copilotContents: ReadContents = (row) => {
@@ -49,9 +50,10 @@ const copilotEvents: LineFormats = {
   "session.start": readCopilotVersion,
   "session.resume": readCopilotVersion,
   "user.message": (draft, data, origin) => {
-    // A skill, a schedule and a notification name themselves as its source.
-    const source = textAt(data, "source") ?? "user";
-    if (source === "user") addText(draft, "user", userWords(textAt(data, "content") ?? ""), origin);
+    const words = promptIn(data);
+    if (words === null) return;
+    startBranch(draft, null, origin);
+    addText(draft, "user", words, origin);
   },
   // The client has cut its file back to before a prompt.
   "session.info": (draft, data, { at, uuid }) => {
@@ -121,17 +123,26 @@ const copilotEvents: LineFormats = {
   },
 };
 
+/** A skill, a schedule and a notification name themselves as the source of a message. */
+function promptIn(data: JsonObject): string | null {
+  const words = (textAt(data, "source") ?? "user") === "user" ? userWords(textAt(data, "content") ?? "") : "";
+  return words.trim() === "" ? null : words;
+}
+
 function readCopilotVersion(draft: TranscriptDraft, data: JsonObject): void {
   draft.clientVersion = wordAt(data, "copilotVersion", 40) ?? draft.clientVersion;
 }
 
 const readCopilotLine: LineFormat = (draft, line, { at, uuid }) => {
   const data = objectAt(line, "data");
-  // Events of a subagent name it.
-  if (!data || textAt(line, "agentId") !== null) return;
   const type = textAt(line, "type") ?? "";
+  const link = { id: textAt(line, "id", 100), parent: textAt(line, "parentId", 100) };
+  const prompt = data && type === "user.message" ? promptIn(data) : null;
+  const isForeign = isForeignRow(draft, link, at, prompt === null ? null : { text: prompt });
+  // Events of a subagent name it.
+  if (!data || isForeign || textAt(line, "agentId") !== null) return;
   // A rewind moves the rows that it keeps; its own row says where the kept ones end.
-  const id = type === "session.info" ? uuid : (textAt(line, "id", 100) ?? uuid);
+  const id = type === "session.info" ? uuid : (link.id ?? uuid);
   formatOf(copilotEvents, type)?.(draft, data, { at, uuid: id });
 };
 

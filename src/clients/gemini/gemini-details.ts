@@ -94,6 +94,8 @@ const readGeminiLine: LineFormat = (draft, line, { at, uuid }) => {
   readCompression(draft, listAt(objectAt(line, "$set"), "messages").map(asObject));
   const rewoundTo = textAt(line, "$rewindTo", 100);
   if (rewoundTo !== null) return readRewind(draft, rewoundTo, uuid);
+  const words = line["type"] === "user" ? userWords(textOf(line)).trim() : "";
+  if (draft.isForeign({ at, ...(words === "" ? {} : { text: words }) })) return;
   formatOf(geminiMessages, textAt(line, "type"))?.(draft, line, { at, uuid: textAt(line, "id", 100) ?? uuid });
 };
 

@@ -22,7 +22,7 @@ import {
   formatOf,
   type LineFormats,
 } from "../transcript/transcript-draft.ts";
-import { followBranch, goBackTo, startBranch } from "../transcript/linked-rows.ts";
+import { goBackTo, isForeignRow, linkOf, startBranch } from "../transcript/linked-rows.ts";
 import { headOf } from "../transcript/transcript-file.ts";
 import { qwen, qwenTools } from "./qwen.ts";
 
@@ -45,9 +45,10 @@ const qwenContents: ReadContents = (row) => {
 /** Records of Qwen Code: Gemini's messages, with its own frame. */
 const qwenRecords: LineFormats = {
   user: (draft, line, origin) => {
-    const words = userWords(qwenText(line));
-    if (words.trim() !== "") startBranch(draft, textAt(line, "parentUuid", 100), origin);
-    addText(draft, "user", words, origin);
+    const words = promptIn(line);
+    if (words === null) return;
+    startBranch(draft, textAt(line, "parentUuid", 100), origin);
+    addText(draft, "user", words, line["subtype"] === "cron" ? { ...origin, from: "schedule" } : origin);
   },
   assistant: (draft, line, origin) => {
     const text = qwenText(line);
@@ -103,9 +104,18 @@ function isFinal(event: JsonObject): boolean {
 
 const readQwenLine: LineFormat = (draft, line, origin) => {
   draft.clientVersion = wordAt(line, "version", 40) ?? draft.clientVersion;
-  followBranch(draft, line);
+  const prompt = line["type"] === "user" ? promptIn(line) : null;
+  if (isForeignRow(draft, linkOf(line), origin.at, prompt === null ? null : { text: prompt })) return;
   formatOf(qwenRecords, textAt(line, "type"))?.(draft, line, origin);
 };
+
+/** The client itself writes how its background tasks ended, and what its goal asks for. */
+const subtypesOfClient: ReadonlySet<unknown> = new Set(["notification", "goal_runtime"]);
+
+function promptIn(line: JsonObject): string | null {
+  const words = subtypesOfClient.has(line["subtype"]) ? "" : userWords(qwenText(line));
+  return words.trim() === "" ? null : words;
+}
 
 function qwenParts(line: JsonObject): (JsonObject | null)[] {
   return listAt(objectAt(line, "message"), "parts").map(asObject);

@@ -1,8 +1,20 @@
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 import type { Branch } from "./branches.ts";
-import { rowState, type LineOrigin, type TranscriptDraft } from "./transcript-draft.ts";
+import { rowState, type LineOrigin, type TranscriptDraft, type WindowMark } from "./transcript-draft.ts";
 
-/** Branches of clients whose rows name the one before them by `parentUuid`. */
+/** Branches of clients whose rows name the one before them. */
+
+/** Ids of a row and of the one before it. */
+export interface RowLink {
+  readonly id: string | null;
+  readonly parent: string | null;
+}
+
+/** The link in a row of Claude Code or Qwen Code. */
+export function linkOf(line: JsonObject): RowLink {
+  const [id, parent, logical] = ["uuid", "parentUuid", "logicalParentUuid"].map((name) => textAt(line, name, 100));
+  return { id: id ?? null, parent: parent ?? logical ?? null };
+}
 
 const linksOf = rowState(() => ({
   /** Branch of each row, by its id. */
@@ -12,32 +24,35 @@ const linksOf = rowState(() => ({
 }));
 
 /**
- * The branch of a row that names the one before it by `parentUuid`: its parent's; of a row that is
- * not linked, that of the row before it.
+ * The branch of a row is its parent's; of a row that is not linked, that of the row before it. Two
+ * windows of a session write one file: a row is of the window that has sent its prompt. What
+ * another window adds takes nothing back, and is no second branch.
+ *
+ * @param prompt null: the row names none
+ * @returns whether the row is of another window
  */
-export function followBranch(draft: TranscriptDraft, line: JsonObject): void {
-  const id = textAt(line, "uuid", 100);
-  const parent = textAt(line, "parentUuid", 100) ?? textAt(line, "logicalParentUuid", 100);
+export function isForeignRow(
+  draft: TranscriptDraft,
+  link: RowLink,
+  at: number | null,
+  prompt: Pick<WindowMark, "id" | "text"> | null,
+): boolean {
+  followBranch(draft, link);
+  if (link.id === null) return false;
+  if (prompt === null) return draft.branch?.isForeign === true;
+  if (!draft.isForeign({ at, ...prompt })) return false;
+  draft.branch = { parent: draft.branch, isWithdrawn: false, isForeign: true };
+  linksOf(draft).branches.set(link.id, draft.branch);
+  return true;
+}
+
+function followBranch(draft: TranscriptDraft, { id, parent }: RowLink): void {
   const { branches } = linksOf(draft);
   const parentsBranch = parent === null ? undefined : branches.get(parent);
   if (parentsBranch !== undefined) draft.branch = parentsBranch;
   if (id === null) return;
   branches.set(id, draft.branch);
   if (draft.branch === null) draft.isPlaced = false;
-}
-
-/**
- * Two windows of a session write one file: a row is of the window that has sent its prompt. What
- * another window adds takes nothing back, and is no second branch.
- */
-export function isForeignRow(draft: TranscriptDraft, line: JsonObject, { at }: LineOrigin): boolean {
-  const [id, prompt] = [textAt(line, "uuid", 100), textAt(line, "promptId", 100)];
-  if (id === null) return false;
-  if (prompt === null) return draft.branch?.isForeign === true;
-  if (!draft.isForeign(prompt, at ?? 0)) return false;
-  draft.branch = { parent: draft.branch, isWithdrawn: false, isForeign: true };
-  linksOf(draft).branches.set(id, draft.branch);
-  return true;
 }
 
 /** A new answer or prompt in a branch that seemed withdrawn: two chats write the file. */

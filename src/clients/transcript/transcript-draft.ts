@@ -190,8 +190,16 @@ export interface TranscriptDraft extends Growing<
   branch: Branch | null;
   /** Each row follows a prompt that was read. */
   isPlaced: boolean;
-  /** @param prompt the client's id of one; `at`: of its row, epoch ms */
-  readonly isForeign: (prompt: string, at: number) => boolean;
+  /** Whether a row is of another window of the session. */
+  readonly isForeign: (row: WindowMark) => boolean;
+}
+
+/** A row says of its window the prompt that it holds or names, else its time alone. */
+export interface WindowMark extends Pick<LineOrigin, "at"> {
+  /** The client's id of the prompt. */
+  readonly id?: string;
+  /** Words of the prompt, where the client gives it no id. */
+  readonly text?: string;
 }
 
 /** State of one client's reader from row to row, beside a draft. */
@@ -293,7 +301,12 @@ export function addCounts(
   });
 }
 
-export function addText(draft: TranscriptDraft, role: TranscriptText["role"], text: string, origin: LineOrigin): void {
+export function addText(
+  draft: TranscriptDraft,
+  role: TranscriptText["role"],
+  text: string,
+  origin: LineOrigin & Pick<TranscriptText, "from">,
+): void {
   if (text.trim() !== "") draft.texts.push({ role, text, branch: draft.branch, ...origin });
 }
 

@@ -18,7 +18,7 @@ import { recordSubagents } from "../../machine/sessions/transcripts/record-subag
 import {
   catchUp,
   firstReadLimit,
-  foreignPrompts,
+  foreignRows,
   isTurnOpen,
   readTurnEnd,
   recordTranscript,
@@ -60,7 +60,7 @@ function limitsOf({ sql, incoming: { input, client }, known }: IdentifiedEvent, 
   const { id, row, has } = known;
   const session = { id, project: row?.project ?? null, cwd: input.cwd ?? row?.cwd ?? null };
   const limits = has.pauses > 0 ? pauseReadLimits(sql, path, session) : {};
-  const foreign = row ? foreignPrompts(sql, row) : {};
+  const foreign = row ? foreignRows(sql, row) : {};
   return { ...limits, ...firstReadLimit(row), ...foreign, format: transcriptFormat(client.name) };
 }
 

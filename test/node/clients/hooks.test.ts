@@ -129,41 +129,6 @@ it.each<[client: string, id: string, call: object]>([
   expect(behind()).toEqual([]);
 });
 
-it("two windows of one session of Copilot CLI, which write one file: each has its own prompts and words", () => {
-  const runtime = tempRuntime();
-  const file = join(temporaryFolder(), "events.jsonl");
-  const say = (type: string, content: string): void => {
-    const row = { type, data: { content }, id: `${type}-${content}`, timestamp: new Date(runtime.now()).toISOString() };
-    appendFileSync(file, `${JSON.stringify(row)}\n`);
-  };
-  const about = { ...own, transcript_path: file };
-  const windows = [2_000, 2_001].map((pid) => new RecordedClient(runtime, "copilot", pid));
-  const ask = (window: RecordedClient | undefined, word: string): void => {
-    runtime.wait(10_000);
-    window?.send("UserPromptSubmit", { ...about, prompt: `${word} please` });
-    say("user.message", `${word} please`);
-    say("assistant.message", `${word} is done`);
-    window?.send("Stop", about);
-  };
-  const [first, second] = windows;
-  first?.send("SessionStart", about);
-  ask(first, "alpha");
-  runtime.wait(10_000);
-  second?.send("SessionStart-resume", about);
-  ask(second, "beta");
-  ask(first, "gamma");
-  ask(second, "delta");
-  for (const window of windows) ask(window, "epsilon");
-  const copy = runtime.store.read((sql) => sessions.list(sql), []).find(({ parentId }) => parentId === session);
-  const words = (id = ""): string[] =>
-    windows[0]
-      ?.entries(id)
-      .flatMap((entry) => (entry.kind === "prompt" || entry.kind === "assistant" ? entry.text : [])) ?? [];
-  // The last words are read with the next event.
-  expect(words(session).slice(0, 4)).toEqual(["alpha please", "alpha is done", "gamma please", "gamma is done"]);
-  expect(words(copy?.id).slice(0, 4)).toEqual(["beta please", "beta is done", "delta please", "delta is done"]);
-});
-
 it("another client's payload is refused", () => {
   const runtime = tempRuntime();
   expect(new RecordedClient(runtime, "codex").report("Stop", { sessionId: "s1" })).toEqual({});

@@ -117,7 +117,7 @@ export function recordTranscript(
   const isOver = options.isOver === true;
   let missed = 0;
   recordDecisions(sql, session.id, part);
-  for (const [turn, isLast] of ownTurns(sql, session, part)) {
+  for (const [turn, isLast] of turnsIn(part)) {
     recordTexts(sql, session, now, turn, options.prompt);
     missed += recordMissedTools(sql, session, now, turn, { ...options, calls, isOver: isOver && isLast });
     recordInterruptions(sql, session.id, turn);
@@ -153,14 +153,6 @@ function turnsIn(part: TranscriptPart): [turn: TranscriptPart, isLast: boolean][
     const own = { texts: texts(at), apiErrors: apiErrors(at), toolCalls: toolCalls(at), toolEnds: toolEnds(at) };
     return [{ ...part, ...own, interruptions: interruptions(at) }, at === begins.length - 1];
   });
-}
-
-/** Windows of a session may write one file: a turn is of the one whose event brought its prompt. */
-function ownTurns(sql: Sql, session: Session, part: TranscriptPart): ReturnType<typeof turnsIn> {
-  const others = clients.otherWindows(sql, session);
-  const has = (id: string, { texts }: TranscriptPart): boolean =>
-    texts.some((text) => text.role === "user" && prompts.hasPrompt(sql, id, text));
-  return turnsIn(part).filter(([turn]) => !others.some((other) => has(other, turn)) || has(session.id, turn));
 }
 
 /** Index of the last of these ascending numbers that is at most this one. */
@@ -288,16 +280,29 @@ export function rowOfPrompt({ texts }: TranscriptPart, prompt: string, now: numb
 export function readLimitsOf(sql: Sql, path: string, session: Session): ReadLimits {
   const { client } = session;
   const limits = { ...pauseReadLimits(sql, path, session), ...firstReadLimit(session) };
-  return { ...limits, ...foreignPrompts(sql, session), format: transcriptFormat(client) };
+  return { ...limits, ...foreignRows(sql, session), format: transcriptFormat(client) };
 }
 
-/** Prompts of other windows since the session began; those from before belong to all of them. */
-export function foreignPrompts(sql: Sql, session: Session): Pick<ReadLimits, "isForeign"> {
+/**
+ * Rows of other windows since the session began; those from before belong to all of them. A row
+ * that names no prompt may be of each window that is in a turn then: whose it is, is not known.
+ */
+export function foreignRows(sql: Sql, session: Session): Pick<ReadLimits, "isForeign"> {
   const others = clients.otherWindows(sql, session);
-  const hasSent = (window: string, prompt: string): boolean => journal.countKeys(sql, window, `prompt:${prompt}:`) > 0;
-  const isForeign: ReadLimits["isForeign"] = (prompt, at) =>
-    at >= session.startedAt && others.some((other) => hasSent(other, prompt));
+  const isForeign: ReadLimits["isForeign"] = ({ at, id, text }) => {
+    if (at === null || at < session.startedAt) return false;
+    if (id !== undefined) return others.some((other) => journal.countKeys(sql, other, `prompt:${id}:`) > 0);
+    if (text === undefined) return others.some((other) => isInTurnAt(sql, other, at));
+    const has = (window: string): boolean => prompts.hasPrompt(sql, window, { text, at });
+    return others.some(has) && !has(session.id);
+  };
   return others.length === 0 ? {} : { isForeign };
+}
+
+function isInTurnAt(sql: Sql, id: string, at: number): boolean {
+  const { ending = null } = sessions.get(sql, id) ?? {};
+  const bound = journal.newestTurns(sql, id).findLast((one) => one.at <= at);
+  return bound?.kind === "prompt" && (ending === null || ending.at > at);
 }
 
 /** In bytes: the first reading takes only the end of what came before SHIM. */
