@@ -113,6 +113,7 @@ function rowsBefore(
   most: number,
   left = maxFiles,
 ): ContentRow[] | null {
+  if (bytes === 0) return [];
   const [file] = left === 0 ? [] : pathsBelow(dirname(path), [files], "");
   if (file === undefined) return null;
   const written = readBytes(file, bytes).bytes;

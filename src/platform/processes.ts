@@ -34,6 +34,8 @@ export interface Processes {
   facts(pid: number): ProcessFacts | null;
   /** The words that each child was started with, by its pid; none where only Linux would say. */
   children(pid: number): ReadonlyMap<number, string>;
+  /** Processes that work in a folder or below it, with the words of each; null: not known. */
+  inFolder(folder: string): ReadonlyMap<number, string> | null;
   boot(): string;
 }
 
@@ -53,6 +55,12 @@ export function clientPidOf(processes: Processes, env: NodeJS.ProcessEnv, parent
 
 /** Names of shells, without an ending. */
 export const shells: ReadonlySet<string> = new Set("sh bash dash zsh fish ksh busybox pwsh powershell".split(" "));
+
+/** Without quotes, for a client may quote a command for its shell. Blanks at both ends bound it. */
+export function withoutQuotes(text: string): string {
+  return ` ${text.replaceAll(/["'\\]/g, "").trim()} `.replaceAll(/\s+/g, " ");
+}
+
 const maxShells = 3;
 
 /** The first ancestor, from this process on, that is no shell. */
@@ -115,7 +123,12 @@ export function linuxProcesses(): Processes {
     children(pid) {
       const lists = threadsOf(pid).map((thread) => procFile(pid, `task/${thread}/children`) ?? "");
       const pids = lists.join(" ").match(/\d+/g) ?? [];
-      return new Map(pids.map((child) => [Number(child), procFile(child, "cmdline")?.replaceAll("\0", " ") ?? ""]));
+      return new Map(pids.map((child) => [Number(child), wordsOf(child)]));
+    },
+    inFolder(folder) {
+      const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+      const inside = pids.filter((pid) => `${folderOf(pid)}/`.startsWith(`${folder}/`));
+      return new Map(inside.map((pid) => [Number(pid), wordsOf(pid)]));
     },
   };
 }
@@ -126,6 +139,19 @@ function procFile(pid: number | string, name: string): string | null {
     return readFileSync(`/proc/${pid}/${name}`, "utf8");
   } catch {
     return null;
+  }
+}
+
+function wordsOf(pid: string): string {
+  return procFile(pid, "cmdline")?.replaceAll("\0", " ") ?? "";
+}
+
+/** @returns an empty text: the process is gone, or another user's */
+function folderOf(pid: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return "";
   }
 }
 
@@ -184,6 +210,7 @@ export function portableProcesses(platform: NodeJS.Platform): Processes {
   return {
     boot: () => "unknown",
     children: () => new Map(),
+    inFolder: () => null,
     facts(pid) {
       const found = isRunning(pid) ? { parent: 0, start: "unknown", command: "", residentBytes: null } : null;
       return platform === "win32" || !found ? found : psFacts(pid, found);

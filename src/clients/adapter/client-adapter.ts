@@ -45,6 +45,8 @@ export interface ClientAdapter {
     /** An event after the compaction brings the summary. */
     readonly showsSummary: boolean;
   };
+  /** The context of a start stays when the user goes back to before the first prompt. */
+  readonly keepsStart?: true;
   /** Not each failed call is known as one: its record may lack the exit code. */
   readonly hidesFailures?: true;
   /** No event says that an error of its API has ended a turn. */

@@ -138,6 +138,8 @@ export function shellCommandOf(name: string, input: unknown): ShellCommand | nul
 interface ShellResult extends JsonObject {
   readonly stdout: string;
   readonly exit_code?: number;
+  /** By which its client names a command that works on behind the turn. */
+  readonly backgroundTaskId?: string;
 }
 
 const outputStart = /^Output: /m;
@@ -146,10 +148,17 @@ const detail =
   /^(?:<\/untrusted_context>|Error: \(none\)|Exit Code: .{1,20}|Signal: .{1,40}|Background PIDs: .*|Process Group PGID: .{1,20})$/;
 const exitLine = /^Exit Code: (\d{1,10})$/;
 
+/** Qwen Code; Gemini CLI. */
+const behind =
+  /^(?:Background shell started\.\nid: (bg_\w{1,40})$|(?:<untrusted_context>\n)?Command moved to background \(PID: (\d{1,10})\))/m;
+
 /** @returns null: a text of another kind */
 function shellResult(report: string | null): ShellResult | null {
-  const start = report?.search(outputStart) ?? -1;
-  if (report === null || start < 0) return null;
+  if (report === null) return null;
+  const begun = behind.exec(report.slice(0, 200));
+  if (begun !== null) return { stdout: "", backgroundTaskId: begun[1] ?? `pid-${begun[2]}` };
+  const start = report.search(outputStart);
+  if (start < 0) return null;
   let output = report.slice(start + "Output: ".length).trimEnd();
   let code: string | undefined;
   for (let at = output.lastIndexOf("\n"); at >= 0; at = output.lastIndexOf("\n")) {

@@ -48,6 +48,7 @@ export const claudeCode: ClientAdapter = {
   lacks: [],
   // The summary comes after the start that follows a compaction.
   compaction: { keepsPrompts: false, showsSummary: true },
+  keepsStart: true,
   limitIn: claudeLimit,
   variables: { own: claudeVariables, ofChat: claudeChatVariables, session: "CLAUDE_CODE_SESSION_ID" },
   normalise(name, input) {

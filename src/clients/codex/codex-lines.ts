@@ -24,7 +24,7 @@ import {
   addText,
   rowState,
 } from "../transcript/transcript-draft.ts";
-import { answersOf, backgroundId, headChars, printedIn, runningSession, codex } from "./codex.ts";
+import { agentsNamespace, answersOf, backgroundId, headChars, printedIn, runningSession, codex } from "./codex.ts";
 
 const stateOf = rowState(() => ({
   /** The newest plan since the last prompt. */
@@ -71,6 +71,8 @@ const functions: ReadonlyMap<string, (input: JsonObject | null) => Call> = new M
   ["update_plan", (input) => ({ name: "TodoWrite", input: { todos: todosOf(input) }, isUnhooked })],
   ["request_user_input", (input) => ({ name: "AskUserQuestion", input, isUnhooked })],
   ["apply_patch", (input) => ({ name: "apply_patch", input, isUnhooked })],
+  ["spawn_agent", (input) => ({ name: "Agent", input: { prompt: input?.["message"] } })],
+  ["close_agent", (input) => ({ name: "TaskStop", input: { task_id: input?.["target"] } })],
 ]);
 
 /** Functions that wait for a command which runs on, or type into it. */
@@ -84,7 +86,8 @@ function readFunctionCall(draft: TranscriptDraft, payload: JsonObject, origin: L
     stateOf(draft).waits.set(textAt(payload, "call_id", 200) ?? "", backgroundId(command));
   if (name === null || waiting.has(name)) return;
   const server = textAt(payload, "namespace", 200);
-  const own = server === null ? functions.get(name)?.(input) : { name: `${server}__${name}`, input };
+  const isOwn = server === null || agentsNamespace.test(server);
+  const own = isOwn ? functions.get(name)?.(input) : { name: `${server}__${name}`, input };
   add(draft, payload, own ?? { name, input, isUnhooked }, origin);
 }
 
@@ -156,17 +159,23 @@ function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOri
   const output = parts.join("\n");
   readAgents(draft, output, at);
   const awaited = stateOf(draft).waits.get(id);
-  if (awaited !== undefined && !runningSession.test(output.slice(0, headChars)))
+  if (awaited !== undefined && !isBehind(output))
     draft.notes.push({ kind: "ended", id: awaited, response: printedIn(output), at });
   for (const toolUseId of stateOf(draft).programs.get(id) ?? [id]) endCall(draft, toolUseId, output, at);
 }
 
+function isBehind(output: string): boolean {
+  return runningSession.test(output.slice(0, headChars));
+}
+
 function endCall(draft: TranscriptDraft, toolUseId: string, output: string, at: number | null): void {
   const call = draft.calls.get(toolUseId);
+  // No event comes of a command that works on behind the turn.
+  const worksOn = isBehind(output);
   const isDialog = call ? call.name === "AskUserQuestion" : output.startsWith(dialogOutput);
-  const isCommand = call?.name === "Bash" || call?.name === "exec";
+  const isCommand = worksOn || call?.name === "Bash" || call?.name === "exec";
   const response = isDialog ? answersOf(call?.input, output) : isCommand ? printedIn(output) : null;
-  const unhooked = call && !call.isUnhooked ? {} : ({ isUnhooked } as const);
+  const unhooked = worksOn || (call && !call.isUnhooked) ? {} : ({ isUnhooked } as const);
   addEnd(draft, { toolUseId, error: errorIn(call?.name, output), at, ...(response ? { response } : {}), ...unhooked });
 }
 
@@ -334,7 +343,9 @@ function readMeta(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigi
   draft.forkedFrom ??= textAt(payload, "forked_from_id", 100);
   const base = objectAt(payload, "history_base");
   const [id, bytes] = [textAt(base, "thread_id", 100) ?? "", numberAt(base, "end_byte_offset") ?? 0];
-  if (uuid.test(id)) draft.base ??= { bytes, files: `../../../*/*/*/rollout-*${id}.jsonl`, at: at ?? 0 };
+  // Without it the file is the first one, or the user has gone back to before the first prompt.
+  const files = uuid.test(id) ? `../../../*/*/*/rollout-*${id}.jsonl` : null;
+  draft.base ??= { bytes: files === null ? 0 : bytes, files: files ?? "", at: at ?? 0 };
   draft.clientVersion ??= wordAt(payload, "cli_version", 40);
   draft.isScripts ??= payload["source"] === undefined ? null : isOfExec(payload);
   const git = objectAt(payload, "git");

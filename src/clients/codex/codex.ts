@@ -68,12 +68,15 @@ function withDialog(input: JsonObject): JsonObject {
 
 const spawned = /"agent_id":\s?"([\w-]{1,80})"/;
 
+/** Hooks write it before the names of some of its tools, and no sign in between. */
+export const agentsNamespace = /^multi_agent_v\d+(?:__)?/;
+
 /** Sub-agents of Codex work on behind the turn. */
 function withAgent(input: JsonObject): JsonObject {
   const given = asObject(input["tool_input"]);
-  if (input["tool_name"] === "close_agent")
-    return { ...input, tool_name: "TaskStop", tool_input: { task_id: given?.["target"] } };
-  if (input["tool_name"] !== "spawn_agent") return input;
+  const tool = textAt(input, "tool_name")?.replace(agentsNamespace, "");
+  if (tool === "close_agent") return { ...input, tool_name: "TaskStop", tool_input: { task_id: given?.["target"] } };
+  if (tool !== "spawn_agent") return input;
   const call = { ...input, tool_name: "Agent", tool_input: { prompt: given?.["message"] } };
   return withAgentBehind(call, textAt(input, "tool_response"), spawned);
 }

@@ -129,11 +129,11 @@ function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): 
 }
 
 const launched = /^Agent started in background with agent_id: ([\w-]{1,80})/;
-const movedBehind = /^<command with shellId: (\w{1,40}) moved to background\b/;
+const behind = /^<command (?:started in background )?with shellId: (\w{1,40})(?: moved to background\b|>)/;
 
-/** A command that its user moved behind, as by typing while it ran; null: it has ended. */
+/** A command that works on behind the turn, some since their user typed; null: it has ended. */
 export function backgroundIn(result: string): { readonly backgroundTaskId: string } | null {
-  const id = movedBehind.exec(result)?.[1];
+  const id = behind.exec(result)?.[1];
   return id === undefined ? null : { backgroundTaskId: shellName(id) };
 }
 

@@ -46,6 +46,7 @@ const qwenContents: ReadContents = (row) => {
 const qwenRecords: LineFormats = {
   user: (draft, line, origin) => {
     const words = promptIn(line);
+    if (line["subtype"] === "notification") draft.notes.push({ kind: "notice", text: qwenText(line), at: origin.at });
     if (words === null) return;
     startBranch(draft, textAt(line, "parentUuid", 100), origin);
     addText(draft, "user", words, line["subtype"] === "cron" ? { ...origin, from: "schedule" } : origin);

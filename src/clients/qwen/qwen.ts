@@ -7,6 +7,7 @@ export const qwenTools: ToolNames = new Map([
   ["edit", "Edit"],
   ["read_file", "Read"],
   ["agent", "Agent"],
+  ["task_stop", "TaskStop"],
   ["todo_write", "TodoWrite"],
   ["ask_user_question", "AskUserQuestion"],
 ]);
@@ -33,6 +34,7 @@ export const qwen = claudeCompatible({
     session: "QWEN_CODE_SESSION_ID",
   },
   compaction: { keepsPrompts: false, showsSummary: true },
+  keepsStart: true,
   events: [
     "SessionStart",
     "UserPromptSubmit",

@@ -94,6 +94,7 @@ export interface LimitWindow {
 export interface TranscriptBase {
   /** Pattern of that file's path, from the folder of the transcript. */
   readonly files: string;
+  /** 0: it continues none of that. */
   readonly bytes: number;
   /** Time of the row that says so, in epoch ms. */
   readonly at: number;

@@ -1,5 +1,5 @@
 import { hasUser, isOfWorker } from "../../clients/adapter/attendance.ts";
-import { acceptOffer } from "../../machine/recovery/given-context.ts";
+import { acceptOffer, rewoundBrief } from "../../machine/recovery/given-context.ts";
 import { isOwnerGone } from "../../machine/sessions/life/presence.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import { limitLine } from "../../machine/sessions/usage/at-limit.ts";
@@ -18,7 +18,7 @@ export const beforePrompt: Concern = {
     draft.warning = frontWarning(event) ?? missedWarning(draft.missed) ?? limitWarning(event);
     const { prompt = "", agent_id: agent } = incoming.input;
     const isUsers = agent === undefined && !isOfWorker(machine.env);
-    if (isUsers) draft.accepted = acceptOffer(sql, machine, session.id, prompt);
+    if (isUsers) draft.accepted = acceptOffer(sql, machine, session.id, prompt) ?? rewoundBrief(sql, machine, session);
   },
 };
 

@@ -13,6 +13,7 @@ import { decide } from "../sessions/life/claim.ts";
 import * as news from "../sessions/news.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
+import type { Session } from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import { brief, type Occasion } from "./brief/brief.ts";
@@ -93,10 +94,31 @@ function briefFor(runtime: Runtime, session: string, occasion: Occasion): string
  * The session that a chat was given, and whose brief its client's compaction has taken out of its
  * context; null: it was given none, or works on what it took.
  */
-export function lostBrief(sql: Sql, { config }: Pick<EventMachine, "config">, chat: string): Acceptance | null {
+export function lostBrief(sql: Sql, machine: Pick<EventMachine, "config">, chat: string): Acceptance | null {
   const [held] = recoveries.heldBy(sql, chat);
-  if (held === undefined) return null;
-  return { session: held.session, brief: held.is === "taken" ? "resume" : config.recovery, line: null };
+  return held === undefined ? null : againOf(held, machine);
+}
+
+function againOf({ session, is }: Held, { config }: Pick<EventMachine, "config">): Acceptance {
+  return { session, brief: is === "offered" ? config.recovery : "resume", line: null };
+}
+
+type Held = ReturnType<typeof recoveries.claimsBy>[number];
+
+/** Between a decision and the event of the prompt that brings its brief. */
+const decidedMs = 2_000;
+
+/** The same where the user has taken the brief back; null: it stands, or was given again. */
+export function rewoundBrief(sql: Sql, runtime: EventMachine, { id, client }: Session): Acceptance | null {
+  const [held] = recoveries.claimsBy(sql, id);
+  const gone = held && journal.latest(sql, id, ["taken_back"]);
+  if (gone?.entry.kind !== "taken_back" || held === undefined || gone.at < held.at) return null;
+  if ((journal.latest(sql, id, ["given_back"])?.at ?? 0) >= gone.at) return null;
+  const { said } = gone.entry;
+  const isKept = adapterOf(client)?.keepsStart === true || currentState(sql, id)?.prompts.some(({ at }) => at < said);
+  if (isKept && (held.is === "recovered" || held.at < said - decidedMs)) return null;
+  recordGivenBack(sql, runtime.now(), id, `the brief of session ${held.session}`);
+  return againOf(held, runtime);
 }
 
 /** Gives a chat what its client's compaction dropped, with the first event that can carry it. */

@@ -258,7 +258,7 @@ const descriptions: { readonly [K in Kind]: (entry: EntryOf<K>, shorten: Shorten
   },
   compacting: ({ trigger }) => `compaction begins (${trigger})`,
   compacted: ({ summary }, shorten) => (summary === "" ? "compacted" : `compacted: ${shorten(summary)}`),
-  given_back: ({ text }, shorten) => `SHIM gave back what the compaction had dropped: ${shorten(text)}`,
+  given_back: ({ text }, shorten) => `SHIM gave back: ${shorten(text)}`,
   todos: ({ todos }, shorten) => `tasks: ${todos.map(({ text, status }) => `${shorten(text)} (${status})`).join("; ")}`,
   todo: ({ todo: { id, text, status } }, shorten) =>
     `task ${id}: ${[text && shorten(text), status].filter(Boolean).join(", ")}`,

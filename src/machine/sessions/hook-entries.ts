@@ -110,7 +110,7 @@ function textsOf(fields: ReturnType<typeof asObject>): string[] {
 }
 
 function isOver(status: string): boolean {
-  return /^(?:completed|failed|killed|stopped)$/.test(status);
+  return /^(?:completed|failed|killed|stopped|cancelled)$/.test(status);
 }
 
 const notice = /^<task-notification>[^]{0,200}?<task-id>([\w.:-]{1,200})<\/task-id>/;

@@ -7,7 +7,7 @@ import * as limits from "../../contract/hook-limits.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
 import type { Decision, Outcome } from "../../contract/machine/requests.ts";
 import { label } from "../../redaction/redact.ts";
-import type { Processes } from "../../platform/processes.ts";
+import { withoutQuotes, type Processes } from "../../platform/processes.ts";
 import type {
   AwaitedRun,
   EndedRequest,
@@ -177,11 +177,6 @@ function awaitedRun(
 function isRunSeen(processes: Processes, { command, client, before }: AwaitedRun): boolean {
   const begun = [...processes.children(client)].filter(([pid]) => !before.has(pid));
   return begun.some(([, words]) => withoutQuotes(words).includes(command));
-}
-
-/** A client may quote a command for its shell. Blanks at both ends bound it. */
-function withoutQuotes(text: string): string {
-  return ` ${text.replaceAll(/["'\\]/g, "").trim()} `.replaceAll(/\s+/g, " ");
 }
 
 /** Whether the chat waits for no other permission. */

@@ -20,6 +20,8 @@ export interface Step {
   readonly hold?: string;
   /** The answer comes so much later. */
   readonly waitMs?: number;
+  /** How many tokens the request had, as the model says. */
+  readonly inputTokens?: number;
 }
 
 type MakeStep = (request: ModelRequest) => Step;
@@ -27,7 +29,8 @@ type MakeStep = (request: ModelRequest) => Step;
 /** A function makes its step when the request is there; one function instead of a list makes all steps. */
 export type Steps = readonly (Step | MakeStep)[] | MakeStep;
 
-export type Script = Readonly<{ steps: Steps; summary?: string; onRequest?: () => void }>;
+/** @property summary answers the request for one: a text, or a step */
+export type Script = Readonly<{ steps: Steps; summary?: string | Step; onRequest?: () => void }>;
 
 export interface ModelRequest {
   readonly kind: "loop" | "aside" | "summary" | "count" | "unknown";
@@ -45,7 +48,8 @@ let serial = 0;
 /** Where the script has run out, so that a client never works on for ever. */
 const SCRIPT_ENDED = "The script has ended.";
 
-const SUMMARY_PROMPT = "create a detailed summary of the conversation";
+/** In the last message of a request for a summary: Claude Code, Qwen Code and Gemini CLI. */
+const SUMMARY_PROMPT = /create a detailed summary of the conversation|<state_snapshot>/;
 
 /**
  * A stand-in of the APIs of models on loopback that plays a script; the path of a request chooses the API. It
@@ -65,7 +69,8 @@ export async function startScriptedModel(script: Script) {
 
   const stepFor = (request: ModelRequest): Step => {
     if (request.kind === "aside") return { text: "ok" };
-    if (request.kind === "summary") return { text: script.summary ?? "<summary>A summary.</summary>" };
+    const { summary = "<summary>A summary.</summary>" } = script;
+    if (request.kind === "summary") return typeof summary === "string" ? { text: summary } : summary;
     return nextStep(request);
   };
 
@@ -131,13 +136,13 @@ async function readRequest(incoming: IncomingMessage): Promise<ModelRequest> {
 function kindOf(path: string, body: ModelRequest["body"], messages: ModelRequest["messages"]): ModelRequest["kind"] {
   if (path === "/v1/messages/count_tokens") return "count";
   if (!formatOf(path) || !body) return "unknown";
-  if (messages.findLast(({ role }) => role === "user")?.text.includes(SUMMARY_PROMPT)) return "summary";
+  if (messages.findLast(({ role }) => role === "user")?.text.match(SUMMARY_PROMPT)) return "summary";
   return toolsIn(body).length > 0 ? "loop" : "aside";
 }
 
-function replyTo({ body }: ModelRequest, { text, tools = [] }: Step, serial: number) {
+function replyTo({ body }: ModelRequest, { text, tools = [], inputTokens = 1_000 }: Step, serial: number) {
   const calls = tools.map(({ name, input = {} }) => ({ name, input }));
-  return { serial, model: String(body?.["model"]), text, calls };
+  return { serial, model: String(body?.["model"]), text, calls, inputTokens };
 }
 
 function send(response: ServerResponse, { path, body }: ModelRequest, reply: Reply): void {
@@ -169,8 +174,7 @@ function sendError(response: ServerResponse, { status, type, message }: NonNulla
 /** What the model answers, for every API the same; the serial number is part of all ids. */
 type Reply = ReturnType<typeof replyTo>;
 
-const usage = { input_tokens: 1_000, output_tokens: 20 };
-const total_tokens = 1_020;
+const output_tokens = 20;
 
 type SentEvent = Readonly<{ event: string | null; data: object | string }>;
 
@@ -231,17 +235,17 @@ const messages: WireFormat = {
       add("content_block_stop", { index });
     }
     const { stop_reason, stop_sequence } = message;
-    add("message_delta", { delta: { stop_reason, stop_sequence }, usage: { output_tokens: usage.output_tokens } });
+    add("message_delta", { delta: { stop_reason, stop_sequence }, usage: { output_tokens } });
     add("message_stop", {});
     return sent;
   },
 };
 
-function messageOf({ serial, model, text, calls }: Reply) {
+function messageOf({ serial, model, text, calls, inputTokens: input_tokens }: Reply) {
   const uses = calls.map((call, index) => ({ type: "tool_use" as const, id: `toolu_${serial}_${index}`, ...call }));
   const texts = text === undefined ? [] : [{ type: "text" as const, text }];
   const stop = { stop_reason: calls.length > 0 ? "tool_use" : "end_turn", stop_sequence: null };
-  const counts = { ...usage, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 };
+  const counts = { input_tokens, output_tokens, cache_creation_input_tokens: 0, cache_read_input_tokens: 0 };
   const about = { id: `msg_${serial}`, type: "message", role: "assistant", model };
   return { ...about, content: [...texts, ...uses], ...stop, usage: counts };
 }
@@ -265,14 +269,15 @@ const responses: WireFormat = {
   },
 };
 
-function responseOf({ serial, model, text, calls }: Reply, body: JsonObject) {
+function responseOf({ serial, model, text, calls, inputTokens: input_tokens }: Reply, body: JsonObject) {
   const content = [{ type: "output_text", text, annotations: [] }];
   const message = { type: "message", id: `item_${serial}`, role: "assistant", status: "completed", content };
   const items = calls.map((call, index) => callItem(call, `${serial}_${index}`, body));
   const output = [...(text === undefined ? [] : [message]), ...items];
   const details = { input_tokens_details: { cached_tokens: 0 }, output_tokens_details: { reasoning_tokens: 0 } };
   const about = { id: `resp_${serial}`, object: "response", status: "completed", model };
-  return { ...about, output, usage: { ...usage, total_tokens, ...details } };
+  const counts = { input_tokens, output_tokens, total_tokens: input_tokens + output_tokens };
+  return { ...about, output, usage: { ...counts, ...details } };
 }
 
 /** A tool that takes free text is offered as `custom`; those of an MCP server are called in a namespace. */
@@ -290,12 +295,12 @@ function callItem({ name, input }: Reply["calls"][number], id: string, body: Jso
 const chatCompletions: WireFormat = {
   path: /\/chat\/completions$/,
   whole: (reply) => {
-    const { common, message, finish_reason } = completionOf(reply);
+    const { common, message, finish_reason, usage } = completionOf(reply);
     const choices = [{ index: 0, message, finish_reason }];
-    return { ...common, object: "chat.completion", choices, usage: completionUsage };
+    return { ...common, object: "chat.completion", choices, usage };
   },
   events(reply) {
-    const { common, message, finish_reason } = completionOf(reply);
+    const { common, message, finish_reason, usage } = completionOf(reply);
     const own = { ...common, object: "chat.completion.chunk" };
     const chunk = (choices: readonly object[], more: object = {}) => ({
       event: null,
@@ -304,16 +309,13 @@ const chatCompletions: WireFormat = {
     return [
       chunk([{ index: 0, delta: message, finish_reason: null }]),
       chunk([{ index: 0, delta: {}, finish_reason }]),
-      chunk([], { usage: completionUsage }),
+      chunk([], { usage }),
       { event: null, data: "[DONE]" },
     ];
   },
 };
 
-const counts = { prompt_tokens: usage.input_tokens, completion_tokens: usage.output_tokens, total_tokens };
-const completionUsage = { ...counts, prompt_tokens_details: { cached_tokens: 0 } };
-
-function completionOf({ serial, model, text, calls }: Reply) {
+function completionOf({ serial, model, text, calls, inputTokens }: Reply) {
   const tool_calls = calls.map(({ name, input }, index) => ({
     index,
     id: `call_${serial}_${index}`,
@@ -324,6 +326,12 @@ function completionOf({ serial, model, text, calls }: Reply) {
     common: { id: `chatcmpl_${serial}`, created: 0, model },
     message: { role: "assistant", content: text ?? null, ...(calls.length > 0 ? { tool_calls } : {}) },
     finish_reason: calls.length > 0 ? "tool_calls" : "stop",
+    usage: {
+      prompt_tokens: inputTokens,
+      completion_tokens: output_tokens,
+      total_tokens: inputTokens + output_tokens,
+      prompt_tokens_details: { cached_tokens: 0 },
+    },
   };
 }
 
@@ -334,13 +342,13 @@ const gemini: WireFormat = {
   events: (reply) => [{ event: null, data: candidateOf(reply) }],
 };
 
-function candidateOf({ serial, model, text, calls }: Reply): object {
+function candidateOf({ serial, model, text, calls, inputTokens }: Reply): object {
   const parts = [
     ...(text === undefined ? [] : [{ text }]),
     ...calls.map(({ name, input }, index) => ({ functionCall: { id: `call_${serial}_${index}`, name, args: input } })),
   ];
-  const { input_tokens: promptTokenCount, output_tokens: candidatesTokenCount } = usage;
-  const counts = { promptTokenCount, candidatesTokenCount, totalTokenCount: total_tokens, cachedContentTokenCount: 0 };
+  const sums = { promptTokenCount: inputTokens, totalTokenCount: inputTokens + output_tokens };
+  const counts = { ...sums, candidatesTokenCount: output_tokens, cachedContentTokenCount: 0 };
   const candidates = [{ index: 0, content: { role: "model", parts }, finishReason: "STOP" }];
   return { candidates, modelVersion: model, responseId: `gen_${serial}`, usageMetadata: counts };
 }

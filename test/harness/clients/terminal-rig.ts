@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import type { ModelRequest, ScriptedModel, Step } from "#harness/claude/scripted-model.ts";
+import type { ModelRequest, ScriptedModel, Script, Step } from "#harness/claude/scripted-model.ts";
 import { write } from "#harness/machine/git-project.ts";
 import { killEvery } from "#harness/machine/process-tree.ts";
 import type { MachineOutput } from "#src/contract/machine/operations.ts";
@@ -24,10 +24,14 @@ export class TerminalRig extends ChatRig {
     this.#script = script;
   }
 
-  /** A machine on which `shim init` has set SHIM up. */
-  static async open(client: TerminalClient): Promise<TerminalRig> {
+  /** A machine on which `shim init` has set SHIM up. @param summary of a compaction, as the model gives it */
+  static async open(client: TerminalClient, summary?: Script["summary"]): Promise<TerminalRig> {
     const script = new PromptScript();
-    const rig = new TerminalRig(client, await aModel({ steps: (request) => script.next(request) }), script);
+    const model = await aModel({
+      steps: (request) => script.next(request),
+      ...(summary === undefined ? {} : { summary }),
+    });
+    const rig = new TerminalRig(client, model, script);
     // Some clients keep servers and commands at work after their terminals.
     onTestFinished(() => killEvery(rig.processes()));
     write(rig.home, client.files(rig));

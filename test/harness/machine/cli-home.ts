@@ -69,6 +69,7 @@ export function aCliHome() {
   const processes: Processes = {
     boot: () => "boot-1",
     children: () => new Map(),
+    inFolder: () => null,
     facts: (pid) => (alive.has(pid) ? { parent: 1, start: `s${pid}`, command: "claude", residentBytes: 1_000 } : null),
   };
   const launch = launchIn(folder);

@@ -46,6 +46,13 @@ export class FakeProcesses implements Processes {
     return new Map(below.map(([child, { command }]) => [child, command]));
   }
 
+  /** Whether all processes are those of each folder; else they are not known by it. */
+  areInFolder = false;
+
+  inFolder(): ReadonlyMap<number, string> | null {
+    return this.areInFolder ? new Map([...this.#table].map(([pid, { command }]) => [pid, command])) : null;
+  }
+
   /** A new process of this number; an older one of the same number is gone. */
   start(pid: number, parent = 1, command = "claude"): ProcessIdentity {
     const start = String((this.#starts += 100));

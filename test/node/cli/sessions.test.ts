@@ -177,7 +177,7 @@ const told: readonly (readonly [JournalEntry, line: string])[] = [
   [{ kind: "compacting", trigger: "auto" }, "compaction begins (auto)"],
   [{ kind: "compacted", summary: "" }, "compacted"],
   [{ kind: "compacted", summary: "the parser" }, "compacted: the parser"],
-  [{ kind: "given_back", text: "the goal" }, "SHIM gave back what the compaction had dropped: the goal"],
+  [{ kind: "given_back", text: "the goal" }, "SHIM gave back: the goal"],
   [
     {
       kind: "todos",

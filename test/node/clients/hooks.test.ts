@@ -10,7 +10,7 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { refresh } from "#src/machine/sessions/signals/observe.ts";
 import { limitOf } from "#src/machine/sessions/usage/at-limit.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
-import { aLiveClaude, stateOf } from "#harness/machine/claude.ts";
+import { aLiveClaude } from "#harness/machine/claude.ts";
 import { T0, temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anApiErrorLine } from "#harness/machine/transcripts.ts";
@@ -84,49 +84,6 @@ it("Codex: the task of a subagent is no request of the user, and its transcript 
   chat.send("PreToolUse-in-subagent");
   expect(chat.session(parent)).toMatchObject({ transcriptPath: null });
   expect(chat.entries(parent)).toMatchObject([{ kind: "tool_start", name: "Bash (subagent)" }]);
-});
-
-const task = "look for the parser";
-const launched =
-  "Background agent launched successfully.\ntask_id: general-purpose-call_8_0 (internal ID - do not mention to the user.)";
-
-it.each<[client: string, id: string, call: object]>([
-  [
-    "codex",
-    "01a22c7b-57a7-7c50-8d9b-6a7322745370",
-    {
-      tool_name: "spawn_agent",
-      tool_input: { message: task },
-      tool_response: '{"agent_id":"01a22c7b-57a7-7c50-8d9b-6a7322745370","nickname":"Lovelace"}',
-    },
-  ],
-  [
-    "qwen",
-    "general-purpose-call_8_0",
-    { tool_name: "agent", tool_input: { prompt: task }, tool_response: { llmContent: launched } },
-  ],
-  [
-    "copilot",
-    "c50459cc-5460-4197-a08d-983adedea790",
-    {
-      tool_name: "Agent",
-      tool_input: { prompt: task },
-      tool_result: {
-        text_result_for_llm: "Agent started in background with agent_id: c50459cc-5460-4197-a08d-983adedea790. You'll",
-      },
-    },
-  ],
-])("%s: a sub-agent that works on behind the turn is known until its end", (client, id, call) => {
-  const runtime = tempRuntime();
-  const chat = new RecordedClient(runtime, client).sendEach(turn, own);
-  chat.send("PreToolUse", { ...own, tool_use_id: "call_9", tool_call_id: "call_9", ...call });
-  chat.send("PostToolUse", { ...own, tool_use_id: "call_9", tool_call_id: "call_9", ...call });
-  chat.send("Stop", own);
-  const behind = (): unknown =>
-    stateOf(runtime, session)?.background?.map(({ id: agent, name, input }) => ({ agent, name, input }));
-  expect(behind()).toEqual([{ agent: id, name: "Agent", input: task }]);
-  chat.send("SubagentStop", { ...own, agent_id: id });
-  expect(behind()).toEqual([]);
 });
 
 it("another client's payload is refused", () => {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { clientPidOf, identify, isAlive, isInOtherNamespace, isSameProcess } from "#src/platform/processes.ts";
@@ -89,8 +89,25 @@ it.runIf(process.platform === "linux")("a process has the words of its children,
   expect(systemProcesses.children(2 ** 30)).toEqual(new Map());
 });
 
+it.runIf(process.platform === "linux")("a folder has the processes that work in it or below it", async () => {
+  const folder = temporaryFolder();
+  const inside = join(folder, "inside");
+  mkdirSync(inside);
+  const child = spawn("sleep", ["612"], { cwd: inside, stdio: "ignore" });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  await once(child, "spawn");
+  const paths = [folder, `${folder}/in`];
+  const found = paths.map((path) => systemProcesses.inFolder(path));
+  expect(found).toEqual([new Map([[child.pid, "sleep 612 "]]), new Map()]);
+});
+
 it("a process of another pid namespace is out of sight, one of an earlier boot is gone", () => {
-  const processes = { boot: () => "boot-1 pid:[1]", facts: () => null, children: () => new Map<never, never>() };
+  const processes = {
+    boot: () => "boot-1 pid:[1]",
+    facts: () => null,
+    children: () => new Map<never, never>(),
+    inFolder: () => null,
+  };
   const of = (boot: string): boolean => isInOtherNamespace(processes, { boot, pid: 1, start: "1" });
   expect([of("boot-1 pid:[1]"), of("boot-1 pid:[2]"), of("boot-0 pid:[1]")]).toEqual([false, true, false]);
   expect(linuxProcesses().boot()).toMatch(/^[0-9a-f-]{36} pid:\[\d+\]$/);
@@ -133,7 +150,7 @@ it("a lock of a process that is gone, or that says nothing of its owner, is brok
     expect(await withLock(path, systemProcesses, never, () => Promise.resolve("in"))).toBe("in");
     expect(readdirSync(join(path, ".."))).toEqual([]);
   }
-  const blind: Processes = { boot: () => "boot", facts: () => null, children: () => new Map() };
+  const blind: Processes = { boot: () => "boot", facts: () => null, children: () => new Map(), inFolder: () => null };
   expect(await withLock(lockPath(), blind, never, () => Promise.resolve("in"))).toBe("in");
 });
 

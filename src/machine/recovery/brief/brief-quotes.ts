@@ -93,7 +93,8 @@ export function standingLine(from: Restoration, { now, scale }: BriefContext): s
   const begun = ({ startedAt, ...call }: ToolRun): string =>
     `${callText(call, session.project, maxCall)} (begun ${isKnownTime(knownUntil) ? `${age(knownUntil - startedAt)} before` : "at an unknown time"}`;
   const isOpen = cause === null && session.ending?.how !== "ended";
-  const runs = shown.map((run) => `${begun(run)}; no result was seen${isOpen ? "" : afterDeath(run)})`);
+  const after = (run: ToolRun): string => foundNow(from.running?.get(run.id)) ?? (isOpen ? "" : afterDeath(run));
+  const runs = shown.map((run) => `${begun(run)}; no result was seen${after(run)})`);
   const hidden = calls.length - shown.length;
   const asked = calls.find(({ id }) => id === asks?.call);
   const text = {
@@ -111,7 +112,7 @@ export function standingLine(from: Restoration, { now, scale }: BriefContext): s
       ? ""
       : `; in the background, with no end seen: ${background
           .slice(-most)
-          .map((run) => `${begun(run)})`)
+          .map((run) => `${begun(run)}${foundNow(from.running?.get(run.id)) ?? ""})`)
           .join("; ")}`;
   // A prompt, or the end of the turn, may be lost behind it.
   const asRead = state.damaged?.isAtEnd === true ? ", where its transcript cannot be read on" : "";
@@ -128,6 +129,11 @@ function askedText(asks: Life["asks"], call: string | undefined): string {
 /** No client ends its commands when it is killed; its other tools end with it. */
 function afterDeath({ name }: Pick<EndedCall, "name">): string {
   return name.startsWith("Bash") ? "; it may still run, or have finished" : "; it may have finished";
+}
+
+function foundNow(pids: readonly number[] | undefined): string | undefined {
+  if (pids === undefined) return undefined;
+  return pids.length === 0 ? "; no process of it was found" : `; it runs now, pid ${pids.join(", ")}`;
 }
 
 /** Paths inside of the project stand without its folder. */

@@ -384,6 +384,27 @@ it("of the newest three commands a brief has the last line that each printed, al
   expect(briefAfter(runtime, claude)).not.toContain("hunter2");
 });
 
+it("of a command whose end was not seen the brief names the processes that run it now, or says that none was found", () => {
+  const { runtime, claude } = aChat();
+  const standing = (): string => {
+    const from = restoreById(runtime, claude.session);
+    return (from && /^how it stood.*$/m.exec(brief(from, runtime.now(), "brief"))?.[0]) ?? "";
+  };
+  claude.prompt("serve it");
+  const about = { ...printed(""), backgroundTaskId: "b1" };
+  claude.use("Bash", { command: "npm run 'serve'", run_in_background: true }, about);
+  claude.tell("PreToolUse", { tool_name: "Bash", tool_use_id: "call_2", tool_input: { command: "make all" } });
+  runtime.processes.start(3_001, 1, "zsh -c eval 'npm run serve' < /dev/null");
+  runtime.processes.start(3_002, 3_001, "npm run serve");
+  claude.kill();
+  expect(standing()).toMatch(/running Bash make all .*it may still run, or have finished\); in the background/);
+  runtime.processes.areInFolder = true;
+  expect(standing()).toMatch(/Bash make all \(begun \d+ s before; no result was seen; no process of it was found\)/);
+  expect(standing()).toMatch(/Bash npm run 'serve' \(begun \d+ s before; it runs now, pid 3002\)$/);
+  runtime.processes.kill(3_002);
+  expect(standing()).toContain("it runs now, pid 3001)");
+});
+
 it("what runs in the background stands beside how the chat stood until its end is seen", () => {
   const { runtime, claude } = aChat();
   const standing = (): string | undefined => {
