@@ -7,7 +7,7 @@ import { withClaudeTool } from "../adapter/client-adapter.ts";
 import { userWords } from "../adapter/harness-text.ts";
 import { endEvent, runOutput } from "../adapter/run-output.ts";
 import { dashed, refusal, type SessionFiles } from "../adapter/session-files.ts";
-import { failedText, shellAnswer } from "../adapter/tools.ts";
+import { answersIn, failedText, shellAnswer } from "../adapter/tools.ts";
 import { readAssistant, readEnd, readSystem } from "../claude-code/claude-run.ts";
 import type { ReadContents } from "../conversation/conversation.ts";
 import {
@@ -82,7 +82,8 @@ const qwenRecords: LineFormats = {
     const shell = shellAnswer(answer);
     const end = { toolUseId: textAt(result, "callId", 200), at };
     const output = answer?.["name"] === "agent" ? textAt(objectAt(answer, "response"), "output") : null;
-    const said = output === null ? {} : { response: { output } };
+    const answered = answersIn(objectAt(result, "resultDisplay")) ?? (output === null ? null : { output });
+    const said = answered === null ? {} : { response: answered };
     if (shell === null) addEnd(draft, { ...end, error: isFailed ? error : null, ...said });
     else addEnd(draft, { ...end, error: isFailed ? failedText(shell) : null, response: shell });
   },

@@ -124,7 +124,10 @@ function turnId(sql: Sql, { event, input }: Pick<IncomingEvent, "event" | "input
 /** Few clients say which call waits for leave: the one of this input, else the only open one. */
 function withCall({ sql, session, incoming: { input } }: Recording, asks: Asks): Asks {
   if (asks.for !== "permission" || asks.call !== undefined) return asks;
-  const open = life.read(sql, session.id)?.calls.filter(({ isLost }) => !isLost) ?? [];
+  const { asks: asked = null, calls = [] } = life.read(sql, session.id) ?? {};
+  // Two events report one dialog: the second one of Qwen Code does not name it.
+  if (asked?.for === "dialog" && input.tool_name === undefined) return { ...asks, for: "dialog" };
+  const open = calls.filter(({ isLost }) => !isLost);
   const shown = input.tool_name === undefined ? null : describeInput(input.tool_input);
   const asking = shown === null ? open : open.filter((call) => call.input === shown);
   const [call] = asking;

@@ -86,6 +86,27 @@ it("Codex: the task of a subagent is no request of the user, and its transcript 
   expect(chat.entries(parent)).toMatchObject([{ kind: "tool_start", name: "Bash (subagent)" }]);
 });
 
+// Seen with Qwen Code 0.24.4: the request comes before the call, and a notification of a permission after it.
+it("Qwen Code: a question waits for an answer, not for leave, and the user's own words to it are kept", () => {
+  const chat = new RecordedClient(tempRuntime(), "qwen").sendEach("SessionStart UserPromptSubmit", own);
+  const question = { question: "Which database?", header: "Database", options: [] };
+  const call = {
+    ...own,
+    tool_name: "ask_user_question",
+    tool_input: { questions: [question] },
+    tool_call_id: "call_4",
+  };
+  chat.report("PermissionRequest", { ...call, hook_event_name: "PermissionRequest" });
+  chat.send("Notification", { ...own, notification_type: "permission_prompt" });
+  expect(chat.life(session)?.asks?.for).toBe("dialog");
+  const shown = {
+    type: "ask_user_question_answers",
+    answers: [{ question: question.question, answer: "MariaDB on port nine" }],
+  };
+  chat.send("PostToolUse", { ...call, tool_response: { llmContent: "", returnDisplay: shown } });
+  expect(chat.entries(session).at(-1)).toEqual({ kind: "answers", answers: shown.answers });
+});
+
 it("another client's payload is refused", () => {
   const runtime = tempRuntime();
   expect(new RecordedClient(runtime, "codex").report("Stop", { sessionId: "s1" })).toEqual({});
