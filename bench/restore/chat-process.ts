@@ -1,7 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { startTerminal, untilFound, type Terminal } from "../../test/harness/claude/claude-code.ts";
+import { untilFound } from "../../test/harness/claude/claude-code.ts";
+import { openClaude } from "../../test/harness/claude/claude-terminal.ts";
+import type { Terminal } from "../../test/harness/clients/terminal.ts";
 import { childrenOf } from "#harness/machine/process-tree.ts";
+import { systemProcesses } from "#src/platform/processes.ts";
 import type { Driver, EndsBy } from "./plan.ts";
 import { RestoreRig, kill } from "./restore-rig.ts";
 import { type ChatOptions, type ClientChat, StreamChat, type Answers } from "./stream-chat.ts";
@@ -12,28 +15,21 @@ type Mark = "stop" | "clear";
 class TerminalChat implements ClientChat {
   /** Only the screen knows it. */
   readonly session = null;
-  readonly #terminal: Terminal;
+  readonly #terminal: Promise<Terminal>;
   readonly #marks: string;
 
   constructor(options: ChatOptions, plugin: string) {
     this.#marks = join(options.home, `turns-${process.hrtime.bigint()}`);
     const mark = (what: Mark) => [{ type: "command", command: `echo ${what} >> '${this.#marks}'` }];
-    this.#terminal = startTerminal({
-      ...options,
-      // Its own auto mode sets the allowed tools aside and asks.
-      args: ["--permission-mode", "acceptEdits", ...options.args],
-      pluginDir: plugin,
-      settings: {
-        hooks: {
-          Stop: [{ hooks: mark("stop") }],
-          SessionStart: [{ matcher: "clear", hooks: mark("clear") }],
-        },
-      },
-    });
+    const hooks = { Stop: [{ hooks: mark("stop") }], SessionStart: [{ matcher: "clear", hooks: mark("clear") }] };
+    // Its own auto mode sets the allowed tools aside and asks.
+    const args = ["--permission-mode", "acceptEdits", ...options.args];
+    const given = { ...options, args, pluginDir: plugin, settings: { hooks } };
+    this.#terminal = openClaude(given, `${this.#marks}.socket`);
   }
 
-  clientPid(): Promise<number> {
-    return this.#terminal.claudePid();
+  async clientPid(): Promise<number> {
+    return (await this.#terminal).pid;
   }
 
   /** @returns when the turn has ended, and the hooks of its end */
@@ -41,38 +37,42 @@ class TerminalChat implements ClientChat {
     const before = this.#count("stop");
     await this.send(prompt);
     await this.#marked("stop", before + 1, prompt);
-    await screenAtRest(() => this.#terminal.screen());
+    await screenAtRest(await this.#terminal);
   }
 
   /** Sends it as one line: the terminal types lines, and a list would not be shown as it was typed. */
-  send(prompt: string): Promise<void> {
-    return this.#terminal.send(prompt.trim().replaceAll(/\s*\n\s*/g, " "));
+  async send(prompt: string): Promise<void> {
+    const terminal = await this.#terminal;
+    await terminal.send(prompt.trim().replaceAll(/\s*\n\s*/g, " "));
   }
 
   async clear(): Promise<void> {
     await this.send("/clear");
     await this.#marked("clear", 1, "/clear");
-    await screenAtRest(() => this.#terminal.screen());
+    await screenAtRest(await this.#terminal);
   }
 
   /** Closes the window: the client gets a hangup. */
-  closeTerminal(): void {
-    this.#terminal.kill("SIGKILL");
+  async closeTerminal(): Promise<void> {
+    const terminal = await this.#terminal;
+    await terminal.close();
   }
 
   async finish(): Promise<void> {
-    this.#terminal.kill("SIGKILL");
+    await this.closeTerminal();
     await this.waitForExit();
   }
 
   async waitForExit(): Promise<void> {
-    await this.#terminal.waitForExit();
+    const { pid } = await this.#terminal;
+    await untilFound(() => systemProcesses.facts(pid) === null, "the end of the client");
   }
 
   async #marked(what: Mark, count: number, prompt: string): Promise<void> {
-    const screen = (): string => this.#terminal.screen().slice(-600);
-    await untilFound(() => this.#count(what) >= count || null, `"${what}" of "${prompt}"`).catch((error: unknown) => {
-      throw new Error(`${String(error)} On the screen: ${screen()}`);
+    const isThere = (): true | null => this.#count(what) >= count || null;
+    await untilFound(isThere, `"${what}" of "${prompt}"`).catch(async (error: unknown) => {
+      const terminal = await this.#terminal;
+      throw new Error(`${String(error)} On the screen: ${await terminal.screen()}`);
     });
   }
 
@@ -85,14 +85,14 @@ class TerminalChat implements ClientChat {
 const restMs = 600;
 
 /** A client at work paints; the mark of the bench's own hook says nothing about the other hooks of the event. */
-async function screenAtRest(screen: () => string): Promise<void> {
+async function screenAtRest(terminal: Terminal): Promise<void> {
   let [last, since] = ["", performance.now()];
-  const isAtRest = (): boolean => {
-    const now = screen();
+  const isAtRest = async (): Promise<boolean> => {
+    const now = await terminal.screen();
     if (now !== last) [last, since] = [now, performance.now()];
     return performance.now() - since > restMs;
   };
-  await untilFound(() => isAtRest() || null, "a screen at rest");
+  await untilFound(isAtRest, "a screen at rest");
 }
 
 const plugin = join(import.meta.dirname, "..", "..", "plugin");
@@ -152,7 +152,7 @@ export class ChatProcess {
   async end(by: EndsBy): Promise<void> {
     const client = await this.#chat.clientPid();
     const below = descendants(client);
-    if (by === "closed terminal" && this.#chat instanceof TerminalChat) this.#chat.closeTerminal();
+    if (by === "closed terminal" && this.#chat instanceof TerminalChat) await this.#chat.closeTerminal();
     else if (by === "SIGTERM") kill(client, "SIGTERM");
     else if (by === "closed terminal") kill(client, "SIGHUP");
     else this.#killTree(client, below, by);

@@ -76,7 +76,6 @@ it("Claude Code works on undisturbed when the host was killed, in a terminal too
   const rig = new ClaudeRig();
   const second = [bash("echo two"), shimTool("shim_session_status"), { text: "Two." }];
   const first = await rig.terminal({ steps: [{ text: "One." }, ...second, endless] });
-  const claudePid = await first.process.claudePid();
   await first.process.send("do the first thing");
   const { id } = await rig.begun();
   await rig.turns(id, 1);
@@ -88,8 +87,8 @@ it("Claude Code works on undisturbed when the host was killed, in a terminal too
   expect(received(first.model, -1)).toContain(`"session":"${id}"`);
   expect(rig.shown(id)).toEqual([]);
   expect(hostsOf(rig.paths.home).map(({ pid }) => pid)).not.toContain(host.pid);
-  process.kill(claudePid, "SIGKILL");
-  await first.process.waitForExit();
+  process.kill(first.process.pid, "SIGKILL");
+  await rig.gone(first.process.pid);
 });
 
 it("the last words are found in the transcript where client and MCP process were killed before a hook read them", async () => {

@@ -6,7 +6,7 @@ import { runShim } from "#harness/clients/real-clients.ts";
 import { write } from "#harness/machine/git-project.ts";
 import type { MachineOutput } from "#src/contract/machine/operations.ts";
 
-const dialog = "Doyouwanttoproceed?";
+const dialog = "Do you want to proceed?";
 const settings = { permissions: { ask: ["Bash"] } };
 
 function aRig() {
@@ -50,12 +50,12 @@ it("once its terminal has allowed a command a denial is refused while it runs, a
   });
   await chat.process.shows(dialog);
   const { id } = await asked("echo 'a  b' > begun-go-1");
-  chat.process.type("\r");
+  await chat.process.press("Enter");
   await untilFound(() => existsSync(rig.path("begun-go-1")), "the running command");
   expect(() => shim("requests", "answer", id, "deny")).toThrow("its command was seen to run");
   write(rig.project, { "go-1": "" });
   await asked("echo 'a  b' > begun-go-2");
-  chat.process.type("\r");
+  await chat.process.press("Enter");
   await untilFound(() => open().length === 0, "the end of the card");
   expect(existsSync(rig.path("two.txt"))).toBe(false);
   write(rig.project, { "go-2": "" });
@@ -68,7 +68,7 @@ it("a request of a chat that is killed is over, and a late yes says that the cha
   const chat = await rig.typed("make the file", { steps: [bash("touch one.txt"), { text: "Done." }], settings });
   await chat.process.shows(dialog);
   const { id } = await asked("touch one.txt");
-  process.kill(await chat.process.claudePid(), "SIGKILL");
+  process.kill(chat.process.pid, "SIGKILL");
   await untilFound(() => open().length === 0, "the end of the request");
   expect(() => shim("requests", "answer", id, "allow")).toThrow();
   expect(existsSync(rig.path("one.txt"))).toBe(false);
@@ -80,7 +80,7 @@ it("the terminal answers first: the request is over, and a message from elsewher
   const chat = await rig.typed("make the file", { steps, settings });
   await chat.process.shows(dialog);
   await asked("touch one.txt");
-  chat.process.type("\r");
+  await chat.process.press("Enter");
   await untilFound(() => existsSync(rig.path("one.txt")), "the file");
   await untilFound(() => open().length === 0, "the end of the request");
   await chat.model.held("last");

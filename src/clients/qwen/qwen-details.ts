@@ -70,13 +70,7 @@ const qwenRecords: LineFormats = {
   tool_result: (draft, line, { at }) => {
     const result = objectAt(line, "toolCallResult");
     const answer = objectAt(qwenParts(line)[0] ?? null, "functionResponse");
-    const error =
-      textAt(objectAt(result, "error"), "message") ??
-      textAt(result, "resultDisplay") ??
-      textAt(objectAt(result, "resultDisplay"), "text") ??
-      textAt(objectAt(answer, "response"), "error") ??
-      "failed";
-    const isFailed = result?.["status"] !== "success";
+    const error = result?.["status"] === "success" ? null : errorOf(result, answer);
     // Its user refused or stopped the call, which ends the turn.
     if (result?.["status"] === "cancelled") draft.interruptions.push({ at });
     const shell = shellAnswer(answer);
@@ -84,8 +78,8 @@ const qwenRecords: LineFormats = {
     const output = answer?.["name"] === "agent" ? textAt(objectAt(answer, "response"), "output") : null;
     const answered = answersIn(objectAt(result, "resultDisplay")) ?? (output === null ? null : { output });
     const said = answered === null ? {} : { response: answered };
-    if (shell === null) addEnd(draft, { ...end, error: isFailed ? error : null, ...said });
-    else addEnd(draft, { ...end, error: isFailed ? failedText(shell) : null, response: shell });
+    if (shell === null) addEnd(draft, { ...end, error, ...said });
+    else addEnd(draft, { ...end, error: error === null ? null : failedText(shell), response: shell });
   },
   system: (draft, line, origin) => {
     const compaction = { summary: null, trigger: "unknown", at: origin.at };
@@ -97,6 +91,12 @@ const qwenRecords: LineFormats = {
       addFailure(draft, textAt(error, "error_message") ?? "error", origin, qwen.limitIn?.(error));
   },
 };
+
+function errorOf(result: JsonObject | null, answer: JsonObject | null): string {
+  const shown = textAt(result, "resultDisplay") ?? textAt(objectAt(result, "resultDisplay"), "text");
+  const known = textAt(objectAt(result, "error"), "message") ?? shown;
+  return known ?? textAt(objectAt(answer, "response"), "error") ?? "failed";
+}
 
 /** Each try that failed has an event. After status 429 or 5xx there is another try. */
 function isFinal(event: JsonObject): boolean {

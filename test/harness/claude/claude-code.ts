@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { stripVTControlCharacters } from "node:util";
 import { childrenOf, type Child } from "#harness/machine/process-tree.ts";
 import { claudeBinary } from "../../../scripts/install-claude.ts";
 
@@ -23,51 +22,12 @@ export interface ClaudeOptions {
 export type Exit = Readonly<{ code: number | null; signal: NodeJS.Signals | null }>;
 
 export type Claude = ReturnType<typeof watch>;
-export type Terminal = ReturnType<typeof startTerminal>;
 
 export function startClaude(options: ClaudeOptions & { readonly prompt: string }): Claude {
   const args = ["-p", options.prompt, ...commonArgs(options)];
   const { cwd, binary = claudeBinary() } = options;
   return watch(spawn(binary, args, { cwd, env: cleanEnv(options), stdio: ["ignore", "pipe", "pipe"] }));
 }
-
-/**
- * Starts Claude Code with its full screen in a pseudo terminal made by script(1); `kill("SIGKILL")` closes the terminal as a
- * closed window does. The first-run dialogs are answered beforehand in the home's .claude.json.
- */
-export function startTerminal(options: ClaudeOptions) {
-  skipFirstRunDialogs(options.home, options.cwd);
-  const words = [options.binary ?? claudeBinary(), ...commonArgs(options)];
-  const command = words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-  const child = spawn("script", ["-qefc", `stty cols 180 rows 50; exec ${command}`, "/dev/null"], {
-    cwd: options.cwd,
-    env: { ...cleanEnv(options), TERM: "xterm-256color", SHELL: "/bin/sh" },
-    stdio: ["pipe", "pipe", "pipe"],
-  });
-  const claude = watch(child);
-  /** Everything shown so far, without control sequences and blanks: the screen is painted in pieces. */
-  const screen = (): string => stripVTControlCharacters(claude.output.stdout).replaceAll(/\s/g, "");
-  /** @param text without blanks */
-  const shows = (text: string, from = 0): Promise<unknown> =>
-    untilFound(() => screen().slice(from).includes(text), `"${text}" on the screen`);
-  const type = (keys: string): void => void child.stdin.write(keys);
-  /** Types a line and, when the screen shows it, sends it off: an early return key is taken for part of a paste. */
-  const send = async (line: string): Promise<void> => {
-    await shows(PROMPT_SIGN);
-    const before = screen().length;
-    type(line);
-    await shows(line.replaceAll(/\s/g, ""), before);
-    await pause(PASTE_PAUSE_MS);
-    type("\r");
-  };
-  /** Claude Code itself; `pid` and `kill` are those of the terminal around it. */
-  const claudePid = () => untilFound(() => childrenOf(claude.pid)[0]?.pid, "Claude Code below script(1)");
-  return Object.assign(claude, { screen, shows: (text: string) => shows(text), type, send, claudePid });
-}
-
-const PROMPT_SIGN = "\u276F";
-/** Keys that come closer together are a paste, in which the return key is a new line. Below 100 ms it was seen to fail. */
-export const PASTE_PAUSE_MS = 300;
 
 export function findChild(pid: number, text: string): Promise<Child> {
   const found = (): Child | undefined => childrenOf(pid).find(({ command }) => command.join(" ").includes(text));
@@ -99,7 +59,8 @@ export function transcriptPath(home: string, cwd: string, session: string): stri
   return join(home, ".claude", "projects", cwd.replaceAll(/[^a-zA-Z0-9]/g, "-"), `${session}.jsonl`);
 }
 
-function commonArgs(options: ClaudeOptions): string[] {
+/** Arguments of each start. */
+export function commonArgs(options: ClaudeOptions): string[] {
   const args = ["--mcp-config", JSON.stringify({ mcpServers: options.mcpServers ?? {} })];
   if (options.settings) args.push("--settings", JSON.stringify(options.settings));
   // The strict mode would switch a plugin's own servers off.

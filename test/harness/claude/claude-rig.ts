@@ -2,8 +2,10 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { aModel, ChatRig, type ClientRun, endlessTool, fail, kill, longTool } from "#harness/clients/chat-rig.ts";
-import { cleanEnv, startClaude, startTerminal, transcriptPath, untilFound } from "./claude-code.ts";
-import type { Exit, ClaudeOptions, Terminal } from "./claude-code.ts";
+import type { Terminal } from "#harness/clients/terminal.ts";
+import { cleanEnv, startClaude, transcriptPath, untilFound } from "./claude-code.ts";
+import type { Exit, ClaudeOptions } from "./claude-code.ts";
+import { openClaude } from "./claude-terminal.ts";
 import { EventProcess } from "#harness/machine/programs.ts";
 import { type Child, childrenOf } from "#harness/machine/process-tree.ts";
 import type { ScriptedModel, Step, Script } from "./scripted-model.ts";
@@ -30,6 +32,8 @@ export interface ChatOptions
 }
 
 export class ClaudeRig extends ChatRig {
+  #windows = 0;
+
   /** `claude -p` with the prompt, as an application starts it that shows the chat to a user. */
   async print(prompt: string, options: ChatOptions): Promise<ClientRun> {
     const model = await modelOf(options);
@@ -56,10 +60,12 @@ export class ClaudeRig extends ChatRig {
     return exit;
   }
 
+  /** Claude Code with its full screen. Resolves when a prompt can be typed. */
   async terminal(options: ChatOptions): Promise<ClientRun<Terminal>> {
     const model = await modelOf(options);
-    const process = startTerminal(this.#options(model, options));
-    onTestFinished(() => process.kill("SIGKILL"));
+    this.#windows += 1;
+    const process = await openClaude(this.#options(model, options), join(this.root, `terminal-${this.#windows}`));
+    onTestFinished(() => process.close());
     return { model, process };
   }
 

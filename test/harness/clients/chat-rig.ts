@@ -20,7 +20,7 @@ import { programOf } from "../../../scripts/install-clients.ts";
 import { connectClient, environmentOf, noModel, putProgram, runShim, type RealClient } from "./real-clients.ts";
 
 /** One run of a client and the model that it talks to. */
-export interface ClientRun<Process extends Claude = Claude> {
+export interface ClientRun<Process = Claude> {
   readonly process: Process;
   readonly model: ScriptedModel;
 }

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
-import { PASTE_PAUSE_MS, untilFound } from "#harness/claude/claude-code.ts";
+import { untilFound } from "#harness/claude/claude-code.ts";
 
 const run = promisify(execFile);
 
@@ -24,6 +24,9 @@ interface Size {
 
 /** Claude Code shows what a chat changed beside it where there is room. */
 const size: Size = { columns: 110, rows: 50 };
+
+/** Keys that come closer together are a paste, in which the return key is a new line. Below 100 ms it was seen to fail. */
+const PASTE_PAUSE_MS = 300;
 
 type Tmux = (...words: readonly string[]) => Promise<string>;
 
@@ -58,10 +61,10 @@ export class Terminal {
     return this.#lastScreen;
   }
 
-  /** Resolves when the screen has the text. A line that the screen breaks is not found: choose short texts. */
+  /** Resolves when the screen has the text, whose words may stand in two lines. */
   async shows(text: string | RegExp): Promise<void> {
     const isIn = async (): Promise<boolean> => {
-      const screen = await this.screen();
+      const screen = (await this.screen()).replaceAll(/\s+/g, " ");
       return typeof text === "string" ? screen.includes(text) : text.test(screen);
     };
     await untilFound(isIn, () => `${String(text)} on the screen:\n${this.#lastScreen.trimEnd()}`);
