@@ -19,6 +19,7 @@ import {
   type CallResult,
   type Conversation,
   type Item,
+  type Picture,
   withResultsAtCalls,
   type RowContents,
 } from "./conversation/conversation.ts";
@@ -40,12 +41,19 @@ export async function readConversation(path: string, driver: Driver): Promise<Re
  * compressed file.
  *
  * @param most bytes, from the end of the file
+ * @param of absent: the chat itself; of a sub-agent the file is its own
  * @returns null: it cannot be read so
  */
-export function readNewestItems(source: NewestSource, most: number): readonly Item[] | null {
+export function readNewestItems(source: NewestSource, most: number, of?: "sub-agent"): readonly Item[] | null {
   const recorder = new Recorder();
-  const content = readNewest(source, recorder.formatOf(source.client), most);
+  const format = recorder.formatOf(source.client);
+  const content = readNewest(source, of === undefined ? format : inOwnFile(format), most);
   return content && recorder.conversation(content).items;
+}
+
+/** In a file of its own a sub-agent is the main chat, which its rows do not say. */
+function inOwnFile(format: LineFormat): LineFormat {
+  return (draft, row, origin) => format(draft, { ...row, isSidechain: false }, origin);
 }
 
 /** An item, and what may take it back later. */
@@ -59,6 +67,8 @@ interface Recorded {
 class Recorder {
   readonly #recorded: Recorded[] = [];
   readonly #outputs = new Map<string, string>();
+  /** By the id of the call whose result has them. */
+  readonly #pictures = new Map<string, readonly Picture[]>();
   /** Calls as the client has them, where its reader shortens them. */
   readonly #wholeCalls = new Set<string>();
   readonly #said = new Set<string>();
@@ -72,14 +82,17 @@ class Recorder {
         readRow(draft, part, origin);
         const contents = contentsOf(part);
         const calls = this.#ownCalls(contents, origin) ?? draft.toolCalls.slice(before.toolCalls);
-        this.#record(draft, before, { calls, cwd: textAt(row, "cwd", 4_096) });
+        const { pictures = [] } = contents;
+        const own = pictures.filter(({ of }) => of === null);
+        this.#record(draft, before, { calls, cwd: textAt(row, "cwd", 4_096), pictures: own });
+        for (const [id, found] of Map.groupBy(pictures, ({ of }) => of)) if (id !== null) this.#pictures.set(id, found);
         this.#addContents(draft, contents, draft.toolEnds.slice(before.toolEnds));
       }
     };
   }
 
   /** Calls that the client's reader has in another way; null: it has them. */
-  #ownCalls({ call, repeatsCalls }: RowContents, { at }: LineOrigin): RowCalls["calls"] | null {
+  #ownCalls({ call, repeatsCalls }: RowContents, { at }: LineOrigin): RowParts["calls"] | null {
     if (!call) return repeatsCalls === true ? [] : null;
     this.#wholeCalls.add(call.id);
     return [{ ...call, at }];
@@ -114,7 +127,7 @@ class Recorder {
     return [id, ...parts.map(({ toolUseId }) => toolUseId)];
   }
 
-  #record(draft: TranscriptDraft, before: Lengths, { calls, cwd }: RowCalls): void {
+  #record(draft: TranscriptDraft, before: Lengths, { calls, cwd, pictures }: RowParts): void {
     const { branch } = draft;
     for (let at = before.compactions; at < draft.compactions.length; at += 1)
       this.#recorded.push({ item: at, branch: null });
@@ -132,7 +145,7 @@ class Recorder {
       if (startsNoTurn === "local") this.#lose("local_command", 1);
       else if (!this.#isRepeated(role, text, at))
         this.#recorded.push({
-          item: { kind: role === "user" ? "prompt" : "answer", text, at },
+          item: { kind: role === "user" ? "prompt" : "answer", text, at, ...(pictures.length > 0 ? { pictures } : {}) },
           branch: said.branch,
         });
     }
@@ -184,13 +197,16 @@ class Recorder {
   }
 
   #withOutput(result: CallResult): CallResult {
-    return { ...result, text: this.#outputs.get(result.of) ?? result.text };
+    const pictures = this.#pictures.get(result.of);
+    return { ...result, text: this.#outputs.get(result.of) ?? result.text, ...(pictures ? { pictures } : {}) };
   }
 }
 
-interface RowCalls {
+interface RowParts {
   readonly calls: readonly Pick<TranscriptToolCall, "id" | "name" | "input" | "at">[];
   readonly cwd: string | null;
+  /** Pictures beside its words. */
+  readonly pictures: readonly Picture[];
 }
 
 type Lengths = Readonly<Record<"texts" | "toolCalls" | "toolEnds" | "compactions", number>>;

@@ -111,9 +111,14 @@ function textOf(part: JsonObject | null, names: readonly string[]): string | nul
   return names.map((name) => textAt(part, name)).find((text) => text !== null) ?? null;
 }
 
-/** Whether a call starts a sub-agent or waits for one, which then speaks in its result. */
+/** Whether a call starts a sub-agent, or waits for one. */
+export function startsAgent(name: string): boolean {
+  return /^(?:Task|Agent|task|agent|spawn_agent|wait_agent)$/.test(name);
+}
+
+/** Whether a sub-agent speaks in the result of a call. */
 export function isAgentCall(name: string): boolean {
-  return isBySubagent(name) || /^(?:Task|Agent|task|agent|spawn_agent|wait_agent)$/.test(name);
+  return isBySubagent(name) || startsAgent(name);
 }
 
 /** Whether its calls name a file in the field `file_path`. */

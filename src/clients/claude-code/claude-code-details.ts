@@ -25,6 +25,7 @@ import {
   timesOf,
   type Exchange,
   type NewSession,
+  pictureOf,
   type SessionWriter,
 } from "../conversation/conversation.ts";
 import { blocksOf, textOf } from "../transcript/transcript-draft.ts";
@@ -45,9 +46,20 @@ const claudeContents: ReadContents = (row) => {
   return {
     outputs: results.map((result) => ({ of: textAt(result, "tool_use_id", 200), ...outputOf(result) })),
     images: countOf([...blocks, ...results.flatMap((result) => listAt(result, "content"))], /^image$/),
+    pictures: [
+      ...picturesIn(blocks, null),
+      ...results.flatMap((one) => picturesIn(listAt(one, "content"), textAt(one, "tool_use_id", 200))),
+    ],
     thoughts: countOf(blocks, /thinking$/),
   };
 };
+
+function picturesIn(blocks: readonly unknown[], of: string | null): ReturnType<typeof pictureOf> {
+  return blocks.flatMap((block) => {
+    const source = objectAt(asObject(block), "source");
+    return pictureOf(of, textAt(source, "media_type", 40), textAt(source, "data"));
+  });
+}
 
 /** A search for tools gives names of tools alone. */
 function outputOf(result: JsonObject): { readonly text: string; readonly isCut: boolean } {

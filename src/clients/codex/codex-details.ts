@@ -11,7 +11,7 @@ import {
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { plainServers } from "../adapter/client-form.ts";
 import { beginEvents, endEvent, runOutput, toolEvent, type RunEvent } from "../adapter/run-output.ts";
-import { countOf, type ReadContents, type RowContents } from "../conversation/conversation.ts";
+import { countOf, pictureAt, type ReadContents, type RowContents } from "../conversation/conversation.ts";
 import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-file.ts";
 import { readCodexLine } from "./codex-lines.ts";
 import { codexModel, codexSessions, codexWriter } from "./codex-sessions.ts";
@@ -34,6 +34,10 @@ const codexContents: ReadContents = (row) => {
     ...(call ? { call } : {}),
     outputs: payload && type.endsWith("_output") ? [outputOf(payload, parts)] : [],
     images: countOf([...blocks, ...parts], /image/),
+    pictures: [
+      ...blocks.flatMap((block) => pictureAt(null, textAt(asObject(block), "image_url"))),
+      ...parts.flatMap((part) => pictureAt(textAt(payload, "call_id", 200), textAt(asObject(part), "image_url"))),
+    ],
     thoughts: type === "reasoning" ? 1 : 0,
   };
 };

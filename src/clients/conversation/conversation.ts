@@ -8,10 +8,20 @@ interface Timed {
   readonly at: number | null;
 }
 
+/** A picture that a person or a tool gave the model. */
+export interface Picture {
+  /** MIME type, of `image/`. */
+  readonly type: string;
+  /** base64 */
+  readonly data: string;
+}
+
 /** Words of the user, or of the model. */
 interface Said<Kind> extends Timed {
   readonly kind: Kind;
   readonly text: string;
+  /** Absent: none, or the client keeps them elsewhere. */
+  readonly pictures?: readonly Picture[];
 }
 
 export interface Call extends Timed {
@@ -29,13 +39,13 @@ export interface CallResult extends Timed {
   readonly of: string;
   readonly text: string;
   readonly isError: boolean;
+  readonly pictures?: readonly Picture[];
+  /** Nothing is recorded: the call runs, or its result was lost. The text says so to a model. */
+  readonly isMissing?: true;
 }
 
 /** Words that stood for all that precedes them when the model was asked. */
-interface Summary extends Timed {
-  readonly kind: "summary";
-  readonly text: string;
-}
+type Summary = Said<"summary">;
 
 export type Item = Said<"prompt"> | Said<"answer"> | Call | CallResult | Summary;
 
@@ -75,7 +85,7 @@ export function withResultsAtCalls(items: readonly Item[]): Ordered {
     for (const { id, at } of open) {
       const result = results.get(id);
       if (!result) missing += 1;
-      ordered.push(result ?? { kind: "result", of: id, text: noResult, isError: true, at });
+      ordered.push(result ?? { kind: "result", of: id, text: noResult, isError: true, isMissing: true, at });
     }
     open = [];
   };
@@ -99,9 +109,31 @@ export interface RowContents {
   /** Another row has the calls of this one. */
   readonly repeatsCalls?: boolean;
   readonly images?: number;
+  /**
+   * Images that stand in the row. `of`: id of the call whose result has it; null: the words do.
+   */
+  readonly pictures?: readonly (Picture & { readonly of: string | null })[];
   readonly thoughts?: number;
   /** The row is one of a sub-agent's own chat. */
   readonly isOfSubagent?: boolean;
+}
+
+type RowPictures = NonNullable<RowContents["pictures"]>;
+
+/** A picture of a row, by its type and base64; none where one is missing. */
+export function pictureOf(of: string | null, type: string | null, data: string | null): RowPictures {
+  return type?.startsWith("image/") && data !== null ? [{ of, type, data }] : [];
+}
+
+/** The same by an address that holds both. */
+export function pictureAt(of: string | null, address: string | null): RowPictures {
+  const [, type = null] = /^data:(image\/[\w.+-]{1,40});base64,/.exec(address?.slice(0, 80) ?? "") ?? [];
+  return pictureOf(of, type, address?.slice(address.indexOf(",") + 1) ?? null);
+}
+
+/** @param inline as messages of Gemini have it, among the words */
+export function inlinePicture(inline: JsonObject | null): RowPictures {
+  return pictureOf(null, textAt(inline, "mimeType"), textAt(inline, "data"));
 }
 
 /** Number of blocks of such a type. */

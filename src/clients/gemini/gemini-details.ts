@@ -9,7 +9,7 @@ import { isRefusal, userWords } from "../adapter/harness-text.ts";
 import { readObject, type SessionFiles, type CleanUp, type StoreHabits } from "../adapter/session-files.ts";
 import { beginEvents, endEvent, runOutput, toolEvent } from "../adapter/run-output.ts";
 import { failedText, shellAnswer } from "../adapter/tools.ts";
-import type { ReadContents } from "../conversation/conversation.ts";
+import { inlinePicture, type ReadContents } from "../conversation/conversation.ts";
 import type { Branch } from "../transcript/branches.ts";
 import {
   addCall,
@@ -41,6 +41,7 @@ const geminiContents: ReadContents = (row) => {
       return text === null ? [] : [{ of: textAt(call, "id", 200), text, isCut: false }];
     }),
     images: parts.filter((part) => part && ("inlineData" in part || "fileData" in part)).length,
+    pictures: parts.flatMap((part) => inlinePicture(objectAt(part, "inlineData"))),
     thoughts: listAt(row, "thoughts").length,
   };
 };

@@ -4,7 +4,7 @@ import { asTime } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { ToolNames } from "../adapter/client-adapter.ts";
 import { userWords, withAttachments } from "../adapter/harness-text.ts";
-import { countOf, type ReadContents } from "../conversation/conversation.ts";
+import { countOf, pictureAt, type ReadContents } from "../conversation/conversation.ts";
 import {
   blocksOf,
   addCall,
@@ -89,6 +89,12 @@ export const openCodeContents: ReadContents = (row) => {
       return text === null ? [] : [{ of: textAt(part, "callID", 200), text, isCut }];
     }),
     images: files.filter((file) => textAt(file, "mime")?.startsWith("image/")).length,
+    pictures: parts.flatMap((part, at) => [
+      ...pictureAt(null, textAt(part, "url")),
+      ...listAt(states[at] ?? null, "attachments").flatMap((file) =>
+        pictureAt(textAt(part, "callID", 200), textAt(asObject(file), "url")),
+      ),
+    ]),
     thoughts: countOf(parts, /^reasoning$/),
   };
 };

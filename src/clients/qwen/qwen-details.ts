@@ -9,7 +9,7 @@ import { endEvent, runOutput } from "../adapter/run-output.ts";
 import { dashed, refusal, type SessionFiles } from "../adapter/session-files.ts";
 import { answersIn, failedText, shellAnswer } from "../adapter/tools.ts";
 import { readAssistant, readEnd, readSystem } from "../claude-code/claude-run.ts";
-import type { ReadContents } from "../conversation/conversation.ts";
+import { inlinePicture, type ReadContents } from "../conversation/conversation.ts";
 import {
   addCall,
   addCompaction,
@@ -38,6 +38,7 @@ const qwenContents: ReadContents = (row) => {
       return { of: textAt(result, "id", 200), text, isCut: cut };
     }),
     images: parts.filter((part) => part && ("inlineData" in part || "fileData" in part)).length,
+    pictures: parts.flatMap((part) => inlinePicture(objectAt(part, "inlineData"))),
     thoughts: parts.filter((part) => part?.["thought"] === true).length,
   };
 };

@@ -4,6 +4,7 @@ import { fileOperations } from "./files.ts";
 import { forkOperations } from "./forks.ts";
 import { handoverOperations } from "./handover.ts";
 import { recoveryOperations } from "./recovery.ts";
+import { conversationOperations } from "./conversation.ts";
 import { overviewOperations } from "./overview.ts";
 import { pageOperations } from "./page.ts";
 import { phoneOperations } from "./phones.ts";
@@ -17,6 +18,7 @@ import { usageOperations } from "./usage.ts";
 import { workspaceOperations } from "./workspaces.ts";
 
 export const machineOperations = {
+  ...conversationOperations,
   ...effectOperations,
   ...installationOperations,
   ...fileOperations,

@@ -29,6 +29,7 @@ import type {
 } from "../../machine/context/operation-context.ts";
 import type { Handlers, HandlerContext } from "../../machine/recovery/handler-context.ts";
 import { OtherMachines } from "../../machine/recovery/other-machines.ts";
+import { conversationHandlers } from "../../machine/view/conversation/conversation-handlers.ts";
 import { noticeHandlers, overviewHandlers, pageHandlers, pauseHandlers } from "../../machine/view/overview-handlers.ts";
 import { phoneHandlers } from "../../machine/view/phone-handlers.ts";
 import { recallHandlers } from "../../machine/recovery/operations/recall-handlers.ts";
@@ -170,6 +171,7 @@ function unknownKey(key: string): Result<never> {
 
 const handlers: Handlers = {
   ...checkHandlers,
+  ...conversationHandlers,
   ...effectHandlers,
   ...fileHandlers,
   ...forkHandlers,

@@ -11,6 +11,10 @@ import { hostContext, OperationRunner } from "./operation-runner.ts";
 import { PhoneLink } from "./phone-link.ts";
 
 const seen: readonly MachineOperationName[] = [
+  "conversation.read",
+  "conversation.call",
+  "conversation.picture",
+  "conversation.search",
   "page.fleet",
   "page.session",
   "page.day",

@@ -20,6 +20,11 @@ export function queuedRow(id: string): string {
   return `${queueRow}${id}`;
 }
 
+/** Whether all that is known of a prompt is its row in the queue. */
+export function isQueued({ row }: Prompt): boolean {
+  return row?.startsWith(queueRow) === true;
+}
+
 /**
  * Stores a prompt as one source reports it: the transcript, if the entry names a row, else an
  * event. It completes what the other source has reported. Equal texts of one source are as many

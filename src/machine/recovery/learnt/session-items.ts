@@ -1,6 +1,7 @@
 import type { Item } from "../../../clients/conversation/conversation.ts";
 import { details } from "../../../clients/details.ts";
 import { readNewestItems } from "../../../clients/read-conversation.ts";
+import { readBytes } from "../../../clients/transcript/transcript-file.ts";
 import type { ReadLimits } from "../../../clients/transcript.ts";
 import { hookClients } from "../../../contract/clients.ts";
 import type { WorkState } from "../../../contract/work-state.ts";
@@ -11,6 +12,7 @@ import * as journal from "../../sessions/journal.ts";
 import { chainOf } from "../../sessions/checkpoints/predecessors.ts";
 import { hasHistory, isOnlyImported, type Session } from "../../sessions/sessions.ts";
 import { transcriptMark } from "../../sessions/session-settings.ts";
+import { subagentsOf } from "../../sessions/transcripts/record-subagents.ts";
 import { readLimitsOf } from "../../sessions/transcripts/record-transcript.ts";
 import { fileOf, redactItem } from "../native/native-session.ts";
 import { learn, type Learnt } from "./learnt.ts";
@@ -48,7 +50,7 @@ function learntOf(runtime: Runtime, session: Session): Learnt | null {
   let { chars } = forBrief;
   const all: (readonly Item[])[] = [];
   for (const one of chain.toReversed()) {
-    const items = chars > 0 ? (fromTranscript(runtime, one, { ...forBrief, chars }) ?? []) : [];
+    const items = chars > 0 ? (readKept(runtime, one, { ...forBrief, chars }) ?? []) : [];
     chars -= items.reduce((sum, item) => sum + charsOf(item), 0);
     all.unshift(items);
   }
@@ -59,7 +61,7 @@ function learntOf(runtime: Runtime, session: Session): Learnt | null {
 /** The journal has the words of what a transcript does not have, or no more. */
 export function readItems(runtime: Runtime, session: Session, size: Size): SessionItems {
   const rows = runtime.store.read((sql) => journal.list(sql, session.id, 0, maxRows), []);
-  const kept = fromTranscript(runtime, session, size);
+  const kept = readKept(runtime, session, size);
   if (kept === null) return { session: session.id, items: rows.flatMap(itemsOfRow), from: "journal" };
   const since = kept.find(({ at }) => at !== null)?.at ?? 0;
   const earlier = rows.filter(({ at, entry }) => at < since && wordKinds.has(entry.kind));
@@ -69,8 +71,8 @@ export function readItems(runtime: Runtime, session: Session, size: Size): Sessi
 const maxRows = 100_000;
 const wordKinds: ReadonlySet<string> = new Set(["prompt", "assistant", "compacted"]);
 
-/** Newest items without secrets, oldest first; null: nothing of it can be read. */
-function fromTranscript(runtime: Runtime, session: Session, size: Size): readonly Item[] | null {
+/** Newest items that the client keeps, without secrets, oldest first; null: none can be read. */
+export function readKept(runtime: Runtime, session: Session, size: Size): readonly Item[] | null {
   const { env, store } = runtime;
   const client = hookClients.find((one) => one === session.client);
   if (client === undefined) return null;
@@ -83,6 +85,34 @@ function fromTranscript(runtime: Runtime, session: Session, size: Size): readonl
   }
   return null;
 }
+
+/**
+ * Items of the sub-agent that was given a prompt, without secrets, oldest first; none where its
+ * client keeps no file of it.
+ */
+export function readAgentItems(runtime: Runtime, session: Session, prompt: string, size: Size): readonly Item[] {
+  const { store } = runtime;
+  const client = hookClients.find((one) => one === session.client);
+  if (client === undefined) return [];
+  const text = JSON.stringify(prompt).slice(1, -1);
+  for (const { path } of subagentsOf(session)) {
+    // Its first row has the prompt.
+    if (
+      !readBytes(path, text.length + agentHeadBytes)
+        .bytes.toString("utf8")
+        .includes(text)
+    )
+      continue;
+    const limits = store.read((sql) => limitsOf(sql, path, session), {});
+    const source = { client, path, driver: store.context.driver, session: session.id, limits };
+    const items = readNewestItems(source, size.bytes, "sub-agent");
+    if (items) return withoutSecrets(ofSession(items, session, limits), size.chars);
+  }
+  return [];
+}
+
+/** Bytes of a first row beside the characters of its prompt. */
+const agentHeadBytes = 65_536;
 
 /** The mark of a session that was forgotten while it lived is by its id. */
 function limitsOf(sql: Sql, path: string, session: Session): ReadLimits {

@@ -68,10 +68,13 @@ function addPassages(passages: Passage[], { session, items }: AskedSession): voi
 }
 
 function factsOf(name: string, input: unknown): CallFacts {
-  const file = filePathOf(name, input);
-  const what = file ?? shellCommandOf(name, input)?.text ?? valuesIn(input)[0] ?? "";
-  const about = `${name} ${what.replaceAll(/\s+/g, " ")}`.slice(0, maxAboutChars).trim();
-  return { about, file, isOfAgent: isAgentCall(name) };
+  const about = `${name} ${subjectOf(name, input).replaceAll(/\s+/g, " ")}`.slice(0, maxAboutChars).trim();
+  return { about, file: filePathOf(name, input), isOfAgent: isAgentCall(name) };
+}
+
+/** File or command of a call, else the first text of its input. */
+export function subjectOf(name: string, input: unknown): string {
+  return filePathOf(name, input) ?? shellCommandOf(name, input)?.text ?? valuesIn(input)[0] ?? "";
 }
 
 function speakerOf(item: Item, call: CallFacts | undefined): Speaker {

@@ -16,7 +16,7 @@ const maxFiles = 500;
 
 /** Counts the usage of sub-agents, and stores their missed tool calls. @returns their number */
 export function recordSubagents(sql: Sql, session: Session, now: number, options: SubagentOptions): number {
-  const missed = filesOf(session).map((file) => {
+  const missed = subagentsOf(session).map((file) => {
     const part = readNew(sql, session, file);
     return part ? recordFile(sql, session, file, part, now, options) : 0;
   });
@@ -31,7 +31,7 @@ interface SubagentOptions {
 
 /** Whether the session's transcript, or that of a sub-agent, was written to after this time. */
 export function hasWritten(session: Session, since: number): boolean {
-  const paths = [session.transcriptPath ?? [], filesOf(session).map(({ path }) => path)].flat();
+  const paths = [session.transcriptPath ?? [], subagentsOf(session).map(({ path }) => path)].flat();
   return paths.some((path) => {
     try {
       return statSync(path).mtimeMs > since;
@@ -49,7 +49,8 @@ interface SubagentFile {
   readonly agentId: string;
 }
 
-function filesOf({ client, transcriptPath: path }: Session): SubagentFile[] {
+/** Files of the session's sub-agents; none where its client has no such files. */
+export function subagentsOf({ client, transcriptPath: path }: Session): SubagentFile[] {
   const folder =
     path === null ? undefined : detailsOf(client)?.sessions?.store?.subagents?.(path, basename(path, ".jsonl"));
   if (folder === undefined) return [];

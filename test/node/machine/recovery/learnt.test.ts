@@ -1,4 +1,4 @@
-import { appendFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { o200kTokens } from "#src/learning/routing/tokens.ts";
@@ -12,47 +12,21 @@ import { forgetTarget } from "#src/machine/view/session-handlers.ts";
 import { pause } from "#src/store/pause.ts";
 import { importTranscript } from "#src/machine/sessions/transcripts/import-transcript.ts";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
+import { ClaudeTranscript } from "#harness/machine/claude-transcript.ts";
 import { aChat } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { aToolResultLine, aToolUse, anAssistantLine, aUserLine, T0 } from "#harness/machine/transcripts.ts";
+import { aUserLine, T0 } from "#harness/machine/transcripts.ts";
 
 const session = "5f0e0e5e-0000-4000-8000-000000000001";
 
-/** Lines of an imported session, each a second after the one before it. */
-class Transcript {
-  readonly runtime: TempRuntime = tempRuntime();
-  readonly path = join(dirname(this.runtime.paths.home), `${session}.jsonl`);
-  #at = T0;
-  #calls = 0;
+/** Lines of an imported session. */
+class Transcript extends ClaudeTranscript {
+  readonly runtime: TempRuntime;
 
   constructor() {
-    writeFileSync(this.path, "");
-  }
-
-  get #about() {
-    this.#at += 1_000;
-    return { timestamp: new Date(this.#at).toISOString() };
-  }
-
-  #add(line: string): this {
-    appendFileSync(this.path, `${line}\n`);
-    return this;
-  }
-
-  asks(text: string): this {
-    return this.#add(aUserLine(text, this.#about));
-  }
-
-  says(text: string): this {
-    const content = [{ type: "text", text }];
-    return this.#add(anAssistantLine({ id: `msg_${this.#at}`, content }, this.#about));
-  }
-
-  calls(name: string, input: object, result = "ok", isFailed = false): this {
-    const id = `call_${(this.#calls += 1)}`;
-    const message = { id: `msg_${id}`, content: [aToolUse(id, name, input)], stop_reason: "tool_use" };
-    this.#add(anAssistantLine(message, this.#about));
-    return this.#add(aToolResultLine(id, result, isFailed, this.#about));
+    const runtime = tempRuntime();
+    super(join(dirname(runtime.paths.home), `${session}.jsonl`), T0);
+    this.runtime = runtime;
   }
 
   async imported(): Promise<sessions.Session> {

@@ -1,0 +1,226 @@
+import {
+  timesOf,
+  type Call,
+  type CallResult,
+  type Item,
+  type Picture,
+} from "../../../clients/conversation/conversation.ts";
+import { deedOf, startsAgent } from "../../../clients/adapter/tools.ts";
+import type { CallRow, ConversationRow, OpenedCall } from "../../../contract/machine/conversation.ts";
+import { asObject } from "../../../shared/json-fields.ts";
+import { oneLine } from "../../../shared/format.ts";
+import { beginningOf } from "../../../shared/shorten.ts";
+import { visible } from "../../../shared/visible-text.ts";
+import { editsOf, valuesIn } from "../../recovery/learnt/edits.ts";
+import { subjectOf } from "../../recovery/recall/passages.ts";
+import { isSame } from "../../sessions/prompts.ts";
+
+/** Pure: a session as rows for a person who reads it. */
+
+interface Timed {
+  readonly id: string;
+  /** Epoch ms; null: not known. */
+  readonly at: number | null;
+}
+
+interface Said extends Timed {
+  readonly kind: "prompt" | "answer" | "summary";
+  readonly text: string;
+  readonly pictures: readonly Picture[];
+  readonly from: string | null;
+  readonly isWaiting: boolean;
+}
+
+interface Called extends Timed {
+  readonly kind: "call";
+  readonly call: Call;
+  /** A call that runs, or whose result was lost, has none. */
+  readonly result: CallResult | null;
+  readonly isRunning: boolean;
+}
+
+interface Noted extends Timed {
+  readonly kind: "note";
+  readonly text: string;
+  readonly isBad: boolean;
+}
+
+export type Row = Said | Called | Noted;
+
+/** A prompt that SHIM has stored; its transcript may not have it, or not yet. */
+export interface StoredPrompt {
+  readonly at: number;
+  readonly text: string;
+  readonly from: string | null;
+  readonly isWaiting: boolean;
+}
+
+export type Note = Pick<Noted, "text" | "isBad"> & { readonly at: number };
+
+interface Sources {
+  /** Oldest first. */
+  readonly items: readonly Item[];
+  readonly prompts: readonly StoredPrompt[];
+  readonly notes: readonly Note[];
+  readonly isAlive: boolean;
+}
+
+/** An event may come so much later than the row of its prompt. */
+const eventAfterRowMs = 10_000;
+
+export function rowsOf({ items, prompts, notes, isAlive }: Sources, now: number): Row[] {
+  const idFor = ids();
+  const results = new Map(items.flatMap((item) => (item.kind === "result" ? [[item.of, item] as const] : [])));
+  const lastPrompt = items.findLastIndex(({ kind }) => kind === "prompt");
+  const unmatched = new Set(prompts);
+  const fromOf = (said: Item & { readonly text: string }): string | null => {
+    const until = said.at === null ? Infinity : said.at + eventAfterRowMs;
+    const same = [...unmatched].filter(({ at, text }) => at <= until && isSame(text, said.text));
+    const distance = ({ at }: StoredPrompt): number => Math.abs(at - (said.at ?? 0));
+    const [known] = same.toSorted((one, two) => distance(one) - distance(two));
+    if (known) unmatched.delete(known);
+    return known?.from ?? null;
+  };
+  const timeOf = timesOf(items, now);
+  const main = items.flatMap((item, index): { readonly time: number; readonly row: Row }[] => {
+    const time = timeOf(item);
+    if (item.kind === "result") return [];
+    if (item.kind !== "call") {
+      const { kind, text, pictures = [] } = item;
+      const id = idFor(kind, item.at, text);
+      const from = kind === "prompt" ? fromOf(item) : null;
+      return [{ time, row: { id, at: item.at, kind, text, pictures, from, isWaiting: false } }];
+    }
+    const result = results.get(item.id);
+    const isMissing = result?.isMissing !== undefined;
+    const isRunning = isMissing && isAlive && index > lastPrompt;
+    const call = { kind: "call" as const, call: item, result: isMissing ? null : (result ?? null), isRunning };
+    return [{ time, row: { id: idFor("call", null, item.id), at: item.at, ...call } }];
+  });
+  const since = items.find(({ at }) => at !== null)?.at ?? 0;
+  const others = [
+    ...[...unmatched].map((one) => {
+      const id = idFor("prompt", one.at, one.text);
+      return Object.assign({ id, kind: "prompt" as const, pictures: [] }, one);
+    }),
+    ...notes.map((one) => Object.assign({ id: idFor("note", one.at, one.text), kind: "note" as const }, one)),
+  ];
+  const added = others.filter(({ at }) => at >= since).toSorted((one, two) => one.at - two.at);
+  return merged(main, added);
+}
+
+function merged(
+  main: readonly { readonly time: number; readonly row: Row }[],
+  added: readonly (Row & { readonly at: number })[],
+): Row[] {
+  const rows: Row[] = [];
+  let next = 0;
+  for (const { time, row } of main) {
+    for (; next < added.length && (added[next]?.at ?? 0) < time; next += 1) rows.push(...added.slice(next, next + 1));
+    rows.push(row);
+  }
+  return [...rows, ...added.slice(next)];
+}
+
+/** Ids by what rows say, so that they stay the same however much of a session is read. */
+function ids(): (kind: string, at: number | null, text: string) => string {
+  const known = new Map<string, number>();
+  return (kind, at, text) => {
+    const id = `${kind}:${at ?? text.slice(0, 200)}`;
+    const times = (known.get(id) ?? 0) + 1;
+    known.set(id, times);
+    return times === 1 ? id : `${id}:${times}`;
+  };
+}
+
+/** Most characters of a text of a row, and of each part of an opened call. */
+const most = { text: 100_000, part: 60_000, line: 160 };
+
+/** @param now epoch ms */
+export function shownRow(row: Row, now: number): ConversationRow {
+  const shared = { id: row.id, ageMs: row.at === null ? null : now - row.at };
+  if (row.kind === "call") return { ...shared, ...shownCall(row) };
+  const text = shownText(row.text);
+  if (row.kind === "note") return { ...shared, kind: "note", text, isBad: row.isBad };
+  const { kind, pictures, from, isWaiting } = row;
+  const said = { ...shared, text, pictures: pictures.length };
+  return kind === "prompt" ? { ...said, kind, from, isWaiting } : { ...said, kind };
+}
+
+function shownText(text: string, max = most.text): string {
+  return beginningOf(visible(text), max);
+}
+
+function shownCall({ call: { name, input }, result, isRunning }: Called): Omit<CallRow, "id" | "ageMs"> {
+  const edits = deedOf(name) === "reads" ? [] : editsOf(name, input);
+  const isFailed = result?.isError === true;
+  return {
+    kind: "call",
+    tool: oneLine(name, most.line),
+    subject: oneLine(subjectOf(name, input), most.line),
+    outcome: isRunning ? "running" : result === null ? "unknown" : isFailed ? "failed" : "done",
+    result: result !== null && (isFailed || edits.length === 0) ? oneLine(lineOf(result, name), most.line) : "",
+    lines: edits.length === 0 ? null : countLines(edits),
+    pictures: result?.pictures?.length ?? 0,
+    isAgent: startsAgent(name),
+  };
+}
+
+/** The line of a result that says most: what failed stands first, what a command came to last. */
+function lineOf({ text, isError }: CallResult, name: string): string {
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  if (deedOf(name) === "reads" && !isError) return lines.length > 1 ? `${lines.length} lines` : "";
+  return (isError ? lines[0] : lines.at(-1)) ?? "";
+}
+
+/** Lines that only one of both texts has. */
+function countLines(edits: ReturnType<typeof editsOf>): NonNullable<CallRow["lines"]> {
+  const onlyIn = (one: string, other: string): number => {
+    const known = new Set(other.split("\n"));
+    return one === "" ? 0 : one.split("\n").filter((line) => !known.has(line)).length;
+  };
+  return {
+    added: edits.reduce((sum, { before, after }) => sum + onlyIn(after, before), 0),
+    removed: edits.reduce((sum, { before, after }) => sum + onlyIn(before, after), 0),
+  };
+}
+
+export function openedCall({ call: { name, input }, result }: Called): OpenedCall {
+  const edits = deedOf(name) === "reads" ? [] : editsOf(name, input);
+  const texts = new Set(edits.flatMap(({ path, before, after }) => [path, before, after]));
+  return {
+    input: shownText(fieldLines(input, texts), most.part),
+    edits: edits.map(({ path, before, after }) => ({
+      path: oneLine(path),
+      before: shownText(before, most.part),
+      after: shownText(after, most.part),
+    })),
+    output: shownText(result?.text ?? "", most.part),
+  };
+}
+
+/**
+ * Fields with their names, but a command stands alone.
+ *
+ * @param left values that are shown otherwise
+ */
+function fieldLines(input: unknown, left: ReadonlySet<string>): string {
+  const fields = asObject(input);
+  if (fields === null) return typeof input === "string" ? input : (JSON.stringify(input) ?? "");
+  const lines = Object.entries(fields).flatMap(([name, value]) => {
+    if (value === null || (typeof value === "string" && left.has(value)) || name === "edits") return [];
+    if (name === "command" && typeof value === "string") return [value];
+    return [`${name}: ${typeof value === "string" ? value : JSON.stringify(value, null, 2)}`];
+  });
+  return lines.join("\n");
+}
+
+/** All that a search finds a row by. */
+export function textOfRow(row: Row): string {
+  if (row.kind !== "call") return row.text;
+  return [row.call.name, ...valuesIn(row.call.input), row.result?.text ?? ""].join("\n");
+}
+
+export function picturesOf(row: Row): readonly Picture[] {
+  return row.kind === "note" ? [] : row.kind === "call" ? (row.result?.pictures ?? []) : row.pictures;
+}

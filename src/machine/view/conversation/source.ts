@@ -1,0 +1,91 @@
+import type { JournalKind } from "../../../contract/journal.ts";
+import type { Item } from "../../../clients/conversation/conversation.ts";
+import { asObject, textAt } from "../../../shared/json-fields.ts";
+import type { Sql } from "../../../shared/sql.ts";
+import type { Runtime } from "../../../runtime/runtime.ts";
+import { readAgentItems, readItems, readKept, type Size } from "../../recovery/learnt/session-items.ts";
+import { timeline } from "../../recovery/session-view.ts";
+import { isAlive } from "../../sessions/life/presence.ts";
+import * as news from "../../sessions/news.ts";
+import { isQueued } from "../../sessions/prompts.ts";
+import { readContent, type SessionContent } from "../../sessions/session-content.ts";
+import type { Session } from "../../sessions/sessions.ts";
+import { rowsOf, type Note, type Row, type StoredPrompt } from "./rows.ts";
+
+export interface Conversation {
+  /** Oldest first. */
+  readonly rows: readonly Row[];
+  /** SHIM's journal stands for the client's transcript. */
+  readonly isPartial: boolean;
+}
+
+/** Read for the newest rows, and for all others. */
+const sizes: Readonly<Record<"newest" | "all", Size>> = {
+  newest: { bytes: 600_000, chars: 400_000 },
+  all: { bytes: 20_000_000, chars: 20_000_000 },
+};
+
+/**
+ * Rows by what the client keeps, and by SHIM's journal where that knows more or the client keeps
+ * nothing. Reads files, so not to be called in a transaction.
+ *
+ * @param part newest: a quick read, whose first row may be any
+ */
+export function readConversation(runtime: Runtime, session: Session, part: keyof typeof sizes): Conversation {
+  const newest = part === "newest" ? readKept(runtime, session, sizes.newest) : null;
+  const { items, from } = newest
+    ? { items: newest, from: "transcript" as const }
+    : readItems(runtime, session, sizes.all);
+  const stored = runtime.store.read((sql) => readStored(sql, session.id), { prompts: [], notes: [] });
+  const rows = rowsOf({ items, ...stored, isAlive: isAlive(runtime, session) }, runtime.now());
+  return { rows, isPartial: from !== "transcript" };
+}
+
+/** Rows of the sub-agent that a call has started; none where its client keeps none. */
+export function readAgent(runtime: Runtime, session: Session, row: Row | undefined): Conversation {
+  const prompt = row?.kind === "call" ? textAt(asObject(row.call.input), "prompt") : null;
+  const items: readonly Item[] = prompt === null ? [] : readAgentItems(runtime, session, prompt, sizes.all);
+  const isRunning = row?.kind === "call" && row.isRunning;
+  return { rows: rowsOf({ items, prompts: [], notes: [], isAlive: isRunning }, runtime.now()), isPartial: false };
+}
+
+function readStored(sql: Sql, session: string): { prompts: StoredPrompt[]; notes: Note[] } {
+  const content = readContent(sql, session);
+  const waiting = news.waitingWords(sql, session);
+  const prompts = content.journal.flatMap(({ at, entry }): StoredPrompt[] => {
+    if (entry.kind !== "prompt") return [];
+    return [{ at, text: entry.text, from: entry.from ?? null, isWaiting: isQueued(entry) }];
+  });
+  return {
+    prompts: [...prompts, ...waiting.map(({ at, by, text }) => ({ at, text, from: by, isWaiting: true }))],
+    notes: notesOf(content),
+  };
+}
+
+const kinds: ReadonlySet<string> = new Set<JournalKind>([
+  "failure",
+  "interrupted",
+  "taken_back",
+  "given_back",
+  "plan",
+  "answers",
+  "recap",
+  "continues",
+  "detached",
+  "end",
+  "unread",
+  "damaged",
+]);
+const bad: ReadonlySet<string> = new Set(["failure", "detached", "unread", "damaged"]);
+
+function notesOf(content: SessionContent): Note[] {
+  return timeline(content, undefined, (text) => text).flatMap(({ at, source, kind, text }) => {
+    // A summary that the client shows is a row of its own.
+    const isShown = source === "journal" ? kinds.has(kind) || text === "compacted" : isFate(source);
+    return isShown ? [{ at, text, isBad: source === "crash" || (source === "journal" && bad.has(kind)) }] : [];
+  });
+}
+
+function isFate(source: string): boolean {
+  return source === "crash" || source === "recovery";
+}

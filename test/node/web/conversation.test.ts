@@ -1,0 +1,207 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { ConversationRow } from "#src/contract/machine/conversation.ts";
+import type { JournalEntry } from "#src/contract/journal.ts";
+import { maxPhoneFrameChars } from "#src/contract/phone-frames.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as news from "#src/machine/sessions/news.ts";
+import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
+import { ClaudeTranscript } from "#harness/machine/claude-transcript.ts";
+import { aUserLine, anAssistantLine } from "#harness/machine/transcripts.ts";
+
+const id = "5f0e0e5e-0000-4000-8000-000000000001";
+const pid = 4_711;
+
+interface Page {
+  readonly rows: readonly ConversationRow[];
+  readonly hasEarlier: boolean;
+  readonly hasLater: boolean;
+  readonly isReset: boolean;
+  readonly isPartial: boolean;
+}
+
+/** A chat that lives, with its transcript. */
+function aChat(entries: JournalEntry[] = [], home = aCliHome()) {
+  const path = join(home.folder, `${id}.jsonl`);
+  const transcript = new ClaudeTranscript(path, home.now);
+  home.alive.add(pid);
+  addSession(home, { id, pid, transcriptPath: path, entries });
+  const call = (name: string, ...args: string[]) => home.json(`call ${name} session=${id}`, ...args);
+  const read = async (...args: string[]) => (await call("conversation.read", ...args)) as unknown as Page;
+  return { home, transcript, call, read };
+}
+
+function noted(home: CliHome, at: number, entry: JournalEntry): void {
+  home.runtime.store.write((sql) => journal.append(sql, id, at, `${entry.kind}-${at}`, entry));
+}
+
+const textsOf = ({ rows }: Page): string[] =>
+  rows.map((row) => ("text" in row ? row.text : `${row.tool} ${row.subject}`));
+
+it("a conversation is read oldest first, with whole texts; a call and its result are one row", async () => {
+  const { transcript, read } = aChat();
+  const answer = `# Result\n\n| a | b |\n| - | - |\n| 1 | 2 |\n\n${"A long line of the answer. ".repeat(200)}\n\nWhich one: **A or B**?`;
+  transcript.asks("Paint the hull red.");
+  transcript.calls("Bash", { command: "npm test", description: "Run tests" }, "1 failed\nExit code 1", true);
+  transcript.calls("Edit", { file_path: "/p/hull.ts", old_string: "a\nblue\nb", new_string: "a\nred\nb\nc" });
+  transcript.says(answer);
+  transcript.calls("Bash", { command: "sleep 9" }, null);
+  const page = await read();
+  expect(page).toMatchObject({ hasEarlier: false, hasLater: false, isReset: false, isPartial: false });
+  expect(page.rows).toMatchObject([
+    { kind: "prompt", text: "Paint the hull red.", from: null, isWaiting: false },
+    { kind: "call", tool: "Bash", subject: "npm test", outcome: "failed", result: "1 failed", lines: null },
+    { kind: "call", tool: "Edit", subject: "/p/hull.ts", outcome: "done", lines: { added: 2, removed: 1 } },
+    { kind: "answer", text: answer },
+    { kind: "call", tool: "Bash", outcome: "running", result: "" },
+  ]);
+});
+
+it("words of the user are in it from wherever they came: by phone, in the queue, and those that wait", async () => {
+  const { home, transcript, read } = aChat();
+  transcript.asks("Paint the hull.").says("Done.");
+  const { at } = transcript;
+  noted(home, at + 10, { kind: "prompt", text: "And the mast.", from: "Pixel 9" });
+  noted(home, at + 20, { kind: "failure", text: "API Error: 529 overloaded" });
+  noted(home, at + 30_000, { kind: "prompt", text: "Paint the hull." });
+  home.runtime.store.write((sql) =>
+    news.add(sql, at + 40_000, id, "words", { kind: "user_message", by: "Pixel 9", text: "Then stop." }),
+  );
+  expect((await read()).rows).toMatchObject([
+    { kind: "prompt", text: "Paint the hull." },
+    { kind: "answer", text: "Done." },
+    { kind: "prompt", text: "And the mast.", from: "Pixel 9", isWaiting: false },
+    { kind: "note", text: "failed: API Error: 529 overloaded", isBad: true },
+    { kind: "prompt", text: "Paint the hull.", from: null },
+    { kind: "prompt", text: "Then stop.", from: "Pixel 9", isWaiting: true },
+  ]);
+});
+
+it("a prompt that both the event and the transcript report is one row", async () => {
+  const { home, transcript, read } = aChat();
+  transcript.asks("continue").says("One.").asks("continue").says("Two.");
+  for (const at of [transcript.at - 3_000, transcript.at - 1_000])
+    noted(home, at, { kind: "prompt", text: "continue" });
+  expect(textsOf(await read())).toEqual(["continue", "One.", "continue", "Two."]);
+});
+
+/** A chat of so many rows, whose texts are long. */
+function aLongChat(rows: number) {
+  const chat = aChat();
+  chat.transcript.asks("Count.");
+  for (let n = 1; n < rows; n++) chat.transcript.says(`number ${n} ${"x".repeat(400)}`);
+  return chat;
+}
+
+it("a long conversation comes in parts that follow each other in both directions, each within its bound", async () => {
+  const { read } = aLongChat(2_500);
+  const newest = await read("chars=20000");
+  expect(newest).toMatchObject({ hasEarlier: true, hasLater: false });
+  expect(JSON.stringify(newest.rows).length).toBeLessThan(25_000);
+  const all = [...newest.rows];
+  for (let page = newest; page.hasEarlier;) {
+    page = await read(`before=${all[0]?.id}`, "chars=150000");
+    all.unshift(...page.rows);
+  }
+  expect(all.length).toBe(2_500);
+  expect(new Set(all.map((row) => row.id)).size).toBe(2_500);
+  const from = await read(`from=${all[1_000]?.id}`, "chars=20000");
+  expect(from).toMatchObject({ hasEarlier: true, hasLater: true });
+  expect(from.rows.map((row) => row.id)).toEqual(all.slice(1_000, 1_000 + from.rows.length).map((row) => row.id));
+  expect(await read("from=answer:1", "chars=1000")).toMatchObject({ isReset: true, hasLater: false, hasEarlier: true });
+});
+
+it("rows keep their ids as the chat goes on, so that what is new is read from the last one on", async () => {
+  const { transcript, read } = aLongChat(2_500);
+  const last = (await read()).rows.at(-1)?.id;
+  transcript.calls("Bash", { command: "make" }, null);
+  const [known, call] = (await read(`from=${last}`)).rows;
+  expect([known?.id, call]).toMatchObject([last, { outcome: "running" }]);
+});
+
+it("no row is larger than a phone's frame, however long its text is", async () => {
+  const { transcript, read, call } = aChat();
+  transcript.asks("Print all.").says("界".repeat(400_000)).calls("Bash", { command: "cat" }, "界".repeat(400_000));
+  const page = await read("chars=150000");
+  const opened = await call("conversation.call", `row=${page.rows.at(-1)?.id}`);
+  for (const answer of [page, opened])
+    expect(Buffer.byteLength(JSON.stringify(answer)) * (4 / 3)).toBeLessThan(maxPhoneFrameChars);
+  expect(textsOf(page)[1]).toMatch(/界 \[cut, \d+ more characters\]$/);
+});
+
+it("an opened call has its input by field, its edits with both texts, and its output; nothing that is shown has a secret", async () => {
+  const { transcript, read, call } = aChat();
+  const key = "sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijk-abcdefAA";
+  transcript.asks(`Use ${key}.`);
+  transcript.calls("Bash", { command: `curl -H 'x: ${key}'`, timeout: 5 }, `sent ${key}`);
+  transcript.calls("Edit", { file_path: "/p/a.ts", old_string: "one", new_string: "two" }, "updated");
+  const page = await read();
+  const open = (at: number) => call("conversation.call", `row=${page.rows[at]?.id}`);
+  expect(await open(2)).toMatchObject({
+    input: "",
+    edits: [{ path: "/p/a.ts", before: "one", after: "two" }],
+    output: "updated",
+  });
+  const found = await call("conversation.search", "words=curl");
+  const shown = JSON.stringify([page, await open(1), found]);
+  expect(shown).toContain("timeout: 5");
+  expect(shown).not.toContain(key.slice(20, 60));
+  expect(await call("conversation.call", "row=call:none")).toMatchObject({ error: { code: "not_found" } });
+});
+
+it("a search finds rows by all of its words, over the whole session and in what calls were given and printed", async () => {
+  const { transcript, call } = aLongChat(2_500);
+  transcript.calls("Bash", { command: "grep Anchor" }, "the anchor is up\nnothing else");
+  const search = (words: string) => call("conversation.search", `words=${words}`);
+  expect(await search("NUMBER 7")).toMatchObject({ found: 637 });
+  expect(((await search("NUMBER 7"))["hits"] as unknown[]).length).toBe(100);
+  expect(await search("up anchor")).toMatchObject({ found: 1, hits: [{ kind: "call", excerpt: expect.anything() }] });
+  expect(await search("anchor down")).toEqual({ found: 0, hits: [] });
+});
+
+it("without its transcript the journal stands for a session, which the answer says", async () => {
+  const home = aCliHome();
+  const entries: JournalEntry[] = [
+    { kind: "prompt", text: "Paint the hull.", from: "Pixel 9" },
+    { kind: "tool_end", id: "t1", name: "Bash", input: "npm test", output: "2 passed" },
+    { kind: "assistant", text: "Done." },
+  ];
+  addSession(home, { id, entries });
+  const page = (await home.json(`call conversation.read session=${id}`)) as unknown as Page;
+  expect(page.isPartial).toBe(true);
+  expect(page.rows).toMatchObject([
+    { kind: "prompt", from: "Pixel 9" },
+    { kind: "call", subject: "npm test", outcome: "done", result: "2 passed" },
+    { kind: "answer" },
+  ]);
+});
+
+it("the rows of a sub-agent are read by the call that started it", async () => {
+  const { home, transcript, read } = aChat();
+  const prompt = 'Find all "berths".\nBe quick.';
+  transcript.asks("Go.").calls("Task", { description: "Find berths", prompt }, "There are two.");
+  const folder = join(home.folder, id, "subagents");
+  mkdirSync(folder, { recursive: true });
+  const about = { isSidechain: true, agentId: "a1", timestamp: new Date(transcript.at).toISOString() };
+  const found = anAssistantLine({ content: [{ type: "text", text: "Two berths." }] }, about);
+  writeFileSync(join(folder, "agent-a1.jsonl"), `${aUserLine(prompt, about)}\n${found}\n`);
+  writeFileSync(join(folder, "agent-a0.jsonl"), `${aUserLine("Another one.", about)}\n`);
+  const [, call] = (await read()).rows;
+  expect(call).toMatchObject({ kind: "call", isAgent: true, result: "There are two." });
+  expect(textsOf(await read(`agent=${call?.id}`))).toEqual([prompt, "Two berths."]);
+});
+
+it("a picture is counted in its row, and read by itself", async () => {
+  const { transcript, read, call } = aChat();
+  const data = Buffer.from("a picture").toString("base64");
+  const picture = { type: "image", source: { type: "base64", media_type: "image/png", data } };
+  transcript.asks("What is this?", [picture]).calls("Read", { file_path: "/p/a.png" }, [picture]);
+  const page = await read();
+  expect(page.rows).toMatchObject([{ pictures: 1 }, { pictures: 1 }]);
+  for (const { id: row } of page.rows)
+    expect(await call("conversation.picture", `row=${row}`, "number=0")).toEqual({ type: "image/png", data });
+  expect(await call("conversation.picture", `row=${page.rows[0]?.id}`, "number=1")).toMatchObject({
+    error: { code: "not_found" },
+  });
+});
