@@ -30,7 +30,8 @@ const policy = {
   "script-src": "'self'",
   "style-src": "'self'",
   "connect-src": "'self'",
-  "img-src": "'self'",
+  // Pictures of a chat are fetched as data.
+  "img-src": "'self' blob:",
   "base-uri": "'none'",
   "form-action": "'none'",
   "frame-ancestors": "'none'",

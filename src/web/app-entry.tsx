@@ -16,7 +16,6 @@ import {
   shownAgain,
 } from "./page-state.ts";
 import { ConfirmDialog } from "./parts/confirm.tsx";
-import { ChatView } from "./views/chat.tsx";
 import { FleetView } from "./views/fleet.tsx";
 import { SignInHere } from "./views/sign-in.tsx";
 
@@ -37,6 +36,7 @@ type ViewProps = { readonly id: string };
 
 /** Beyond the first load. */
 const laterViews: Readonly<Record<string, () => Promise<ComponentType<ViewProps>>>> = {
+  chat: async () => (await import("./views/chat.tsx")).ChatView,
   tasks: async () => (await import("./views/tasks.tsx")).TasksView,
   day: async () => (await import("./views/day.tsx")).DayView,
   task: async () => (await import("./views/task.tsx")).TaskView,
@@ -55,8 +55,7 @@ function View({ name, id }: ViewProps & { readonly name: string }): JSX.Element 
   useEffect(() => {
     void laterViews[name]?.().then((found) => setLater(() => found));
   }, []);
-  const Known = name === "chat" ? ChatView : Later;
-  if (Known) return <Known id={id} />;
+  if (Later) return <Later id={id} />;
   return name === "fleet" ? <FleetView /> : <p class="muted">Reading …</p>;
 }
 
@@ -66,7 +65,7 @@ const sections: Readonly<Record<string, string>> = { chat: "fleet", task: "tasks
 function App(): JSX.Element {
   const present = backend.value;
   const { view: asked, id } = route.value;
-  const view = asked === "chat" || Object.hasOwn(laterViews, asked) ? asked : "fleet";
+  const view = Object.hasOwn(laterViews, asked) ? asked : "fleet";
   useEffect(() => {
     const end = new AbortController();
     void present?.follow(changed, (state) => (isLive.value = state), end.signal);

@@ -67,10 +67,14 @@ type Kept<T> = Loaded<T> & { readonly key: string };
 
 const nothing = { value: null, error: null, at: 0 };
 
-/** Reads at first, and again after each change; while it reads, the last value stays. */
-export function useLoaded<T>(key: string, load: () => Promise<Answer<T>>): Loaded<T> {
+/**
+ * Reads at first, and again after each change; while it reads, the last value stays.
+ *
+ * @param isSettled no change concerns it: it is read once
+ */
+export function useLoaded<T>(key: string, load: () => Promise<Answer<T>>, isSettled = false): Loaded<T> {
   const [kept, setKept] = useState<Kept<T>>({ key, ...nothing });
-  const changes = revision.value;
+  const changes = isSettled ? 0 : revision.value;
   useEffect(() => {
     let isOver = false;
     const read = async (): Promise<void> => {
@@ -91,8 +95,12 @@ export function useLoaded<T>(key: string, load: () => Promise<Answer<T>>): Loade
   return kept.key === key ? kept : nothing;
 }
 
-export function useCall<Name extends CallName>(name: Name, input: CallInput<Name>): Loaded<CallOutput<Name>> {
-  return useLoaded(`${name} ${JSON.stringify(input)}`, () => call(name, input));
+export function useCall<Name extends CallName>(
+  name: Name,
+  input: CallInput<Name>,
+  isSettled?: boolean,
+): Loaded<CallOutput<Name>> {
+  return useLoaded(`${name} ${JSON.stringify(input)}`, () => call(name, input), isSettled);
 }
 
 export async function call<Name extends CallName>(

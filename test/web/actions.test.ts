@@ -33,6 +33,7 @@ it("the page follows what other processes write, without a reload; a session is 
   await page.getByText("2 ended in the last day").click();
   await page.getByText("A new chat").waitFor();
   await go(page, `chat/${fleetIds.died}`);
+  await page.getByRole("button", { name: "About" }).click();
   expect(await confirm(page, "Forget", "Forget")).toContain("This cannot be undone.");
   expect(home.runtime.store.read((sql) => sessions.get(sql, fleetIds.died), null)).toBe(null);
   await page.getByRole("alert").waitFor();
@@ -109,6 +110,7 @@ it("the chat's view shows what its last turn changed, asks, and takes it back @n
   const { page } = await openHome(home);
   await page.getByText("rewrite it").first().waitFor();
   await go(page, `chat/${rig.claude.session}`);
+  await page.getByRole("button", { name: "About" }).click();
   await page.getByText("What its last turn changed, to take it back").click();
   await page.getByText("new.txt: is deleted").waitFor();
   expect(await page.getByText("-two").textContent()).toContain("+one");
@@ -144,7 +146,7 @@ it("markup, scripts and marks of direction in the text of a chat are shown, not 
   expect(await shown.textContent()).toContain("<script>document.title");
   expect(await shown.textContent()).not.toContain("\u202E");
   await shown.click();
-  await page.getByRole("heading", { name: "Timeline" }).waitFor();
+  await page.getByRole("region", { name: "Conversation" }).getByText("<script>document.title").waitFor();
   expect(await page.locator("main img, main script").count()).toBe(0);
   expect(await page.title()).not.toBe("owned");
   expect(faults).toEqual([]);

@@ -1,8 +1,8 @@
 import type { BrowserContextOptions } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
-import { addSession, aCliHome } from "#harness/machine/cli-home.ts";
 import { patience } from "#harness/machine/programs.ts";
-import { aFleetPage, closeBrowser, go, openHome } from "#harness/web/browser.ts";
+import { fleetIds } from "#harness/web/seeds.ts";
+import { aFleetPage, closeBrowser, go } from "#harness/web/browser.ts";
 
 afterAll(closeBrowser);
 
@@ -18,6 +18,7 @@ it("on a touch screen each thing to tap is at least 44 px high, in each view", a
   const { page } = await aFleetPage(phone);
   for (const [path, text] of [
     ["fleet", "Needs you"],
+    [`chat/${fleetIds.works}`, "index new documents"],
     ["day", "hours"],
     ["tasks", "Tasks"],
     ["dead", "Dead"],
@@ -38,21 +39,4 @@ it("a page that is not live says so in words, also on a narrow screen", async ()
   await page.getByText("not live").waitFor();
   const height = `document.querySelector(".live").getBoundingClientRect().height`;
   await expect.poll(() => page.evaluate(height), patience).toBeGreaterThan(12);
-});
-
-it("a long answer of the timeline can be opened, and is then as it was written", async () => {
-  const home = aCliHome();
-  home.alive.add(900);
-  const answer = `## Result\n\n${"| a.ts | 1 |\n".repeat(60)}\n**Which of the two do you want first: A or B?**`;
-  const entries = [
-    { kind: "prompt", text: "compare them" },
-    { kind: "assistant", text: answer },
-  ] as const;
-  addSession(home, { id: "aaaa1111-0000-4000-8000-000000000001", pid: 900, entries });
-  const { page } = await openHome(home);
-  await go(page, "chat/aaaa1111-0000-4000-8000-000000000001", "Timeline");
-  const said = page.locator(".said");
-  expect(await said.locator("div").isVisible()).toBe(false);
-  await said.locator("summary").click();
-  expect(await said.locator("div").innerText()).toBe(answer);
 });

@@ -31,6 +31,8 @@ export const ConversationRow = z.discriminatedUnion("kind", [
     from: z.string().nullable(),
     /** The model has not had it yet. */
     isWaiting: z.boolean(),
+    /** Its number among the prompts that SHIM has stored, from 1; null: it has not stored it. */
+    number: count.nullable(),
   }),
   z.object({ ...said, kind: z.literal("answer") }),
   /** The client's account of all that precedes it. */
@@ -57,7 +59,7 @@ export type ConversationRow = z.infer<typeof ConversationRow>;
 export type CallRow = Extract<ConversationRow, { readonly kind: "call" }>;
 
 const ConversationPage = z.object({
-  /** Oldest first. */
+  /** Oldest first; at most 100. */
   rows: z.array(ConversationRow),
   hasEarlier: z.boolean(),
   hasLater: z.boolean(),
@@ -110,6 +112,7 @@ export const conversationOperations = {
     output: OpenedCall,
     errors: idErrors,
     surfaces: ["page"],
+    example: { row: "call:toolu_1" },
   }),
   "conversation.picture": declare("caller", "read", {
     summary: "A picture in a session, as its client has stored it: a secret in it is not removed.",
@@ -118,6 +121,7 @@ export const conversationOperations = {
     output: z.object({ type: z.string(), data: z.string() }),
     errors: ["too_large", ...idErrors],
     surfaces: ["page"],
+    example: { row: "prompt:1790000000000", number: 0 },
   }),
   "conversation.search": declare("caller", "read", {
     summary: "Rows of a session that have all of some words, newest first; at most 100 of those found.",
@@ -125,5 +129,6 @@ export const conversationOperations = {
     output: z.object({ found: count, hits: z.array(Hit) }),
     errors: idErrors,
     surfaces: ["page"],
+    example: { words: "storm rules" },
   }),
 };

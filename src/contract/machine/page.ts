@@ -5,7 +5,7 @@ import { declare } from "../operation.ts";
 import { IdPrefix, idErrors } from "./operation.ts";
 import { GivenAnswer, OpenRequest } from "./requests.ts";
 import { ForeseenConflict } from "./team.ts";
-import { foldedScripts, SessionView, TimelineEntry } from "./sessions.ts";
+import { foldedScripts, SessionView } from "./sessions.ts";
 
 /** Read models of the live page. They have ages, since the clock of a browser may be another. */
 
@@ -64,16 +64,9 @@ export const Fleet = z.object({
 });
 export type Fleet = z.infer<typeof Fleet>;
 
-const TimelineLine = TimelineEntry.omit({ at: true }).extend({ ageMs: age });
-export type TimelineLine = z.infer<typeof TimelineLine>;
-
 const SessionPage = z.object({
   /** Its `resumeCommand` is null only while it is alive. */
   row: FleetRow,
-  /** Newest first; at most the newest 500, their texts whole up to 150,000 characters. */
-  timeline: z.array(TimelineLine),
-  /** Whether these are all events with all of their texts. */
-  isAll: z.boolean(),
   checkpoints: count,
   /** Command that forks it, without the number of the prompt. */
   forkCommand: z.string(),
@@ -144,7 +137,7 @@ export const pageOperations = {
     surfaces: ["page"],
   }),
   "page.session": declare("caller", "read", {
-    summary: "A session with its newest events, and what can be done with it.",
+    summary: "What is known of a session, and what can be done with it. `conversation.read` has its words.",
     input: z.strictObject({ session: IdPrefix }),
     output: SessionPage,
     errors: idErrors,

@@ -128,6 +128,12 @@ export function newestCompactions(sql: Sql, sessionId: string): number[] {
 }
 
 /** Returns 0 without a prompt. */
+/** @returns 0: the session has no row */
+export function newestSeq(sql: Sql, sessionId: string): number {
+  const [row] = sql.all<{ seq: number | null }>("SELECT max(seq) AS seq FROM journal WHERE session = ?", sessionId);
+  return row?.seq ?? 0;
+}
+
 export function newestPromptSeq(sql: Sql, sessionId: string): number {
   return newestPrompt(sql, sessionId)?.seq ?? 0;
 }

@@ -17,18 +17,17 @@ import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import { readChatState } from "../recovery/session-state.ts";
 import { asSeen, mayBeContinued } from "../sessions/ending/ending.ts";
 import * as sessions from "../sessions/sessions.ts";
-import { toSessionView, timeline } from "../recovery/session-view.ts";
+import { toSessionView } from "../recovery/session-view.ts";
 import { clientTitle } from "../../clients/adapters.ts";
 import { workProgress } from "../../contract/chat-state.ts";
 import { type Chat, commandLine } from "../../contract/chats.ts";
 import type { Fleet, FleetRow, SessionPage, ReceivedMessage } from "../../contract/machine/page.ts";
-import type { SessionView, TimelineEntry } from "../../contract/machine/sessions.ts";
-import { age, oneLine } from "../../shared/format.ts";
+import type { SessionView } from "../../contract/machine/sessions.ts";
+import { age } from "../../shared/format.ts";
 import { pickFields } from "../../shared/json-fields.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../sessions/usage/ledger.ts";
 import { isPresent } from "../team/operations/team-handlers.ts";
 import * as audit from "../sessions/machine-audit.ts";
-import { promptNumbers } from "../files/moments.ts";
 import { readContent, type SessionContent } from "../sessions/session-content.ts";
 import { readDay } from "./page-day.ts";
 import { visible } from "../../shared/visible-text.ts";
@@ -181,26 +180,6 @@ function toFleetRow(view: SessionView, now: number, chat?: Chat, costUsdToday: n
   };
 }
 
-const maxLines = 500;
-/** Characters of one page: a phone's frame has a million, and some take three bytes. */
-const maxTimelineChars = 150_000;
-const maxCutChars = 160;
-
-/** The newest texts are whole; beyond the budget the others are cut to a line. */
-function withinBudget(entries: readonly TimelineEntry[]): {
-  readonly lines: TimelineEntry[];
-  readonly isWhole: boolean;
-} {
-  let [left, isWhole] = [maxTimelineChars, true];
-  const lines = entries.map(({ text, ...line }) => {
-    const all = visible(text);
-    const fits = all.length <= left;
-    if (fits) left -= all.length;
-    isWhole &&= fits;
-    return Object.assign(line, { text: fits ? all : oneLine(all, maxCutChars) });
-  });
-  return { lines, isWhole };
-}
 const maxEntries = 200;
 
 export const pageHandlers = {
@@ -217,15 +196,11 @@ export const pageHandlers = {
       const known = claimOf(sql, session.id);
       const command = shimCommand(context.site) ?? "shim";
       const content = readContent(sql, session.id);
-      const all = timeline(content, promptNumbers(sql, session.id), (text) => text).toReversed();
-      const { lines, isWhole } = withinBudget(all.slice(0, maxLines));
       return {
         row: {
           ...toFleetRow(view, now, chat),
           resumeCommand: view.isAlive ? null : `${command} resume ${view.shortId}`,
         },
-        timeline: lines.map(({ at, ...line }) => Object.assign(line, { ageMs: now - at })),
-        isAll: all.length <= maxLines && isWhole,
         checkpoints: view.checkpoints,
         forkCommand: `${command} fork ${view.shortId} --at`,
         isAlive: view.isAlive,

@@ -61,12 +61,14 @@ export function Shown<T>({ loaded, children }: { loaded: Loaded<T>; children: Ch
 interface ReadProps<Name extends CallName> {
   readonly name: Name;
   readonly input: CallInput<Name>;
+  /** No change concerns it. */
+  readonly isSettled?: boolean;
   readonly children: ChildrenOf<CallOutput<Name>>;
 }
 
 /** The answer of an operation that changes nothing. */
-export function Read<Name extends CallName>({ name, input, children }: ReadProps<Name>): Node {
-  return <Shown loaded={useCall(name, input)} children={children} />;
+export function Read<Name extends CallName>({ name, input, isSettled, children }: ReadProps<Name>): Node {
+  return <Shown loaded={useCall(name, input, isSettled)} children={children} />;
 }
 
 /** Its children are shown, and so read, only while it is open. */
@@ -99,8 +101,16 @@ export function Empty({ title, children }: { title: string; children?: Component
   );
 }
 
-/** The heading gets the focus when its view is opened. @param search its label */
-export function Head({ title, search }: { title: string; search?: string }): Node {
+interface HeadProps {
+  readonly title: string;
+  /** Label of the search. */
+  readonly search?: string;
+  /** Beside the title. */
+  readonly children?: ComponentChildren;
+}
+
+/** The heading gets the focus when its view is opened. */
+export function Head({ title, search, children }: HeadProps): Node {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     if (hasMoved.peek()) heading.current?.focus();
@@ -108,6 +118,7 @@ export function Head({ title, search }: { title: string; search?: string }): Nod
   return (
     <header class="head">
       <h1 tabIndex={-1} ref={heading} children={title} />
+      {children}
       {search && (
         <label>
           <span class="hidden">{search}</span>
@@ -278,7 +289,7 @@ export function Table<Item>({ caption, columns, keyOf, ...found }: TableProps<It
   return (
     <Found {...found}>
       {(items) => (
-        <table>
+        <table class="cards-if-narrow">
           <caption class="hidden">{caption}</caption>
           <thead>
             <tr>

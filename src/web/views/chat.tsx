@@ -1,14 +1,16 @@
 import type { JSX } from "preact";
-import { WriteToChat } from "../parts/answers.tsx";
 import { useState } from "preact/hooks";
 import { stateOfRegistered, stateText, workProgress } from "../../contract/chat-state.ts";
-import type { FleetRow, SessionPage, TimelineLine } from "../../contract/machine/page.ts";
+import type { FleetRow, SessionPage } from "../../contract/machine/page.ts";
 import { rowsOf } from "../fleet-groups.ts";
-import { count, dollars, matches, percent, plain } from "../format.ts";
+import { Conversation } from "../chat/conversation.tsx";
+import { Hits } from "../chat/hits.tsx";
+import { forkCommandFor } from "../chat/row.tsx";
+import { count, dollars, percent, plain, shortPath } from "../format.ts";
 import { call, backend, query, useCall } from "../page-state.ts";
+import { GivenAnswers, NeedOfRequest, WriteToChat } from "../parts/answers.tsx";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
 import { Bars, ContextChart } from "../parts/charts.tsx";
-import { say, summaryOf, toTurns, type Turn } from "../turns.ts";
 import {
   Age,
   Badge,
@@ -17,14 +19,12 @@ import {
   CopyButton,
   Empty,
   Facts,
-  First,
   Fold,
   Head,
   Lines,
   Read,
   RiskNote,
-  Select,
-  Shown,
+  Trouble,
   type Fact,
 } from "../parts/pieces.tsx";
 
@@ -34,52 +34,116 @@ export function ChatView({ id }: { id: string }): JSX.Element {
 
 function SessionView({ id }: { id: string }): JSX.Element {
   const loaded = useCall("page.session", { session: id });
+  const [isAbout, setIsAbout] = useState(false);
   if (loaded.error?.code === "not_found") return <MemberView id={id} />;
   return (
-    <>
-      <Head title={plain(loaded.value?.row.title ?? "Chat")} search="Search the timeline" />
-      <Shown loaded={loaded}>{(page, at) => <Session page={page} at={at} />}</Shown>
-    </>
+    <div class="chat">
+      <Head title={plain(loaded.value?.row.title ?? "Chat")} search="Search this chat">
+        <button type="button" aria-pressed={isAbout} onClick={() => setIsAbout(!isAbout)} children="About" />
+      </Head>
+      <Trouble text={loaded.error && plain(loaded.error.message)} />
+      {loaded.value && <Standing page={loaded.value} at={loaded.at} />}
+      {loaded.value && isAbout && <About page={loaded.value} at={loaded.at} />}
+      <Session id={id} page={loaded.value} />
+    </div>
   );
 }
 
-function Session({ page, at }: { page: SessionPage; at: number }): JSX.Element {
-  const { row } = page;
+interface SessionProps {
+  readonly page: SessionPage;
+  readonly at: number;
+}
+
+/** The conversation is read beside what is known of the chat, not after it. */
+function Session({ id, page }: { id: string; page: SessionPage | null }): JSX.Element {
+  const [found, setFound] = useState<string | null>(null);
+  const words = query.value.trim();
+  const owner = { session: id, forkCommand: page === null ? null : forkCommandFor(page.forkCommand) };
+  const show = (row: string | null): void => {
+    query.value = "";
+    setFound(row);
+  };
   return (
     <>
-      <p class="summary">
-        <span class={`state ${row.state}`}>{plain(stateText(row))}</span>
-        {row.waitingMs !== null && <Age ms={row.waitingMs} at={at} suffix="" />}
-        <span>{plain([row.project, row.client, row.model, row.machine].filter((part) => part).join(" · "))}</span>
-      </p>
-      {row.causeDetail !== null && <p class="muted">{plain(row.causeDetail)}</p>}
-      {page.isAlive && backend.value?.canAnswer === true && <WriteToChat session={row.id} refusal={page.cannotWrite} />}
-      {row.risk && <RiskNote risk={row.risk} />}
-      {page.atLimit !== null && <p class="trouble warn">{plain(page.atLimit.text)}</p>}
-      <Continue page={page} />
-      {row.machine === null && !page.isAlive && backend.value?.kind === "machine" && <Obstacle row={row} />}
-      <Figures page={page} at={at} />
-      {backend.value?.kind === "machine" && <OnMachine row={row} />}
-      <Timeline page={page} at={at} />
+      {words.length >= minSearchedChars && <Hits session={id} words={words} onChoose={show} />}
+      <Conversation owner={owner} found={found} onLeaveFound={() => setFound(null)} />
+      {page && <Below page={page} />}
     </>
   );
 }
 
-function Continue({ page }: { page: SessionPage }): JSX.Element {
+/** A shorter text is in nearly every row. */
+const minSearchedChars = 2;
+
+function Standing({ page: { row }, at }: SessionProps): JSX.Element {
+  const project = row.project === null ? null : shortPath(row.project);
+  return (
+    <p class="summary">
+      <span class={`state ${row.state}`}>{plain(stateText(row))}</span>
+      {row.waitingMs === null ? <Age ms={row.seenAgeMs} at={at} /> : <Age ms={row.waitingMs} at={at} suffix="" />}
+      <span>{plain([project, row.client, row.model, row.machine].filter((part) => part).join(" · "))}</span>
+    </p>
+  );
+}
+
+/** The open requests of the chat, above the line to write in, or above how it is continued. */
+function Below({ page }: { page: SessionPage }): JSX.Element {
+  const { row, isAlive } = page;
+  const listed = useCall("requests.list", {});
+  const requests = listed.value?.requests.filter(({ session }) => session === row.id) ?? [];
+  const answers = listed.value?.answers?.filter(({ session }) => session === row.id) ?? [];
+  return (
+    <div class="below">
+      {page.atLimit !== null && <p class="trouble warn">{plain(page.atLimit.text)}</p>}
+      {requests.length > 0 && (
+        <ul class="needs" aria-label="It asks you">
+          {requests.map((request) => (
+            <NeedOfRequest key={request.id} request={request} at={listed.at} />
+          ))}
+        </ul>
+      )}
+      <GivenAnswers answers={answers} at={listed.at} />
+      {!isAlive && row.causeDetail !== null && <p class="muted">{plain(row.causeDetail)}</p>}
+      {!isAlive && <Continue page={page} />}
+      {isAlive && backend.value?.canAnswer === true && <WriteToChat session={row.id} refusal={page.cannotWrite} />}
+    </div>
+  );
+}
+
+function About({ page, at }: SessionProps): JSX.Element {
+  const { row } = page;
+  const isHere = backend.value?.kind === "machine";
+  return (
+    <section class="about" aria-label="About this chat">
+      {row.risk && <RiskNote risk={row.risk} />}
+      {isHere && (
+        <div class="buttons">
+          {actionsOf(page).map((action) => (
+            <ActionButton key={action.verb} action={action} />
+          ))}
+        </div>
+      )}
+      {row.machine === null && !page.isAlive && isHere && <Obstacle row={row} />}
+      <Figures page={page} at={at} />
+      {isHere && <OnMachine row={row} />}
+    </section>
+  );
+}
+
+function Continue({ page }: { page: SessionPage }): JSX.Element | null {
   const { resumeCommand: command } = page.row;
-  if (command !== null && backend.value?.kind === "phone")
+  if (command === null) return null;
+  if (backend.value?.kind === "phone")
     return (
       <p>
         To continue it, type on its machine: <code>{plain(command)}</code>
       </p>
     );
   return (
-    <div class="buttons">
-      {command !== null && <CopyButton command={command} label="Copy resume command" />}
-      {backend.value?.kind === "machine" &&
-        actionsOf(page).map((action) => <ActionButton key={action.verb} action={action} />)}
-      {command !== null && <code class="muted">{plain(command)}</code>}
-    </div>
+    <p class="line">
+      <CopyButton command={command} label="Copy resume command" />
+      <code class="muted">{plain(command)}</code>
+    </p>
   );
 }
 
@@ -276,108 +340,6 @@ function undoAction(session: string, folder: string, number: number | undefined,
   };
 }
 
-const sources = ["journal", "effect", "signal", "checkpoint", "snapshot", "crash", "recovery"] as const;
-const sourceWords: Readonly<Record<(typeof sources)[number], string>> = {
-  journal: "what was said and done",
-  effect: "what cannot be undone",
-  signal: "readings",
-  checkpoint: "saves",
-  snapshot: "saved files",
-  crash: "deaths",
-  recovery: "continuations",
-};
-
-function Timeline({ page: { timeline, isAll, forkCommand }, at }: { page: SessionPage; at: number }): JSX.Element {
-  const [source, setSource] = useState<TimelineLine["source"] | "">("");
-  const isFiltered = source !== "" || query.value.trim() !== "";
-  const fitting = timeline.filter(
-    (line) => (source === "" || line.source === source) && matches(query.value, [line.text, line.kind]),
-  );
-  return (
-    <section aria-labelledby="timeline">
-      <div class="head">
-        <h2 id="timeline">Timeline, newest first</h2>
-        <Select label="Show" value={source} onChange={setSource} options={sources} textOf={(one) => sourceWords[one]} />
-      </div>
-      {fitting.length === 0 && <Empty title="Nothing matches." />}
-      {isFiltered ? (
-        <First items={fitting}>{(shown) => <Events lines={shown} at={at} />}</First>
-      ) : (
-        <First items={toTurns(timeline)} atFirst={12}>
-          {(shown) => (
-            <ol class="turns">
-              {shown.map((turn, position) => (
-                <TurnOf key={`${position} ${turn.prompt?.prompt}`} turn={turn} at={at} forkCommand={forkCommand} />
-              ))}
-            </ol>
-          )}
-        </First>
-      )}
-      {!isAll && <p class="muted">Older events and texts: the command “shim sessions show --stored” prints all.</p>}
-    </section>
-  );
-}
-
-function TurnOf({ turn, at, forkCommand }: { turn: Turn; at: number; forkCommand: string }): JSX.Element {
-  const { prompt, shown, folded } = turn;
-  return (
-    <li>
-      {prompt && (
-        <div class="ask">
-          <Said text={plain(say(prompt).text)} />
-          <Age ms={prompt.ageMs} at={at} />
-        </div>
-      )}
-      <Events lines={shown} at={at} />
-      <div class="folds">
-        {folded.length > 0 && (
-          <Fold title={summaryOf(folded)}>
-            <Events lines={folded} at={at} />
-          </Fold>
-        )}
-        {/* A page cannot start a client in a terminal. */}
-        {prompt?.prompt !== undefined && (
-          <Fold title="Fork from here">
-            <Command purpose="For its files and its brief of then" command={`${forkCommand} ${prompt.prompt}`} />
-          </Fold>
-        )}
-      </div>
-    </li>
-  );
-}
-
-const foldedChars = 240;
-
-/** A text as it was written; a long one is opened. */
-function Said({ text }: { text: string }): JSX.Element {
-  const start = text.replaceAll(/\s+/g, " ").trim();
-  if (text.length <= foldedChars && !text.trim().includes("\n")) return <span>{start}</span>;
-  return (
-    <details class="said">
-      <summary>{start.length > foldedChars ? `${start.slice(0, foldedChars)} …` : start}</summary>
-      <div>{text.trim()}</div>
-    </details>
-  );
-}
-
-function Events({ lines, at }: { lines: readonly TimelineLine[]; at: number }): JSX.Element | null {
-  if (lines.length === 0) return null;
-  return (
-    <ul class="events">
-      {lines.map((line, position) => {
-        const { label, text } = say(line);
-        return (
-          <li key={`${position} ${line.kind}`} class={line.source}>
-            <span class="muted">{label}</span>
-            <Said text={plain(text)} />
-            <Age ms={line.ageMs} at={at} />
-          </li>
-        );
-      })}
-    </ul>
-  );
-}
-
 /** A chat of the workspace, without the content that only its own machine has. */
 function MemberView({ id }: { id: string }): JSX.Element {
   const fleet = useCall("page.fleet", {}).value;
@@ -407,7 +369,7 @@ function MemberView({ id }: { id: string }): JSX.Element {
           </>
         )}
       </Read>
-      <p class="muted">Its timeline and its brief are on its own machine, where the key is.</p>
+      <p class="muted">Its conversation and its brief are on its own machine, where the key is.</p>
     </>
   );
 }

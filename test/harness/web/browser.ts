@@ -40,13 +40,13 @@ export async function openTab(link: string, options: BrowserContextOptions = {})
   context.setDefaultTimeout(patienceMs);
   const page = await context.newPage();
   const faults: string[] = [];
-  const { host } = new URL(link);
+  const { origin } = new URL(link);
   page.on("pageerror", (error) => faults.push(String(error)));
   page.on("console", (message) => {
     if (message.type() === "error" && !/status of 4\d\d/.test(message.text())) faults.push(message.text());
   });
   page.on("request", (request) => {
-    if (new URL(request.url()).host !== host) faults.push(`a request to ${request.url()}`);
+    if (new URL(request.url()).origin !== origin) faults.push(`a request to ${request.url()}`);
   });
   await page.goto(link);
   return { page, faults };

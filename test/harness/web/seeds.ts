@@ -132,7 +132,7 @@ export function seedFleet(home: CliHome): void {
 export function views(team: SeededTeam): readonly (readonly [path: string, text: string])[] {
   return [
     ["fleet", "Payments"],
-    [`chat/${fleetIds.died}`, "Timeline, newest first"],
+    [`chat/${fleetIds.died}`, "The tokenizer drops"],
     ["day", "compacted"],
     ["tasks", "compiles"],
     [`task/${team.dead[0]}`, "the disk is full"],

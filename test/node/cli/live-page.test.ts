@@ -228,19 +228,20 @@ it("the page may call what its views need: operations that show keys, write file
     expect((await sendRaw(page.port, { path: "/api/call", headers, body })).status).toBe(400);
 });
 
-it("the fleet has each chat with its figures and ages, and a session its timeline, brief and commands", async () => {
+it("the fleet has each chat with its figures and ages, and a session its conversation, brief and commands", async () => {
   const { call } = await signedIn();
   const states = { [ids.alive]: "works", [ids.dead]: "died", [ids.elsewhere]: "died", [ids.finished]: "ended" };
   const rows = Object.entries(states).map(([id, state]) => ({ id, state, seenAgeMs: 60_000 }));
   const fleet = { where: "this machine", trouble: null, notices: [], costUsdToday: null, rows };
   expect((await call("page.fleet")).value).toMatchObject(fleet);
-  const prompt = { kind: "prompt", text: "user: fix the parser", ageMs: 60_000, prompt: 1 };
   expect((await call("page.session", { session: ids.dead })).value).toMatchObject({
     row: { id: ids.dead, cause: "killed", resumeCommand: "shim resume bbbb2222" },
     checkpoints: 1,
     forkCommand: "shim fork bbbb2222 --at",
-    timeline: expect.arrayContaining([expect.objectContaining(prompt)]),
   });
+  const prompt = { kind: "prompt", text: "fix the parser", ageMs: 60_000, number: 1 };
+  const conversation = (await call("conversation.read", { session: ids.dead })).value;
+  expect(conversation).toMatchObject({ rows: expect.arrayContaining([expect.objectContaining(prompt)]) });
   const brief = { brief: holding("fix the parser"), score: { total: expect.any(Number) } };
   expect((await call("recovery.brief", { session: ids.dead })).value).toMatchObject(brief);
   for (const name of ["page.session", "recovery.brief", "recovery.dismiss"])

@@ -1,12 +1,11 @@
 import { expect, it } from "vitest";
-import type { Day, TimelineLine, FleetRow } from "#src/contract/machine/page.ts";
+import type { Day, FleetRow } from "#src/contract/machine/page.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { readDay } from "#src/machine/view/page-day.ts";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
-import { say, summaryOf, toTurns } from "#src/web/turns.ts";
 import type { Chat } from "#src/contract/chats.ts";
 import { toGroups } from "#src/web/fleet-groups.ts";
 import { recordDeaths } from "#src/machine/recovery/incomplete/deaths.ts";
@@ -92,47 +91,6 @@ it("there are at most 60 lanes, of the chats that were active last, and of the h
   expect(read(home, 1)).toMatchObject({ isAll: false });
   home.now += 30 * minute;
   expect(read(home, 1).lanes).toHaveLength(31);
-});
-
-function aLine(kind: string, text = "", source: TimelineLine["source"] = "journal"): TimelineLine {
-  return { kind, text, source, ageMs: 0 };
-}
-
-const kinds = (lines: readonly TimelineLine[]): string[] => lines.map(({ kind }) => kind);
-
-it("a turn shows its prompt, its last answer and what went wrong; calls, saves and readings are folded", () => {
-  const turns = toTurns([
-    aLine("killed", "died: killed", "crash"),
-    aLine("turn", "saved c1", "checkpoint"),
-    aLine("assistant", "assistant: second"),
-    aLine("tool_end", "tool ended: Bash npm test"),
-    aLine("assistant", "assistant: first"),
-    aLine("tool_error", "tool failed: Bash npm test"),
-    aLine("prompt", "user: fix it"),
-    aLine("start", "started (startup)"),
-  ]);
-  expect(turns.map(({ prompt, shown, folded }) => [prompt?.text ?? null, kinds(shown), kinds(folded)])).toEqual([
-    ["user: fix it", ["killed", "assistant"], ["turn", "tool_end", "assistant", "tool_error"]],
-    [null, [], ["start"]],
-  ]);
-  expect(turns.map(({ folded }) => summaryOf(folded))).toEqual(["2 calls, 1 failed · 1 save", "1 event"]);
-});
-
-it("a line says its kind once, in a user's words", () => {
-  const lines = [
-    aLine("prompt", "user: fix it"),
-    aLine("tool_error", "tool failed: Bash x: no"),
-    aLine("compacted", "compacted"),
-    aLine("killed", "died: killed. It vanished", "crash"),
-    aLine("before_risk", "saved c1 (risk)", "checkpoint"),
-  ];
-  expect(lines.map(say).map(({ label, text }) => `${label}: ${text}`)).toEqual([
-    "you: fix it",
-    "failed: Bash x: no",
-    "compacted: ",
-    "died: killed. It vanished",
-    expect.stringMatching(/^saved: /),
-  ]);
 });
 
 function aRow(more: Partial<FleetRow> = {}): FleetRow {

@@ -11,6 +11,8 @@ import { openedCall, picturesOf, shownRow, textOfRow, type Row } from "./rows.ts
 import { readAgent, readConversation, type Conversation } from "./source.ts";
 
 const maxHits = 100;
+/** A page of them is drawn at once. */
+const maxPageRows = 100;
 const excerptChars = { before: 60, all: 200 };
 /** The frame has another encoding of it. */
 const maxPictureChars = maxPhoneFrameChars / 2;
@@ -130,7 +132,7 @@ function fitting(rows: readonly Row[], chars: number, now: number): number {
   let left = chars;
   const none = rows.findIndex((row, index) => {
     left -= sizeOf(shownRow(row, now));
-    return left < 0 && index > 0;
+    return index === maxPageRows || (left < 0 && index > 0);
   });
   return none < 0 ? rows.length : none;
 }

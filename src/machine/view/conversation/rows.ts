@@ -27,8 +27,8 @@ interface Said extends Timed {
   readonly kind: "prompt" | "answer" | "summary";
   readonly text: string;
   readonly pictures: readonly Picture[];
-  readonly from: string | null;
-  readonly isWaiting: boolean;
+  /** Facts that SHIM has of a prompt. */
+  readonly stored: Pick<StoredPrompt, "from" | "isWaiting" | "number">;
 }
 
 interface Called extends Timed {
@@ -53,6 +53,8 @@ export interface StoredPrompt {
   readonly text: string;
   readonly from: string | null;
   readonly isWaiting: boolean;
+  /** Words that no model has had have none. */
+  readonly number: number | null;
 }
 
 export type Note = Pick<Noted, "text" | "isBad"> & { readonly at: number };
@@ -73,13 +75,14 @@ export function rowsOf({ items, prompts, notes, isAlive }: Sources, now: number)
   const results = new Map(items.flatMap((item) => (item.kind === "result" ? [[item.of, item] as const] : [])));
   const lastPrompt = items.findLastIndex(({ kind }) => kind === "prompt");
   const unmatched = new Set(prompts);
-  const fromOf = (said: Item & { readonly text: string }): string | null => {
+  const storedOf = (said: Item & { readonly text: string }): Said["stored"] => {
     const until = said.at === null ? Infinity : said.at + eventAfterRowMs;
     const same = [...unmatched].filter(({ at, text }) => at <= until && isSame(text, said.text));
     const distance = ({ at }: StoredPrompt): number => Math.abs(at - (said.at ?? 0));
     const [known] = same.toSorted((one, two) => distance(one) - distance(two));
-    if (known) unmatched.delete(known);
-    return known?.from ?? null;
+    if (!known) return unknown;
+    unmatched.delete(known);
+    return { ...known, isWaiting: false };
   };
   const timeOf = timesOf(items, now);
   const main = items.flatMap((item, index): { readonly time: number; readonly row: Row }[] => {
@@ -88,8 +91,8 @@ export function rowsOf({ items, prompts, notes, isAlive }: Sources, now: number)
     if (item.kind !== "call") {
       const { kind, text, pictures = [] } = item;
       const id = idFor(kind, item.at, text);
-      const from = kind === "prompt" ? fromOf(item) : null;
-      return [{ time, row: { id, at: item.at, kind, text, pictures, from, isWaiting: false } }];
+      const stored = kind === "prompt" ? storedOf(item) : unknown;
+      return [{ time, row: { id, at: item.at, kind, text, pictures, stored } }];
     }
     const result = results.get(item.id);
     const isMissing = result?.isMissing !== undefined;
@@ -101,13 +104,15 @@ export function rowsOf({ items, prompts, notes, isAlive }: Sources, now: number)
   const others = [
     ...[...unmatched].map((one) => {
       const id = idFor("prompt", one.at, one.text);
-      return Object.assign({ id, kind: "prompt" as const, pictures: [] }, one);
+      return { id, at: one.at, kind: "prompt" as const, text: one.text, pictures: [], stored: one };
     }),
     ...notes.map((one) => Object.assign({ id: idFor("note", one.at, one.text), kind: "note" as const }, one)),
   ];
   const added = others.filter(({ at }) => at >= since).toSorted((one, two) => one.at - two.at);
   return merged(main, added);
 }
+
+const unknown: Said["stored"] = { from: null, isWaiting: false, number: null };
 
 function merged(
   main: readonly { readonly time: number; readonly row: Row }[],
@@ -142,9 +147,10 @@ export function shownRow(row: Row, now: number): ConversationRow {
   if (row.kind === "call") return { ...shared, ...shownCall(row) };
   const text = shownText(row.text);
   if (row.kind === "note") return { ...shared, kind: "note", text, isBad: row.isBad };
-  const { kind, pictures, from, isWaiting } = row;
+  const { kind, pictures } = row;
+  const { from, isWaiting, number } = row.stored;
   const said = { ...shared, text, pictures: pictures.length };
-  return kind === "prompt" ? { ...said, kind, from, isWaiting } : { ...said, kind };
+  return kind === "prompt" ? { ...said, kind, from, isWaiting, number } : { ...said, kind };
 }
 
 function shownText(text: string, max = most.text): string {

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import type { JournalKind } from "../../../contract/journal.ts";
 import type { Item } from "../../../clients/conversation/conversation.ts";
 import { asObject, textAt } from "../../../shared/json-fields.ts";
@@ -5,7 +6,9 @@ import type { Sql } from "../../../shared/sql.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { readAgentItems, readItems, readKept, type Size } from "../../recovery/learnt/session-items.ts";
 import { timeline } from "../../recovery/session-view.ts";
+import { promptNumbers } from "../../files/moments.ts";
 import { isAlive } from "../../sessions/life/presence.ts";
+import * as journal from "../../sessions/journal.ts";
 import * as news from "../../sessions/news.ts";
 import { isQueued } from "../../sessions/prompts.ts";
 import { readContent, type SessionContent } from "../../sessions/session-content.ts";
@@ -32,6 +35,32 @@ const sizes: Readonly<Record<"newest" | "all", Size>> = {
  * @param part newest: a quick read, whose first row may be any
  */
 export function readConversation(runtime: Runtime, session: Session, part: keyof typeof sizes): Conversation {
+  if (part === "newest") return readNow(runtime, session, part);
+  const mark = markOf(runtime, session);
+  const known = lastRead.get(runtime.store);
+  const conversation = known?.mark === mark ? known.conversation.deref() : undefined;
+  if (mark !== null && conversation) return conversation;
+  const read = readNow(runtime, session, part);
+  lastRead.set(runtime.store, { mark, conversation: new WeakRef(read) });
+  return read;
+}
+
+/** The next page of a person who scrolls needs the same rows; nothing else holds them in memory. */
+const lastRead = new WeakMap<
+  Runtime["store"],
+  { readonly mark: string | null; readonly conversation: WeakRef<Conversation> }
+>();
+
+/** Another one when anything of the session may have changed; null: that cannot be seen. */
+function markOf(runtime: Runtime, session: Session): string | null {
+  const file = session.transcriptPath === null ? null : statSync(session.transcriptPath, { throwIfNoEntry: false });
+  if (!file) return null;
+  const seq = runtime.store.read((sql) => journal.newestSeq(sql, session.id), 0);
+  const waiting = runtime.store.read((sql) => news.waitingWords(sql, session.id).length, 0);
+  return [session.id, file.size, file.mtimeMs, seq, waiting, isAlive(runtime, session)].join(" ");
+}
+
+function readNow(runtime: Runtime, session: Session, part: keyof typeof sizes): Conversation {
   const newest = part === "newest" ? readKept(runtime, session, sizes.newest) : null;
   const { items, from } = newest
     ? { items: newest, from: "transcript" as const }
@@ -52,12 +81,17 @@ export function readAgent(runtime: Runtime, session: Session, row: Row | undefin
 function readStored(sql: Sql, session: string): { prompts: StoredPrompt[]; notes: Note[] } {
   const content = readContent(sql, session);
   const waiting = news.waitingWords(sql, session);
-  const prompts = content.journal.flatMap(({ at, entry }): StoredPrompt[] => {
+  const numbers = promptNumbers(sql, session);
+  const prompts = content.journal.flatMap(({ seq, at, entry }): StoredPrompt[] => {
     if (entry.kind !== "prompt") return [];
-    return [{ at, text: entry.text, from: entry.from ?? null, isWaiting: isQueued(entry) }];
+    const { text, from = null } = entry;
+    return [{ at, text, from, isWaiting: isQueued(entry), number: numbers.get(seq) ?? null }];
   });
   return {
-    prompts: [...prompts, ...waiting.map(({ at, by, text }) => ({ at, text, from: by, isWaiting: true }))],
+    prompts: [
+      ...prompts,
+      ...waiting.map(({ at, by, text }) => ({ at, text, from: by, isWaiting: true, number: null })),
+    ],
     notes: notesOf(content),
   };
 }
