@@ -12,6 +12,7 @@ export const benches = {
   effects: async () => (await import("./recognition.ts")).effects(),
   conflicts: async (args: readonly string[]) => (await import("./conflicts/conflicts.ts")).conflicts(args),
   phone: async () => (await import("./page.ts")).phone(),
+  chat: async () => (await import("./page.ts")).chat(),
   page: async () => (await import("./page.ts")).page(),
   clients: async () => (await import("./edge/edge.ts")).clients(),
   rows: async () => (await import("./tasks/cost.ts")).rows(),

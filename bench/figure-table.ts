@@ -210,6 +210,14 @@ export const figures: Readonly<Record<string, Figure>> = {
     value: ({ search, view }) => Math.max(search, view),
     beside: ({ paint, fleet }) => `first paint ${ms(paint)} (goal 500 ms), all chats ${ms(fleet)}`,
   }),
+  chat: figure("chat", {
+    text: "a chat of 2,000 rows over 400 kbit/s and 400 ms, with a quarter of a processor, until its end can be read",
+    unit: "ms",
+    most: 3_000,
+    value: ({ chat }) => chat,
+    beside: ({ paint, longest }) =>
+      `first paint ${ms(paint)} (goal 1,200 ms); longest task while 500 chats are scrolled ${ms(longest)}`,
+  }),
   operation: figure("clients", {
     text: "one client, p50: the slowest of a lease taken and released, a heartbeat, a state write that is notified",
     unit: "x",

@@ -10,6 +10,12 @@ export async function page() {
   return { paint: time("paint"), fleet: time("fleet"), search: time("search"), view: time("view") };
 }
 
+/** The page over a slow network on a slow processor, in ms. */
+export async function chat() {
+  const time = await timesOf("test/web/chat-times.test.ts", "slow", "SHIM_PAGE_TIMES");
+  return { paint: time("paint"), chat: time("chat"), longest: time("longest") };
+}
+
 /** A phone in a browser, paired with a machine over a coordinator on loopback, in ms. */
 export async function phone() {
   const time = await timesOf("test/web/edge.test.ts", "a phone that scans|is shown with what", "SHIM_PHONE_TIMES");

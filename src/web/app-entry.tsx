@@ -1,7 +1,7 @@
 import { signal } from "@preact/signals";
 import { render, type ComponentType, type JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { localBackend, signIn } from "./local-backend.ts";
+import { hasSecret, localBackend, signIn } from "./local-backend.ts";
 import {
   ageTick,
   changed,
@@ -167,9 +167,12 @@ async function isFromWorker(): Promise<boolean> {
 }
 
 async function start(): Promise<void> {
+  // The view of an opened link comes beside the sign-in, not after it.
+  const [, linked = ""] = /^#\/([a-z]+)/.exec(location.hash) ?? [];
+  void laterViews[linked]?.();
   const [, token] = /^#t=([\w-]+)$/.exec(location.hash) ?? [];
   if (token !== undefined) history.replaceState(null, "", location.pathname);
-  else isEdge.value = await isFromWorker();
+  else isEdge.value = !hasSecret() && (await isFromWorker());
   if (isEdge.value) phoneGate.value = await (await import("./phone/start-phone.ts")).startPhone();
   else {
     trouble.value = await signIn(token);

@@ -11,6 +11,11 @@ const storedAs = "shim-secret";
  */
 let secret = sessionStorage.getItem(storedAs) ?? "";
 
+/** A tab that has signed in here; no Worker gives such a secret. */
+export function hasSecret(): boolean {
+  return secret !== "";
+}
+
 function keep(given: string): void {
   sessionStorage.setItem(storedAs, (secret = given));
 }

@@ -166,6 +166,12 @@ it("a phone that scans the code sees the fleet, after a reload too, and nothing 
   links.changed("sessions");
   await page.getByText("rm -r build").waitFor();
   expect(await page.getByRole("button", { name: /Allow|Deny/ }).count()).toBe(0);
+  await page.getByRole("link", { name: "Payments: retry on timeout" }).first().click();
+  const conversation = page.getByRole("region", { name: "Conversation" });
+  await conversation.getByText("retry the payment when the bank times out").waitFor();
+  await conversation.getByText("npm test").click();
+  await page.getByText("rm -r build").waitFor();
+  expect(await axeFaults(page)).toEqual([]);
   const titles = await page.getByRole("navigation").getByRole("link").allTextContents();
   expect(titles.filter((title) => ["Tasks", "Files", "Plan", "Experiments", "Health"].includes(title))).toEqual([]);
   await page.getByRole("link", { name: "Phone", exact: true }).click();

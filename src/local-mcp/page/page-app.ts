@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { extname, join } from "node:path";
+import { compress } from "hono/compress";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { PageCall, type LiveLine } from "../../contract/live-page.ts";
 import {
@@ -36,6 +37,8 @@ export function pageApp(parts: PageParts): LoopbackApp {
     onProblem(messageOf(error));
     return refuse(context, "internal", "SHIM failed");
   });
+  // The bundle holds no secret, and may be read through a slow tunnel.
+  app.get("*", compress());
   app.get("*", (context) => {
     const file = files.get(context.req.path);
     if (!file) return context.notFound();

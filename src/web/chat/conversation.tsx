@@ -9,7 +9,7 @@ import type { RowOwner } from "./row-owner.ts";
 import { Row } from "./row.tsx";
 
 /** Characters of the part that is read first, and of further ones. */
-const partChars = { first: 24_000, further: 60_000 };
+const partChars = { first: 12_000, further: 60_000 };
 /** The part before or after is read so many px before its place is seen. */
 const aheadPx = 1_500;
 /** So near to its end the conversation counts as read to the end. */
