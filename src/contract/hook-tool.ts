@@ -63,7 +63,7 @@ export const hookToolFields = {
   SubagentStop: [...common, "last_assistant_message"],
   Notification: [...common, "message", "notification_type"],
   // The whole input: its user decides on it.
-  PermissionRequest: [...common, "tool_name", "tool_input"],
+  PermissionRequest: [...common, "tool_name", "tool_input", "permission_suggestions"],
   PreModelSwitch: [...common, "from_model", "to_model", "context_tokens"],
 } as const satisfies Partial<Record<HookEvent, readonly string[]>>;
 export type HookToolEvent = keyof typeof hookToolFields;

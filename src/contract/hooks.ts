@@ -70,6 +70,18 @@ export function isHookEvent(name: string): name is HookEvent {
   return hookEvents.some((event) => event === name);
 }
 
+/** Decision of a person on a request; each client's adapter gives it the client's own form. */
+export interface RequestDecision {
+  readonly behavior: "allow" | "deny";
+  readonly message?: string;
+  /** Input of the call, where its client counts an allowance only together with it. */
+  readonly input?: Readonly<Record<string, unknown>>;
+  /** Chosen labels and own words, for each question in its order. */
+  readonly answers?: readonly (readonly string[])[];
+  /** Rules that hold until the session ends, of those that the client suggested. */
+  readonly rules?: readonly Readonly<Record<string, unknown>>[];
+}
+
 /** Answer to a hook event, in Claude Code's form; other clients' adapters translate it. */
 export interface HookAnswer {
   readonly systemMessage?: string;
@@ -82,6 +94,6 @@ export interface HookAnswer {
     readonly permissionDecision?: "deny" | "ask";
     readonly permissionDecisionReason?: string;
     /** At PermissionRequest, in place of the terminal. */
-    readonly decision?: { readonly behavior: "allow" | "deny"; readonly message?: string };
+    readonly decision?: RequestDecision;
   };
 }

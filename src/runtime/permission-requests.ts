@@ -1,4 +1,6 @@
-import type { Decision, Outcome } from "../contract/machine/requests.ts";
+import type { RequestDecision } from "../contract/hooks.ts";
+import type { Decision, Outcome, Question, RequestKind } from "../contract/machine/requests.ts";
+import type { JsonObject } from "../shared/json-fields.ts";
 import { setNewest } from "../shared/set-newest.ts";
 
 /**
@@ -14,7 +16,14 @@ export interface AwaitedRun {
   readonly before: ReadonlySet<number>;
 }
 
-/** A permission that a client asks its user for. */
+/** Rules that a client suggests to allow until the session ends. */
+export interface Grant {
+  /** For a person: all that is allowed. */
+  readonly text: string;
+  readonly rules: readonly JsonObject[];
+}
+
+/** A request of a client to its user. */
 export interface PermissionRequest {
   readonly id: string;
   /** SHIM's id of the session. */
@@ -22,6 +31,12 @@ export interface PermissionRequest {
   /** The sub-agent that asks; null: the main chat. */
   readonly agent: string | null;
   readonly tool: string;
+  readonly kind: RequestKind;
+  /** For a person; redacted. Empty: it is no question. */
+  readonly questions: readonly Question[];
+  /** Those that its client takes. */
+  readonly decisions: readonly Decision[];
+  readonly grant: Grant | null;
   /** By which its end is found; never shown. */
   readonly toolInput: unknown;
   /** A command alone has it; null: another call, or several. */
@@ -34,14 +49,10 @@ export interface PermissionRequest {
   readonly endsAt: number;
 }
 
-export interface GivenDecision {
-  readonly behavior: Decision;
-  readonly message?: string;
-}
-
 /** An answer that was given to the client's hook. */
 interface SentAnswer {
-  readonly decision: GivenDecision;
+  readonly given: Decision;
+  readonly decision: RequestDecision;
   readonly by: string;
   readonly at: number;
   /** Number of its entry in the audit log. */
@@ -66,7 +77,7 @@ export interface EndedRequest {
 
 interface Held {
   readonly request: PermissionRequest;
-  readonly settle: (decision: GivenDecision | null) => void;
+  readonly settle: (decision: RequestDecision | null) => void;
 }
 
 /** Requests that have ended are known so long that a late answer gets a clear refusal. */
@@ -80,10 +91,10 @@ export class PermissionRequests {
   readonly #ended = new Map<string, EndedRequest>();
 
   /** @returns resolves once, when it ends; null: without a decision of SHIM */
-  open(request: PermissionRequest): Promise<GivenDecision | null> {
+  open(request: PermissionRequest): Promise<RequestDecision | null> {
     const [oldest] = this.#open.keys();
     if (oldest !== undefined && this.#open.size >= maxOpen) this.end(oldest, "time");
-    const { promise, resolve } = Promise.withResolvers<GivenDecision | null>();
+    const { promise, resolve } = Promise.withResolvers<RequestDecision | null>();
     this.#open.set(request.id, { request, settle: resolve });
     return promise;
   }

@@ -1,29 +1,78 @@
 import { existsSync } from "node:fs";
 import { expect, it } from "vitest";
 import { untilFound } from "#harness/claude/claude-code.ts";
-import { codexTerminal, openCodeTerminal, qwenTerminal } from "#harness/clients/terminal-clients.ts";
+import type { Step, ToolCall } from "#harness/claude/scripted-model.ts";
+import {
+  codexTerminal,
+  openCodeTerminal,
+  qwenTerminal,
+  type TerminalClient,
+} from "#harness/clients/terminal-clients.ts";
 import { TerminalRig } from "#harness/clients/terminal-rig.ts";
 import { write } from "#harness/machine/git-project.ts";
 import type { MachineOutput } from "#src/contract/machine/operations.ts";
 
-it.each([codexTerminal, qwenTerminal, openCodeTerminal].map((client) => [client.name, client] as const))(
-  "%s in its terminal: a command is denied from elsewhere while its hook is held, and does not run",
-  async (_name, client) => {
-    const rig = await TerminalRig.open(client);
-    write(rig.paths.home, { "config.json": JSON.stringify({ answers: { isEnabled: true, holdDialogSeconds: 50 } }) });
-    const window = await rig.window();
-    await rig.ask(window, "make the file", [{ tools: [client.asking("touch one.txt")] }]);
-    const list = () => JSON.parse(rig.shim("requests", "--json")) as MachineOutput<"requests.list">;
-    const { id } = await untilFound(
-      () => list().requests.find(({ canAnswer }) => canAnswer),
+/** A chat that asks what these steps ask, one after the other. */
+async function aChat(client: TerminalClient, steps: readonly Step[]) {
+  const rig = await TerminalRig.open(client);
+  write(rig.paths.home, { "config.json": JSON.stringify({ answers: { isEnabled: true, holdDialogSeconds: 50 } }) });
+  await rig.ask(await rig.window(), "do it please", steps);
+  const list = () => JSON.parse(rig.shim("requests", "--json")) as MachineOutput<"requests.list">;
+  /** Resolves once the chat asks for something that can be answered. */
+  const asked = () =>
+    untilFound(
+      () => list().requests.find(({ reason }) => reason === null),
       () => `a request in ${JSON.stringify(list())}`,
     );
-    rig.shim("requests", "answer", id, "deny", "--message", "Not this one.");
+  /** Answers what the chat asks. Resolves once it is known what came of it. */
+  const answer = async (...words: readonly string[]) => {
+    const { id, decisions } = await asked();
+    rig.shim("requests", "answer", id, ...words);
+    const over = () => list().answers?.find(({ request, outcome }) => request === id && outcome !== "sent");
+    const { outcome } = await untilFound(over, () => `an outcome in ${JSON.stringify(list())}`);
+    return { decisions, outcome };
+  };
+  return { rig, asked, answer };
+}
+
+it.each([codexTerminal, qwenTerminal, openCodeTerminal].map((client) => [client.name, client] as const))(
+  "%s in its terminal: a command is denied from elsewhere while its hook is held, and does not run; the model reads why",
+  async (name, client) => {
+    const { rig, answer } = await aChat(client, [{ tools: [client.asking("touch one.txt")] }]);
+    const { decisions, outcome } = await answer("deny", "--message", "Not this one.");
+    const once = name === "opencode" ? ["allow", "session", "deny"] : ["allow", "deny"];
+    expect([decisions, outcome, existsSync(rig.path("one.txt"))]).toEqual([once, "taken", false]);
     await untilFound(
-      () => list().answers?.some(({ outcome }) => outcome !== "sent"),
-      () => `an outcome in ${JSON.stringify(list())}`,
+      async () => (await rig.received("do it please")).includes("Not this one."),
+      "the reason at the model",
     );
-    const [given] = list().answers ?? [];
-    expect([given?.decision, given?.outcome, existsSync(rig.path("one.txt"))]).toEqual(["deny", "taken", false]);
   },
 );
+
+const options = (...labels: readonly string[]) => labels.map((label) => ({ label, description: "one of them" }));
+const questions = [
+  { question: "Which database?", header: "DB", options: options("SQLite", "Postgres") },
+  { question: "Which parts?", header: "Parts", options: options("A", "B"), multiple: true },
+];
+
+it("OpenCode in its terminal: a question is answered from elsewhere with choices and words, and a command allowed for the session", async () => {
+  const ask: ToolCall = { name: "question", input: { questions } };
+  const touch = openCodeTerminal.asking("touch one.txt");
+  const { rig, asked, answer } = await aChat(openCodeTerminal, [
+    { tools: [ask] },
+    { tools: [touch] },
+    { tools: [openCodeTerminal.asking("touch two.txt")] },
+  ]);
+  expect(await answer("answer", "2", "my own")).toEqual({ decisions: ["answer", "deny"], outcome: "taken" });
+  expect((await asked()).grant).toBe("bash: touch *");
+  expect(await rig.received("do it please")).toContain('"Which database?"="Postgres", "Which parts?"="my own"');
+  expect(await answer("session")).toEqual({ decisions: ["allow", "session", "deny"], outcome: "taken" });
+  await untilFound(() => existsSync(rig.path("two.txt")), "what is like it, without another request");
+});
+
+it("Qwen Code in its terminal: a question is declined from elsewhere with words, and nothing else is offered", async () => {
+  const ask: ToolCall = { name: "ask_user_question", input: { questions: questions.slice(0, 1) } };
+  const { rig, answer } = await aChat(qwenTerminal, [{ tools: [ask] }]);
+  expect(await answer("deny", "--message", "Take Postgres.")).toEqual({ decisions: ["deny"], outcome: "taken" });
+  expect(await rig.received("do it please")).toContain("Take Postgres.");
+});

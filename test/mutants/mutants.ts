@@ -444,8 +444,8 @@ export const mutants: readonly Mutant[] = [
     "if (now === path) move(sql, other.path, path);",
   ]),
   defect(138, "src/machine/view/request-handlers.ts", "a request is allowed of which a part was folded", [
-    'if (decision === "allow" && folded !== null && shown !== digest(text))',
-    'if (decision === "allow" && folded !== null && shown === "")',
+    'if (decision !== "deny" && folded !== null && shown !== digest(text))',
+    'if (decision !== "deny" && folded !== null && shown === "")',
   ]),
   defect(138, "src/machine/sessions/request-text.ts", "a part that was replaced as a secret may hide a command", [
     "  return before === after ? null :",

@@ -3,6 +3,7 @@ import type { Page } from "playwright-core";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { aCliHome, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import { aPermission } from "#harness/machine/request-rig.ts";
 import { axeFaults, closeBrowser, go, openTab, type Tab } from "#harness/web/browser.ts";
 import { built } from "#harness/web/live-page.ts";
 import { fleetIds, seedFleet } from "#harness/web/seeds.ts";
@@ -190,16 +191,7 @@ it("a phone that scans the code sees the fleet, after a reload too, and nothing 
 /** A permission that the waiting chat asks for, held as its hook holds it. */
 function asks({ runtime }: CliHome, text: string): Promise<unknown> {
   const now = runtime.now();
-  const asked = {
-    agent: null,
-    tool: "Bash",
-    toolInput: {},
-    run: null,
-    text,
-    reason: null,
-    askedAt: now,
-    endsAt: now + 570_000,
-  };
+  const asked = { ...aPermission, text, askedAt: now, endsAt: now + 570_000 };
   return runtime.permissions.open({ id: "k3v9", session: fleetIds.waits, ...asked });
 }
 

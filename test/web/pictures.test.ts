@@ -4,6 +4,7 @@ import type { Page, Request } from "playwright-core";
 import { afterAll, expect, it } from "vitest";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { seedExperiments } from "#harness/experiments/histories.ts";
+import { aPermission } from "#harness/machine/request-rig.ts";
 import { aFleetPage, closeBrowser, go, openHome } from "#harness/web/browser.ts";
 import { differenceFromStored, storesPictures } from "#harness/web/pictures.ts";
 import { seedTeam, views } from "#harness/web/seeds.ts";
@@ -246,17 +247,7 @@ it.runIf(storesPictures)("pictures of the guide @night", async () => {
   home.runtime.config.answers.isEnabled = true;
   const text = "npm publish --tag next\nin /home/ann/work/shop";
   const times = { askedAt: home.now - 20_000, endsAt: home.now + 550_000 };
-  const asked = {
-    id: "k3v9",
-    session: asking,
-    agent: null,
-    tool: "Bash",
-    toolInput: {},
-    run: null,
-    text,
-    reason: null,
-    ...times,
-  };
+  const asked = { ...aPermission, id: "k3v9", session: asking, text, ...times };
   void home.runtime.permissions.open(asked);
   await page.setViewportSize({ width: 375, height: 700 });
   await page.evaluate('location.hash = "#/fleet"');

@@ -1,10 +1,38 @@
 import type { Command } from "commander";
-import type { GivenAnswer, OpenRequest } from "../../contract/machine/requests.ts";
+import * as z from "zod";
+import { machineOperations } from "../../contract/machine/operations.ts";
+import type { Decision, GivenAnswer, OpenRequest } from "../../contract/machine/requests.ts";
 import { age, quotedTitle } from "../../shared/format.ts";
+import { ok } from "../../shared/result.ts";
 import type { Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
 
 const isOff = "Answers from here are off: `shim config set answers.isEnabled true` allows them.";
+
+const AnswerFields = machineOperations["requests.answer"].input.extend({
+  answers: z
+    .array(z.string())
+    .optional()
+    .describe("for a question: the number of a choice (1, or 1,3 for several) or words, one for each question"),
+});
+type AnswerInput = z.input<(typeof machineOperations)["requests.answer"]["input"]>;
+
+const numbers = /^\d{1,4}(?:,\d{1,4})*$/;
+
+function toAnswers(given: unknown): Pick<AnswerInput, "answers"> {
+  const texts = Array.isArray(given) ? given.map(String) : [];
+  const answers = texts.map((text) =>
+    numbers.test(text) ? { choices: text.split(",").map(Number) } : { words: text },
+  );
+  return answers.length > 0 ? { answers } : {};
+}
+
+const sentTexts: Readonly<Record<Decision, string>> = {
+  allow: "Allow",
+  session: "Allow for this session",
+  answer: "The answer",
+  deny: "Deny",
+};
 
 export function addCommand(program: Command, cli: Cli): void {
   const requests = define(cli, program, "requests", {
@@ -12,7 +40,7 @@ export function addCommand(program: Command, cli: Cli): void {
     isVerbatim: true,
     view: ({ isOn, requests: open, answers = [] }) => {
       if (!isOn) return [cli.format(isOff)];
-      if (open.length + answers.length === 0) return ["No chat asks for a permission."];
+      if (open.length + answers.length === 0) return ["No chat asks for anything."];
       return [...open.flatMap((one) => linesOf(cli, one)), ...answers.map(lineOf)];
     },
   });
@@ -28,9 +56,12 @@ export function addCommand(program: Command, cli: Cli): void {
   });
   define(cli, requests, "answer", {
     operation: "requests.answer",
+    fields: AnswerFields,
     args: ["request", "decision"],
+    rest: "answers",
+    read: ({ answers, ...given }) => Promise.resolve(ok({ ...given, ...toAnswers(answers) } as AnswerInput)),
     view: ({ request, tool, decision }) => [
-      `${decision === "allow" ? "Allow" : "Deny"} was sent: ${tool} (${request}). Its terminal may have been first: \`shim requests\` shows what came of it.`,
+      `${sentTexts[decision]} was sent: ${tool} (${request}). Its terminal may have been first: \`shim requests\` shows what came of it.`,
     ],
   });
   define(cli, requests, "message", {
@@ -46,11 +77,13 @@ export function addCommand(program: Command, cli: Cli): void {
 }
 
 /** A request, and below it all that it would do, or both ends. */
-function linesOf(cli: Cli, { id, shortId, title, tool, text, folded, reason, endsInMs }: OpenRequest): string[] {
-  const how = reason === null ? `for ${age(endsInMs)}` : `only in its terminal: ${reason}`;
+function linesOf(cli: Cli, request: OpenRequest): string[] {
+  const { id, shortId, title, tool, text, folded, decisions, grant, reason, endsInMs } = request;
+  const how = reason === null ? `${decisions.join(", ")} for ${age(endsInMs)}` : `only in its terminal: ${reason}`;
   return [
     `${id}  ${tool} of ${quotedTitle(title)} (${shortId}), ${how}`,
     ...text.split("\n").map((line) => `    ${line}`),
+    ...(grant === null ? [] : [`    session: allows ${grant} until the session ends`]),
     ...(folded === null ? [] : [cli.format(`    All of it: \`shim requests show ${id}\``)]),
   ];
 }

@@ -2,6 +2,7 @@ import { posix, resolve, win32 } from "node:path";
 import type { UsageLimit } from "../../contract/config.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import type { HookAnswer, HookEvent } from "../../contract/hooks.ts";
+import type { Decision, RequestKind } from "../../contract/machine/requests.ts";
 import { type JsonObject, objectAt, textAt } from "../../shared/json-fields.ts";
 import { isWindowsPath } from "../../platform/paths.ts";
 import { filesOfPatch } from "./patch.ts";
@@ -22,6 +23,14 @@ export interface CommandLine {
 export interface HeadlessRun extends CommandLine {
   /** Text on stdin. */
   readonly input: string;
+}
+
+/** Decisions that a client takes from a hook in place of its terminal, by what it asks. */
+export interface RemoteAnswers extends Readonly<Record<RequestKind, readonly Decision[]>> {
+  /** When the client shows its dialog: while that hook runs, or once it has ended. */
+  readonly dialog: "beside-hook" | "after-hook";
+  /** Seconds for which the client waits for the hook; absent: as long as SHIM holds it. */
+  readonly waitSeconds?: number;
 }
 
 /** One client as SHIM knows it. Pure, and small: the hook process loads all of them. */
@@ -53,10 +62,8 @@ export interface ClientAdapter {
   readonly hidesErrors?: true;
   /** A hook before a tool call can have the client ask its user. */
   readonly asksUser?: true;
-  /** When its dialog for a permission is shown, whose hook can answer it; absent: no hook can. */
-  readonly permissionDialog?: "beside-hook" | "after-hook";
-  /** Seconds for which the client waits for that hook; absent: as long as SHIM holds it. */
-  readonly permissionWaitSeconds?: number;
+  /** Decisions from elsewhere that its hook can give; absent: its terminal alone takes any. */
+  readonly answers?: RemoteAnswers;
   /** A hook at the end of a turn can have the chat go on with a text. */
   readonly continuesAtStop?: true;
   /**

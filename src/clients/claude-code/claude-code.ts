@@ -1,6 +1,7 @@
 import type { UsageLimit } from "../../contract/config.ts";
-import { hookEvents, type HookEvent } from "../../contract/hooks.ts";
-import { numberAt, objectAt, type JsonObject } from "../../shared/json-fields.ts";
+import { hookEvents, type HookEvent, type RequestDecision } from "../../contract/hooks.ts";
+import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { ClientAdapter } from "../adapter/client-adapter.ts";
 
 /** The error is a row, a line of a headless run, or an event. `rate_limit` may be a throttling. */
@@ -35,6 +36,14 @@ function claudeVariables(env: NodeJS.ProcessEnv): RegExp[] {
 const claudeChatVariables =
   /^(CLAUDECODE|CLAUDE_CODE_(SESSION_ID|ENTRYPOINT|MESSAGING_\w+|SSE_PORT|CHILD_SESSION)|CLAUDE_(PROJECT_DIR|ENV_FILE|PID))$/;
 
+/** Seen with 2.1.332: for a question or a plan an allowance counts only together with the input. */
+function own({ input, answers, rules, ...decision }: RequestDecision): object {
+  const questions = listAt(input ?? null, "questions").map((one) => textAt(asObject(one), "question") ?? "");
+  const texts = answers?.map((answer, at) => [questions[at] ?? "", answer.join(", ")] as const);
+  const given = texts === undefined ? input : { ...input, answers: Object.fromEntries(texts) };
+  return omitUndefined({ ...decision, updatedInput: given, updatedPermissions: rules });
+}
+
 const eventsByName: ReadonlyMap<string, HookEvent> = new Map(hookEvents.map((name) => [name, name]));
 
 export const claudeCode: ClientAdapter = {
@@ -42,7 +51,12 @@ export const claudeCode: ClientAdapter = {
   title: "Claude Code",
   verifiedWith: "2.1.328",
   asksUser: true,
-  permissionDialog: "beside-hook",
+  answers: {
+    dialog: "beside-hook",
+    permission: ["allow", "session", "deny"],
+    question: ["answer", "deny"],
+    plan: ["allow", "deny"],
+  },
   continuesAtStop: true,
   events: hookEvents,
   lacks: [],
@@ -55,7 +69,10 @@ export const claudeCode: ClientAdapter = {
     const event = eventsByName.get(name);
     return event === undefined ? [] : [{ event, input }];
   },
-  answer: (_event, answer) => answer,
+  answer(_event, answer) {
+    const { decision, ...inner } = answer.hookSpecificOutput ?? {};
+    return decision === undefined ? answer : { ...answer, hookSpecificOutput: { ...inner, decision: own(decision) } };
+  },
   commands: {
     resume: (session) => ({ command: "claude", args: ["--resume", session] }),
     run: (prompt, args) => ({ command: "claude", args: ["-p", ...args], input: prompt }),

@@ -18,7 +18,8 @@ export const codex = defineClient({
   threads: "server-each",
   hidesFailures: true,
   hidesErrors: true,
-  permissionDialog: "after-hook",
+  // A call is refused whose hook answers with an input or rules; no hook is asked about a question.
+  answers: { dialog: "after-hook", permission: ["allow", "deny"], question: [], plan: [] },
   continuesAtStop: true,
   // Its summary is encrypted.
   compaction: { keepsPrompts: true, showsSummary: false },

@@ -12,10 +12,15 @@ interface PluginInput {
   readonly directory: string;
   readonly client: {
     readonly session: { get(options: { path: { id: string } }): Promise<{ data?: unknown }> };
-    postSessionIdPermissionsPermissionId(options: {
-      path: { id: string; permissionID: string };
-      body: { response: "once" | "reject" };
-    }): Promise<unknown>;
+    /** The library behind it names no call for a question. */
+    readonly _client: {
+      post(options: {
+        url: string;
+        path: { requestID: string };
+        body: JsonObject;
+        headers: JsonObject;
+      }): Promise<unknown>;
+    };
     readonly app: { log(options: { body: JsonObject }): Promise<unknown> };
     readonly tui: { showToast(options: { body: JsonObject }): Promise<unknown> };
   };
@@ -105,7 +110,10 @@ class OpenCodeChats {
     // After an undo, with the next prompt.
     ["message.removed", async (id, { messageID }) => (await this.#find(id)).takenBack.push(String(messageID))],
     ["permission.asked", (id, properties) => this.#asked(id, properties)],
+    ["question.asked", (id, properties) => this.#asked(id, properties)],
     ["permission.replied", (_id, properties) => this.#replied(properties)],
+    ["question.replied", (_id, properties) => this.#replied(properties)],
+    ["question.rejected", (_id, properties) => this.#replied(properties)],
   ]);
 
   constructor({ client, directory }: PluginInput, sendEvent: SendEvent) {
@@ -247,11 +255,14 @@ class OpenCodeChats {
   }
 
   async #decide(id: string, dialog: string, properties: JsonObject, gone: AbortSignal): Promise<void> {
-    const answer = await this.#give("PermissionRequest", id, permissionOf(properties), gone);
-    const behavior = textAt(objectAt(objectAt(answer, "hookSpecificOutput"), "decision"), "behavior");
-    if (behavior === null || gone.aborted) return;
-    const response = behavior === "allow" ? "once" : "reject";
-    await this.#client.postSessionIdPermissionsPermissionId({ path: { id, permissionID: dialog }, body: { response } });
+    const isQuestion = Array.isArray(properties["questions"]);
+    const call = isQuestion ? { tool_name: "question", tool_input: properties } : permissionOf(properties);
+    const answer = await this.#give("PermissionRequest", id, call, gone);
+    const decision = objectAt(objectAt(answer, "hookSpecificOutput"), "decision");
+    if (decision === null || gone.aborted) return;
+    const { url, body } = isQuestion ? replyTo(decision) : permissionReply(decision);
+    const headers = { "Content-Type": "application/json" };
+    await this.#client._client.post({ url, path: { requestID: dialog }, body, headers });
   }
 
   #replied(properties: JsonObject): Promise<void> {
@@ -297,6 +308,22 @@ class OpenCodeChats {
   }
 }
 
+interface Reply {
+  readonly url: string;
+  readonly body: JsonObject;
+}
+
+/** A rejected question has no words. */
+function replyTo({ answers }: JsonObject): Reply {
+  const url = "/question/{requestID}";
+  return answers === undefined ? { url: `${url}/reject`, body: {} } : { url: `${url}/reply`, body: { answers } };
+}
+
+function permissionReply({ behavior, message, rules }: JsonObject): Reply {
+  const reply = behavior === "deny" ? "reject" : rules === undefined ? "once" : "always";
+  return { url: "/permission/{requestID}/reply", body: { reply, ...(message !== undefined && { message }) } };
+}
+
 /** The call that a dialog asks about, as far as OpenCode describes it. */
 function permissionOf(properties: JsonObject): JsonObject {
   const metadata = objectAt(properties, "metadata") ?? {};
@@ -306,7 +333,9 @@ function permissionOf(properties: JsonObject): JsonObject {
   const { filepath: filePath, ...rest } = metadata;
   const input =
     tool === "bash" ? { ...rest, command } : { ...rest, ...(filePath === undefined ? { patterns } : { filePath }) };
-  return { tool_name: tool, tool_input: input };
+  const rules = listAt(properties, "always").map((ruleContent) => ({ toolName: tool, ruleContent }));
+  const always = { type: "addRules", behavior: "allow", rules };
+  return { tool_name: tool, tool_input: input, permission_suggestions: rules.length > 0 ? [always] : [] };
 }
 
 function toSession(info: JsonObject | null, isNew: boolean): Session {

@@ -11,6 +11,7 @@ export const opencodeTools: ToolNames = new Map([
   ["patch", "apply_patch"],
   ["task", "Agent"],
   ["todowrite", "TodoWrite"],
+  ["question", "AskUserQuestion"],
 ]);
 
 const openCodeReasons: ReadonlySet<unknown> = new Set(["account_rate_limit", "free_tier_limit"]);
@@ -28,7 +29,13 @@ export const opencode = claudeCompatible({
   threads: "one-server",
   endsSilently: true,
   compaction: { keepsPrompts: false, showsSummary: true },
-  permissionDialog: "beside-hook",
+  answers: {
+    dialog: "beside-hook",
+    permission: ["allow", "session", "deny"],
+    // A plan is a question with the choices yes and no.
+    question: ["answer", "deny"],
+    plan: [],
+  },
   isTranscriptUnread: true,
   commands: {
     resume: (session) => ({ command: "opencode", args: ["-s", session] }),

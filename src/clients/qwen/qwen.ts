@@ -17,9 +17,15 @@ export const qwen = claudeCompatible({
   title: "Qwen Code",
   endsSilently: true,
   endReason: "prompt_input_exit",
-  permissionDialog: "after-hook",
-  // After 60 s Qwen Code shows its dialog, and ignores the answer of the hook, which still runs.
-  permissionWaitSeconds: 55,
+  answers: {
+    dialog: "after-hook",
+    // After 60 s Qwen Code shows its dialog, and ignores the answer of the hook, which still runs.
+    waitSeconds: 55,
+    permission: ["allow", "deny"],
+    // A hook can refuse a question, and not answer it; no hook is asked about a plan.
+    question: ["deny"],
+    plan: [],
+  },
   continuesAtStop: true,
   commands: {
     resume: (session) => ({ command: "qwen", args: ["--resume", session] }),

@@ -1,11 +1,34 @@
 import * as z from "zod";
-import { maxUserWordsChars } from "../user-words.ts";
+import { maxMessageChars, maxUserWordsChars } from "../user-words.ts";
 import { declare } from "../operation.ts";
 import { IdPrefix, idErrors } from "./operation.ts";
 
-export const decisions = ["allow", "deny"] as const;
-/** Answer of a person to a request. */
+export const requestKinds = ["permission", "question", "plan"] as const;
+/** Kinds of requests: leave for a call, a choice, leave to go on with a plan. */
+export type RequestKind = (typeof requestKinds)[number];
+
+export const decisions = ["allow", "session", "answer", "deny"] as const;
+/**
+ * Answer of a person to a request. allow: this once, or the plan; session: this, and what is like
+ * it, until the session ends; answer: with choices or words for each question; deny: with a reason.
+ */
 export type Decision = (typeof decisions)[number];
+
+/** A question of a chat, for a person. */
+export const Question = z.object({
+  question: z.string(),
+  /** Several choices can be taken. */
+  isMultiple: z.boolean(),
+  choices: z.array(z.object({ label: z.string(), description: z.string().nullable() })),
+});
+export type Question = z.infer<typeof Question>;
+
+/** Choices are counted from 1. Words stand for a choice that is not offered. */
+const QuestionAnswer = z.strictObject({
+  choices: z.array(z.int().min(1).max(1_000)).max(100).default([]),
+  words: z.string().min(1).max(maxUserWordsChars).optional(),
+});
+export type QuestionAnswer = z.output<typeof QuestionAnswer>;
 
 /**
  * Outcome of an answer. sent: not known yet; taken: the next events of the chat agree with it;
@@ -15,9 +38,7 @@ export type Decision = (typeof decisions)[number];
 export const outcomes = ["sent", "taken", "late", "unknown"] as const;
 export type Outcome = (typeof outcomes)[number];
 
-const maxMessageChars = 2_000;
-
-/** A permission that a client asks its user for. It has ages, as the live page needs them. */
+/** A request of a client to its user. It has ages, as the live page needs them. */
 export const OpenRequest = z.object({
   id: z.string(),
   session: z.string(),
@@ -26,11 +47,17 @@ export const OpenRequest = z.object({
   /** Name and version, for people. */
   client: z.string(),
   tool: z.string(),
+  kind: z.enum(requestKinds),
+  /** Empty: it is no question. */
+  questions: z.array(Question),
+  /** The decisions that its client takes from elsewhere; none: only the terminal can answer it. */
+  decisions: z.array(z.enum(decisions)),
+  /** All that the decision `session` allows until the session ends; null: it is not offered. */
+  grant: z.string().nullable(),
   /** Effect of the call, redacted: all of it, or both ends with a mark between them. */
   text: z.string(),
   /** Size of the rest, which is shown before the request is allowed; null: there is none. */
   folded: z.object({ chars: z.number(), lines: z.number() }).nullable(),
-  canAnswer: z.boolean(),
   /** Why only the terminal can answer it; null: it can be answered here. */
   reason: z.string().nullable(),
   askedAgeMs: z.number(),
@@ -54,7 +81,7 @@ export type GivenAnswer = z.infer<typeof GivenAnswer>;
 
 export const requestOperations = {
   "requests.list": declare("host", "read", {
-    summary: "Permissions that the chats of this machine ask their user for, the oldest first.",
+    summary: "What the chats of this machine ask their user: permissions, questions and plans, the oldest first.",
     output: z.object({
       /** Whether requests can be answered from elsewhere at all. */
       isOn: z.boolean(),
@@ -65,7 +92,7 @@ export const requestOperations = {
     surfaces: ["page"],
   }),
   "requests.show": declare("host", "read", {
-    summary: "All that a permission request would do.",
+    summary: "All that a request would do.",
     input: z.strictObject({ request: IdPrefix.min(1) }),
     output: z.object({
       request: z.string(),
@@ -78,16 +105,21 @@ export const requestOperations = {
     surfaces: ["page"],
   }),
   "requests.answer": declare("host", "write", {
-    summary: "Answer a permission request in place of its terminal, once.",
+    summary: "Answer a request of a chat in place of its terminal, once: a permission, a question, or a plan.",
     input: z.strictObject({
       request: IdPrefix.min(1),
       decision: z.enum(decisions),
+      answers: z.array(QuestionAnswer).max(100).optional().describe("one for each question, in its order"),
       shown: z
         .string()
         .max(64)
         .optional()
         .describe("what `shim requests show <request>` gives: a long request is allowed once it was shown"),
-      message: z.string().max(maxMessageChars).optional().describe("why it is denied, for the model"),
+      message: z
+        .string()
+        .max(maxMessageChars)
+        .optional()
+        .describe("why it is denied, or what to do instead, for the model"),
     }),
     output: z.object({
       request: z.string(),
@@ -96,7 +128,7 @@ export const requestOperations = {
       /** The decision as sent. `requests.list` has the outcome later. */
       decision: z.enum(decisions),
     }),
-    errors: ["switched_off", "ended", "not_found", "ambiguous", "not_released", "not_shown"],
+    errors: ["switched_off", "ended", "not_found", "ambiguous", "not_released", "not_shown", "bad_input"],
     surfaces: ["page"],
     example: { request: "k3v9", decision: "allow" },
   }),

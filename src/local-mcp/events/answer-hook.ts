@@ -85,7 +85,7 @@ export function answerHook(
     const answer = read.client.answer(event, taken.answer);
     if (Object.keys(answer).length > 0) return JSON.stringify(answer);
     // A client may take silence beside its dialog for a refusal.
-    return event === "PermissionRequest" && read.client.permissionDialog === "beside-hook" ? undecided : "";
+    return event === "PermissionRequest" && read.client.answers?.dialog === "beside-hook" ? undecided : "";
   } catch (error) {
     return rejectInput(runtime, `${event}: ${stackOf(error)}`);
   }

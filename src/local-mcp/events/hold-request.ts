@@ -1,9 +1,10 @@
 import { hasUser } from "../../clients/adapter/attendance.ts";
 import type { HookClient } from "../../contract/clients.ts";
+import type { RequestDecision } from "../../contract/hooks.ts";
 import * as life from "../../machine/sessions/life/row.ts";
 import { type AskedPermission, endIfRun, toRequest, withdraw } from "../../machine/sessions/requests.ts";
 import { setTimer } from "../../platform/timers.ts";
-import type { GivenDecision, PermissionRequest } from "../../runtime/permission-requests.ts";
+import type { PermissionRequest } from "../../runtime/permission-requests.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { watchWait } from "./watch-wait.ts";
 
@@ -25,7 +26,7 @@ export async function holdRequest(
   runtime: Runtime,
   asked: readonly AskedPermission[],
   { client, gone, onHold }: HeldHook,
-): Promise<GivenDecision | null> {
+): Promise<RequestDecision | null> {
   const request = toRequest(runtime, asked, { client, hasUser: hasUser(runtime.env) });
   if (request === null || gone.aborted) return null;
   const { permissions } = runtime;

@@ -62,7 +62,7 @@ export class HookChannel {
     const events = [{ client: claudeCode, event, input, clientPid }];
     const taken = take(runtime, { client: claudeCode, event, events, unread: null, clientPid });
     const decision = await conclude(runtime, settling, taken, { client: claudeCode.name, gone });
-    return reply(event, taken.asked.length === 0 ? taken.answer : decisionAnswer(decision));
+    return reply(event, taken.asked.length === 0 ? taken.answer : claudeCode.answer(event, decisionAnswer(decision)));
   }
 
   /** Behind a wrapper the client is the session's owner. */

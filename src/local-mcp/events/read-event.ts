@@ -131,6 +131,7 @@ const jsonFields: ReadonlySet<string> = new Set([
   "tool_input.answers",
   "tool_response.task",
   "tool_response.answers",
+  "permission_suggestions",
 ]);
 
 /** Pure. Returns null if these are not the arguments of a hook event. */

@@ -1,12 +1,13 @@
 import { deedOf, takesFilePath } from "../../clients/adapter/tools.ts";
 import type { HookInput } from "../../contract/hooks.ts";
-import type { OpenRequest } from "../../contract/machine/requests.ts";
+import type { OpenRequest, Question } from "../../contract/machine/requests.ts";
 import { redactJson } from "../../redaction/redact-json.ts";
 import { redact, stripPrivate } from "../../redaction/redact.ts";
 import { asObject, listAt, type JsonObject } from "../../shared/json-fields.ts";
 import { pluralize } from "../../shared/format.ts";
 import { shorten } from "../../shared/shorten.ts";
 import { revealed } from "../../shared/visible-text.ts";
+import { questionsOf } from "./request-choices.ts";
 
 /** A person decides by it, so all that the calls would do is in it. */
 export interface RequestText {
@@ -90,6 +91,7 @@ function describeCall({ tool_name: tool = "", tool_input: given, cwd }: HookInpu
 /** The model's own words on a command, and a default: they change nothing of what the call does. */
 function isBeside(tool: string, name: string, value: unknown): boolean {
   if (name === "description") return deedOf(tool) === "runs";
+  if (name === "planFilePath") return deedOf(tool) === "asks";
   return name === "replace_all" && value === false && takesFilePath(tool);
 }
 
@@ -98,6 +100,7 @@ const signs: Readonly<Record<string, string>> = {
   command: "",
   url: "",
   prompt: "",
+  plan: "",
   file_path: "",
   notebook_path: "",
   old_string: "- ",
@@ -116,6 +119,10 @@ interface OwnLines {
 function ownLines(values: JsonObject): OwnLines {
   const names = Object.keys(signs).filter((name) => typeof values[name] === "string");
   const lines = names.flatMap((name) => signed(name, String(values[name])));
+  const questions = questionsOf(values).flatMap(({ question, choices }) =>
+    [question].concat(choices.map(lineOfChoice)),
+  );
+  if (questions.length > 0) return { lines: [...lines, ...questions], shown: new Set([...names, "questions"]) };
   const edits = listAt(values, "edits").map(asObject);
   const inner = edits.map((edit) => edit && ownLines(edit));
   // Otherwise they stay with the other arguments, as they are.
@@ -123,6 +130,10 @@ function ownLines(values: JsonObject): OwnLines {
   return isWhole && edits.length > 0
     ? { lines: [...lines, ...inner.flatMap((own) => own?.lines ?? [])], shown: new Set([...names, "edits"]) }
     : { lines, shown: new Set(names) };
+}
+
+function lineOfChoice({ label, description }: Question["choices"][number], at: number): string {
+  return `${at + 1}. ${label}${description === null ? "" : `: ${description}`}`;
 }
 
 /** For a path, which may have lines of its own. */

@@ -2,16 +2,15 @@ import { adapterOf } from "../../clients/adapters.ts";
 import { isRefusal } from "../../clients/adapter/harness-text.ts";
 import { deedOf, shellCommandOf } from "../../clients/adapter/tools.ts";
 import type { Config } from "../../contract/config.ts";
-import type { HookAnswer, HookEvent, HookInput } from "../../contract/hooks.ts";
+import type { HookAnswer, HookEvent, HookInput, RequestDecision } from "../../contract/hooks.ts";
 import * as limits from "../../contract/hook-limits.ts";
 import { describingArguments } from "../../contract/hook-tool.ts";
-import type { Decision, Outcome } from "../../contract/machine/requests.ts";
+import type { Decision, Outcome, RequestKind } from "../../contract/machine/requests.ts";
 import { label } from "../../redaction/redact.ts";
 import { withoutQuotes, type Processes } from "../../platform/processes.ts";
 import type {
   AwaitedRun,
   EndedRequest,
-  GivenDecision,
   PermissionRequest,
   PermissionRequests,
   RequestEnd,
@@ -22,6 +21,7 @@ import { isToolEnd } from "./hook-entries.ts";
 import * as journal from "./journal.ts";
 import * as audit from "./machine-audit.ts";
 import * as sessions from "./sessions.ts";
+import { grantOf, saysOther, shownQuestions } from "./request-choices.ts";
 import { requestText } from "./request-text.ts";
 
 /** Permission requests: who may answer them, when they are over, and the outcome of an answer. */
@@ -38,9 +38,9 @@ export interface AskedPermission {
 function holdMs(config: Pick<Config, "answers">, client: string): number {
   const { isEnabled, holdDialogSeconds } = config.answers;
   if (!isEnabled) return 0;
-  const { permissionDialog, permissionWaitSeconds = limits.holdMs / 1_000 } = adapterOf(client) ?? {};
-  if (permissionDialog === "beside-hook") return limits.holdMs;
-  return permissionDialog === "after-hook" ? Math.min(holdDialogSeconds, permissionWaitSeconds) * 1_000 : 0;
+  const { dialog, waitSeconds = limits.holdMs / 1_000 } = adapterOf(client)?.answers ?? {};
+  if (dialog === "beside-hook") return limits.holdMs;
+  return dialog === "after-hook" ? Math.min(holdDialogSeconds, waitSeconds) * 1_000 : 0;
 }
 
 interface Asking {
@@ -67,15 +67,26 @@ export function toRequest(
   const tool = input.tool_name ?? "";
   const askedAt = now();
   const { text, lack } = requestText(asked.map((one) => one.input));
+  const kind = kindOf(tool);
+  const questions = kind === "question" ? shownQuestions(input.tool_input) : [];
+  const grant = grantOf(input["permission_suggestions"]);
+  const decisions = (adapterOf(client)?.answers?.[kind] ?? []).filter(
+    (one) => (one !== "session" || grant !== null) && (one !== "answer" || questions.length > 0),
+  );
+  const reason = config.answers.isEnabled ? (reasonFor(asked, { heldMs, tool, kind, decisions }) ?? lack) : switchedOff;
   return {
     id: newId(random),
     session,
     agent: input.agent_id ?? null,
     tool,
+    kind,
+    questions,
+    decisions: reason === null ? decisions : [],
+    grant,
     toolInput: input.tool_input,
     run: asked.length === 1 ? awaitedRun(runtime, first) : null,
     text,
-    reason: config.answers.isEnabled ? (reasonFor(asked, heldMs, tool) ?? lack) : switchedOff,
+    reason,
     askedAt,
     endsAt: askedAt + (heldMs || limits.holdMs),
   };
@@ -91,18 +102,25 @@ function newId(random: Runtime["random"]): string {
   return Array.from(random(idChars), (byte) => alphabet[byte % alphabet.length]).join("");
 }
 
-function reasonFor(asked: readonly AskedPermission[], heldMs: number, tool: string): string | null {
+function kindOf(tool: string): RequestKind {
+  if (deedOf(tool) !== "asks") return "permission";
+  return /plan/i.test(tool) ? "plan" : "question";
+}
+
+interface Answerable extends Pick<PermissionRequest, "tool" | "kind" | "decisions"> {
+  readonly heldMs: number;
+}
+
+function reasonFor(asked: readonly AskedPermission[], { heldMs, tool, kind, decisions }: Answerable): string | null {
   const guard = asked.find((one) => one.guard !== null)?.guard;
   if (guard !== undefined && guard !== null) return `SHIM itself has this asked in the terminal: ${label(guard)}`;
   if (tool === "") return "the client does not say what is asked";
-  if (deedOf(tool) === "asks" && tool !== "ExitPlanMode") return "it is a question, which the terminal answers";
-  return heldMs === 0
-    ? "the terminal asks only once this client's hook has ended (answers.holdDialogSeconds is 0)"
-    : null;
+  if (heldMs === 0) return "the terminal asks only once this client's hook has ended (answers.holdDialogSeconds is 0)";
+  return decisions.length === 0 ? `this client takes the answer to a ${kind} in its terminal alone` : null;
 }
 
-/** Answer of a hook that asks for permission, in Claude Code's form. */
-export function decisionAnswer(decision: GivenDecision | null): HookAnswer {
+/** Answer of a hook that asks for permission. */
+export function decisionAnswer(decision: RequestDecision | null): HookAnswer {
   if (decision === null) return {};
   return { hookSpecificOutput: { hookEventName: "PermissionRequest", decision } };
 }
@@ -200,9 +218,11 @@ function endBy(request: PermissionRequest, { event, input }: SeenEvent, now: num
 }
 
 /** Outcome of an answer whose call has ended. */
-function outcomeOfCall({ answer }: SentRequest, { event, input: { error = "" } }: SeenEvent): Outcome {
+function outcomeOfCall({ request, answer }: SentRequest, { event, input }: SeenEvent): Outcome {
+  const { error = "" } = input;
   const isRefused = event === "PostToolUseFailure" && isRefusal(error);
-  if (answer.decision.behavior === "allow") return isRefused ? "late" : "taken";
+  const isOther = saysOther(request, answer.decision.answers ?? [], input.tool_response);
+  if (answer.decision.behavior === "allow") return isRefused || isOther ? "late" : "taken";
   if (isRefused) return "taken";
   return event === "PostToolUse" || failedShell.test(error) ? "late" : "unknown";
 }
@@ -226,6 +246,8 @@ function outcomeOver({ request, answer }: SentRequest, seen: SeenEvent, now: num
 /** Whether the event is of the call that is asked for. */
 function isCall({ agent, tool, toolInput }: PermissionRequest, { input }: SeenEvent): boolean {
   if (input.tool_name !== tool || (input.agent_id ?? null) !== agent) return false;
+  // Its input comes back with the answers in it, and a chat asks one thing at a time.
+  if (deedOf(tool) === "asks") return true;
   const [asked, seen] = [asObject(toolInput), asObject(input.tool_input)];
   if (asked === null || seen === null) return true;
   // An event may have a part of the input alone.
@@ -253,7 +275,7 @@ export function resultOf(decision: Decision, outcome: Outcome): string {
 
 function settle({ permissions, store }: Requests, { request, answer }: SentRequest, outcome: Outcome): void {
   permissions.settle(request.id, outcome);
-  const result = resultOf(answer.decision.behavior, outcome);
+  const result = resultOf(answer.given, outcome);
   store.write((sql) => audit.settle(sql, answer.entry, { result, rows: null }));
 }
 

@@ -1,10 +1,12 @@
 import type { CallerSurface } from "../context/operation-wire.ts";
 import { adapterOf, clientTitle, supportedClients } from "../../clients/adapters.ts";
-import type { Decision, GivenAnswer, OpenRequest, Outcome } from "../../contract/machine/requests.ts";
+import type { RequestDecision } from "../../contract/hooks.ts";
+import type { Decision, GivenAnswer, OpenRequest, Outcome, QuestionAnswer } from "../../contract/machine/requests.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { EndedRequest, PermissionRequest, RequestEnd } from "../../runtime/permission-requests.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { formatAgo, pluralize } from "../../shared/format.ts";
+import { asObject } from "../../shared/json-fields.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
@@ -17,6 +19,7 @@ import { digest } from "../sessions/entries.ts";
 import * as journal from "../sessions/journal.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import * as news from "../sessions/news.ts";
+import { chosen } from "../sessions/request-choices.ts";
 import { foldedText } from "../sessions/request-text.ts";
 import { answered, endIfRun, isLast, resultOf, switchedOff, type SentRequest } from "../sessions/requests.ts";
 import { shownNames } from "../sessions/session-identity.ts";
@@ -45,7 +48,7 @@ export const requestHandlers = {
     const { id, tool, text } = found.value;
     return ok({ request: id, tool: revealed(tool), text, shown: digest(text) });
   },
-  async "requests.answer"(context, { request: given, decision, shown, message }) {
+  async "requests.answer"(context, { request: given, decision, answers, shown, message }) {
     const { runtime: load, by = "command line" } = context;
     const runtime = await load();
     const refused = refusal(runtime, context);
@@ -55,19 +58,21 @@ export const requestHandlers = {
       noteLate(runtime, given, decision, by);
       return found;
     }
-    const { id, session, tool, text, reason } = found.value;
+    const { id, session, tool, text, reason, decisions } = found.value;
     if (reason !== null) return fail("not_released", `this request is its terminal's alone: ${reason}.`);
-    const { folded } = foldedText(text);
-    if (decision === "allow" && folded !== null && shown !== digest(text)) return notShown(id, folded.chars);
-    const words = message === undefined ? undefined : redact(message).text;
+    if (!decisions.includes(decision))
+      return fail("bad_input", `its client takes no "${decision}" for this from here, but: ${decisions.join(", ")}.`);
+    const { folded } = shownText(found.value);
+    if (decision !== "deny" && folded !== null && shown !== digest(text)) return notShown(id, folded.chars);
+    const sent = decided(found.value, { decision, answers, message });
+    if (!sent.ok) return sent;
     const at = runtime.now();
     // No answer is given that is not recorded.
     const entry = runtime.store.write((sql) => {
       if (isLast(runtime, found.value)) journal.append(sql, session, at, `answered:${id}`, { kind: "answered" });
       return audit.append(sql, at, { kind: "request.answered", session, by, result: resultOf(decision, "sent") });
     });
-    const sent = { behavior: decision, ...omitUndefined({ message: words }) };
-    runtime.permissions.answer(id, { decision: sent, by, at, entry });
+    runtime.permissions.answer(id, { given: decision, decision: sent.value, by, at, entry });
     return ok({ request: id, session, tool, decision });
   },
   async "requests.message"(context, { session: id, text }) {
@@ -120,7 +125,7 @@ const endTexts: Readonly<Record<Exclude<RequestEnd, "answered">, string>> = {
 function endText({ end, answer }: EndedRequest, now: number): string {
   if (end !== "answered") return endTexts[end];
   if (answer === null) return "it was answered before";
-  const done = answer.decision.behavior === "allow" ? "allowed" : "denied";
+  const done = { allow: "allowed", session: "allowed", answer: "answered", deny: "denied" }[answer.given];
   return `${originOf(answer.by)} had ${done} it ${formatAgo(now, answer.at)}`;
 }
 
@@ -155,19 +160,44 @@ function notShown(id: string, chars: number): Result<never> {
 }
 
 function toShown(sql: Sql, runtime: Runtime, request: PermissionRequest): OpenRequest {
-  const { id, session, text, reason, askedAt, endsAt } = request;
+  const { id, session, kind, questions, decisions, grant, reason, askedAt, endsAt } = request;
   const row = sessions.get(sql, session);
   const now = runtime.now();
   return {
     id,
     ...whose(sql, request),
     client: row === null ? "" : clientTitle(row),
-    ...foldedText(text),
-    canAnswer: reason === null,
+    ...shownText(request),
+    kind,
+    questions: [...questions],
+    decisions: [...decisions],
+    grant: decisions.includes("session") ? (grant?.text ?? null) : null,
     reason,
     askedAgeMs: Math.max(0, now - askedAt),
     endsInMs: Math.max(0, endsAt - now),
   };
+}
+
+/** A question has its choices beside it, and does nothing. */
+function shownText({ kind, text }: PermissionRequest): Pick<OpenRequest, "text" | "folded"> {
+  return kind === "question" ? { text, folded: null } : foldedText(text);
+}
+
+interface Given {
+  readonly decision: Decision;
+  readonly answers: readonly QuestionAnswer[] | undefined;
+  readonly message: string | undefined;
+}
+
+/** Answer of the client's hook. */
+function decided(request: PermissionRequest, { decision, answers = [], message }: Given): Result<RequestDecision> {
+  const { kind, toolInput, grant } = request;
+  if (decision === "deny") return ok({ behavior: "deny", ...(message && { message: redact(message).text }) });
+  const input = kind === "permission" ? {} : omitUndefined({ input: asObject(toolInput) ?? undefined });
+  if (decision !== "answer")
+    return ok({ behavior: "allow", ...input, ...(decision === "session" && { rules: grant?.rules ?? [] }) });
+  const texts = chosen(request, answers);
+  return texts.ok ? ok({ behavior: "allow", ...input, answers: texts.value }) : texts;
 }
 
 function whose(
@@ -182,14 +212,14 @@ function whose(
 const shownAnswerMs = 600_000;
 
 function toGiven(sql: Sql, { now }: Runtime, { request, answer }: SentRequest): GivenAnswer {
-  const { decision, by, at, outcome } = answer;
+  const { given, by, at, outcome } = answer;
   return {
     request: request.id,
     ...whose(sql, request),
-    decision: decision.behavior,
+    decision: given,
     by: originOf(by),
     outcome,
-    text: outcomeTexts[outcome][decision.behavior],
+    text: outcomeTexts[outcome][given],
     ageMs: Math.max(0, now() - at),
   };
 }
@@ -197,15 +227,26 @@ function toGiven(sql: Sql, { now }: Runtime, { request, answer }: SentRequest): 
 const outcomeTexts: Readonly<Record<Outcome, Readonly<Record<Decision, string>>>> = {
   sent: {
     allow: "Allow was sent. The chat has not shown yet that it runs",
+    session: "Allow for this session was sent. The chat has not shown yet that it runs",
+    answer: "The answer was sent. The chat has not shown yet that it came first",
     deny: "Deny was sent. The chat has not shown yet that it came first",
   },
-  taken: { allow: "Allowed, and it ran", deny: "Denied" },
+  taken: {
+    allow: "Allowed, and it ran",
+    session: "Allowed for this session, and it ran",
+    answer: "Answered",
+    deny: "Denied",
+  },
   late: {
     allow: "Too late to allow: its terminal had denied it",
+    session: "Too late to allow: its terminal had denied it",
+    answer: "Too late to answer: its terminal had answered it",
     deny: "Too late to deny: its terminal had allowed it, and it ran",
   },
   unknown: {
     allow: "Allow was sent, and nothing shows that it ran",
+    session: "Allow for this session was sent, and nothing shows that it ran",
+    answer: "The answer was sent, and nothing shows whether it came first",
     deny: "Deny was sent, and nothing shows whether it came first",
   },
 };

@@ -1,11 +1,18 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import type { Decision, GivenAnswer, OpenRequest } from "../../contract/machine/requests.ts";
-import { maxUserWordsChars } from "../../contract/user-words.ts";
+import type { Decision, GivenAnswer, OpenRequest, QuestionAnswer } from "../../contract/machine/requests.ts";
+import { maxMessageChars, maxUserWordsChars } from "../../contract/user-words.ts";
 import { count, plain } from "../format.ts";
 import { ageTick, announce, backend, call, revision } from "../page-state.ts";
 import { Need } from "./need.tsx";
 import { Age, Left, Trouble } from "./pieces.tsx";
+
+/** Words for the need of a chat. */
+const asks: Readonly<Record<OpenRequest["kind"], (tool: string) => string>> = {
+  permission: (tool) => `asks to use ${tool}`,
+  question: () => "asks a question",
+  plan: () => "asks whether to go on with its plan",
+};
 
 /** All of a folded request, and the sign that it was shown. */
 interface Whole {
@@ -13,9 +20,10 @@ interface Whole {
   readonly shown: string;
 }
 
-/** A permission that a chat asks for: what it would do, and the two answers. */
+/** A request of a chat: its effect or its choices, and the answers that its client takes. */
 export function NeedOfRequest({ request, at }: { request: OpenRequest; at: number }): JSX.Element {
-  const { id, session, title, tool, text, folded, client, askedAgeMs } = request;
+  const { id, session, title, tool, kind, text, folded, client, askedAgeMs, decisions } = request;
+  const [chosen, setChosen] = useState<readonly QuestionAnswer[]>([]);
   const [whole, setWhole] = useState<Whole | null>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
   const unfold = async (): Promise<void> => {
@@ -28,10 +36,14 @@ export function NeedOfRequest({ request, at }: { request: OpenRequest; at: numbe
       tone="waits"
       id={session}
       title={title}
-      action={<Answers request={request} at={at} whole={whole} />}
+      action={<Answers request={request} at={at} whole={whole} chosen={chosen} />}
       detail={
         <>
-          <pre class="asked" children={plain(whole?.text ?? text)} />
+          {decisions.includes("answer") ? (
+            <Questions request={request} onChange={setChosen} />
+          ) : (
+            <pre class="asked" children={plain(whole?.text ?? text)} />
+          )}
           {folded !== null && whole === null && (
             <button type="button" onClick={() => void unfold()}>
               {`Show all of it: ${count(folded.chars, "more character")}`}
@@ -41,7 +53,7 @@ export function NeedOfRequest({ request, at }: { request: OpenRequest; at: numbe
         </>
       }
     >
-      <span class="state">{`asks to use ${plain(tool)}`}</span>
+      <span class="state">{asks[kind](plain(tool))}</span>
       {" · "}
       <Age ms={askedAgeMs} at={at} suffix="" />
       {` · ${plain(client)}`}
@@ -49,22 +61,96 @@ export function NeedOfRequest({ request, at }: { request: OpenRequest; at: numbe
   );
 }
 
+interface QuestionsProps {
+  readonly request: OpenRequest;
+  readonly onChange: (chosen: readonly QuestionAnswer[]) => void;
+}
+
+/** The questions of a chat with their choices, and a line for own words. */
+function Questions({ request: { id, questions }, onChange }: QuestionsProps): JSX.Element {
+  const [chosen, setChosen] = useState<readonly QuestionAnswer[]>(questions.map(() => ({ choices: [] })));
+  const change = (at: number, one: QuestionAnswer): void => {
+    const all = chosen.with(at, one);
+    setChosen(all);
+    onChange(all.every(isAnswered) ? all : []);
+  };
+  return (
+    <>
+      {questions.map(({ question, isMultiple, choices }, at) => {
+        const { choices: numbers, words } = chosen[at] ?? { choices: [] };
+        const choose = (number: number): void => {
+          const others = isMultiple ? numbers.filter((one) => one !== number) : [];
+          const isTaken = isMultiple && numbers.includes(number);
+          const kept = isMultiple && words !== undefined ? { words } : {};
+          change(at, { choices: isTaken ? others : [...others, number], ...kept });
+        };
+        const write = (text: string): void =>
+          change(at, { choices: isMultiple ? numbers : [], ...(text.trim() !== "" && { words: text }) });
+        return (
+          <fieldset key={question}>
+            <legend>{plain(question)}</legend>
+            {choices.map(({ label, description }, index) => (
+              <label key={label}>
+                <input
+                  type={isMultiple ? "checkbox" : "radio"}
+                  name={`${id} ${at}`}
+                  checked={numbers.includes(index + 1)}
+                  onChange={() => choose(index + 1)}
+                />
+                <span>
+                  {plain(label)}
+                  {description !== null && <span class="muted">{` ${plain(description)}`}</span>}
+                </span>
+              </label>
+            ))}
+            <input
+              type="text"
+              aria-label={`Own words to: ${plain(question)}`}
+              placeholder="or in your own words"
+              maxLength={maxUserWordsChars}
+              value={words ?? ""}
+              onInput={({ currentTarget }) => write(currentTarget.value)}
+            />
+          </fieldset>
+        );
+      })}
+    </>
+  );
+}
+
+function isAnswered({ choices, words }: QuestionAnswer): boolean {
+  return choices.length > 0 || words !== undefined;
+}
+
 interface AnswersProps {
   readonly request: OpenRequest;
   readonly at: number;
   readonly whole: Whole | null;
+  /** Answers to all questions; none: one is open. */
+  readonly chosen: readonly QuestionAnswer[];
 }
 
-/** The two answers: a folded request is allowed once it was shown. */
-function Answers({ request, at, whole }: AnswersProps): JSX.Element {
+const verbs: Readonly<Record<OpenRequest["kind"], Readonly<Record<Decision, string>>>> = {
+  permission: { allow: "Allow", session: "Allow for this session", answer: "Answer", deny: "Deny" },
+  question: { allow: "Allow", session: "Allow for this session", answer: "Answer", deny: "Decline" },
+  plan: { allow: "Approve", session: "Approve", answer: "Answer", deny: "Reject" },
+};
+
+/** The answers that the client takes: a folded request is allowed once it was shown. */
+function Answers({ request, at, whole, chosen }: AnswersProps): JSX.Element {
+  const { kind, tool, title, folded, grant, decisions, reason, endsInMs } = request;
   const [trouble, setTrouble] = useState<string | null>(null);
+  const [message, setMessage] = useState("");
   const [isSent, setSent] = useState(false);
-  if (!request.canAnswer) return <span class="muted">{plain(request.reason ?? "Answer it where it runs.")}</span>;
+  if (reason !== null) return <span class="muted">{plain(reason)}</span>;
   if (backend.value?.canAnswer !== true) return <span class="muted">Answer it where it runs.</span>;
   const answer = async (decision: Decision): Promise<void> => {
     setSent(true);
-    const shown = decision === "allow" && whole !== null ? { shown: whole.shown } : {};
-    const given = await call("requests.answer", { request: request.id, decision, ...shown }, crypto.randomUUID());
+    const words = decision === "deny" && message.trim() !== "" ? { message } : {};
+    const shown = decision !== "deny" && whole !== null ? { shown: whole.shown } : {};
+    const answers = decision === "answer" ? { answers: [...chosen] } : {};
+    const input = { request: request.id, decision, ...words, ...shown, ...answers };
+    const given = await call("requests.answer", input, crypto.randomUUID());
     setSent(false);
     // A request that something else has ended is shown no more.
     const isOver = !given.ok && given.error.code === "ended";
@@ -72,27 +158,39 @@ function Answers({ request, at, whole }: AnswersProps): JSX.Element {
     setTrouble(given.ok || isOver ? null : given.error.message);
     revision.value++;
   };
-  const name = plain(`${request.tool} of ${request.title ?? "untitled"}`);
+  const isReady = (decision: Decision): boolean => {
+    if (decision === "answer") return chosen.length > 0;
+    return decision === "deny" || folded === null || whole !== null;
+  };
+  const name = plain(`${tool} of ${title ?? "untitled"}`);
   return (
     <>
       <span class="muted">
         {"here for "}
-        <Left ms={request.endsInMs} at={at} />
+        <Left ms={endsInMs} at={at} />
       </span>
-      <button type="button" disabled={isSent} onClick={() => void answer("deny")} aria-label={`Deny ${name}`}>
-        Deny
-      </button>
-      {(request.folded === null || whole !== null) && (
-        <button
-          type="button"
-          class="main"
-          disabled={isSent}
-          onClick={() => void answer("allow")}
-          aria-label={`Allow ${name}`}
-        >
-          Allow
-        </button>
+      {decisions.includes("deny") && (
+        <input
+          type="text"
+          aria-label={`Why not: ${name}`}
+          placeholder="why not, or what instead"
+          maxLength={maxMessageChars}
+          value={message}
+          onInput={({ currentTarget }) => setMessage(currentTarget.value)}
+        />
       )}
+      {decisions.toReversed().map((decision) => (
+        <button
+          key={decision}
+          type="button"
+          class={decision === "allow" || decision === "answer" ? "main" : undefined}
+          disabled={isSent || !isReady(decision)}
+          onClick={() => void answer(decision)}
+          aria-label={`${verbs[kind][decision]} ${name}`}
+          children={verbs[kind][decision]}
+        />
+      ))}
+      {grant !== null && <span class="muted">{`For this session: ${plain(grant)}`}</span>}
       <Trouble text={trouble} />
     </>
   );

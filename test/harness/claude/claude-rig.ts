@@ -21,7 +21,7 @@ import { given } from "#harness/coordinator/peers.ts";
 import { built } from "#harness/machine/mcp-process.ts";
 
 const plugin = join(import.meta.dirname, "..", "..", "..", "plugin");
-const allowed = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "mcp__plugin_shim_shim"];
+const usual = ["Bash", "Read", "Write", "Edit", "TaskCreate", "TaskUpdate", "mcp__plugin_shim_shim"];
 
 export interface ChatOptions
   extends
@@ -29,6 +29,8 @@ export interface ChatOptions
     Partial<Pick<ClaudeOptions, "args" | "env" | "settings" | "cwd" | "binary" | "mcpServers">> {
   /** Without it the client has what `mcpServers` and its home's settings name. */
   readonly hasPlugin?: boolean;
+  /** Tools that it uses without asking; default: those of most tests. */
+  readonly allowed?: readonly string[];
 }
 
 export class ClaudeRig extends ChatRig {
@@ -112,7 +114,7 @@ export class ClaudeRig extends ChatRig {
   }
 
   #options(model: ScriptedModel, options: ChatOptions): ClaudeOptions {
-    const { steps: _steps, summary: _summary, hasPlugin = true, env, args, ...rest } = options;
+    const { steps: _steps, summary: _summary, hasPlugin = true, allowed = usual, env, args, ...rest } = options;
     const place = { home: this.home, cwd: this.project, modelUrl: model.url };
     const own = { SHIM_HOME: this.paths.home, CLAUDE_CODE_MAX_RETRIES: "0", ...env };
     const words = ["--allowedTools", allowed.join(","), ...(args ?? [])];

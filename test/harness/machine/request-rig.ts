@@ -2,6 +2,7 @@ import { aFront, aHost, ask } from "#harness/machine/host-rig.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import type { MachineOutput } from "#src/contract/machine/operations.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import type { PermissionRequest } from "#src/runtime/permission-requests.ts";
 import * as life from "#src/machine/sessions/life/row.ts";
 
 /** Session of the chat. */
@@ -10,6 +11,19 @@ export const on: Record<string, unknown> = { answers: { isEnabled: true } };
 /** Answer of a hook without a decision. */
 export const undecided = { content: [{ type: "text", text: "{}" }] };
 export const rm = { tool_name: "Bash", tool_input: JSON.stringify({ command: "rm -r build", description: "Clean" }) };
+
+/** A permission that can be answered, as the host keeps it. */
+export const aPermission = {
+  agent: null,
+  tool: "Bash",
+  kind: "permission",
+  questions: [],
+  decisions: ["allow", "deny"],
+  grant: null,
+  toolInput: {},
+  run: null,
+  reason: null,
+} as const satisfies Partial<PermissionRequest>;
 
 type Called = Record<string, unknown>;
 type Shown = MachineOutput<"requests.list">["requests"][number];

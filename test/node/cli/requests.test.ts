@@ -6,11 +6,13 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { aCliHome, addSession, failed, ids, type CliHome } from "#harness/machine/cli-home.ts";
 import { aFront, aHost } from "#harness/machine/host-rig.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { aPermission } from "#harness/machine/request-rig.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import type { RequestDecision } from "#src/contract/hooks.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { hostSocket } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
-import type { GivenDecision, PermissionRequest } from "#src/runtime/permission-requests.ts";
+import type { PermissionRequest } from "#src/runtime/permission-requests.ts";
 
 /** A chat works, and answers from the command line are on. */
 function answering(): CliHome {
@@ -22,31 +24,28 @@ function answering(): CliHome {
   return home;
 }
 
-function asks(home: CliHome, id: string, more: Partial<PermissionRequest> = {}): Promise<GivenDecision | null> {
+function asks(home: CliHome, id: string, more: Partial<PermissionRequest> = {}): Promise<RequestDecision | null> {
   const { now } = home;
   const request = {
+    ...aPermission,
     session: ids.alive,
-    agent: null,
-    tool: "Bash",
-    toolInput: {},
-    run: null,
     text: "rm -r build\n# Clean",
   };
-  return home.runtime.permissions.open({ ...request, id, reason: null, askedAt: now, endsAt: now + 570_000, ...more });
+  return home.runtime.permissions.open({ ...request, id, askedAt: now, endsAt: now + 570_000, ...more });
 }
 
 it("open requests are listed with their end, and one is allowed or denied from here, once and by its user alone", async () => {
   const home = answering();
-  expect((await home.shim("requests")).out).toBe("No chat asks for a permission.\n");
+  expect((await home.shim("requests")).out).toBe("No chat asks for anything.\n");
   const [one, two] = [asks(home, "ab1"), asks(home, "ab2", { text: "line\n".repeat(500) })];
   void asks(home, "cd3", { tool: "Write", text: "a.txt", reason: "it asks a question" });
   home.now += 30_000;
   const whose = '"work of aaaa" (aaaa1111)';
   expect((await home.shim("requests")).out.split("\n")).toEqual([
-    `ab1  Bash of ${whose}, for 9 min`,
+    `ab1  Bash of ${whose}, allow, deny for 9 min`,
     "    rm -r build",
     "    # Clean",
-    `ab2  Bash of ${whose}, for 9 min`,
+    `ab2  Bash of ${whose}, allow, deny for 9 min`,
     ...Array.from({ length: 16 }, () => "    line"),
     "    ⟨2386 characters in 477 lines folded⟩",
     ...Array.from({ length: 7 }, () => "    line"),
@@ -81,12 +80,39 @@ it("open requests are listed with their end, and one is allowed or denied from h
     [
       "cd3 maybe",
       2,
-      "shim: command-argument value 'maybe' is invalid for argument 'decision'. Allowed choices are allow, deny.\n",
+      "shim: command-argument value 'maybe' is invalid for argument 'decision'. Allowed choices are allow, session, answer, deny.\n",
     ],
     ["cd3", 2, "missing required argument 'decision'"],
   ] as const)
     expect([args, await home.shim(`requests answer ${args}`)]).toMatchObject([args, failed(code, why)]);
-  expect((await home.json("requests"))["requests"]).toMatchObject([{ id: "cd3", canAnswer: false }]);
+  expect((await home.json("requests"))["requests"]).toMatchObject([{ id: "cd3", reason: "it asks a question" }]);
+});
+
+it("a question is answered from here by the numbers of its choices, or in words, and a permission for the whole session", async () => {
+  const home = answering();
+  const toolInput = {
+    questions: [
+      { question: "Which?", options: [{ label: "A" }, { label: "B" }] },
+      { question: "What else?", options: [{ label: "C" }, { label: "D" }], multiSelect: true },
+      { question: "Why?", options: [] },
+    ],
+  };
+  const kind = { tool: "AskUserQuestion", kind: "question", decisions: ["answer", "deny"], toolInput } as const;
+  const question = asks(home, "qu1", kind);
+  const grant = { text: "Bash: git push *", rules: [{ type: "addRules" }] };
+  const push = asks(home, "pu1", { decisions: ["allow", "session", "deny"], grant });
+  const { out } = await home.shim("requests");
+  expect(out).toContain(", answer, deny for 9 min\n");
+  expect(out).toContain("    session: allows Bash: git push * until the session ends\n");
+  const wrong = failed(2, "question 1 takes one choice, or words.");
+  expect(await home.shim("requests answer qu1 answer 1,2 1 no")).toMatchObject(wrong);
+  expect((await home.shim("requests answer qu1 answer 2 1,2 because")).out).toContain("The answer was sent");
+  expect((await home.shim("requests answer pu1 session")).out).toContain("Allow for this session was sent");
+  const answers = [["B"], ["C", "D"], ["because"]];
+  expect([await question, await push]).toEqual([
+    { behavior: "allow", input: toolInput, answers },
+    { behavior: "allow", rules: grant.rules },
+  ]);
 });
 
 it("a message comes to a chat at the end of its turn or with its next prompt, and none while answers are off", async () => {

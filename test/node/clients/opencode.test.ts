@@ -22,7 +22,9 @@ const client = {
   session: { get: () => Promise.resolve({ data: { version: "1.18.33" } }) },
   app: { log: () => Promise.resolve(null) },
   tui: { showToast: (toast: object) => Promise.resolve(void toasts.push(toast)) },
-  postSessionIdPermissionsPermissionId: (reply: object) => Promise.resolve(void replies.push(reply)),
+  _client: {
+    post: ({ headers: _headers, ...reply }: { headers: object }) => Promise.resolve(void replies.push(reply)),
+  },
 };
 const replies: object[] = [];
 const toasts: object[] = [];
@@ -222,33 +224,72 @@ it("OpenCode shows the line while it waits for the end of its limit, and at an a
   expect(limit()).toMatchObject({ resetsAtMs: null });
 });
 
-it("a dialog's decision from elsewhere is given to OpenCode, unless its user was faster; other events do not wait for it", async () => {
-  const sent: { payload: object; gone: AbortSignal | undefined; answer: (given: object) => void }[] = [];
+/** The plugin, and what it asks the host for a person, whose answer the test gives. */
+function askingPlugin() {
+  replies.length = 0;
+  const sent: { payload: object; gone: AbortSignal | undefined; decide: (decision: object) => void }[] = [];
   const hooks = openCodeHooks({ client, directory: "/p" }, (name, payload, gone) => {
     if (name !== "PermissionRequest") return Promise.resolve({});
-    return new Promise((resolve) => void sent.push({ payload, gone, answer: resolve as () => void }));
+    const { promise, resolve } = Promise.withResolvers<Record<string, unknown>>();
+    sent.push({ payload, gone, decide: (decision) => resolve({ hookSpecificOutput: { decision } }) });
+    return promise;
   });
-  const asked = (id: string, properties: object) =>
-    hooks.event({ event: { type: "permission.asked", properties: { id, sessionID: session, ...properties } } });
-  await asked("per_1", { permission: "bash", patterns: ["rm *"], metadata: { command: "rm a" } });
+  const happens = (type: string, id: string, properties: object): Promise<void> =>
+    hooks.event({ event: { type, properties: { id, sessionID: session, ...properties } } });
+  return { sent, happens };
+}
+
+it("a dialog's decision from elsewhere is given to OpenCode, unless its user was faster; other events do not wait for it", async () => {
+  const { sent, happens } = askingPlugin();
+  const asked = (id: string, properties: object) => happens("permission.asked", id, properties);
+  const rm = { permission: "bash", patterns: ["rm *"], metadata: { command: "rm a" }, always: ["rm *"] };
+  await asked("per_1", rm);
   await asked("per_2", { permission: "edit", patterns: ["a.ts"], metadata: { filepath: "/p/a.ts", diff: "-a\n+b" } });
   await asked("per_3", { permission: "webfetch", patterns: ["https://example.com"], metadata: {} });
-  await hooks.event({ event: { type: "session.idle", properties: { sessionID: session } } });
-  await vi.waitUntil(() => sent.length === 3, patience);
+  await asked("per_4", rm);
+  await happens("session.idle", "", {});
+  await vi.waitUntil(() => sent.length === 4, patience);
+  const rules = [{ toolName: "bash", ruleContent: "rm *" }];
+  const always = [{ type: "addRules", behavior: "allow", rules }];
   expect(sent.map(({ payload }) => payload)).toMatchObject([
-    { session_id: session, tool_name: "bash", tool_input: { command: "rm a" } },
-    { tool_name: "edit", tool_input: { filePath: "/p/a.ts", diff: "-a\n+b" } },
+    { session_id: session, tool_name: "bash", tool_input: { command: "rm a" }, permission_suggestions: always },
+    { tool_name: "edit", tool_input: { filePath: "/p/a.ts", diff: "-a\n+b" }, permission_suggestions: [] },
     { tool_name: "webfetch", tool_input: { patterns: ["https://example.com"] } },
+    {},
   ]);
-  const replied = { sessionID: session, requestID: "per_3", reply: "once" };
-  await hooks.event({ event: { type: "permission.replied", properties: replied } });
-  expect(sent.map(({ gone }) => gone?.aborted)).toEqual([false, false, true]);
-  for (const [at, behavior] of ["allow", "deny", "allow"].entries())
-    sent[at]?.answer({ hookSpecificOutput: { decision: { behavior } } });
+  await happens("permission.replied", "", { requestID: "per_3", reply: "once" });
+  expect(sent.map(({ gone }) => gone?.aborted)).toEqual([false, false, true, false]);
+  const decisions = [
+    { behavior: "allow" },
+    { behavior: "deny", message: "Not now." },
+    { behavior: "allow" },
+    { behavior: "allow", rules: always },
+  ];
+  for (const [at, decision] of decisions.entries()) sent[at]?.decide(decision);
+  await vi.waitUntil(() => replies.length === 3, patience);
+  const url = "/permission/{requestID}/reply";
+  expect(replies).toEqual([
+    { url, path: { requestID: "per_1" }, body: { reply: "once" } },
+    { url, path: { requestID: "per_2" }, body: { reply: "reject", message: "Not now." } },
+    { url, path: { requestID: "per_4" }, body: { reply: "always" } },
+  ]);
+});
+
+it("a question of OpenCode gets its answers from elsewhere, or is rejected, unless its user was faster", async () => {
+  const { sent, happens } = askingPlugin();
+  const questions = [{ question: "Which?", options: [{ label: "A" }, { label: "B" }], multiple: true }];
+  for (const id of ["que_1", "que_2", "que_3", "que_4"]) await happens("question.asked", id, { questions });
+  await vi.waitUntil(() => sent.length === 4, patience);
+  expect(sent[0]?.payload).toMatchObject({ tool_name: "question", tool_input: { questions } });
+  await happens("question.replied", "", { requestID: "que_3" });
+  await happens("question.rejected", "", { requestID: "que_4" });
+  expect(sent.map(({ gone }) => gone?.aborted)).toEqual([false, false, true, true]);
+  sent[0]?.decide({ behavior: "allow", input: { questions }, answers: [["A", "own words"]] });
+  sent[1]?.decide({ behavior: "deny", message: "Later." });
   await vi.waitUntil(() => replies.length === 2, patience);
   expect(replies).toEqual([
-    { path: { id: session, permissionID: "per_1" }, body: { response: "once" } },
-    { path: { id: session, permissionID: "per_2" }, body: { response: "reject" } },
+    { url: "/question/{requestID}/reply", path: { requestID: "que_1" }, body: { answers: [["A", "own words"]] } },
+    { url: "/question/{requestID}/reject", path: { requestID: "que_2" }, body: {} },
   ]);
 });
 

@@ -37,7 +37,13 @@ it.each([
     await event("UserPromptSubmit", { prompt: "clean up" });
     const asked = event("PermissionRequest", rm);
     const shown = await first();
-    expect(shown).toMatchObject({ session, tool: "Bash", text: "rm -r build\nin /p", canAnswer: true, reason: null });
+    expect(shown).toMatchObject({
+      session,
+      tool: "Bash",
+      text: "rm -r build\nin /p",
+      decisions: ["allow", "deny"],
+      reason: null,
+    });
     expect(waits()).toBe("permission");
     const value = { request: shown.id, session, tool: "Bash", decision };
     expect(await answer(shown.id, decision, words)).toEqual({ ok: true, value });
@@ -52,7 +58,7 @@ it("a request is answered once: a second answer is refused, and so is one to a r
   const { runtime, held, answer, call } = await aRequestRig();
   const { id, asked } = await held();
   const fleet = await call("page.fleet", {}, "live page");
-  expect(fleet["value"]).toMatchObject({ requests: [{ id, client: "Claude Code", tool: "Bash", canAnswer: true }] });
+  expect(fleet["value"]).toMatchObject({ requests: [{ id, client: "Claude Code", tool: "Bash", reason: null }] });
   await answer(id, "deny");
   runtime.wait(2_000);
   const first = { code: "ended", message: `too late, the request ${id} is over: Ada's Pixel had denied it 2 s ago.` };
@@ -204,7 +210,7 @@ it("a run without a user is not held", async () => {
   expect(await listed()).toEqual([]);
 });
 
-it("what SHIM itself has its user asked is shown, and only the terminal can answer it, as it does a question", async () => {
+it("what SHIM itself has its user asked is shown, and only the terminal can answer it", async () => {
   const { runtime, claude: first } = aChat({ config: { effects: { guard: "on" }, ...on } });
   first.start();
   first.prompt("release it");
@@ -213,18 +219,15 @@ it("what SHIM itself has its user asked is shown, and only the terminal can answ
   const next = anotherClaude(runtime, first);
   next.start();
   next.prompt("go on");
-  const { event, first: shown, listed, answer } = await aRequestRig({ runtime, clientPid: next.pid });
+  const { event, first: shown, answer } = await aRequestRig({ runtime, clientPid: next.pid });
   const push = { session_id: next.session, tool_name: "Bash", cwd: next.cwd };
   const command = "git push origin main";
   const guarded = await event("PreToolUse", { ...push, tool_use_id: "t9", "tool_input.command": command });
   expect(printed(guarded)).toMatchObject({ hookSpecificOutput: { permissionDecision: "ask" } });
   expect(await event("PermissionRequest", { ...push, tool_input: JSON.stringify({ command }) })).toEqual(undecided);
-  const { id, canAnswer, reason } = await shown();
-  expect([canAnswer, reason]).toEqual([false, expect.stringContaining("SHIM itself")]);
+  const { id, decisions, reason } = await shown();
+  expect([decisions, reason]).toEqual([[], expect.stringContaining("SHIM itself")]);
   expect(await answer(id, "allow")).toMatchObject({ error: { code: "not_released" } });
-  const tool_input = JSON.stringify({ questions: [{ question: "Which?" }] });
-  expect(await event("PermissionRequest", { tool_name: "AskUserQuestion", tool_input })).toEqual(undecided);
-  expect((await listed()).at(-1)).toMatchObject({ tool: "AskUserQuestion", canAnswer: false });
 });
 
 it("a host that ends answers no held hook: its front asks the next host, where the request is open again", async () => {
@@ -355,7 +358,7 @@ it("a posted request is held as well: the host says so at once, and ends it when
 it("a client whose dialog waits for its hook is held only as long as the setting says, and as the client waits", async () => {
   const off = await aScript(on, "codex");
   expect(await off.text).toBe("");
-  expect(await off.first()).toMatchObject({ canAnswer: false, text: "ls /\nin /p" });
+  expect(await off.first()).toMatchObject({ decisions: [], text: "ls /\nin /p" });
   for (const [client, holdDialogSeconds, heldMs] of [
     ["codex", 20, 20_000],
     ["qwen", 20, 20_000],

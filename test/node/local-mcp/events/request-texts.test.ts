@@ -19,7 +19,7 @@ it("the text says all that a call would do, with each of its arguments, without 
   }))
     void event("PermissionRequest", { tool_name, tool_input: JSON.stringify(input) });
   const all = await open(8);
-  expect(all.every(({ canAnswer, folded }) => canAnswer && folded === null)).toBe(true);
+  expect(all.every(({ reason, folded }) => reason === null && folded === null)).toBe(true);
   expect(all.map(({ text }) => text)).toEqual([
     '/p/a.ts\n- let a = 1;\n+ let a = "[redacted:github-token]";',
     'make\n{"dangerouslyDisableSandbox":true}\nin /p',
@@ -66,7 +66,7 @@ it.each([
     const { event, first, call, answer } = await aRequestRig();
     const asked = event("PermissionRequest", { tool_name, tool_input: JSON.stringify(input) });
     const request = await first();
-    expect([request.canAnswer, request.folded]).toEqual([true, folded]);
+    expect([request.reason, request.folded]).toEqual([null, folded]);
     expect(request.text).toContain(`⟨${folded.chars} characters in ${folded.lines} line`);
     expect(request.text.endsWith(end)).toBe(true);
     const refused = {
@@ -108,8 +108,8 @@ it.each([
   const { event, first, answer } = await aRequestRig();
   const fields = input === undefined ? {} : { tool_input: JSON.stringify(input) };
   expect(await event("PermissionRequest", { tool_name: "Bash", ...fields })).toEqual(undecided);
-  const { id, canAnswer, reason, text } = await first();
-  expect([canAnswer, reason]).toEqual([false, expect.stringContaining(why)]);
+  const { id, decisions, reason, text } = await first();
+  expect([decisions, reason]).toEqual([[], expect.stringContaining(why)]);
   expect(text.length).toBeLessThan(2_000);
   expect(await answer(id, "allow")).toMatchObject({ error: { code: "not_released" } });
 });
