@@ -49,6 +49,7 @@ const configMeanings: Record<string, string> = {
   "notify.webhook":
     "an https address, or http on this machine: gets a POST of `{event, at, session, title, text}`; the title of the chat (the first line of its first prompt) is all that it gets of the chat",
   "notify.events": "which events notify you",
+  runs: "projects in which [a phone or the page may start clients](../guide/phone.md), each with its end (`until`) and the options of a client (`args`)",
   atLimit: "what goes on by itself [at a usage limit](../guide/when-it-breaks.md), by folder",
   "usage.prices": "dollars for a million tokens by model: [signals](../guide/signals.md)",
   "usage.pricesAsOf": "the day of the prices, such as `2026-11-20`",

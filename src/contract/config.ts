@@ -168,6 +168,8 @@ const settings = {
     /** How long a client whose dialog waits for the hook is held; 0: not at all. */
     holdDialogSeconds: within(0, 0, holdMs / 1_000),
   },
+  /** Projects in which clients may be started from elsewhere; none: nothing is started. */
+  runs: setting<readonly RunRule[]>([], runRules),
   /** Rules by folder for chats that stop at a usage limit; nothing happens without one. */
   atLimit: setting<readonly LimitRule[]>([], limitRules),
   usage: {
@@ -243,6 +245,29 @@ export interface UsageLimit {
   readonly resetsAtMs: number | null;
 }
 
+/** A project in which the host starts clients for a phone, the page or `shim runs`. */
+export type RunRule = z.infer<ReturnType<typeof runRules>>[number];
+
+function runRules() {
+  const args = z.array(z.string().check(z.maxLength(10_000))).check(z.maxLength(100));
+  return z
+    .array(
+      z.strictObject({
+        project: absoluteFolder(),
+        /** Its end, as an ISO time; absent: until it is taken out. */
+        until: z.optional(z.iso.datetime({ offset: true })),
+        /** Options that each client gets, such as those for its permissions. */
+        args: z.optional(z.partialRecord(z.enum(hookClients), args)),
+      }),
+    )
+    .check(z.maxLength(100));
+}
+
+function absoluteFolder() {
+  const error = "a rule names an absolute folder";
+  return filledText(4_096).check(z.refine((path) => /^([/\\]|[A-Za-z]:[\\/])/.test(path), { error }));
+}
+
 /** Ways in the order of preference. */
 export type LimitRule = z.infer<ReturnType<typeof limitRules>>[number];
 export type ActiveLimitRule = Exclude<LimitRule, { readonly order: "off" }>;
@@ -251,9 +276,7 @@ export type LimitStep = ActiveLimitRule["order"][number];
 
 export function limitRules() {
   /** The deepest one that holds a chat's counts. */
-  const folder = filledText(4_096).check(
-    z.refine((path) => /^([/\\]|[A-Za-z]:[\\/])/.test(path), { error: "a rule names an absolute folder" }),
-  );
+  const folder = absoluteFolder();
   const step = z.union([
     z.literal("wait"),
     /** Another one of Claude Code's. */

@@ -8,6 +8,7 @@ import { stackOf } from "../shared/error.ts";
 import type { Result } from "../shared/result.ts";
 import type { Store } from "../store/store.ts";
 import type { Durations } from "./durations.ts";
+import type { HostedRuns } from "./hosted-runs.ts";
 import type { PermissionRequests } from "./permission-requests.ts";
 
 /** A process that a client has started, as long as it is connected to this host. */
@@ -124,6 +125,8 @@ export interface Runtime {
   readonly fronts: Fronts;
   /** The same of permission requests. */
   readonly permissions: PermissionRequests;
+  /** The same of clients that the host has started. */
+  readonly runs: HostedRuns;
   /** The machine's coordinator in the host; absent in the host itself. */
   readonly localCalls?: () => LocalCalls;
   /** Does a job in a process of its own; absent where none can be started. */

@@ -6,6 +6,7 @@ import { fileLog, type Log } from "../platform/log-file.ts";
 import { homeFrom, pathsIn } from "../platform/paths.ts";
 import { systemProcesses } from "../platform/processes.ts";
 import { Durations } from "./durations.ts";
+import { HostedRuns } from "./hosted-runs.ts";
 import { PermissionRequests } from "./permission-requests.ts";
 import { Fronts, type Runtime } from "./runtime.ts";
 import { Store, type StoreOptions } from "../store/store.ts";
@@ -37,5 +38,6 @@ export function systemRuntime({ env, ...options }: SystemOptions): Runtime {
     durations: new Durations(() => performance.now()),
     fronts: new Fronts(),
     permissions: new PermissionRequests(),
+    runs: new HostedRuns(),
   };
 }

@@ -16,7 +16,7 @@ export function routeOf(name: PageOperation): string {
   return `${changing.test(name) ? "POST" : "GET"} /${path}`;
 }
 
-const ofMachine = /^(?:conversation|effects|experiments|page|pauses|recovery|requests|sessions|undo)\./;
+const ofMachine = /^(?:conversation|effects|experiments|page|pauses|recovery|requests|runs|sessions|undo)\./;
 
 const maxMessages = 200;
 const pingMs = 30_000;

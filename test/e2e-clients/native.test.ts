@@ -34,9 +34,9 @@ class ThreeClients extends ClientRig {
     writeFileSync(config, `${settings.join("\n")}\n${readFileSync(config, "utf8")}`);
     connectClient(opencode, this.#envOf(noModel));
     const bin = join(this.root, "bin");
-    putProgram(bin, "claude", { version: CLAUDE_VERSION, path: claudeBinary() });
+    putProgram(bin, "claude", { version: CLAUDE_VERSION, words: [claudeBinary()] });
     for (const { pinned } of [codex, opencode])
-      putProgram(bin, pinned.name, { version: pinned.version, path: programOf(pinned) });
+      putProgram(bin, pinned.name, { version: pinned.version, words: [programOf(pinned)] });
   }
 
   #envOf(url: string): Record<string, string> {

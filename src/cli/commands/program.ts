@@ -33,7 +33,8 @@ const groups: Readonly<Record<string, Commands>> = {
   Sessions: {
     up: { line: "watch sessions, tasks and chats; --web: in a browser", load: () => import("./up.ts") },
     sessions: { line: "list sessions; show, search, name or export them", load: () => import("./sessions.ts") },
-    requests: { line: "permissions that chats ask for; answer one", load: () => import("./requests.ts") },
+    requests: { line: "what chats ask you: permissions, questions, plans", load: () => import("./requests.ts") },
+    runs: { line: "start a client without a terminal, or stop one", load: () => import("./runs.ts") },
     resume: { line: "continue a session that died", load: () => import("./resume.ts") },
     rescue: { line: "find out why a session cannot continue, and repair that", load: () => import("./rescue.ts") },
     fork: { line: "start again from an earlier prompt, with its files", load: () => import("./fork.ts") },

@@ -20,6 +20,18 @@ export interface CommandLine {
   readonly args: readonly string[];
 }
 
+/** The chat in which a client works without a terminal; absent: a new one. */
+export interface HeadlessChat {
+  /** Continued where it is known; a client may give the id to a new one. */
+  readonly id: string;
+  readonly isNew: boolean;
+}
+
+/** Options of clients that take the id of a new chat. */
+export function chatOptions(chat: HeadlessChat | undefined): string[] {
+  return chat === undefined ? [] : [chat.isNew ? "--session-id" : "--resume", chat.id];
+}
+
 export interface HeadlessRun extends CommandLine {
   /** Text on stdin. */
   readonly input: string;
@@ -86,6 +98,8 @@ export interface ClientAdapter {
   readonly variables: {
     /** Settings and credentials that it reads. @param env may choose among them */
     own(env: NodeJS.ProcessEnv): readonly RegExp[];
+    /** Values by which a run without a terminal counts as one that a person reads. */
+    readonly attended?: Readonly<Record<string, string>>;
     /** By which a chat describes itself to what it starts. */
     readonly ofChat: RegExp;
     /** The session's id, for servers and shell commands. */
@@ -96,7 +110,7 @@ export interface ClientAdapter {
     /** @param id a UUID that the client may give its new session */
     start(prompt: string, id: string): CommandLine;
     /** Without a terminal, to its end. @param args the user's own options */
-    run(prompt: string, args: readonly string[]): HeadlessRun;
+    run(prompt: string, args: readonly string[], chat?: HeadlessChat): HeadlessRun;
   };
 }
 

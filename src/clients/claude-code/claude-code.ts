@@ -2,7 +2,7 @@ import type { UsageLimit } from "../../contract/config.ts";
 import { hookEvents, type HookEvent, type RequestDecision } from "../../contract/hooks.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import type { ClientAdapter } from "../adapter/client-adapter.ts";
+import { chatOptions, type ClientAdapter } from "../adapter/client-adapter.ts";
 
 /** The error is a row, a line of a headless run, or an event. `rate_limit` may be a throttling. */
 export function claudeLimit(error: JsonObject): UsageLimit | null {
@@ -64,7 +64,12 @@ export const claudeCode: ClientAdapter = {
   compaction: { keepsPrompts: false, showsSummary: true },
   keepsStart: true,
   limitIn: claudeLimit,
-  variables: { own: claudeVariables, ofChat: claudeChatVariables, session: "CLAUDE_CODE_SESSION_ID" },
+  variables: {
+    own: claudeVariables,
+    attended: { CLAUDE_CODE_ENTRYPOINT: "shim" },
+    ofChat: claudeChatVariables,
+    session: "CLAUDE_CODE_SESSION_ID",
+  },
   normalise(name, input) {
     const event = eventsByName.get(name);
     return event === undefined ? [] : [{ event, input }];
@@ -75,7 +80,7 @@ export const claudeCode: ClientAdapter = {
   },
   commands: {
     resume: (session) => ({ command: "claude", args: ["--resume", session] }),
-    run: (prompt, args) => ({ command: "claude", args: ["-p", ...args], input: prompt }),
+    run: (prompt, args, chat) => ({ command: "claude", args: ["-p", ...chatOptions(chat), ...args], input: prompt }),
     start: (prompt, id) => ({ command: "claude", args: ["--session-id", id, prompt] }),
   },
 };

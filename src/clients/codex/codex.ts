@@ -54,7 +54,10 @@ export const codex = defineClient({
   },
   commands: {
     resume: (session) => ({ command: "codex", args: ["resume", session] }),
-    run: (prompt, args) => ({ command: "codex", args: ["exec", ...args, "-"], input: prompt }),
+    run(prompt, args, chat) {
+      const [words, id] = chat === undefined || chat.isNew ? [["exec"], []] : [["exec", "resume"], [chat.id]];
+      return { command: "codex", args: [...words, ...args, ...id, "-"], input: prompt };
+    },
     start: (prompt) => ({ command: "codex", args: [prompt] }),
   },
 });

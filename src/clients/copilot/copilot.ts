@@ -4,6 +4,7 @@ import type { HookAnswer } from "../../contract/hooks.ts";
 import { asObject, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import {
+  chatOptions,
   defineClient,
   paymentRequired,
   withClaudeTool,
@@ -87,7 +88,7 @@ export const copilot = defineClient({
   },
   commands: {
     resume: (session) => ({ command: "copilot", args: ["--resume", session] }),
-    run: (prompt, args) => ({ command: "copilot", args, input: prompt }),
+    run: (prompt, args, chat) => ({ command: "copilot", args: [...chatOptions(chat), ...args], input: prompt }),
     start: (prompt, id) => ({ command: "copilot", args: ["--session-id", id, "-i", prompt] }),
   },
 });

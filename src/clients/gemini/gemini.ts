@@ -1,7 +1,14 @@
 import type { HookAnswer } from "../../contract/hooks.ts";
 import { objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { defineClient, isCreated, withClaudeTool, withNewFile, type ToolNames } from "../adapter/client-adapter.ts";
+import {
+  chatOptions,
+  defineClient,
+  isCreated,
+  withClaudeTool,
+  withNewFile,
+  type ToolNames,
+} from "../adapter/client-adapter.ts";
 import { withShellResult } from "../adapter/tools.ts";
 
 export const geminiTools: ToolNames = new Map([
@@ -78,7 +85,7 @@ export const gemini = defineClient({
   },
   commands: {
     resume: (session) => ({ command: "gemini", args: ["--resume", session] }),
-    run: (prompt, args) => ({ command: "gemini", args, input: prompt }),
+    run: (prompt, args, chat) => ({ command: "gemini", args: [...chatOptions(chat), ...args], input: prompt }),
     start: (prompt, id) => ({ command: "gemini", args: ["--session-id", id, "-i", prompt] }),
   },
 });

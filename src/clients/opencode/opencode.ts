@@ -39,7 +39,10 @@ export const opencode = claudeCompatible({
   isTranscriptUnread: true,
   commands: {
     resume: (session) => ({ command: "opencode", args: ["-s", session] }),
-    run: (prompt, args) => ({ command: "opencode", args: ["run", ...args], input: prompt }),
+    run(prompt, args, chat) {
+      const session = chat === undefined || chat.isNew ? [] : ["-s", chat.id];
+      return { command: "opencode", args: ["run", ...session, ...args], input: prompt };
+    },
     start: (prompt) => ({ command: "opencode", args: ["--prompt", prompt] }),
   },
   verifiedWith: "1.18.33",

@@ -1,5 +1,5 @@
 import { claudeCompatible } from "../adapter/claude-compatible.ts";
-import { paymentRequired, type ToolNames } from "../adapter/client-adapter.ts";
+import { chatOptions, paymentRequired, type ToolNames } from "../adapter/client-adapter.ts";
 
 export const qwenTools: ToolNames = new Map([
   ["run_shell_command", "Bash"],
@@ -29,7 +29,7 @@ export const qwen = claudeCompatible({
   continuesAtStop: true,
   commands: {
     resume: (session) => ({ command: "qwen", args: ["--resume", session] }),
-    run: (prompt, args) => ({ command: "qwen", args, input: prompt }),
+    run: (prompt, args, chat) => ({ command: "qwen", args: [...chatOptions(chat), ...args], input: prompt }),
     start: (prompt, id) => ({ command: "qwen", args: ["--session-id", id, "-i", prompt] }),
   },
   verifiedWith: "0.24.4",

@@ -12,6 +12,7 @@ import { teamOperations } from "./team.ts";
 import { effectOperations } from "./effects.ts";
 import { learningOperations } from "./learning.ts";
 import { requestOperations } from "./requests.ts";
+import { runOperations } from "./runs.ts";
 import { sessionOperations } from "./sessions.ts";
 import { storesOperations } from "./stores.ts";
 import { usageOperations } from "./usage.ts";
@@ -30,6 +31,7 @@ export const machineOperations = {
   ...recoveryOperations,
   ...learningOperations,
   ...requestOperations,
+  ...runOperations,
   ...sessionOperations,
   ...storesOperations,
   ...teamOperations,

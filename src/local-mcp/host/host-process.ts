@@ -314,7 +314,7 @@ export class Host {
     this.#machine.tick();
     // A commit of the tick itself is no reason for another one.
     this.#tickEvery(this.#nextTickMs(lastMs));
-    const count = this.#chats.size + this.#connectedPrograms.size + this.#running.size;
+    const count = this.#chats.size + this.#connectedPrograms.size + this.#running.size + runtime.runs.working;
     if (count > 0) this.#usedAt = runtime.now();
     else if (runtime.now() - this.#usedAt > maxIdleMs) this.stop();
   }

@@ -292,7 +292,7 @@ export class MachineWork {
 
   async stop(): Promise<void> {
     this.#stopped.abort();
-    await this.files.stop();
+    await Promise.all([this.files.stop(), this.#runtime.runs.stopAll()]);
     this.#phones?.close();
     await Promise.allSettled([this.#foreseeing]);
     await (await this.#sync)?.stop();

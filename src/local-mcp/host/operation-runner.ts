@@ -35,6 +35,7 @@ import { phoneHandlers } from "../../machine/view/phone-handlers.ts";
 import { recallHandlers } from "../../machine/recovery/operations/recall-handlers.ts";
 import { recoveryHandlers } from "../../machine/recovery/operations/recovery-handlers.ts";
 import { requestHandlers } from "../../machine/view/request-handlers.ts";
+import { runHandlers } from "../../machine/view/run-handlers.ts";
 import { rescueHandlers, storesHandlers } from "../../machine/recovery/operations/rescue-handlers.ts";
 import { sessionHandlers, storedSessionHandlers } from "../../machine/view/session-handlers.ts";
 import { statusLineHandlers } from "../../machine/view/status-line.ts";
@@ -187,6 +188,7 @@ const handlers: Handlers = {
   ...rescueHandlers,
   ...importSessionHandlers,
   ...requestHandlers,
+  ...runHandlers,
   ...learningHandlers,
   ...sessionHandlers,
   ...statusLineHandlers,

@@ -21,8 +21,9 @@ const seen: readonly MachineOperationName[] = [
   "page.messages",
   "requests.list",
   "requests.show",
+  "runs.list",
 ];
-const answers: readonly MachineOperationName[] = ["requests.answer", "requests.message"];
+const answers: readonly MachineOperationName[] = ["requests.answer", "requests.message", "runs.start", "runs.stop"];
 
 /** Operations of the page that a phone may call. */
 const calls: Readonly<Record<PairedPhone["scope"], ReadonlySet<string>>> = {

@@ -11,6 +11,7 @@ import { call, backend, query, useCall } from "../page-state.ts";
 import { GivenAnswers, NeedOfRequest, WriteToChat } from "../parts/answers.tsx";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
 import { Bars, ContextChart } from "../parts/charts.tsx";
+import { RunsOfChat } from "../parts/runs.tsx";
 import {
   Age,
   Badge,
@@ -106,6 +107,7 @@ function Below({ page }: { page: SessionPage }): JSX.Element {
       {!isAlive && row.causeDetail !== null && <p class="muted">{plain(row.causeDetail)}</p>}
       {!isAlive && <Continue page={page} />}
       {isAlive && backend.value?.canAnswer === true && <WriteToChat session={row.id} refusal={page.cannotWrite} />}
+      <RunsOfChat row={row} isAlive={isAlive} />
     </div>
   );
 }

@@ -8,6 +8,7 @@ import { linkTo, query } from "../page-state.ts";
 import { Meter } from "../parts/charts.tsx";
 import { GivenAnswers, NeedOfRequest } from "../parts/answers.tsx";
 import { NeedOfChat } from "../parts/need.tsx";
+import { NewChat } from "../parts/runs.tsx";
 import { Age, Empty, First, Fold, Head, Read } from "../parts/pieces.tsx";
 
 export function FleetView(): JSX.Element {
@@ -33,6 +34,7 @@ function Groups({ fleet, at }: { fleet: Fleet; at: number }): JSX.Element {
   return (
     <>
       {!isNone && <Summary groups={groups} fleet={fleet} />}
+      <NewChat />
       {fleet.notices.map((text) => (
         <p class="trouble warn" key={text} children={plain(text)} />
       ))}

@@ -211,7 +211,7 @@ export class ClientRig extends ChatRig {
     const env = this.env(noModel);
     const bin = join(this.root, "bin");
     const { name, pinned } = this.client;
-    putProgram(bin, name, { version: pinned.version, path: programOf(pinned) });
+    putProgram(bin, name, { version: pinned.version, words: [programOf(pinned)] });
     return runShim(args, { cwd: this.project, env: { ...env, PATH: `${bin}:${env["PATH"]}` } });
   }
 

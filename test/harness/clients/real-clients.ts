@@ -247,10 +247,24 @@ export function connectClient(client: RealClient, env: Readonly<Record<string, s
   runShim(["init", "--client", client.name, "--yes", "--no-link"], { env });
 }
 
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+interface PutProgram {
+  readonly version: string;
+  /** Program with the arguments of every start. */
+  readonly words: readonly string[];
+  /** Variables that it gets whoever starts it. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** A program on a PATH, which answers `--version` by itself: SHIM waits five seconds for that, and a busy client starts in more. */
-export function putProgram(folder: string, name: string, { version, path }: { version: string; path: string }): void {
+export function putProgram(folder: string, name: string, { version, words, env = {} }: PutProgram): void {
   mkdirSync(folder, { recursive: true });
-  const text = `#!/bin/sh\n[ "$*" = --version ] && exec echo ${version}\nexec '${path}' "$@"\n`;
+  const own = Object.entries(env).map(([variable, value]) => `export ${variable}=${quoted(value)}\n`);
+  const start = `exec ${words.map(quoted).join(" ")} "$@"`;
+  const text = `#!/bin/sh\n[ "$*" = --version ] && exec echo ${quoted(version)}\n${own.join("")}${start}\n`;
   writeFileSync(join(folder, name), text, { mode: 0o755 });
 }
 

@@ -97,9 +97,8 @@ export class TerminalRig extends ChatRig {
   shim(...args: readonly string[]): string {
     const { name, version } = this.client;
     const bin = join(this.root, "bin");
-    const path = this.client.command().find((word) => word.includes("node_modules")) ?? "";
-    putProgram(bin, name === "claude-code" ? "claude" : name, { version, path });
     const env = this.#env();
+    putProgram(bin, name === "claude-code" ? "claude" : name, { version, words: this.client.command(), env });
     return runShim(args, { cwd: this.project, env: { ...env, PATH: `${bin}:${env["PATH"]}` } });
   }
 

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { adapterOf, supportedClients } from "../../../clients/adapters.ts";
+import { adapterOf } from "../../../clients/adapters.ts";
+import { clientEnvironment } from "../../../clients/client-environment.ts";
 import { detailsOf } from "../../../clients/details.ts";
 import type { DrivenFiles } from "../../../clients/adapter/run-output.ts";
 import type { LimitStep } from "../../../contract/config.ts";
@@ -95,38 +96,3 @@ export function otherCommand(
     env: { ...clientEnvironment(client, env, variables, paths.home), [successorVariable]: successor },
   };
 }
-
-/**
- * Passes no credential of a coordinator, nothing of an outer client, and of the variables
- * that clients read only those of this one.
- *
- * @param names further variables that it gets
- */
-function clientEnvironment(
-  client: HookClient,
-  env: NodeJS.ProcessEnv,
-  names: readonly string[],
-  home: string,
-): Record<string, string> {
-  const extraNames = new Set(names);
-  const own = adapterOf(client)?.variables.own(env) ?? [];
-  const isPassed = (name: string): boolean => {
-    if (extraNames.has(name)) return true;
-    if (supportedClients.some(({ variables }) => variables.ofChat.test(name))) return false;
-    return generalVariables.test(name) || own.some((variables) => variables.test(name));
-  };
-  const passed = Object.entries(env).filter((entry): entry is [string, string] => {
-    const [name, value] = entry;
-    return value !== undefined && isPassed(name);
-  });
-  return { ...Object.fromEntries(passed), SHIM_HOME: home };
-}
-
-const generalVariables = new RegExp(
-  `^(${[
-    "PATH|HOME|USER|LOGNAME|SHELL|TERM|TZ|LANG|LANGUAGE|LC_\\w+|TMPDIR|TEMP|TMP|XDG_\\w+|NO_COLOR|IS_SANDBOX",
-    "https?_proxy|no_proxy|all_proxy|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS",
-    "SystemRoot|SystemDrive|windir|ComSpec|PATHEXT|USERPROFILE|HOMEDRIVE|HOMEPATH|(Local)?AppData|Program(Files|Data)(\\(x86\\))?",
-  ].join("|")})$`,
-  "i",
-);

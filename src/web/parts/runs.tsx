@@ -1,0 +1,153 @@
+import type { JSX } from "preact";
+import { useState } from "preact/hooks";
+import type { FleetRow } from "../../contract/machine/page.ts";
+import type { Run, RunList } from "../../contract/machine/runs.ts";
+import { maxUserWordsChars } from "../../contract/user-words.ts";
+import { plain, shortPath } from "../format.ts";
+import { announce, backend, call, revision, useCall } from "../page-state.ts";
+import { Age, Fold, Left, Trouble } from "./pieces.tsx";
+
+/** Clients that may be started from here; null: not known, or this page only reads. */
+function useRuns(): { readonly list: RunList; readonly at: number } | null {
+  const { value, at } = useCall("runs.list", {});
+  return value === null || backend.value?.canAnswer !== true ? null : { list: value, at };
+}
+
+interface StartProps {
+  readonly label: string;
+  readonly verb: string;
+  readonly input: { readonly session: string } | { readonly project: string; readonly client: Client };
+}
+
+type Client = RunList["clients"][number]["name"];
+
+/** Words that start a client without a terminal. */
+function Start({ label, verb, input }: StartProps): JSX.Element {
+  const [text, setText] = useState("");
+  const [trouble, setTrouble] = useState<string | null>(null);
+  const [isSent, setSent] = useState(false);
+  const start = async (): Promise<void> => {
+    setSent(true);
+    const answer = await call("runs.start", { ...input, text }, crypto.randomUUID());
+    setSent(false);
+    setTrouble(answer.ok ? null : answer.error.message);
+    if (!answer.ok) return;
+    setText("");
+    const { client, isContinued } = answer.value;
+    announce(`${client} ${isContinued ? "continues the chat" : "begins a new chat"}.`);
+    revision.value++;
+  };
+  return (
+    <form
+      class="write"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void start();
+      }}
+    >
+      <label>
+        {label}
+        <textarea
+          rows={2}
+          required
+          maxLength={maxUserWordsChars}
+          value={text}
+          onInput={({ currentTarget }) => setText(currentTarget.value)}
+        />
+      </label>
+      <button type="submit" disabled={isSent} children={verb} />
+      <Trouble text={trouble} />
+    </form>
+  );
+}
+
+/** A chat that no window has open is continued here; a run that works in it can be stopped. */
+export function RunsOfChat({ row, isAlive }: { row: FleetRow; isAlive: boolean }): JSX.Element | null {
+  const known = useRuns();
+  if (known === null || row.machine !== null) return null;
+  const { list, at } = known;
+  const run = list.runs.findLast(({ session }) => session === row.id);
+  const isAllowed = list.projects.some(
+    ({ project }) => row.project === project || row.project?.startsWith(`${project}/`),
+  );
+  return (
+    <>
+      {run && <RunLine run={run} at={at} />}
+      {!isAlive && run?.state !== "runs" && isAllowed && (
+        <Start label="Continue it here, without a terminal" verb="Continue" input={{ session: row.id }} />
+      )}
+      {!isAlive && !isAllowed && (
+        <p class="muted">
+          {"To continue chats of this project from here, allow it on its machine: "}
+          <code>{`shim runs allow ${plain(row.project ?? "")}`}</code>
+        </p>
+      )}
+    </>
+  );
+}
+
+const states: Readonly<Record<Run["state"], string>> = {
+  runs: "works without a terminal",
+  done: "has answered",
+  failed: "has failed",
+  stopped: "was stopped",
+};
+
+function RunLine({ run, at }: { run: Run; at: number }): JSX.Element {
+  const [trouble, setTrouble] = useState<string | null>(null);
+  const stop = async (): Promise<void> => {
+    const answer = await call("runs.stop", { run: run.run }, crypto.randomUUID());
+    setTrouble(answer.ok ? null : answer.error.message);
+    revision.value++;
+  };
+  return (
+    <p role="status" class={run.state === "failed" ? "trouble warn" : "muted"}>
+      {`${plain(run.client)} ${states[run.state]}: ${plain(run.by)}, `}
+      <Age ms={run.ageMs} at={at} />
+      {run.state === "failed" && `: ${plain(run.text.trim())}`}
+      {run.state === "runs" && <button type="button" onClick={() => void stop()} children="Stop" />}
+      <Trouble text={trouble} />
+    </p>
+  );
+}
+
+/** A new chat in one of the projects that are allowed; nothing where none is. */
+export function NewChat(): JSX.Element | null {
+  const known = useRuns();
+  const [chosen, setChosen] = useState<{ project?: string; client?: Client | undefined }>({});
+  const [first] = known?.list.projects ?? [];
+  if (known === null || first === undefined) return null;
+  const { projects, clients } = known.list;
+  const { project = first.project, client = clients[0]?.name } = chosen;
+  const left = projects.find((one) => one.project === project)?.endsInMs ?? null;
+  return (
+    <Fold title="Start a chat">
+      <label>
+        {"Project "}
+        <select value={project} onChange={({ currentTarget: { value } }) => setChosen({ client, project: value })}>
+          {projects.map((one) => (
+            <option key={one.project} value={one.project} children={plain(shortPath(one.project))} />
+          ))}
+        </select>
+      </label>
+      <label>
+        {"Client "}
+        <select
+          value={client}
+          onChange={({ currentTarget: { value } }) => setChosen({ project, client: value as Client })}
+        >
+          {clients.map(({ name, title }) => (
+            <option key={name} value={name} children={plain(title)} />
+          ))}
+        </select>
+      </label>
+      {left !== null && (
+        <p class="muted">
+          {"Allowed for "}
+          <Left ms={left} at={known.at} />
+        </p>
+      )}
+      {client && <Start label="The first words" verb="Start" input={{ project, client }} />}
+    </Fold>
+  );
+}
