@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { afterAll, expect, it, onTestFinished } from "vitest";
+import { afterAll, expect, it, onTestFinished, vi } from "vitest";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { aCliHome, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import { patience } from "#harness/machine/programs.ts";
 import { aPermission } from "#harness/machine/request-rig.ts";
 import { axeFaults, closeBrowser, go, openTab, type Tab } from "#harness/web/browser.ts";
 import { built } from "#harness/web/live-page.ts";
@@ -12,6 +13,9 @@ import type { Io } from "#src/cli/io.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { claimOf, newPairingSecret, pairingFragment, type PairingLink } from "#src/pairing/pairing.ts";
 import { hashOf } from "#src/pairing/sealing.ts";
+import type { ProgramExit } from "#src/platform/run-program.ts";
+import { HostedRuns } from "#src/runtime/hosted-runs.ts";
+import type { PermissionRequest } from "#src/runtime/permission-requests.ts";
 
 /** With the page that `npm run build` made. */
 function anEdge(): Promise<EdgeRuntime> {
@@ -189,9 +193,9 @@ it("a phone that scans the code sees the fleet, after a reload too, and nothing 
 });
 
 /** A permission that the waiting chat asks for, held as its hook holds it. */
-function asks({ runtime }: CliHome, text: string): Promise<unknown> {
+function asks({ runtime }: CliHome, text: string, more: Partial<PermissionRequest> = {}): Promise<unknown> {
   const now = runtime.now();
-  const asked = { ...aPermission, text, askedAt: now, endsAt: now + 570_000 };
+  const asked = { ...aPermission, text, askedAt: now, endsAt: now + 570_000, ...more };
   return runtime.permissions.open({ id: "k3v9", session: fleetIds.waits, ...asked });
 }
 
@@ -240,6 +244,72 @@ it("a long permission is allowed from the phone once all of it was unfolded; of 
   await allow.click();
   await page.getByText("too late, the request k3v9 is over: the command line had denied it").waitFor();
   await page.getByText("Deny was sent. The chat has not shown yet that it came first. the command line").waitFor();
+  expect(faults).toEqual([]);
+});
+
+const choices = (...labels: readonly string[]) => labels.map((label) => ({ label, description: `part ${label}` }));
+
+it("a question is answered from the phone with choices and own words, and a permission is allowed for the session, which is named", async () => {
+  const { home, links, page, faults } = await paired("pair --answer");
+  home.runtime.config.answers.isEnabled = true;
+  const questions = [
+    { question: "Which database?", isMultiple: false, choices: choices("SQLite", "Postgres") },
+    { question: "Which parts?", isMultiple: true, choices: choices("A", "B") },
+  ];
+  const options = questions.map(({ question, isMultiple, choices: all }) => {
+    return { question, multiSelect: isMultiple, options: all };
+  });
+  const kind = { tool: "AskUserQuestion", kind: "question", decisions: ["answer", "deny"], questions } as const;
+  const decided = asks(home, "", { ...kind, toolInput: { questions: options } });
+  links.changed("sessions");
+  await page.getByText("Which database?").first().waitFor();
+  const answer = page.getByRole("button", { name: "Answer AskUserQuestion" });
+  expect(await answer.isDisabled()).toBe(true);
+  await page.getByLabel("Postgres").check();
+  await page.getByLabel("A part A").check();
+  await page.getByLabel("Own words to: Which parts?").fill("and docs");
+  expect(await axeFaults(page)).toEqual([]);
+  expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(375);
+  await answer.click();
+  expect(await decided).toMatchObject({ behavior: "allow", answers: [["Postgres"], ["A", "and docs"]] });
+  const grant = { text: "Bash: git push *", rules: [{ type: "addRules" }] };
+  const allowed = asks(home, "git push", { id: "s3s5", decisions: ["allow", "session", "deny"], grant });
+  links.changed("sessions");
+  await page.getByText("For this session: Bash: git push *").waitFor();
+  expect(await axeFaults(page)).toEqual([]);
+  await page.getByRole("button", { name: "Allow for this session Bash" }).click();
+  expect(await allowed).toMatchObject({ behavior: "allow", rules: grant.rules });
+  expect(faults).toEqual([]);
+});
+
+it("a dead chat is continued from the phone where its project allows it, and a new chat is started there", async () => {
+  const { home, links, page, faults } = await paired("pair --answer");
+  const inputs: string[] = [];
+  const runs = new HostedRuns(({ input, signal }) => {
+    inputs.push(input.slice(-9));
+    const { promise, resolve } = Promise.withResolvers<ProgramExit>();
+    signal.addEventListener("abort", () => resolve({ kind: "exited", code: 143 }));
+    return promise;
+  });
+  Object.assign(home.runtime, { runs });
+  await page.evaluate(`location.hash = "#/chat/${fleetIds.died}"`);
+  await page.getByText("shim runs allow").waitFor();
+  Object.assign(home.runtime.config, { runs: [{ project: home.project }] });
+  links.changed("sessions");
+  await page.getByLabel("Continue it here, without a terminal").fill("go on now");
+  expect(await axeFaults(page)).toEqual([]);
+  await page.getByRole("button", { name: "Continue", exact: true }).click();
+  await vi.waitUntil(() => inputs.length === 1, patience);
+  await page.evaluate('location.hash = "#/fleet"');
+  await page.getByText("Start a chat").click();
+  await page.getByLabel("Client").selectOption("codex");
+  await page.getByLabel("The first words").fill("say hello");
+  expect(await axeFaults(page)).toEqual([]);
+  await page.getByRole("button", { name: "Start", exact: true }).click();
+  await vi.waitUntil(() => inputs.length === 2, patience);
+  expect(inputs).toEqual(["go on now", "say hello"]);
+  const audited = { actor: "phone Pixel 9, Chrome", kind: "run.started" };
+  expect(listNewest(home.runtime, 5)).toContainEqual(expect.objectContaining(audited));
   expect(faults).toEqual([]);
 });
 

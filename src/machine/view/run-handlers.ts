@@ -51,7 +51,7 @@ export const runHandlers = {
     const rule = runtime.config.runs.find((one) => isOpen(one, runtime.now()) && covers(one.project, cwd));
     if (rule === undefined) return switchedOff(cwd);
     if (runtime.runs.working >= maxRuns)
-      return fail("throttled", `${maxRuns} runs are at work: wait for one, or stop it (\`shim runs stop\`).`);
+      return fail("throttled", `${maxRuns} runs are at work: wait for one, or stop it (\`shim runs stop <run>\`).`);
     const taken = takes === null ? ok(null) : await context.call("recovery.take", takes);
     if (!taken.ok) return taken;
     return ok(
@@ -152,7 +152,7 @@ async function planOf({ call }: HandlerContext, asked: Asked, session: string): 
   const { refusal } = planned.value;
   const isOpen = refusal?.code === "still_running";
   if (refusal === null || (isOpen && isNew)) return toRun(planned.value, adapterOf(client ?? planned.value.client));
-  const how = "write to it (`shim requests message`), or begin a new chat with its brief (--is-new)";
+  const how = "write to it (`shim requests message <session> <text>`), or begin a new chat with its brief (--is-new)";
   return fail(refusal.code, isOpen ? `its client runs: ${how}. ${refusal.message}` : refusal.message);
 }
 

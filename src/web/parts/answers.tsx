@@ -158,10 +158,8 @@ function Answers({ request, at, whole, chosen }: AnswersProps): JSX.Element {
     setTrouble(given.ok || isOver ? null : given.error.message);
     revision.value++;
   };
-  const isReady = (decision: Decision): boolean => {
-    if (decision === "answer") return chosen.length > 0;
-    return decision === "deny" || folded === null || whole !== null;
-  };
+  const isShown = folded === null || whole !== null;
+  const offered = decisions.filter((one) => isShown || one === "answer" || one === "deny");
   const name = plain(`${tool} of ${title ?? "untitled"}`);
   return (
     <>
@@ -179,12 +177,12 @@ function Answers({ request, at, whole, chosen }: AnswersProps): JSX.Element {
           onInput={({ currentTarget }) => setMessage(currentTarget.value)}
         />
       )}
-      {decisions.toReversed().map((decision) => (
+      {offered.toReversed().map((decision) => (
         <button
           key={decision}
           type="button"
           class={decision === "allow" || decision === "answer" ? "main" : undefined}
-          disabled={isSent || !isReady(decision)}
+          disabled={isSent || (decision === "answer" && chosen.length === 0)}
           onClick={() => void answer(decision)}
           aria-label={`${verbs[kind][decision]} ${name}`}
           children={verbs[kind][decision]}

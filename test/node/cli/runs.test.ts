@@ -100,7 +100,7 @@ it("a session that died is continued by its client without a terminal, with the 
 it("a session whose window is open is not continued beside it, since two programs would write one transcript; a new chat with its brief is", async () => {
   const { home, started } = starting();
   withWholeTranscript(home, ids.alive);
-  const why = "its client runs: write to it (`shim requests message`), or begin a new chat";
+  const why = "its client runs: write to it (`shim requests message <session> <text>`), or begin a new chat";
   expect(await home.shim(`runs start --session ${ids.alive} hi`)).toMatchObject(failed(1, why));
   expect(started).toEqual([]);
   const begun = await home.json(`runs start --session ${ids.alive} --is-new`, "and the docs?");
