@@ -50,6 +50,8 @@ export type PhoneScope = z.infer<typeof PhoneScope>;
 export const Introduction = z.strictObject({
   /** Uncompressed point of P-256, base64url. */
   publicKey: base64url(87),
+  /** Random value of the browser: with it a machine knows that it pairs the same one again. */
+  browser: base64url(22),
   name: text.check(z.minLength(1), z.maxLength(60)),
 });
 export type Introduction = z.infer<typeof Introduction>;
@@ -69,8 +71,8 @@ export interface Granted {
   readonly scope: PhoneScope;
   /** Epoch ms by the clock of the machine. */
   readonly endsAt: number;
-  /** Public key of the machine's Web Push messages (VAPID), base64url. */
-  readonly pushKey: string | null;
+  /** Ids of earlier pairings of the machine with the same browser, which this one ends. */
+  readonly replaced: readonly string[];
 }
 
 /** Kinds of Web Push notifications. */
@@ -85,7 +87,22 @@ export const PushSubscription = z.object({
 });
 export type PushSubscription = z.infer<typeof PushSubscription>;
 
-/** A request of a phone: a call of the page, or where and of what it is to be notified. */
+/** Keys of Web Push messages (VAPID, RFC 8292): a point and a number of P-256, base64url. */
+const PushKeys = z.strictObject({ publicKey: base64url(87), privateKey: base64url(43) });
+export type PushKeys = z.infer<typeof PushKeys>;
+
+/**
+ * How a machine notifies the phone. The keys are the phone's own: a browser takes messages of one
+ * pair of keys alone, and may be paired with several machines.
+ */
+export const PhonePush = z.strictObject({
+  subscription: PushSubscription,
+  keys: PushKeys,
+  kinds: z.array(PushKind).check(z.minLength(1), z.maxLength(pushKinds.length)),
+});
+export type PhonePush = z.infer<typeof PhonePush>;
+
+/** A call of the page, the way of its notifications, or a question whether the machine is there. */
 export const PhoneRequest = z.union([
   z.strictObject({
     id: z.int(),
@@ -95,11 +112,23 @@ export const PhoneRequest = z.union([
   }),
   z.strictObject({
     id: z.int(),
-    push: z.nullable(PushSubscription),
-    kinds: z.array(PushKind).check(z.maxLength(pushKinds.length)),
+    push: z.nullable(PhonePush),
+    /** Send one now. */
+    isTest: z.boolean(),
   }),
+  z.strictObject({ id: z.int(), ping: z.literal(true) }),
 ]);
 export type PhoneRequest = z.infer<typeof PhoneRequest>;
+
+/** Answer to the second one. */
+export interface PushState {
+  /** The last notification that the machine has sent to this phone; null: it has sent none. */
+  readonly last: {
+    readonly ageMs: number;
+    /** Why the push service did not take it; null: it did. */
+    readonly problem: string | null;
+  } | null;
+}
 
 /** An answer of a machine inside of its sealed frames, or that something may have changed. */
 export type MachineFrame =

@@ -13,9 +13,11 @@ import {
   notice,
   query,
   route,
+  setLink,
   shownAgain,
 } from "./page-state.ts";
 import { ConfirmDialog } from "./parts/confirm.tsx";
+import { NotLive } from "./parts/live.tsx";
 import { FleetView } from "./views/fleet.tsx";
 import { SignInHere } from "./views/sign-in.tsx";
 
@@ -68,7 +70,7 @@ function App(): JSX.Element {
   const view = Object.hasOwn(laterViews, asked) ? asked : "fleet";
   useEffect(() => {
     const end = new AbortController();
-    void present?.follow(changed, (state) => (isLive.value = state), end.signal);
+    present?.follow(changed, setLink, end.signal);
     return () => end.abort();
   }, [present]);
   useEffect(() => {
@@ -82,6 +84,7 @@ function App(): JSX.Element {
       <a class="skip" href="#main" onClick={skip} children="Skip to the view" />
       <Navigation section={sections[view] ?? view} />
       <main id="main">
+        <NotLive />
         <View key={`${view} ${id}`} name={view} id={id} />
       </main>
       <p class="notice" role="status" children={notice.value} />

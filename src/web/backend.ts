@@ -20,7 +20,18 @@ export type CallInput<Name extends CallName> = Inputs[Name];
 export type CallOutput<Name extends CallName> = Outputs[Name];
 
 export type OnChange = (changed: LiveLine["changed"]) => void;
-export type OnState = (isLive: boolean) => void;
+
+/** Whether what is shown is the newest, and actions are possible. */
+export type LinkState =
+  | { readonly isLive: true }
+  | {
+      readonly isLive: false;
+      /** When it last was, epoch ms by this browser; null: not since the page was opened. */
+      readonly since: number | null;
+      /** A sentence without its full stop. */
+      readonly why: string;
+    };
+export type OnState = (state: LinkState) => void;
 
 /** The process behind the page: this machine's, the Worker, or for a phone its machine's. */
 export interface Backend {
@@ -33,8 +44,10 @@ export interface Backend {
     input: CallInput<Name>,
     requestId?: string,
   ): Promise<Answer<CallOutput<Name>>>;
-  /** Reports what may have changed, and whether the connection stands, until `end`. */
-  follow(onChange: OnChange, onState: OnState, end: AbortSignal): Promise<void>;
+  /** Reports what may have changed, and each change of the connection, until `end`. */
+  follow(onChange: OnChange, onState: OnState, end: AbortSignal): void;
+  /** Why nothing can be done with a session now; null: it can. Absent: the connection decides. */
+  readonly troubleOf?: (session: string) => string | null;
   signOut(): Promise<void>;
 }
 

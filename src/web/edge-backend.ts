@@ -3,7 +3,10 @@ import type { PageOperation } from "../contract/live-page.ts";
 import type { Fleet, ReceivedMessage } from "../contract/machine/page.ts";
 import type { ListedMessage } from "../contract/messages.ts";
 import type { OutputOf } from "../contract/operations.ts";
+import { pingText } from "../contract/sockets.ts";
+import { brokenCode, type Line, type LineEvents } from "../pairing/connection.ts";
 import { refused, toAnswer, type Answer, type CallName, type Backend, type OnChange, type OnState } from "./backend.ts";
+import { keepLive } from "./keep-live.ts";
 
 const changing = /^(?:chats\.drain|leases\.force-release|tasks\.(?:cancel|discard|replay)|tokens\.revoke)$/;
 
@@ -19,8 +22,6 @@ export function routeOf(name: PageOperation): string {
 const ofMachine = /^(?:conversation|effects|experiments|page|pauses|recovery|requests|runs|sessions|undo)\./;
 
 const maxMessages = 200;
-const pingMs = 30_000;
-const retryMs = { base: 2_000, most: 60_000 };
 /** Announced by the coordinator; of tasks and messages it only says that some have changed. */
 const watched = ["$chat/", "$file/", "$leader/", "$task/", "$message/"];
 const changedBy: Readonly<Record<string, Parameters<OnChange>[0]>> = { task: "tasks", message: "messages" };
@@ -59,17 +60,29 @@ export class EdgeBackend implements Backend {
 
   async signOut(): Promise<void> {}
 
-  async follow(onChange: OnChange, onState: OnState, end: AbortSignal): Promise<void> {
-    for (let waitMs = retryMs.base; !end.aborted; waitMs = Math.min(2 * waitMs, retryMs.most)) {
-      const ticket = await this.#ask<{ ticket: string }>("POST /tickets", {});
-      if (ticket.ok && !end.aborted) {
+  follow(onChange: OnChange, onState: OnState, end: AbortSignal): void {
+    const open = (events: LineEvents): Line => {
+      let socket: WebSocket | null = null;
+      let isClosed = false;
+      const begin = async (): Promise<void> => {
+        const ticket = await this.#ask<{ ticket: string }>("POST /tickets", {});
+        if (!ticket.ok) return events.onDown(brokenCode);
+        if (isClosed) return;
         const address = `${location.origin.replace("http", "ws")}${this.#base}/connect`;
-        const socket = new WebSocket(address, ["shim.page", ticket.value.ticket]);
-        end.addEventListener("abort", () => socket.close());
-        if (await followSocket(socket, onChange, onState)) waitMs = retryMs.base;
-      }
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
-    }
+        socket = new WebSocket(address, ["shim.page", ticket.value.ticket]);
+        followSocket(socket, events, onChange);
+      };
+      void begin();
+      return {
+        // Pings are answered without waking the coordinator.
+        ping: () => socket?.send(pingText),
+        close() {
+          isClosed = true;
+          socket?.close();
+        },
+      };
+    };
+    keepLive({ open, onState, end, why: "the coordinator does not answer" });
   }
 
   async #ask<T>(route: string, input: object): Promise<Answer<T>> {
@@ -120,29 +133,20 @@ function toReceived({ target, text, isClipped, expiresInMs, ...one }: ListedMess
   };
 }
 
-/** Pings are answered without waking the coordinator. @returns whether it was open */
-function followSocket(socket: WebSocket, onChange: OnChange, onState: OnState): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  let isOpen = false;
-  const ping = setInterval(() => socket.readyState === socket.OPEN && socket.send("ping"), pingMs);
+function followSocket(socket: WebSocket, events: LineEvents, onChange: OnChange): void {
   socket.addEventListener("open", () => {
-    isOpen = true;
-    onState(true);
+    events.onUp();
     onChange("all");
     for (const prefix of watched) send(socket, "state.watch", { watch: prefix.slice(1, -1), prefix }, 1);
   });
   socket.addEventListener("message", ({ data }) => {
+    events.onHeard();
     const frame = (typeof data === "string" && data.startsWith("{") ? JSON.parse(data) : {}) as Frame;
     const { mark, watch = "" } = frame.params ?? {};
     if (frame.method === "state.changed") onChange(changedBy[watch] ?? "team");
     if (frame.method === "flow.mark") send(socket, "flow.read", { mark });
   });
-  socket.addEventListener("close", () => {
-    clearInterval(ping);
-    onState(false);
-    resolve(isOpen);
-  });
-  return promise;
+  socket.addEventListener("close", ({ code }) => events.onDown(code));
 }
 
 function send(socket: WebSocket, method: string, params: object, id?: number): void {

@@ -50,3 +50,14 @@ export function matches(query: string, texts: readonly (string | null)[]): boole
     .split(/\s+/)
     .every((word) => all.includes(word));
 }
+
+export function sentence(text: string): string {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
+}
+
+/** Without the day where that is today. @param at epoch ms by this browser; null: not known */
+export function timeText(at: number | null): string {
+  if (at === null) return "before this page was opened";
+  const isToday = new Date(at).toDateString() === new Date().toDateString();
+  return new Date(at).toLocaleString(undefined, { timeStyle: "short", ...(isToday ? {} : { dateStyle: "medium" }) });
+}

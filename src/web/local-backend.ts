@@ -1,7 +1,8 @@
 import type { LiveLine } from "../contract/live-page.ts";
-import { refused, toAnswer, type Answer, type Backend } from "./backend.ts";
+import { brokenCode, type Line, type LineEvents } from "../pairing/connection.ts";
+import { refused, toAnswer, type Answer, type Backend, type OnChange } from "./backend.ts";
+import { keepLive } from "./keep-live.ts";
 
-const retryMs = 2_000;
 const otherTabsMs = 300;
 const storedAs = "shim-secret";
 
@@ -66,20 +67,23 @@ export const localBackend: Backend = {
   kind: "machine",
   canAnswer: true,
   call: (name, input, requestId) => ask("/api/call", { name, input, ...(requestId ? { requestId } : {}) }),
-  async follow(onChange, onState, end) {
-    while (!end.aborted) {
-      try {
-        const response = await post("/api/live", {}, end);
-        onState(response.ok);
+  follow(onChange, onState, end) {
+    const open = (events: LineEvents): Line => {
+      const stream = new AbortController();
+      const begin = async (): Promise<void> => {
+        const status = await attend(stream.signal, events, onChange);
+        events.onDown(brokenCode);
+        if (status !== 401) return;
+        connection.end();
         // The next read of the view is refused, which shows how to sign in.
-        if (response.status === 401) return onChange("all");
-        for await (const line of linesOf(response)) onChange(line.changed);
-      } catch {
-        // The process has ended, or the page follows no longer.
-      }
-      onState(false);
-      await new Promise((resolve) => setTimeout(resolve, retryMs));
-    }
+        onChange("all");
+      };
+      void begin();
+      // Any answer is a sign.
+      const ping = (): void => void fetch("/", { method: "HEAD" }).then(events.onHeard, () => undefined);
+      return { ping, close: () => stream.abort() };
+    };
+    const connection = keepLive({ open, onState, end, why: "`shim up --web` does not answer" });
   },
   async signOut() {
     await ask("/api/sign-out", {});
@@ -87,10 +91,24 @@ export const localBackend: Backend = {
   },
 };
 
-async function* linesOf(response: Response): AsyncGenerator<LiveLine> {
+/** One stream, until it ends. @returns its status; null: it was not answered */
+async function attend(end: AbortSignal, events: LineEvents, onChange: OnChange): Promise<number | null> {
+  const response = await post("/api/live", {}, end).catch(() => null);
+  if (response?.ok !== true) return response?.status ?? null;
+  events.onUp();
+  try {
+    for await (const line of linesOf(response, events.onHeard)) onChange(line.changed);
+  } catch {
+    // The process has ended, or the page follows no longer.
+  }
+  return response.status;
+}
+
+async function* linesOf(response: Response, onHeard: () => void): AsyncGenerator<LiveLine> {
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+    onHeard();
     const lines = (rest + part.value).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) if (line !== "") yield JSON.parse(line) as LiveLine;

@@ -1,13 +1,24 @@
 import { computed, signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import type { LiveLine } from "../contract/live-page.ts";
-import type { Answer, CallInput, CallName, CallOutput, Backend, Refused } from "./backend.ts";
+import type { Answer, CallInput, CallName, CallOutput, Backend, LinkState, Refused } from "./backend.ts";
 
 /** Null while the page is not signed in. */
 export const backend = signal<Backend | null>(null);
 /** Whether this page came from the Worker, which has another sign-in. */
 export const isEdge = signal(false);
-export const isLive = signal(false);
+const unlinked: LinkState = { isLive: false, since: null, why: "connecting" };
+/** The connection with the backend. {@link setLink} sets it. */
+export const link = signal<LinkState>(unlinked);
+export const isLive = computed(() => link.value.isLive);
+
+/** Why nothing can be done now, with a session or at all; null: it can. Views follow it. */
+export function actTrouble(session?: string): string | null {
+  const { value } = link;
+  if (!value.isLive) return `Not possible now: ${value.why}.`;
+  return session === undefined ? null : (backend.value?.troubleOf?.(session) ?? null);
+}
+
 /** After the first view: the heading of the next one gets the focus. */
 export const hasMoved = signal(false);
 /** Counts what may have changed: a view that is shown reads again. */
@@ -142,6 +153,15 @@ function readAgain(): void {
   isDue = false;
   tookMs = 0;
   revision.value++;
+}
+
+/** A connection that is back reads at once: the rest is for a backend that has changed. */
+export function setLink(state: LinkState): void {
+  const isBack = state.isLive && link.value !== unlinked;
+  link.value = state;
+  if (!isBack) return;
+  isMissed = document.hidden;
+  if (!isMissed) readAgain();
 }
 
 let isMissed = false;

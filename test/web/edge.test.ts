@@ -1,26 +1,18 @@
-import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { afterAll, expect, it, onTestFinished, vi } from "vitest";
-import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
-import { aCliHome, type CliHome, type Ran } from "#harness/machine/cli-home.ts";
+import { afterAll, expect, it, vi } from "vitest";
+import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import type { CliHome } from "#harness/machine/cli-home.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { aPermission } from "#harness/machine/request-rig.ts";
 import { axeFaults, closeBrowser, go, openTab, type Tab } from "#harness/web/browser.ts";
-import { built } from "#harness/web/live-page.ts";
-import { fleetIds, seedFleet } from "#harness/web/seeds.ts";
-import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
-import type { Io } from "#src/cli/io.ts";
+import { anEdge, paired, phone } from "#harness/web/paired-phone.ts";
+import { fleetIds } from "#harness/web/seeds.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { claimOf, newPairingSecret, pairingFragment, type PairingLink } from "#src/pairing/pairing.ts";
 import { hashOf } from "#src/pairing/sealing.ts";
 import type { ProgramExit } from "#src/platform/run-program.ts";
 import { HostedRuns } from "#src/runtime/hosted-runs.ts";
 import type { PermissionRequest } from "#src/runtime/permission-requests.ts";
-
-/** With the page that `npm run build` made. */
-function anEdge(): Promise<EdgeRuntime> {
-  return EdgeRuntime.open({ page: join(built, "web") });
-}
 
 afterAll(closeBrowser);
 
@@ -104,54 +96,6 @@ it("the link of a hand-over opened in a browser says what to type, asks the coor
   expect(await page.getByRole("button", { name: "Copy" }).isDisabled()).toBe(true);
 });
 
-const phone = {
-  viewport: { width: 375, height: 740 },
-  userAgent: "Mozilla/5.0 (Linux; Android 16; Pixel 9) Chrome/150",
-};
-
-interface Paired extends Tab {
-  readonly home: CliHome;
-  readonly links: PhoneLinks;
-  readonly ran: Ran;
-  /** From the opened link to the first view, without the user's own time, in ms. */
-  readonly tookMs: number;
-}
-
-/** `shim pair`, and a browser that opens its link; the user compares the numbers. */
-async function paired(words = "pair"): Promise<Paired> {
-  const edge = await anEdge();
-  const home = aCliHome();
-  seedFleet(home);
-  await edge.join(home.runtime.paths.home, "m1");
-  const links = new PhoneLinks(home.runtime);
-  onTestFinished(() => links.close());
-  let tab: Tab | null = null;
-  let text = "";
-  let beganAt = 0;
-  const terminal: Partial<Io> = {
-    isInteractive: true,
-    interrupted: () => new AbortController().signal,
-    stderr: (more) => void (text += more),
-    wait: async () => {
-      const [link = ""] = /http\S+#pair=\S+/.exec(text) ?? [];
-      beganAt = performance.now();
-      tab ??= await openTab(link, phone);
-      await tab.page.getByText("Compare with your terminal").waitFor();
-    },
-    ask: async (question) => {
-      const [number = "none"] = /\d{3} \d{3}/.exec(question) ?? [];
-      expect(question).toContain('"Pixel 9, Chrome" has opened the link');
-      await tab?.page.getByText(number).waitFor();
-      return "y";
-    },
-  };
-  const ran = await home.shimWith(terminal, words);
-  links.refresh();
-  const { page, faults } = tab ?? (await openTab("about:blank"));
-  await page.getByText("Payments").first().waitFor();
-  return { home, links, ran, page, faults, tookMs: performance.now() - beganAt };
-}
-
 function isInstalled(page: Page): Promise<unknown> {
   return page.evaluate("navigator.serviceWorker.ready.then(() => caches.match('/')).then(Boolean)");
 }
@@ -184,6 +128,7 @@ it("a phone that scans the code sees the fleet, after a reload too, and nothing 
   await page.getByRole("heading", { name: "Notify me" }).waitFor();
   expect(await axeFaults(page)).toEqual([]);
   expect(await page.evaluate("document.documentElement.scrollWidth")).toBe(375);
+  await page.getByText(/^on$/).waitFor();
   await page.getByRole("button", { name: "Forget this machine" }).click();
   await page.getByRole("heading", { name: "This phone has forgotten its machine" }).waitFor();
   expect(await axeFaults(page)).toEqual([]);
@@ -319,12 +264,13 @@ it("what a phone cannot do it says in words: continue a dead chat, and be notifi
   await page.evaluate(`location.hash = "#/chat/${fleetIds.died}"`);
   await page.getByText(/^To continue it, type on its machine: shim resume 3333/).waitFor();
   expect(await page.getByRole("button", { name: /Copy/ }).count()).toBe(0);
-  await page.evaluate(`
-    PushManager.prototype.subscribe = () => new Promise(() => undefined);
-    const later = setTimeout;
-    setTimeout = (work, ms, ...more) => later(work, ms === 15_000 ? 0 : ms, ...more);`);
+  await page.evaluate("void (PushManager.prototype.subscribe = () => new Promise(() => undefined))");
+  await page.clock.install();
   await page.getByRole("link", { name: "Phone", exact: true }).click();
+  await page.getByText("Notifications are off.").waitFor();
   await page.getByLabel("died").click();
+  await page.getByText("Asking the browser and its push service …").waitFor();
+  await page.clock.fastForward(15_000);
   await page.getByText("The browser's push service was not reached. Try again later.").waitFor();
   expect([await page.getByLabel("died").isChecked(), await page.getByLabel("died").isEnabled()]).toEqual([false, true]);
   expect(await axeFaults(page)).toEqual([]);
@@ -397,8 +343,8 @@ it("a message of the machine is shown by the service worker without the page's h
   expect(await isInstalled(page)).toBe(true);
   await page.context().setOffline(true);
   await page.reload();
-  await page.getByText("not reachable").first().waitFor();
-  await page.getByText("not live").waitFor();
+  await page.getByText(/^Not live since .*: this device has no network\./).waitFor();
+  await page.getByText("not live", { exact: true }).waitFor();
   await page.getByRole("link", { name: "Phone", exact: true }).click();
   await page.getByText("Paired until").waitFor();
   const urls = "(await (await caches.open((await caches.keys())[0])).keys()).map((one) => one.url).join()";

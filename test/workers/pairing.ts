@@ -6,7 +6,7 @@ import * as pairs from "#src/pairing/pairing.ts";
 import { hashOf, randomText } from "#src/pairing/sealing.ts";
 import { bearer, bindings, Connection, origin, request, send, type TestWorkspace } from "./support.ts";
 
-const about = { machine: "ada-laptop", scope: "answer", endsAt: 1, pushKey: null } as const;
+const about = { machine: "ada-laptop", scope: "answer", endsAt: 1, replaced: [] } as const;
 
 /** A machine that pairs, and the phones that have its link. */
 export class Pairing {
@@ -36,7 +36,7 @@ export class Pairing {
   }
 
   async introduce(keys: pairs.PhoneKeys, name: string, link = this.link, claimant = "c".repeat(22)): Promise<Response> {
-    const introduction = await pairs.sealIntroduction(link, { publicKey: keys.publicKey, name });
+    const introduction = await pairs.sealIntroduction(link, { publicKey: keys.publicKey, browser: "b".repeat(22), name });
     return send(`${this.path}/introduction`, "POST", { claim: this.claim, claimant, introduction });
   }
 

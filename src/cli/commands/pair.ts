@@ -32,7 +32,6 @@ async function run(cli: Cli, asked: MachineInput<"phones.offer">, isJson: boolea
   cli.progress(`Scan this with the phone's camera, or open there: ${link}`);
   if (isLoopback(link)) cli.progress("That address is this machine's own: a phone cannot open it.");
   cli.progress(`It pairs one phone, until ${localTime(until)}. Ctrl-C withdraws it.`);
-  cli.progress("A phone has one machine: where it had another, that pairing is replaced.");
   // Last, and with its line break one row less than the usual 24: nothing of it scrolls away.
   const code = qrLines(link);
   io.stderr(`${code.join("\n")}\n`);
@@ -43,7 +42,8 @@ async function run(cli: Cli, asked: MachineInput<"phones.offer">, isJson: boolea
     await cli.call("phones.decide", { id, number: null });
     return opened;
   }
-  const { name, number } = opened.value;
+  const { name, number, isPaired } = opened.value;
+  if (isPaired) cli.progress(`"${name}" is paired with this machine already: this pairing replaces that one.`);
   const reply = await cli.confirm(`"${name}" has opened the link. Does it show ${number}, and is it yours?`, false);
   const decided = await cli.call("phones.decide", { id, number: reply === "yes" ? number : null });
   if (!decided.ok) return decided;

@@ -17,7 +17,8 @@ export function addCommand(program: Command, cli: Cli): void {
         MAY: "scope",
         "LAST USE": ({ seenAt }) => (seenAt === null ? null : cli.ago(seenAt)),
         "PAIRED UNTIL": ({ endsAt, isPaired }) => endOf(localTime(endsAt), isPaired),
-        NOTIFIES: "notifies",
+        NOTIFIES: ({ notifies, notified }) =>
+          [notifies.join(", "), lastOf(cli, notified)].filter((part) => part).join("; ") || null,
       },
       empty: "No phone is paired with this machine. `shim pair` pairs one.",
     }),
@@ -30,6 +31,12 @@ export function addCommand(program: Command, cli: Cli): void {
       !isEndedThere && "The coordinator did not confirm it. What the phone sends there opens nothing any more.",
     ],
   });
+}
+
+/** When the last notification was sent, and why it was not taken. */
+function lastOf(cli: Cli, notified: Phone["notified"]): string {
+  if (notified === null) return "";
+  return `last ${cli.ago(notified.at)}${notified.problem === null ? "" : `: ${notified.problem}`}`;
 }
 
 function endOf(time: string, isPaired: Phone["isPaired"]): string {

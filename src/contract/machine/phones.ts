@@ -19,6 +19,8 @@ const Phone = z.object({
   isPaired: z.boolean().nullable(),
   /** Kinds of notifications that it gets. */
   notifies: z.array(PushKind),
+  /** The last one; `problem`: why it was not taken. */
+  notified: z.object({ at, problem: z.string().nullable() }).nullable(),
 });
 export type Phone = z.infer<typeof Phone>;
 
@@ -43,7 +45,16 @@ export const phoneOperations = {
   "phones.opened": declare("caller", "read", {
     summary: "Tell which phone has opened a link, and the number that must be on its screen.",
     input: z.strictObject({ id: z.string() }),
-    output: z.object({ phone: z.object({ name: z.string(), number: z.string() }).nullable() }),
+    output: z.object({
+      phone: z
+        .object({
+          name: z.string(),
+          number: z.string(),
+          /** Whether it is paired with this machine already; the new pairing replaces that. */
+          isPaired: z.boolean(),
+        })
+        .nullable(),
+    }),
     errors: [...edgeErrors, "not_found"],
   }),
   "phones.decide": declare("host", "write", {

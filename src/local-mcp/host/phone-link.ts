@@ -5,10 +5,13 @@ import {
   PhoneRequest,
   RelayFrame,
   type MachineFrame,
+  type PhonePush,
+  type PushState,
 } from "../../contract/phone-frames.ts";
-import { closeCodes, pingText, pongText } from "../../contract/sockets.ts";
+import { closeCodes, pingText } from "../../contract/sockets.ts";
 import type { Socket, SocketEvents } from "../../coordinator-client/edge/platform.ts";
 import type { PairedPhone } from "../../machine/sharing/phones/phone-file.ts";
+import { Connection, type Line, type LineEvents } from "../../pairing/connection.ts";
 import { PhoneChannel, type SealedFrame } from "../../pairing/channel.ts";
 import { fromBase64url, randomText } from "../../pairing/sealing.ts";
 import type { Log } from "../../platform/log-file.ts";
@@ -24,14 +27,15 @@ export interface PhoneLinkOptions {
   readonly isGone: () => Promise<boolean>;
   readonly setTimer: (work: () => void, ms: number) => () => void;
   readonly call: (call: PageCall) => Promise<Result<unknown>>;
-  readonly onPush: (push: PairedPhone["push"]) => void;
+  /** @param isTest send one now */
+  readonly onPush: (push: PhonePush | null, isTest: boolean) => Promise<PushState>;
   /** A page of the phone has begun a session. */
   readonly onSeen: () => void;
   readonly log: Log;
 }
 
-const pingMs = 45_000;
-const retryMs = { least: 1_000, most: 60_000, over: 600_000 };
+/** A coordinator that no longer knows the pairing may be asked again after it, in ms. */
+const overMs = 600_000;
 /** Least time between two reports of changes, in ms. */
 const gapMs = 250;
 /** Pages of a phone; an older one begins again. */
@@ -39,23 +43,30 @@ const maxSessions = 8;
 /** Calls of a phone that are being answered. */
 const maxCalls = 16;
 
+interface RelayLine extends Line {
+  send(text: string): void;
+}
+
 /** The machine's end of the connection with a phone: answers sealed calls, reports changes. */
 export class PhoneLink {
   readonly #options: PhoneLinkOptions;
   readonly #sessions = new Map<string, PhoneChannel>();
-  #socket: Socket | null = null;
-  #cancelTimer: () => void = () => undefined;
+  readonly #connection: Connection<RelayLine>;
   #cancelGap: (() => void) | null = null;
   #due: LiveLine["changed"] | null = null;
-  #hasReceived = true;
-  #waitMs = retryMs.least;
   #pages = 0;
   #calls = 0;
   #isOver = false;
 
   constructor(options: PhoneLinkOptions) {
     this.#options = options;
-    this.#connect();
+    this.#connection = new Connection<RelayLine>({
+      open: (events) => this.#open(events),
+      setTimer: options.setTimer,
+      onDown: () => this.#lose(),
+      onClosed: (code, wasUp) => void this.#onClosed(code, wasUp),
+    });
+    this.#connection.begin();
   }
 
   get phone(): PairedPhone {
@@ -72,10 +83,9 @@ export class PhoneLink {
   /** Frames of the phone open no more. */
   close(): void {
     this.#isOver = true;
-    this.#cancelTimer();
     this.#cancelGap?.();
-    this.#sessions.clear();
-    this.#socket?.close(1000);
+    this.#connection.end();
+    this.#lose();
   }
 
   #report(): void {
@@ -86,58 +96,33 @@ export class PhoneLink {
     for (const session of this.#sessions.values()) void this.#send(session, { changed: part });
   }
 
-  #connect(): void {
-    let isOpened = false;
-    const socket = this.#options.connect({
-      onOpen: () => {
-        isOpened = true;
-        this.#hasReceived = true;
-        this.#keepAlive();
-      },
+  #open(events: LineEvents): RelayLine {
+    const socket: Socket = this.#options.connect({
+      onOpen: events.onUp,
       onText: (text) => {
-        this.#hasReceived = true;
-        // Opening proves little: two machines with one home close each other's connection.
-        if (text === pongText) this.#waitMs = retryMs.least;
+        if (this.#connection.up !== line) return;
+        events.onHeard();
         void this.#receive(text).catch((error: unknown) =>
           this.#options.log("warn", "a frame of a phone was not answered", { error: messageOf(error) }),
         );
       },
-      onClose: (code) => {
-        if (this.#socket === socket) void this.#onClosed(code, isOpened);
-      },
+      onClose: events.onDown,
     });
-    this.#socket = socket;
+    const line = {
+      send: (text: string) => socket.send(text),
+      ping: () => socket.send(pingText),
+      close: () => socket.close(1000),
+    };
+    return line;
   }
 
-  /** The coordinator answers pings; without an answer the connection has broken. */
-  #keepAlive(): void {
-    this.#cancelTimer();
-    this.#cancelTimer = this.#options.setTimer(() => {
-      if (!this.#hasReceived) return this.#drop();
-      this.#hasReceived = false;
-      this.#socket?.send(pingText);
-      this.#keepAlive();
-    }, pingMs);
-  }
-
-  #drop(): void {
-    const socket = this.#socket;
-    this.#socket = null;
-    socket?.close(1000);
-    void this.#onClosed(1006, true);
-  }
-
-  async #onClosed(code: number, wasOpen: boolean): Promise<void> {
-    this.#cancelTimer();
-    this.#socket = null;
+  #lose(): void {
     this.#sessions.clear();
     this.#pages = 0;
-    if (this.#isOver) return;
-    const isGone = code === closeCodes.token || (!wasOpen && (await this.#options.isGone()));
-    if (this.#isOver) return;
-    const ms = isGone ? retryMs.over : this.#waitMs;
-    this.#waitMs = Math.min(2 * this.#waitMs, retryMs.most);
-    this.#cancelTimer = this.#options.setTimer(() => this.#connect(), ms);
+  }
+
+  async #onClosed(code: number, wasUp: boolean): Promise<void> {
+    if (code === closeCodes.token || (!wasUp && (await this.#options.isGone()))) this.#connection.rest(overMs);
   }
 
   async #receive(text: string): Promise<void> {
@@ -159,7 +144,7 @@ export class PhoneLink {
     const channel = await PhoneChannel.open("machine", fromBase64url(this.phone.key), session, answer);
     if (this.#isOver) return;
     setNewest(this.#sessions, session, channel, maxSessions);
-    this.#socket?.send(JSON.stringify({ open: session, answer }));
+    this.#connection.up?.send(JSON.stringify({ open: session, answer }));
   }
 
   async #answer(frame: SealedFrame): Promise<void> {
@@ -168,10 +153,10 @@ export class PhoneLink {
     if (session === undefined || request === undefined || this.#isOver) return;
     const { id, ...rest } = request;
     this.#options.onSeen();
+    if ("ping" in rest) return this.#send(session, { id, value: {} });
     if ("push" in rest) {
-      const { push: subscription, kinds } = rest;
-      this.#options.onPush(subscription === null ? null : { subscription, kinds });
-      return this.#send(session, { id, value: {} });
+      const value = await this.#options.onPush(rest.push, rest.isTest);
+      return this.#send(session, { id, value });
     }
     const answer = await this.#call(rest);
     await this.#send(session, answer.ok ? { id, value: answer.value } : { id, error: answer.error });
@@ -193,8 +178,8 @@ export class PhoneLink {
   async #send(session: PhoneChannel, content: MachineFrame): Promise<void> {
     const frame = await session.seal(content);
     const text = JSON.stringify(frame);
-    if (text.length <= maxPhoneFrameChars || !("id" in content)) return this.#socket?.send(text);
+    if (text.length <= maxPhoneFrameChars || !("id" in content)) return this.#connection.up?.send(text);
     const error = { code: "too_large", message: "the answer is too large for a phone" };
-    this.#socket?.send(JSON.stringify(await session.seal({ id: content.id, error })));
+    this.#connection.up?.send(JSON.stringify(await session.seal({ id: content.id, error })));
   }
 }

@@ -1,5 +1,6 @@
 import type { LiveLine, PageCall } from "../../contract/live-page.ts";
 import type { MachineOperationName } from "../../contract/machine/operations.ts";
+import type { PhonePush, PushState } from "../../contract/phone-frames.ts";
 import { nameOf, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { PhoneRelay } from "../../coordinator-client/phone-relay.ts";
 import { changePhone, phoneFileMark, readPhones, type PairedPhone } from "../../machine/sharing/phones/phone-file.ts";
@@ -82,18 +83,33 @@ export class PhoneLinks {
   }
 
   #begin(phone: PairedPhone, relay: PhoneRelay): void {
-    const { paths, now, log } = this.#runtime;
+    const { log } = this.#runtime;
     const link = new PhoneLink({
       phone,
       connect: (events) => relay.connect(phone.id, events),
       isGone: async () => (await relay.isPaired(phone.id)) === false,
       setTimer: setIdleTimer,
       call: callsOf(this.#runtime, phone, () => this.changed("team")),
-      onPush: (push) => changePhone(paths.home, now(), phone.id, { push }),
+      onPush: (push, isTest) => this.#takePush(phone.id, push, isTest),
       onSeen: () => this.#noteSeen(phone.id),
       log,
     });
     this.#links.set(phone.id, link);
+  }
+
+  /** Its choice of notifications. @returns what came of the last one */
+  async #takePush(id: string, push: PhonePush | null, isTest: boolean): Promise<PushState> {
+    const { paths, now } = this.#runtime;
+    const find = (): PairedPhone | undefined => readPhones(paths.home).phones.find((one) => one.id === id);
+    const phone = find();
+    if (JSON.stringify(phone?.push) !== JSON.stringify(push)) changePhone(paths.home, now(), id, { push });
+    if (isTest && push !== null && phone !== undefined) {
+      const { notifyPhone, testNotification } = await import("../notify/web-push.ts");
+      // The state has why it failed.
+      await notifyPhone(this.#runtime, { phone, push }, testNotification).catch(() => undefined);
+    }
+    const pushed = find()?.pushed ?? null;
+    return { last: pushed && { ageMs: now() - pushed.at, problem: pushed.problem } };
   }
 
   #end(link: PhoneLink): void {

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { digest } from "../../machine/sessions/entries.ts";
 import { withoutSecrets } from "../../platform/program-path.ts";
-import { changePhone, readPhones } from "../../machine/sharing/phones/phone-file.ts";
+import { readPhones } from "../../machine/sharing/phones/phone-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -38,9 +38,9 @@ export class Notifier {
   /** Settings and phones may change while the process runs. */
   #channels(deadTasks: () => Promise<readonly UserNotification[]>): readonly Channel[] {
     const { runtime } = this.#options;
-    const { config, env, now, paths, store, log } = runtime;
+    const { config, env, now, paths, store } = runtime;
     const { desktop, webhook } = config.notify;
-    const { pushKeys, phones } = readPhones(paths.home);
+    const { phones } = readPhones(paths.home);
     let ofSettings: Promise<readonly UserNotification[]> | null = null;
     const readDue = async (): Promise<readonly UserNotification[]> => [
       ...store.read((sql) => dueNotifications(sql, runtime), []),
@@ -54,18 +54,15 @@ export class Notifier {
         : [{ name: "webhook", due, send: (one) => postWebhook(webhook, one, now()) } as Channel]),
       ...phones.flatMap((phone): Channel[] => {
         const { id, push, endsAt } = phone;
-        if (push === null || pushKeys === null || endsAt <= now()) return [];
+        if (push === null || endsAt <= now()) return [];
         return [
           {
             name: `phone ${id}`,
             due: async () => store.read((sql) => duePushes(sql, runtime, push.kinds), []),
             send: async (notification) => {
               // Most machines have no phone.
-              const { sendPush } = await import("./web-push.ts");
-              const isKnown = await sendPush({ phone, push, keys: pushKeys }, notification);
-              if (isKnown) return;
-              log("info", "a phone takes no more notifications", { phone: phone.name });
-              changePhone(paths.home, now(), id, { push: null });
+              const { notifyPhone } = await import("./web-push.ts");
+              await notifyPhone(runtime, { phone, push }, notification);
             },
           },
         ];

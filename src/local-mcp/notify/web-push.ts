@@ -1,5 +1,8 @@
 import { buildPushPayload } from "@block65/webcrypto-web-push";
-import type { PairedPhone, PushKeys } from "../../machine/sharing/phones/phone-file.ts";
+import type { PhonePush } from "../../contract/phone-frames.ts";
+import { changePhone, type PairedPhone } from "../../machine/sharing/phones/phone-file.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { messageOf } from "../../shared/error.ts";
 import type { UserNotification } from "./due-notifications.ts";
 
 const timeoutMs = 10_000;
@@ -8,10 +11,42 @@ const keepSeconds = 3_600;
 /** Statuses by which a push service says that the subscription has ended (RFC 8030, 5). */
 const gone: ReadonlySet<number> = new Set([404, 410]);
 
+export type PushedNotification = Pick<UserNotification, "event" | "session" | "text" | "key">;
+
+/** By which a user sees that notifications arrive. */
+export const testNotification: PushedNotification = {
+  event: "done",
+  session: null,
+  text: "This machine notifies this phone.",
+  key: "test",
+};
+
 interface PushTarget {
   readonly phone: PairedPhone;
-  readonly push: NonNullable<PairedPhone["push"]>;
-  readonly keys: PushKeys;
+  readonly push: PhonePush;
+}
+
+/**
+ * Sends a notification, and notes what came of it.
+ *
+ * @throws {Error} when the push service refuses it, or does not answer
+ */
+export async function notifyPhone(
+  { paths, now, log }: Pick<Runtime, "paths" | "now" | "log">,
+  target: PushTarget,
+  one: PushedNotification,
+): Promise<void> {
+  const { id, name } = target.phone;
+  const note = (problem: string | null, more: Partial<PairedPhone> = {}): void =>
+    changePhone(paths.home, now(), id, { pushed: { at: now(), problem }, ...more });
+  try {
+    if (await sendPush(target, one)) return note(null);
+  } catch (error) {
+    note(messageOf(error));
+    throw error;
+  }
+  log("info", "a phone takes no more notifications", { phone: name });
+  note("the browser takes no more notifications: choose them again on the phone", { push: null });
 }
 
 /**
@@ -21,7 +56,7 @@ interface PushTarget {
  * @returns false for a subscription that has ended
  * @throws {Error} when the push service refuses it, or does not answer
  */
-export async function sendPush({ phone, push, keys }: PushTarget, one: UserNotification): Promise<boolean> {
+async function sendPush({ phone, push }: PushTarget, one: PushedNotification): Promise<boolean> {
   const [url = ""] = phone.workspace.split(" ");
   const { endpoint, keys: browserKeys } = push.subscription;
   const problem = addressProblem(endpoint, url);
@@ -35,7 +70,7 @@ export async function sendPush({ phone, push, keys }: PushTarget, one: UserNotif
   const subject = url.startsWith("https://") ? url : "mailto:shim@example.com";
   const payload = await buildPushPayload({ data, options: { ttl: keepSeconds, urgency } }, subscription, {
     subject,
-    ...keys,
+    ...push.keys,
   });
   const answer = await fetch(endpoint, { ...payload, redirect: "error", signal: AbortSignal.timeout(timeoutMs) });
   await answer.body?.cancel();
@@ -44,7 +79,7 @@ export async function sendPush({ phone, push, keys }: PushTarget, one: UserNotif
   return true;
 }
 
-function pageOf({ session }: UserNotification): string {
+function pageOf({ session }: PushedNotification): string {
   return session === null ? "/" : `/#/chat/${encodeURIComponent(session)}`;
 }
 

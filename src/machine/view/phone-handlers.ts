@@ -1,5 +1,4 @@
 import type { Failure } from "../../contract/errors.ts";
-import { hostname } from "node:os";
 import type { Phone } from "../../contract/machine/phones.ts";
 import type { Introduction } from "../../contract/phone-frames.ts";
 import { pairedMs } from "../../contract/phones.ts";
@@ -17,7 +16,7 @@ import {
 import { hashOf, randomText } from "../../pairing/sealing.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import { oneLine } from "../../shared/format.ts";
-import { changePhones, readPhones, type Offered, type PairedPhone, newPushKeys } from "../sharing/phones/phone-file.ts";
+import { changePhones, readPhones, type Offered, type PairedPhone } from "../sharing/phones/phone-file.ts";
 import { requireCoordinator } from "../sharing/operations/membership.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import { pickOne } from "../recovery/resolve-id.ts";
@@ -50,7 +49,9 @@ export const phoneHandlers: Pick<
     if (!opened.ok || opened.value === null) return opened.ok ? ok({ phone: null }) : opened;
     const { offered, introduction } = opened.value;
     const number = await checkNumber(offered, introduction.publicKey);
-    return ok({ phone: { name: oneLine(introduction.name), number } });
+    const { phones } = readPhones(context.paths.home);
+    const isPaired = phones.some(({ browser }) => browser === introduction.browser);
+    return ok({ phone: { name: oneLine(introduction.name), number, isPaired } });
   },
 
   async "phones.decide"(context, { id, number }) {
@@ -67,19 +68,21 @@ export const phoneHandlers: Pick<
       return fail("bad_input", message);
     }
     const now = context.site.now();
-    const pushKeys = readPhones(context.paths.home).pushKeys ?? newPushKeys();
+    const { browser } = introduction;
+    const replaced = readPhones(context.paths.home).phones.filter((one) => one.browser === browser);
     const granted = {
       key: randomText(32),
       access: randomText(32),
-      machine: hostname(),
+      machine: edge.value.machine,
       scope: offered.scope,
       endsAt: now + offered.forMs,
-      pushKey: pushKeys.publicKey,
+      replaced: replaced.map((one) => one.id),
     };
     const { key, access, scope, endsAt } = granted;
     const phone: PairedPhone = {
       id,
       name: oneLine(introduction.name),
+      browser,
       key,
       scope,
       workspace: nameOf(edge.value),
@@ -87,11 +90,12 @@ export const phoneHandlers: Pick<
       seenAt: null,
       endsAt,
       push: null,
+      pushed: null,
     };
     const isOther = ({ id: other }: { readonly id: string }): boolean => other !== id;
     // Before the phone can have its key.
     change(context, ({ offered: all, phones }) => {
-      return { pushKeys, offered: all.filter(isOther), phones: [...phones.filter(isOther), phone] };
+      return { offered: all.filter(isOther), phones: [...phones.filter(isOther), phone] };
     });
     const grant = await sealGrant(offered, introduction.publicKey, granted);
     const given = await new PhoneRelay(edge.value).grant(id, {
@@ -99,7 +103,10 @@ export const phoneHandlers: Pick<
       accessHash: await hashOf(access),
       forMs: offered.forMs,
     });
-    if (given.ok) return ok({ phone: viewOf(phone, true) });
+    if (given.ok) {
+      for (const one of replaced) await end(context, one);
+      return ok({ phone: viewOf(phone, true) });
+    }
     change(context, (file) => ({ ...file, phones: file.phones.filter(isOther) }));
     // The coordinator may have paired it, and only its answer be lost.
     await new PhoneRelay(edge.value).end({ id });
@@ -123,12 +130,16 @@ export const phoneHandlers: Pick<
       describe: ({ id, name }) => `${id.slice(0, 8)}  ${name}`,
     });
     if (!found.ok) return found;
-    const phone = found.value;
-    change(context, (file) => ({ ...file, phones: file.phones.filter(({ id }) => id !== phone.id) }));
-    const removed = await relayOf(edgeOf(context), phone)?.end({ id: phone.id });
-    return ok({ name: phone.name, isEndedThere: removed?.ok === true });
+    return ok({ name: found.value.name, isEndedThere: await end(context, found.value) });
   },
 };
+
+/** Its frames open nothing from now on. @returns whether the coordinator has confirmed it */
+async function end(context: HandlerContext, phone: PairedPhone): Promise<boolean> {
+  change(context, (file) => ({ ...file, phones: file.phones.filter(({ id }) => id !== phone.id) }));
+  const removed = await relayOf(edgeOf(context), phone)?.end({ id: phone.id });
+  return removed?.ok === true;
+}
 
 function change({ paths, site, onPhonesChanged }: HandlerContext, how: Parameters<typeof changePhones>[2]): void {
   changePhones(paths.home, site.now(), how);
@@ -181,8 +192,9 @@ function relayOf(edge: Result<EdgeConfig>, { workspace }: PairedPhone): PhoneRel
 }
 
 function viewOf(
-  { id, name, scope, pairedAt, seenAt, endsAt, push }: PairedPhone,
+  { id, name, scope, pairedAt, seenAt, endsAt, push, pushed }: PairedPhone,
   isPairedThere: Phone["isPaired"],
 ): Phone {
-  return { id, name, scope, pairedAt, seenAt, endsAt, isPaired: isPairedThere, notifies: push?.kinds ?? [] };
+  const notifies = push?.kinds ?? [];
+  return { id, name, scope, pairedAt, seenAt, endsAt, isPaired: isPairedThere, notifies, notified: pushed };
 }

@@ -4,6 +4,7 @@ import type { Decision, GivenAnswer, OpenRequest, QuestionAnswer } from "../../c
 import { maxMessageChars, maxUserWordsChars } from "../../contract/user-words.ts";
 import { count, plain } from "../format.ts";
 import { ageTick, announce, backend, call, revision } from "../page-state.ts";
+import { Acts } from "./live.tsx";
 import { Need } from "./need.tsx";
 import { Age, Left, Trouble } from "./pieces.tsx";
 
@@ -162,7 +163,7 @@ function Answers({ request, at, whole, chosen }: AnswersProps): JSX.Element {
   const offered = decisions.filter((one) => isShown || one === "answer" || one === "deny");
   const name = plain(`${tool} of ${title ?? "untitled"}`);
   return (
-    <>
+    <Acts session={request.session}>
       <span class="muted">
         {"here for "}
         <Left ms={endsInMs} at={at} />
@@ -190,7 +191,7 @@ function Answers({ request, at, whole, chosen }: AnswersProps): JSX.Element {
       ))}
       {grant !== null && <span class="muted">{`For this session: ${plain(grant)}`}</span>}
       <Trouble text={trouble} />
-    </>
+    </Acts>
   );
 }
 
@@ -251,7 +252,9 @@ export function WriteToChat({ session, refusal }: { session: string; refusal: st
           onInput={({ currentTarget }) => setText(currentTarget.value)}
         />
       </label>
-      <button type="submit" children="Send" />
+      <Acts session={session}>
+        <button type="submit" children="Send" />
+      </Acts>
       <Trouble text={trouble} />
       <p class="muted" role="status" children={sent} />
     </form>

@@ -2,7 +2,7 @@ import { signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Answer } from "../backend.ts";
-import { announce, revision } from "../page-state.ts";
+import { actTrouble, announce, revision } from "../page-state.ts";
 import { Lines, Trouble } from "./pieces.tsx";
 
 export interface Action {
@@ -22,7 +22,17 @@ const asked = signal<{ action: Action; requestId: string } | null>(null);
 /** Shows the effect of an action, and asks once. */
 export function ActionButton({ action, label }: { action: Action; label?: string }): JSX.Element {
   const ask = (): void => void (asked.value = { action, requestId: crypto.randomUUID() });
-  return <button type="button" class={action.isFinal ? "final" : ""} onClick={ask} children={label ?? action.verb} />;
+  const trouble = actTrouble();
+  return (
+    <button
+      type="button"
+      class={action.isFinal ? "final" : ""}
+      disabled={trouble !== null}
+      title={trouble ?? undefined}
+      onClick={ask}
+      children={label ?? action.verb}
+    />
+  );
 }
 
 export function ActionButtons({ actions }: { actions: readonly Action[] }): JSX.Element {
@@ -49,6 +59,7 @@ function Question({ action, requestId }: { action: Action; requestId: string }):
     dialog.current?.close();
     if (asked.value?.requestId === requestId) asked.value = null;
   };
+  const noLink = actTrouble();
   const run = async (): Promise<void> => {
     setState({ isRunning: true, trouble: null });
     const answer = await action.run(requestId);
@@ -61,13 +72,13 @@ function Question({ action, requestId }: { action: Action; requestId: string }):
     <dialog ref={dialog} aria-labelledby="asked" onClose={leave}>
       <h2 id="asked">{action.title}</h2>
       <Lines lines={action.effect} />
-      <Trouble text={state.trouble} />
+      <Trouble text={noLink ?? state.trouble} />
       <div class="buttons">
         <button type="button" onClick={() => dialog.current?.close()} children="Leave it" />
         <button
           type="button"
           class={action.isFinal ? "final" : "main"}
-          disabled={state.isRunning}
+          disabled={state.isRunning || noLink !== null}
           onClick={() => void run()}
         >
           {state.isRunning ? "Running …" : action.verb}

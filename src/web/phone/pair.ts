@@ -38,10 +38,11 @@ export function phoneName(userAgent: string, model = ""): string {
   return [device.slice(0, 40), browser ?? "a browser"].join(", ");
 }
 
-/** `post` sends a body to a path of the coordinator. */
+/** `post` sends a body to a path of the coordinator; `now` is in epoch ms. */
 export interface PairingDeps {
   readonly post: (path: string, body: object) => Promise<Answer<unknown>>;
   readonly wait: (ms: number) => Promise<void>;
+  readonly now: () => number;
 }
 
 export const pairingDeps: PairingDeps = {
@@ -54,10 +55,12 @@ export const pairingDeps: PairingDeps = {
     }
   },
   wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  now: () => Date.now(),
 };
 
-export async function beginPairing(link: PairingLink, name: string): Promise<BegunPairing> {
-  return { link, keys: await newPhoneKeys(), claimant: randomText(16), name };
+/** @param browser by which a machine knows this one again */
+export async function beginPairing(link: PairingLink, name: string, browser: string): Promise<BegunPairing> {
+  return { link, keys: await newPhoneKeys(), claimant: randomText(16), name, browser };
 }
 
 /** The number that the terminal must show. */
@@ -67,8 +70,8 @@ export function numberOf({ link, keys }: BegunPairing): Promise<string> {
 
 /** A repeat changes nothing. */
 export async function introduce(pairing: BegunPairing, { post }: PairingDeps): Promise<Answer<unknown>> {
-  const { link, keys, claimant, name } = pairing;
-  const introduction = await sealIntroduction(link, { publicKey: keys.publicKey, name });
+  const { link, keys, claimant, name, browser } = pairing;
+  const introduction = await sealIntroduction(link, { publicKey: keys.publicKey, browser, name });
   const claim = await claimOf(link.secret);
   return post(`/v1/phones/${link.id}/introduction`, { claim, claimant, introduction });
 }
@@ -79,7 +82,7 @@ const isFinal: ReadonlySet<string> = new Set(["unknown_phone", "phone_claimed", 
 /** Waits until the user of the machine has agreed. @param end when the page is left */
 export async function awaitGrant(
   { link, keys, claimant }: BegunPairing,
-  { post, wait }: PairingDeps,
+  { post, wait, now }: PairingDeps,
   end: AbortSignal,
 ): Promise<Answer<StoredPhone>> {
   const claim = await claimOf(link.secret);
@@ -91,7 +94,8 @@ export async function awaitGrant(
       const granted = await openGrant(link, keys, grant);
       if (granted === null) return refused("forbidden", "This answer is not from your machine.");
       const { key, ...rest } = granted;
-      return { ok: true, value: { ...rest, id: link.id, key: await importSecret(fromBase64url(key)) } };
+      const stored = await importSecret(fromBase64url(key));
+      return { ok: true, value: { ...rest, id: link.id, key: stored, heardAt: now() } };
     }
     await wait(askEveryMs);
   }

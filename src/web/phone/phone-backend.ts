@@ -1,187 +1,187 @@
-import type { PushKind, PushSubscription, phoneProtocol, PhoneFrame, RelayFrame } from "../../contract/phone-frames.ts";
+import type { PhoneFrame, PhonePush, phoneProtocol, PushState, RelayFrame } from "../../contract/phone-frames.ts";
+import type { LiveLine } from "../../contract/live-page.ts";
 import { closeCodes, pingText } from "../../contract/sockets.ts";
 import { PhoneChannel, type SealedFrame } from "../../pairing/channel.ts";
+import { Connection, silentMs, type Line, type LineEvents } from "../../pairing/connection.ts";
 import { randomText } from "../../pairing/sealing.ts";
-import { refused, type Answer, type Backend, type OnChange, type OnState, type Refused } from "../backend.ts";
+import {
+  refused,
+  type Answer,
+  type Backend,
+  type LinkState,
+  type OnChange,
+  type OnState,
+  type Refused,
+} from "../backend.ts";
+import type { PageClock } from "../keep-live.ts";
 import type { StoredPhone } from "./stored-phone.ts";
-import type { LiveLine } from "../../contract/live-page.ts";
 
 /** Longest wait of a call; the shorter one while its machine is known to be away. */
 const waitMs = { most: 10_000, away: 2_000 };
 /** A machine that does not answer an opening is asked again. */
 const openAgainMs = 3_000;
-const pingMs = 30_000;
-/** A coordinator that does not answer a ping for so long is not connected. */
-const silentMs = 5_000;
-const retryMs = { base: 1_000, most: 30_000 };
-
-type Cancel = () => void;
 
 export type PhoneSocket = Pick<WebSocket, "send" | "close" | "addEventListener" | "readyState" | "OPEN">;
 
 /** The parts of the browser that the backend uses. */
-export interface PhoneDeps {
+export interface PhoneDeps extends PageClock {
   connect(phone: StoredPhone): PhoneSocket;
   /** A refused socket does not say why: whether the coordinator no longer knows the pairing. */
   isOver(phone: StoredPhone): Promise<boolean>;
-  onOver(): Promise<void>;
+  onOver(phone: StoredPhone): Promise<void>;
+  /** The machine has begun, or ended, to be there. @param at when it was last heard, epoch ms */
+  onReached(machine: PhoneBackend, isThere: boolean, at: number): void;
   /** Deletes what this browser keeps of the pairing. */
-  forget(): Promise<void>;
-  after(ms: number, work: () => void): Cancel;
-  /** Calls `work` when the page is shown again, or the network is back. */
-  onWake(work: () => void, end: AbortSignal): void;
+  forget(phone: StoredPhone): Promise<void>;
+}
+
+interface PhoneLine extends Line {
+  /** @returns false: it has closed or does so, and takes no more */
+  send(text: string): boolean;
 }
 
 interface Pending {
   readonly content: object;
-  readonly isRepeatable: boolean;
   readonly finish: (answer: Answer<never>) => void;
-  /** The session that it was sent in. */
-  sentIn: PhoneChannel | null;
 }
 
-/** The machine that this phone is paired with, over a relay that can read nothing. */
+/** How far a phone comes on its way to its machine; at first it has only begun. */
+type Reach = "begun" | "nowhere" | "coordinator" | "machine";
+
+/** One machine that this phone is paired with, over a relay that can read nothing. */
 export class PhoneBackend implements Backend {
   readonly kind = "phone";
   readonly phone: StoredPhone;
   readonly #deps: PhoneDeps;
+  readonly #connection: Connection<PhoneLine>;
   readonly #pending = new Map<number, Pending>();
-  #socket: PhoneSocket | null = null;
   #channel: PhoneChannel | null = null;
   /** Random value by which this page has asked for the present session. */
   #asked: string | null = null;
   #isAnswered = false;
   /** Counts what was received sealed. */
   #heard = 0;
-  /** Whether the last that was heard is that the machine, or the coordinator, is away. */
-  #isAway = false;
+  #heardAt: number;
+  #reach: Reach = "begun";
   #lastId = 0;
-  #cancelOpening: Cancel = () => undefined;
-  #cancelPing: Cancel = () => undefined;
-  #endWait: Cancel = () => undefined;
-  #drop: () => void = () => undefined;
+  #cancelOpening: () => void = () => undefined;
+  /** Ends the present question whether the machine is there; null: there is none. */
+  #cancelProbe: (() => void) | null = null;
   #onChange: OnChange = () => undefined;
   #onState: OnState = () => undefined;
 
   constructor(phone: StoredPhone, deps: PhoneDeps) {
     this.phone = phone;
+    this.#heardAt = phone.heardAt;
     this.#deps = deps;
+    this.#connection = new Connection<PhoneLine>({
+      open: (events) => this.#open(events),
+      setTimer: deps.setTimer,
+      isHidden: deps.isHidden,
+      onDown: () => this.#lose("nowhere"),
+      onClosed: (code, wasUp) => void this.#onClosed(code, wasUp),
+    });
   }
 
   get canAnswer(): boolean {
     return this.phone.scope === "answer";
   }
 
-  readonly call: Backend["call"] = (name, input, requestId) =>
-    this.#request({ name, input, ...(requestId === undefined ? {} : { requestId }) }, requestId !== undefined);
+  get state(): LinkState {
+    if (this.#reach === "machine") return { isLive: true };
+    const { machine } = this.phone;
+    const why = {
+      begun: `connecting with ${machine}`,
+      nowhere: this.#deps.isOffline() ? "this device has no network" : "the coordinator does not answer",
+      coordinator: `${machine} is off or asleep, or no chat runs there`,
+    }[this.#reach];
+    return { isLive: false, since: this.#heardAt, why };
+  }
 
-  /** @param subscription null: no more notifications */
-  setPush(subscription: PushSubscription | null, kinds: readonly PushKind[]): Promise<Answer<unknown>> {
-    return this.#request({ push: subscription, kinds }, true);
+  /** An action that cannot reach its machine now is refused: nothing of it is sent later. */
+  readonly call: Backend["call"] = async (name, input, requestId) => {
+    if (requestId !== undefined && this.#isAway()) return this.#unreachable();
+    return this.#request({ name, input, ...(requestId === undefined ? {} : { requestId }) });
+  };
+
+  /** @param push null: no more notifications. @param isTest send one now */
+  setPush(push: PhonePush | null, isTest: boolean): Promise<Answer<PushState>> {
+    return this.#request({ push, isTest });
   }
 
   signOut(): Promise<void> {
-    return this.#deps.forget();
+    return this.#deps.forget(this.phone);
   }
 
-  async follow(onChange: OnChange, onState: OnState, end: AbortSignal): Promise<void> {
+  follow(onChange: OnChange, onState: OnState, end: AbortSignal): void {
     [this.#onChange, this.#onState] = [onChange, onState];
+    this.#deps.onWake(() => this.#connection.wake(), end);
+    const cancel = this.#deps.setTimer(() => this.#reach === "begun" && this.#lose("nowhere"), silentMs);
     end.addEventListener("abort", () => {
-      this.#endWait();
-      this.#drop();
-    });
-    this.#deps.onWake(() => this.#wake(), end);
-    for (let ms = retryMs.base; !end.aborted; ms = Math.min(2 * ms, retryMs.most)) {
-      const { isOpened, code } = await this.#attend();
-      if (end.aborted) return;
-      if (isOpened) ms = retryMs.base;
-      if (code === closeCodes.token || (!isOpened && (await this.#deps.isOver(this.phone)))) return this.#deps.onOver();
-      await this.#wait(ms);
-    }
-  }
-
-  /** Ends early when the page wakes. */
-  #wait(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#deps.after(ms, resolve);
-    this.#endWait = () => {
       cancel();
-      resolve();
-    };
-    return promise;
+      this.#connection.end();
+    });
+    this.#connection.begin();
   }
 
-  /** One connection, until it closes. */
-  #attend(): Promise<{ readonly isOpened: boolean; readonly code: number }> {
-    const { promise, resolve } = Promise.withResolvers<{ isOpened: boolean; code: number }>();
+  #open(events: LineEvents): PhoneLine {
     const socket = this.#deps.connect(this.phone);
-    let isOpened = false;
-    let isOver = false;
-    socket.addEventListener("open", () => {
-      if (isOver) return;
-      isOpened = true;
-      this.#socket = socket;
-      this.#pingIn(pingMs);
-    });
+    const line: PhoneLine = {
+      send(text) {
+        if (socket.readyState !== socket.OPEN) return false;
+        socket.send(text);
+        return true;
+      },
+      ping: () => {
+        line.send(pingText);
+        this.#probe();
+      },
+      close: () => socket.close(),
+    };
+    socket.addEventListener("open", events.onUp);
     socket.addEventListener("message", ({ data }) => {
-      if (this.#socket !== socket) return;
-      this.#pingIn(pingMs);
+      if (this.#connection.up !== line) return;
+      events.onHeard();
       void this.#receive(data);
     });
-    const closed = ({ code }: { readonly code: number }): void => {
-      // The event of a connection that was dropped comes when the next one is open.
-      if (isOver) return;
-      isOver = true;
-      if (this.#socket === socket) this.#socket = null;
-      this.#cancelPing();
-      this.#lose();
-      resolve({ isOpened, code });
-    };
-    socket.addEventListener("close", closed);
-    // A connection that has broken closes late, or never.
-    this.#drop = () => {
-      closed({ code: 1006 });
-      socket.close();
-    };
-    return promise;
+    socket.addEventListener("close", ({ code }) => events.onDown(code));
+    return line;
   }
 
-  /** Pings, and drops a connection that answers none. */
-  #pingIn(ms: number): void {
-    this.#cancelPing();
-    this.#cancelPing = this.#deps.after(ms, () => {
-      this.#sendText(pingText);
-      this.#cancelPing = this.#deps.after(silentMs, this.#drop);
-    });
-  }
-
-  #wake(): void {
-    this.#endWait();
-    if (this.#socket) this.#pingIn(0);
+  async #onClosed(code: number, wasUp: boolean): Promise<void> {
+    if (!wasUp && this.#reach === "begun") this.#lose("nowhere");
+    const isOver = code === closeCodes.token || (!wasUp && (await this.#deps.isOver(this.phone)));
+    if (!isOver) return;
+    this.#connection.end();
+    await this.#deps.onOver(this.phone);
   }
 
   async #receive(data: unknown): Promise<void> {
     const frame = readFrame(data);
     if (frame === null) return;
     // A machine that has come back knows no session of before.
-    if ("isThere" in frame) return frame.isThere ? this.#ask() : this.#lose();
+    if ("isThere" in frame) return frame.isThere ? this.#ask() : this.#lose("coordinator");
     if ("answer" in frame) return this.#begin(frame);
     const content = readContent(await this.#channel?.open(frame.sealed));
     if (content === null) return;
     this.#heard += 1;
+    this.#heardAt = this.#deps.now();
+    this.#setReach("machine");
     if ("changed" in content) this.#onChange(content.changed);
     else this.#pending.get(content.id)?.finish(content.answer);
   }
 
   /** Asks for a session, and again while the machine does not answer. */
   #ask(): void {
-    this.#channel = null;
-    this.#isAway = false;
+    this.#endSession();
     this.#isAnswered = false;
     this.#asked = randomText(16);
     this.#sendText(textOf({ open: this.#asked }));
     this.#cancelOpening();
-    this.#cancelOpening = this.#deps.after(openAgainMs, () => this.#ask());
+    this.#cancelOpening = this.#deps.setTimer(() => {
+      this.#setReach("coordinator");
+      this.#ask();
+    }, openAgainMs);
   }
 
   /** Once for each opening: a repeated or invented answer changes nothing. */
@@ -193,89 +193,95 @@ export class PhoneBackend implements Backend {
     // Another one was asked for meanwhile, or the machine has left.
     if (open !== this.#asked) return;
     this.#channel = channel;
-    for (const [id, one] of this.#pending) if (one.sentIn === null || one.isRepeatable) void this.#send(id, one);
-    this.#onState(true);
-    this.#onChange("all");
+    // Whatever an earlier session has not answered: an action is done once, by its request id.
+    for (const [id, one] of this.#pending) void this.#send(id, one.content);
+    // The relay could invent an answer: the machine is there once it has sealed something.
+    this.#probe();
   }
 
-  #lose(): void {
-    this.#cancelOpening();
+  /** Asks the machine itself for a sign: the relay does not know that it sleeps. */
+  #probe(): void {
+    if (this.#channel === null || this.#cancelProbe !== null) return;
+    void this.#send((this.#lastId += 1), { ping: true });
+    const heard = this.#heard;
+    this.#cancelProbe = this.#deps.setTimer(() => {
+      this.#cancelProbe = null;
+      if (this.#heard !== heard) return;
+      this.#lose("coordinator");
+      this.#ask();
+    }, silentMs);
+  }
+
+  #endSession(): void {
     this.#channel = null;
+    this.#cancelProbe?.();
+    this.#cancelProbe = null;
+  }
+
+  #lose(reach: Reach): void {
+    this.#cancelOpening();
+    this.#endSession();
     this.#asked = null;
-    this.#isAway = true;
-    this.#onState(false);
+    this.#setReach(reach);
   }
 
-  async #send(id: number, pending: Pending): Promise<void> {
+  #setReach(reach: Reach): void {
+    if (reach === this.#reach) return;
+    const wasThere = this.#reach === "machine";
+    this.#reach = reach;
+    if (wasThere || reach === "machine") this.#deps.onReached(this, reach === "machine", this.#heardAt);
+    this.#onState(this.state);
+  }
+
+  async #send(id: number, content: object): Promise<void> {
     const channel = this.#channel;
-    if (channel === null) return;
-    pending.sentIn = channel;
-    const frame = await channel.seal({ id, ...pending.content });
-    if (this.#channel === channel && this.#sendText(textOf(frame))) return;
-    // The next session sends it.
-    if (pending.sentIn === channel) pending.sentIn = null;
+    const frame = await channel?.seal({ id, ...content });
+    if (frame !== undefined && this.#channel === channel) this.#sendText(textOf(frame));
   }
 
-  /** @returns false: the connection has closed or does so, and takes no more */
-  #sendText(text: string): boolean {
-    const socket = this.#socket;
-    if (socket === null || socket.readyState !== socket.OPEN) return false;
-    socket.send(text);
-    return true;
+  #sendText(text: string): void {
+    this.#connection.up?.send(text);
   }
 
-  async #request(content: object, isRepeatable: boolean): Promise<Answer<never>> {
+  async #request(content: object): Promise<Answer<never>> {
     const id = (this.#lastId += 1);
     const { promise, resolve } = Promise.withResolvers<Answer<never>>();
-    const pending: Pending = { content, isRepeatable, finish: resolve, sentIn: null };
-    this.#pending.set(id, pending);
-    const heard = this.#heard;
+    this.#pending.set(id, { content, finish: resolve });
     const giveUp = (): void => {
       resolve(this.#unreachable());
       // Perhaps the machine no longer knows this session, or the relay has invented it.
-      if (this.#channel !== null && pending.sentIn === this.#channel && heard === this.#heard) this.#ask();
+      this.#probe();
     };
     const cancelAll = [
-      this.#deps.after(waitMs.most, giveUp),
-      this.#deps.after(waitMs.away, () => this.#isAway && giveUp()),
+      this.#deps.setTimer(giveUp, waitMs.most),
+      this.#deps.setTimer(() => this.#isAway() && giveUp(), waitMs.away),
     ];
-    void this.#send(id, pending);
+    void this.#send(id, content);
     const answer = await promise;
     this.#pending.delete(id);
     for (const cancel of cancelAll) cancel();
     return answer;
   }
 
+  #isAway(): boolean {
+    return this.#reach === "nowhere" || this.#reach === "coordinator";
+  }
+
   #unreachable(): Answer<never> {
-    return refused(
-      "unreachable",
-      this.#socket === null
-        ? "The coordinator is not reachable. Is this phone offline?"
-        : `${this.phone.machine} is not reachable: it is off, or no chat runs there`,
-    );
+    const { state } = this;
+    return refused("unreachable", state.isLive ? `${this.phone.machine} did not answer in time` : state.why);
   }
 }
 
-/** The real ones. @param ends what the page does at each end of a pairing */
-export function browserDeps(ends: Pick<PhoneDeps, "onOver" | "forget">): PhoneDeps {
-  return {
-    ...ends,
-    connect: ({ id, access }) =>
-      new WebSocket(`${location.origin.replace("http", "ws")}/v1/phones/${id}/connect`, [protocol, access]),
-    async isOver({ id, access }) {
-      const headers = { authorization: `Bearer ${access}` };
-      return (await fetch(`/v1/phones/${id}`, { headers }).catch(() => null))?.status === 404;
-    },
-    after(ms, work) {
-      const timer = setTimeout(work, ms);
-      return () => clearTimeout(timer);
-    },
-    onWake(work, signal) {
-      document.addEventListener("visibilitychange", () => document.hidden || work(), { signal });
-      addEventListener("online", work, { signal });
-    },
-  };
-}
+/** The real ones. */
+export const browserPhone: Pick<PhoneDeps, "connect" | "isOver"> = {
+  connect: ({ id, access }) =>
+    new WebSocket(`${location.origin.replace("http", "ws")}/v1/phones/${id}/connect`, [protocol, access]),
+  async isOver({ id, access }) {
+    const headers = { authorization: `Bearer ${access}` };
+    return (await fetch(`/v1/phones/${id}`, { headers }).catch(() => null))?.status === 404;
+  },
+};
 
 /** Reads what a relay passes on without the schema library, which is larger than the page. */
 

@@ -3,21 +3,24 @@ import type { ComponentType, JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { readPairingFragment } from "../../pairing/pairing.ts";
 import type { Refused } from "../backend.ts";
-import { backend } from "../page-state.ts";
+import { randomText } from "../../pairing/sealing.ts";
+import { browserClock } from "../keep-live.ts";
+import { announce, backend } from "../page-state.ts";
 import { Trouble } from "../parts/pieces.tsx";
 import { awaitGrant, beginPairing, introduce, numberOf, pairingDeps, pairingTrouble, phoneName } from "./pair.ts";
-import { browserDeps, PhoneBackend } from "./phone-backend.ts";
-import { endPush, registerWorker } from "./push.ts";
-import { forget, keep, read, type BegunPairing, type StoredPhone } from "./stored-phone.ts";
+import { Machines } from "./machines.ts";
+import { browserPhone, PhoneBackend, type PhoneDeps } from "./phone-backend.ts";
+import { endPush, registerWorker, renewPush } from "./push.ts";
+import { change, forget, keep, read, type BegunPairing, type StoredPhone } from "./stored-phone.ts";
 
 /** Everything that this browser has kept, and the link that it was opened by. */
 export interface PhoneStart {
   /** Fragment of the link, which has left the address. */
   readonly fragment: string | null;
   readonly pairing: BegunPairing | null;
-  readonly phone: StoredPhone | null;
-  /** Name of the machine whose pairing is over. */
-  readonly ended: string | null;
+  readonly phones: readonly StoredPhone[];
+  /** Names of machines whose pairing is over. */
+  readonly ended: readonly string[];
 }
 
 type Shown =
@@ -26,29 +29,44 @@ type Shown =
 
 const shown = signal<Shown | null>(null);
 
-/** Opens the machine that this phone is paired with, or what there is to show instead. */
+/** Opens the machines that this phone is paired with, or what there is to show instead. */
 export function openGate(start: PhoneStart): ComponentType {
-  const { fragment, pairing, phone, ended } = start;
+  const { fragment, pairing, phones, ended } = start;
   if (fragment !== null || pairing !== null) shown.value = { kind: "pairing", start };
-  else if (phone !== null) usePhone(phone);
-  else shown.value = { kind: "over", machine: ended ?? "" };
+  else if (phones.length > 0) usePhones(phones);
+  else shown.value = { kind: "over", machine: ended.join(", ") };
   return Gate;
 }
 
-function usePhone(phone: StoredPhone): void {
+function usePhones(phones: readonly StoredPhone[]): void {
   // Without one the page works, and is neither kept nor notified.
   void registerWorker().catch(() => undefined);
-  const { machine } = phone;
-  const leave = async (kind: "over" | "forgotten"): Promise<void> => {
-    await Promise.all([forget("phone"), forget("kinds"), endPush()]);
-    shown.value = { kind, machine };
+  const leave = async (phone: StoredPhone, kind: "over" | "forgotten"): Promise<void> => {
+    const rest = await change("phones", (all) => (all ?? []).filter(({ id }) => id !== phone.id));
+    if (kind === "over") await change("ended", (all) => [...(all ?? []), phone.machine]);
+    const left = machines.all.value.find((one) => one.phone === phone);
+    if (left !== undefined) machines.remove(left);
+    announce(`${phone.machine} ${kind === "over" ? "has ended its pairing, or its time has passed" : "is forgotten"}.`);
+    if (rest.length > 0) return;
+    await Promise.all([forget("push"), endPush()]);
+    shown.value = { kind, machine: phone.machine };
     backend.value = null;
   };
-  const onOver = async (): Promise<void> => {
-    await keep("ended", machine);
-    await leave("over");
+  const deps: PhoneDeps = {
+    ...browserClock,
+    ...browserPhone,
+    onOver: (phone) => leave(phone, "over"),
+    forget: (phone) => leave(phone, "forgotten"),
+    onReached(machine, isThere, heardAt) {
+      const { id } = machine.phone;
+      const heard = (one: StoredPhone): StoredPhone => (one.id === id ? { ...one, heardAt } : one);
+      void change("phones", (all) => (all ?? []).map(heard));
+      if (isThere) void renewPush(machine);
+    },
   };
-  backend.value = new PhoneBackend(phone, browserDeps({ onOver, forget: () => leave("forgotten") }));
+  const machines = new Machines(phones.map((phone) => new PhoneBackend(phone, deps)));
+  shown.value = null;
+  backend.value = machines;
 }
 
 function Gate(): JSX.Element | null {
@@ -106,6 +124,7 @@ function PairingView({ start }: { start: PhoneStart }): JSX.Element {
   const [pairing, setPairing] = useState<{ readonly name: string; readonly number: string } | null>(null);
   const [refusal, setRefusal] = useState<Refused | null>(null);
   const [tries, setTries] = useState(1);
+  const paired = start.phones.map(({ machine }) => machine).join(", ");
   useEffect(() => {
     const end = new AbortController();
     setRefusal(null);
@@ -122,9 +141,7 @@ function PairingView({ start }: { start: PhoneStart }): JSX.Element {
         <>
           <p>Compare with your terminal, and answer there:</p>
           <p class="check-number" role="status" children={pairing.number} />
-          {start.phone !== null && (
-            <p>{`This phone is paired with ${start.phone.machine}. A phone has one machine: the new one replaces it here.`}</p>
-          )}
+          {paired !== "" && <p>{`This phone stays paired with ${paired}; this machine is added to its list.`}</p>}
           <p class="muted">{`Another number? Answer “n”. This phone is “${pairing.name}” there.`}</p>
         </>
       )}
@@ -133,8 +150,8 @@ function PairingView({ start }: { start: PhoneStart }): JSX.Element {
         <button type="button" class="main" onClick={() => setTries(tries + 1)} children="Try again" />
       )}
       {refusal !== null && <Again text="For a new link:" />}
-      {refusal !== null && start.phone !== null && (
-        <button type="button" onClick={() => void leaveGate()} children={`Open ${start.phone.machine}`} />
+      {refusal !== null && paired !== "" && (
+        <button type="button" onClick={() => void leaveGate()} children={`Open ${paired}`} />
       )}
     </main>
   );
@@ -156,8 +173,16 @@ async function pair(start: PhoneStart, onNumber: OnNumber, end: AbortSignal): Pr
     if (granted.error.code !== "unreachable") await forget("pairing");
     return granted.error;
   }
-  await Promise.all([keep("phone", granted.value), forget("pairing"), forget("ended")]);
-  usePhone(granted.value);
+  const { value: phone } = granted;
+  const phones = await change("phones", (all) => [
+    ...(all ?? []).filter(({ id }) => id !== phone.id && !phone.replaced.includes(id)),
+    phone,
+  ]);
+  await forget("pairing");
+  await change("ended", (all) => (all ?? []).filter((machine) => machine !== phone.machine));
+  usePhones(phones);
+  const isAgain = phone.replaced.length > 0;
+  announce(`${phone.machine} ${isAgain ? "is paired anew, in place of its earlier pairing" : "is paired"}.`);
   return null;
 }
 
@@ -167,7 +192,8 @@ async function toPairing({ fragment }: PhoneStart): Promise<BegunPairing | null>
   const begun = await read("pairing");
   if (fragment === null || (link !== null && begun?.link.id === link.id)) return begun;
   if (link === null) return null;
-  const pairing = await beginPairing(link, phoneName(navigator.userAgent, await modelOf(navigator)));
+  const browser = await change("browser", (kept) => kept ?? randomText(16));
+  const pairing = await beginPairing(link, phoneName(navigator.userAgent, await modelOf(navigator)), browser);
   await keep("pairing", pairing);
   return pairing;
 }

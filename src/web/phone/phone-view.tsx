@@ -1,20 +1,21 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import type { PushKind } from "../../contract/phone-frames.ts";
-import { plain } from "../format.ts";
-import { backend, announce } from "../page-state.ts";
-import { Facts, Head, Trouble } from "../parts/pieces.tsx";
-import { PhoneBackend } from "./phone-backend.ts";
-import { choosePush, pushTrouble } from "./push.ts";
-import { read } from "./stored-phone.ts";
+import type { PushKind, PushState } from "../../contract/phone-frames.ts";
+import { plain, sentence, timeText } from "../format.ts";
+import { announce, backend } from "../page-state.ts";
+import { Age, Facts, Head, Trouble } from "../parts/pieces.tsx";
+import { Machines } from "./machines.ts";
+import type { PhoneBackend } from "./phone-backend.ts";
+import { choosePush, pushTrouble, renewPush } from "./push.ts";
+import { forget, read } from "./stored-phone.ts";
 
 export function PhoneView(): JSX.Element {
   const present = backend.value;
   return (
     <>
       <Head title="Phone" />
-      {present instanceof PhoneBackend ? (
-        <Paired present={present} />
+      {present instanceof Machines ? (
+        <Paired machines={present.all.value} />
       ) : (
         <p>
           This browser is not paired with a machine. Run <code>shim pair</code> there, and scan its code.
@@ -24,32 +25,59 @@ export function PhoneView(): JSX.Element {
   );
 }
 
-function Paired({ present }: { present: PhoneBackend }): JSX.Element {
-  const { machine, endsAt } = present.phone;
+function Paired({ machines }: { machines: readonly PhoneBackend[] }): JSX.Element {
+  const [ended, setEnded] = useState<readonly string[]>([]);
+  useEffect(() => void read("ended").then((names) => setEnded(names ?? [])), [machines.length]);
   return (
     <>
-      <Facts
-        facts={[
-          ["Machine", plain(machine)],
-          ["This phone may", present.canAnswer ? "see chats, answer them and write to them" : "see chats"],
-          ["Paired until", new Date(endsAt).toLocaleDateString(undefined, { dateStyle: "long" })],
-        ]}
-      />
-      <Notifications present={present} />
-      <section aria-labelledby="forget">
-        <h2 id="forget">Forget this machine here</h2>
-        <p>
-          Deletes the key of this phone. <code>shim phones remove</code> on the machine ends the pairing there.
+      {machines.map((one) => (
+        <Machine key={one.phone.id} machine={one} />
+      ))}
+      {ended.length > 0 && (
+        <p class="trouble warn">
+          {`The pairing with ${plain(ended.join(", "))} is over. `}
+          <button type="button" onClick={() => void forget("ended").then(() => setEnded([]))} children="Good" />
         </p>
-        <button type="button" class="final" onClick={() => void forgetHere(present)} children="Forget this machine" />
-      </section>
+      )}
+      <p class="muted">
+        <code>shim pair</code> on another machine of the workspace adds it to this list.
+      </p>
+      <Notifications machines={machines} />
     </>
   );
 }
 
-async function forgetHere(present: PhoneBackend): Promise<void> {
-  if ((await read("kinds")) !== null) await present.setPush(null, []);
-  await present.signOut();
+function Machine({ machine }: { machine: PhoneBackend }): JSX.Element {
+  const { state, canAnswer, phone } = machine;
+  const name = plain(phone.machine);
+  const at = state.isLive ? "on" : `${sentence(plain(state.why))}. Last heard: ${timeText(state.since)}`;
+  return (
+    <section aria-labelledby={phone.id}>
+      <h2 id={phone.id} children={name} />
+      <Facts
+        facts={[
+          ["Now", at],
+          ["This phone may", canAnswer ? "see chats, answer them and write to them" : "see chats"],
+          ["Paired until", new Date(phone.endsAt).toLocaleDateString(undefined, { dateStyle: "long" })],
+        ]}
+      />
+      <p>
+        Forgetting deletes the key of this phone. <code>shim phones remove</code> on the machine ends the pairing there.
+      </p>
+      <button
+        type="button"
+        class="final"
+        onClick={() => void forgetHere(machine)}
+        aria-label={`Forget this machine: ${name}`}
+        children="Forget this machine"
+      />
+    </section>
+  );
+}
+
+async function forgetHere(machine: PhoneBackend): Promise<void> {
+  if (machine.state.isLive && (await read("push")) !== null) await machine.setPush(null, false);
+  await machine.signOut();
 }
 
 const kindTexts: Readonly<Record<PushKind, string>> = {
@@ -60,16 +88,16 @@ const kindTexts: Readonly<Record<PushKind, string>> = {
 };
 const allKinds = Object.keys(kindTexts) as PushKind[];
 
-function Notifications({ present }: { present: PhoneBackend }): JSX.Element {
-  const missing = pushTrouble(present.phone.pushKey);
+function Notifications({ machines }: { machines: readonly PhoneBackend[] }): JSX.Element {
+  const missing = pushTrouble();
   const [chosen, setChosen] = useState<readonly PushKind[]>([]);
-  const [isBusy, setIsBusy] = useState(false);
+  const [busy, setBusy] = useState<string | null>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
-  useEffect(() => void read("kinds").then((kinds) => setChosen(kinds ?? [])), []);
+  useEffect(() => void read("push").then((push) => setChosen(push?.kinds ?? [])), []);
   const choose = async (kinds: readonly PushKind[]): Promise<void> => {
-    setIsBusy(true);
-    const found = await choosePush(present, kinds);
-    setIsBusy(false);
+    setBusy("Asking the browser and its push service …");
+    const found = await choosePush(machines, kinds);
+    setBusy(null);
     setTrouble(found);
     if (found !== null) return;
     setChosen(kinds);
@@ -80,7 +108,7 @@ function Notifications({ present }: { present: PhoneBackend }): JSX.Element {
       <h2 id="notify">Notify me</h2>
       {missing !== null && <p class="muted">{missing}</p>}
       {missing === null && (
-        <fieldset disabled={isBusy}>
+        <fieldset disabled={busy !== null}>
           <legend>When a chat</legend>
           {allKinds.map((kind) => (
             <label key={kind}>
@@ -96,7 +124,63 @@ function Notifications({ present }: { present: PhoneBackend }): JSX.Element {
           ))}
         </fieldset>
       )}
+      <p class="muted" role="status" children={busy} />
       <Trouble text={trouble} />
+      {missing === null && chosen.length === 0 && <p class="muted">Notifications are off.</p>}
+      {missing === null &&
+        chosen.length > 0 &&
+        machines.map((one) => <Sender key={one.phone.id} machine={one} chosen={chosen} />)}
     </section>
+  );
+}
+
+interface Reported {
+  readonly state: PushState | null;
+  readonly trouble: string | null;
+  /** By `performance.now()`. */
+  readonly at: number;
+}
+
+/** Whether the notifications of a machine work: when it sent the last one, and with what result. */
+function Sender({ machine, chosen }: { machine: PhoneBackend; chosen: readonly PushKind[] }): JSX.Element {
+  const [reported, setReported] = useState<Reported | null>(null);
+  const { isLive } = machine.state;
+  const ask = async (isTest: boolean): Promise<void> => {
+    const answer = await renewPush(machine, isTest);
+    const at = performance.now();
+    if (answer === null) setReported({ state: null, trouble: "the browser's push service was not reached", at });
+    else if (answer.ok) setReported({ state: answer.value, trouble: null, at });
+    else setReported({ state: null, trouble: answer.error.message, at });
+  };
+  useEffect(() => {
+    if (isLive) void ask(false);
+  }, [isLive, chosen]);
+  return (
+    <p>
+      {`${plain(machine.phone.machine)}: `}
+      {isLive ? <Outcome reported={reported} /> : "not there; it is told of the choice once it is. "}
+      <button
+        type="button"
+        disabled={!isLive}
+        onClick={() => void ask(true)}
+        aria-label={`Send one now from ${plain(machine.phone.machine)}`}
+        children="Send one now"
+      />
+    </p>
+  );
+}
+
+function Outcome({ reported }: { reported: Reported | null }): JSX.Element {
+  if (reported === null) return <>asking … </>;
+  const { state, trouble, at } = reported;
+  if (state === null) return <>{`${plain(trouble ?? "")}. `}</>;
+  if (state.last === null) return <>has sent none yet. </>;
+  const { ageMs, problem } = state.last;
+  return (
+    <>
+      {"sent the last one "}
+      <Age ms={ageMs} at={at} />
+      {problem === null ? "; the push service took it. " : `; it failed: ${plain(problem)}. `}
+    </>
   );
 }

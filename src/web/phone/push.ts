@@ -1,18 +1,24 @@
-import type { PushKind, PushSubscription as Sent } from "../../contract/phone-frames.ts";
-import { fromBase64url } from "../../pairing/sealing.ts";
+import type {
+  PhonePush,
+  PushKeys,
+  PushKind,
+  PushState,
+  PushSubscription as Sent,
+} from "../../contract/phone-frames.ts";
+import { fromBase64url, toBase64url } from "../../pairing/sealing.ts";
+import type { Answer } from "../backend.ts";
 import type { PhoneBackend } from "./phone-backend.ts";
-import { forget, keep } from "./stored-phone.ts";
+import { change, forget, read } from "./stored-phone.ts";
 
-/** Web Push: the machine seals its messages for this browser, which shows them without the page. */
+/** Web Push: a machine seals its messages for this browser, which shows them without the page. */
 
 export async function registerWorker(): Promise<void> {
   // Firefox has none in its private mode.
   if ("serviceWorker" in navigator) await navigator.serviceWorker.register(workerUrl());
 }
 
-/** @returns why this browser cannot be notified; null: it can */
-export function pushTrouble(pushKey: string | null): string | null {
-  if (pushKey === null) return "This machine has no key for notifications. Pair again after it has been updated.";
+/** @returns why this browser cannot be notified; null: it can, or may be asked whether it may */
+export function pushTrouble(): string | null {
   if ("serviceWorker" in navigator && "PushManager" in globalThis && "Notification" in globalThis)
     return Notification.permission === "denied"
       ? "You have refused notifications. Allow them for this page in the settings of the browser."
@@ -28,43 +34,71 @@ async function subscription(): Promise<PushSubscription | null> {
   return (await registration?.pushManager.getSubscription()) ?? null;
 }
 
-/** The browser forgets where messages of the machine are sent to. */
+/** The browser forgets where messages of the machines are sent to. */
 export async function endPush(): Promise<void> {
   const present = await subscription().catch(() => null);
   await present?.unsubscribe().catch(() => false);
 }
 
-/** @returns why it has not changed; null: it has */
-export async function choosePush(backend: PhoneBackend, kinds: readonly PushKind[]): Promise<string | null> {
-  const { pushKey } = backend.phone;
-  if (kinds.length === 0 || pushKey === null) {
-    const sent = await backend.setPush(null, []);
-    if (!sent.ok) return sent.error.message;
-    await Promise.all([endPush(), forget("kinds")]);
+/** Longest wait for the user, and for a push service: without one a browser does not answer. */
+const patienceMs = 15_000;
+
+/** @returns null for work that takes longer, or fails */
+function within<T>(work: Promise<T>): Promise<T | null> {
+  const late = new Promise<null>((resolve) => setTimeout(() => resolve(null), patienceMs));
+  return Promise.race([work.catch(() => null), late]);
+}
+
+/** Each machine gets the choice once it is there. @returns why it has not changed; null: it has */
+export async function choosePush(
+  machines: readonly PhoneBackend[],
+  kinds: readonly PushKind[],
+): Promise<string | null> {
+  if (kinds.length === 0) {
+    await Promise.all([endPush(), forget("push")]);
+    await Promise.all(machines.map((one) => one.setPush(null, false)));
     return null;
   }
-  if ((await Notification.requestPermission()) !== "granted") return "Notifications were not allowed.";
-  const made = await Promise.race([subscribed(pushKey).catch(() => null), after(maxSubscribeMs)]);
-  if (made === null) return "The browser's push service was not reached. Try again later.";
-  const sent = await backend.setPush(made, kinds);
-  if (!sent.ok) return sent.error.message;
-  await keep("kinds", kinds);
+  const permission = await within(Notification.requestPermission());
+  if (permission === null)
+    return "The browser still asks whether this page may notify you: answer it, and choose again.";
+  if (permission !== "granted") return "Notifications were not allowed.";
+  const keys = (await read("push"))?.keys ?? (await newPushKeys());
+  if ((await within(subscribed(keys))) === null) return "The browser's push service was not reached. Try again later.";
+  await change("push", () => ({ keys, kinds }));
+  await Promise.all(machines.map((one) => renewPush(one)));
   return null;
 }
 
-/** A browser without a push service neither subscribes nor refuses. */
-const maxSubscribeMs = 15_000;
-
-function after(ms: number): Promise<null> {
-  return new Promise((resolve) => setTimeout(() => resolve(null), ms));
+/**
+ * Sends a machine the present choice: it may have been away when that was made, and browsers
+ * renew their addresses.
+ *
+ * @param isTest the machine sends a notification now
+ * @returns null: none is chosen, or this browser can no longer be notified
+ */
+export async function renewPush(machine: PhoneBackend, isTest = false): Promise<Answer<PushState> | null> {
+  const chosen = await read("push");
+  if (chosen === null || pushTrouble() !== null) return null;
+  const made = await within(subscribed(chosen.keys));
+  const push: PhonePush | null = made && { subscription: made, keys: chosen.keys, kinds: [...chosen.kinds] };
+  return push && machine.setPush(push, isTest);
 }
 
-async function subscribed(pushKey: string): Promise<Sent> {
+/** Machines sign their messages by them: they say who may send, and open nothing. */
+async function newPushKeys(): Promise<PushKeys> {
+  const { subtle } = crypto;
+  const { publicKey, privateKey } = await subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign"]);
+  const { d = "" } = await subtle.exportKey("jwk", privateKey);
+  return { publicKey: toBase64url(new Uint8Array(await subtle.exportKey("raw", publicKey))), privateKey: d };
+}
+
+async function subscribed({ publicKey }: PushKeys): Promise<Sent> {
   await registerWorker();
   const { pushManager } = await navigator.serviceWorker.ready;
-  const options = { userVisibleOnly: true, applicationServerKey: fromBase64url(pushKey) };
+  const options = { userVisibleOnly: true, applicationServerKey: fromBase64url(publicKey) };
   const made = await pushManager.subscribe(options).catch(async () => {
-    // One by the key of another machine is in the way.
+    // One by other keys is in the way.
     await endPush();
     return pushManager.subscribe(options);
   });

@@ -8,14 +8,14 @@ export async function startPhone(): Promise<ComponentType | null> {
   // An app of the home screen that is open gets the link of a code without a load.
   addEventListener("hashchange", () => isLink() && location.reload());
   if (fragment !== null) history.replaceState(null, "", location.pathname);
-  const kept = await readAll().catch(() => ({ pairing: null, phone: null, ended: null }));
-  const isPhone = Object.values({ fragment, ...kept }).some((one) => one !== null);
+  const kept = await readAll().catch(() => ({ pairing: null, phones: [], ended: [] }));
+  const isPhone = fragment !== null || kept.pairing !== null || kept.phones.length + kept.ended.length > 0;
   return isPhone ? (await import("./phone-gate.tsx")).openGate({ fragment, ...kept }) : null;
 }
 
 async function readAll(): Promise<Omit<PhoneStart, "fragment">> {
-  const [pairing, phone, ended] = await Promise.all([read("pairing"), read("phone"), read("ended")]);
-  return { pairing, phone, ended };
+  const [pairing, phones, ended] = await Promise.all([read("pairing"), read("phones"), read("ended")]);
+  return { pairing, phones: phones ?? [], ended: ended ?? [] };
 }
 
 function isLink(): boolean {

@@ -1,4 +1,4 @@
-import type { Granted, PushKind } from "../../contract/phone-frames.ts";
+import type { Granted, PushKeys, PushKind } from "../../contract/phone-frames.ts";
 import type { PairingLink, PhoneKeys } from "../../pairing/pairing.ts";
 
 /** Kept by the browser of a phone, in IndexedDB: keys whose bytes no script can read. */
@@ -10,21 +10,28 @@ export interface BegunPairing {
   /** Secret of this phone towards the coordinator. */
   readonly claimant: string;
   readonly name: string;
+  /** By which a machine knows this browser again. */
+  readonly browser: string;
 }
 
+/** A machine that this phone is paired with. */
 export interface StoredPhone extends Omit<Granted, "key"> {
   readonly id: string;
   /** Not extractable. */
   readonly key: CryptoKey;
+  /** When the machine was last heard, epoch ms by the clock of this browser. */
+  readonly heardAt: number;
 }
 
 interface Kept {
   readonly pairing: BegunPairing;
-  readonly phone: StoredPhone;
-  /** Name of the machine whose pairing is over. */
-  readonly ended: string;
-  /** Kinds of notifications that were chosen. */
-  readonly kinds: readonly PushKind[];
+  /** In the order of their pairing. */
+  readonly phones: readonly StoredPhone[];
+  /** Names of machines whose pairing is over. */
+  readonly ended: readonly string[];
+  readonly browser: string;
+  /** Kinds of notifications that were chosen, and the keys by which all machines send them. */
+  readonly push: { readonly keys: PushKeys; readonly kinds: readonly PushKind[] };
 }
 
 const table = "kept";
@@ -42,21 +49,42 @@ export async function forget(name: keyof Kept): Promise<void> {
   await inTable("readwrite", (kept) => kept.delete(name));
 }
 
+/** In one transaction: two tabs may change the same. @param how gets null for what is not kept */
+export async function change<Name extends keyof Kept>(
+  name: Name,
+  how: (before: Kept[Name] | null) => Kept[Name],
+): Promise<Kept[Name]> {
+  let changed: Kept[Name] | undefined;
+  await inTable("readwrite", (kept) => {
+    const reading = kept.get(name);
+    reading.addEventListener("success", () => {
+      changed = how((reading.result as Kept[Name] | undefined) ?? null);
+      kept.put(changed, name);
+    });
+    return reading;
+  });
+  return changed as Kept[Name];
+}
+
 async function inTable(mode: IDBTransactionMode, act: (kept: IDBObjectStore) => IDBRequest): Promise<unknown> {
   // oxlint-disable-next-line no-restricted-globals -- it alone keeps a key whose bytes no script can read
   const opening = indexedDB.open("shim", 1);
   opening.addEventListener("upgradeneeded", () => opening.result.createObjectStore(table));
-  const database = (await done(opening)) as IDBDatabase;
+  const database = (await done(opening, opening)) as IDBDatabase;
   try {
-    return await done(act(database.transaction(table, mode).objectStore(table)));
+    const transaction = database.transaction(table, mode);
+    const request = act(transaction.objectStore(table));
+    return await done(request, transaction);
   } finally {
     database.close();
   }
 }
 
-function done(request: IDBRequest): Promise<unknown> {
+/** @param whole must be complete before the request counts: a later write may fail */
+function done(request: IDBRequest, whole: IDBRequest | IDBTransaction): Promise<unknown> {
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  request.addEventListener("success", () => resolve(request.result));
-  request.addEventListener("error", () => reject(request.error ?? new Error("the browser keeps nothing")));
+  whole.addEventListener(whole instanceof IDBTransaction ? "complete" : "success", () => resolve(request.result));
+  for (const failed of ["error", "abort"])
+    whole.addEventListener(failed, () => reject(request.error ?? new Error("the browser keeps nothing")));
   return promise;
 }

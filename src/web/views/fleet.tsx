@@ -141,11 +141,13 @@ function Project({ group: { project, machine, rows }, at }: { group: ChatGroup<F
   const [name, above] = project === null ? [machine === null ? "No project" : `On ${machine}`, ""] : splitPath(project);
   const id = `project-${rows[0]?.id ?? ""}`;
   return (
-    <section aria-labelledby={id}>
+    <section aria-labelledby={`${id} ${id}-in`}>
       <div class="group">
         <h2 id={id} children={plain(name)} />
         <span class="muted">{rows.length}</span>
-        <span class="meta">{plain(above)}</span>
+        <span id={`${id}-in`} class="meta">
+          {plain(above)}
+        </span>
       </div>
       <Rows rows={rows} at={at} />
     </section>
@@ -182,7 +184,12 @@ function noteOf({ detail, risk, progress, taskCount }: FleetRow): [tone: string,
 
 function Row({ row, at }: { row: FleetRow; at: number }): JSX.Element {
   const { contextFill, savedAgeMs, costUsdToday } = row;
-  const who = [row.client, row.model, row.state === "ended" ? row.project && shortPath(row.project) : null];
+  const who = [
+    row.client,
+    row.model,
+    row.machine,
+    row.state === "ended" ? row.project && shortPath(row.project) : null,
+  ];
   const note = noteOf(row);
   return (
     <li class={row.state}>
@@ -197,9 +204,9 @@ function Row({ row, at }: { row: FleetRow; at: number }): JSX.Element {
       <span class="sum seen">
         <Age ms={row.seenAgeMs} at={at} />
       </span>
-      {/* A chat of another machine does not say when it was saved. */}
+      {/* Of a chat of another machine only that one knows when it was saved. */}
       <span class="sum saved">
-        {row.machine === null && (savedAgeMs === null ? "not saved" : <Age ms={savedAgeMs} at={at} prefix="saved " />)}
+        {savedAgeMs === null ? row.machine === null && "not saved" : <Age ms={savedAgeMs} at={at} prefix="saved " />}
       </span>
     </li>
   );

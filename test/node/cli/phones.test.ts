@@ -8,10 +8,14 @@ import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
 import { changePhones, readPhones } from "#src/machine/sharing/phones/phone-file.ts";
 import { readPairingFragment } from "#src/pairing/pairing.ts";
 import { randomText } from "#src/pairing/sealing.ts";
+import type { PhonePush } from "#src/contract/phone-frames.ts";
 import { awaitGrant, beginPairing, introduce, numberOf, pairingDeps, type PairingDeps } from "#src/web/phone/pair.ts";
+import { setTimer } from "#src/platform/timers.ts";
+import type { LinkState } from "#src/web/backend.ts";
 import { PhoneBackend } from "#src/web/phone/phone-backend.ts";
 import type { BegunPairing, StoredPhone } from "#src/web/phone/stored-phone.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { FakeTime } from "#harness/clock/fake-time.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { madeWorkspace } from "../../../scripts/local-edge.ts";
 import { aSeededHome, edgeOf, failed, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
@@ -30,11 +34,11 @@ class Phone {
   }
 
   /** One that has opened the link. */
-  static async open(link: string, name: string): Promise<Phone> {
+  static async open(link: string, name: string, browser = randomText(16)): Promise<Phone> {
     const { origin, hash } = new URL(link);
     const read = readPairingFragment(hash);
     if (read === null) throw new Error(`no link: ${link}`);
-    const phone = new Phone(origin, await beginPairing(read, name));
+    const phone = new Phone(origin, await beginPairing(read, name, browser));
     expect(await introduce(phone.#begun, phone.#deps)).toMatchObject({ ok: true });
     return phone;
   }
@@ -70,17 +74,18 @@ class Phone {
       isOver: async () => false,
       onOver: async () => this.over.resolve(),
       forget: async () => undefined,
-      after: (ms, work) => {
-        const timer = setTimeout(work, ms);
-        return () => clearTimeout(timer);
-      },
+      onReached: () => undefined,
+      now: () => Date.now(),
+      setTimer,
+      isHidden: () => false,
+      isOffline: () => false,
       onWake: () => undefined,
     });
     const end = new AbortController();
     onTestFinished(() => end.abort());
     await new Promise<void>((resolve) => {
-      const onState = (isLive: boolean): void => void (isLive && resolve());
-      void page.follow((changed) => void this.changes.push(changed), onState, end.signal);
+      const onState = ({ isLive }: LinkState): void => void (isLive && resolve());
+      page.follow((changed) => void this.changes.push(changed), onState, end.signal);
     });
     return page;
   }
@@ -105,12 +110,12 @@ function onRequests(pass: (method: string, send: () => Promise<Response>) => Pro
 }
 
 /** `shim pair` on a terminal, whose user answers; the phone opens the link that was printed. */
-async function pair(home: CliHome, words = "pair", reply = "y", name = "Pixel 9, Chrome") {
+async function pair(home: CliHome, words = "pair", reply = "y", name = "Pixel 9, Chrome", browser = randomText(16)) {
   const opened: Phone[] = [];
   let [asked, err] = ["", ""];
   const wait = async (): Promise<void> => {
     const [link = ""] = /http\S+#pair=\S+/.exec(err) ?? [];
-    if (opened.length === 0) opened.push(await Phone.open(link, name));
+    if (opened.length === 0) opened.push(await Phone.open(link, name, browser));
   };
   const terminal = { isInteractive: true, interrupted: () => new AbortController().signal };
   const stderr = (text: string): void => void (err += text);
@@ -138,13 +143,18 @@ it("a phone that was paired sees the chats of its machine, learns that they have
   const fleet = await page.call("page.fleet", {});
   expect(fleet).toMatchObject({ value: { rows: expect.arrayContaining([expect.objectContaining({ id: ids.dead })]) } });
   links.changed("sessions");
-  await vi.waitFor(() => expect(phone.changes.length).toBeGreaterThan(1), patience);
+  await vi.waitFor(() => expect(phone.changes).not.toEqual([]), patience);
   expect(await home.shim("phones list")).toMatchObject(printed(/Pixel 9, Chrome .* view /));
   expect(readPhones(home.runtime.paths.home).phones[0]?.seenAt).toBe(home.now);
-  const push = { endpoint: "https://push.example/1", keys: { p256dh: "a", auth: "b" } };
-  expect(await page.setPush(push, ["waits", "died"])).toMatchObject({ value: {} });
+  const subscription = { endpoint: "https://push.invalid/1", keys: { p256dh: "a", auth: "b" } };
+  const keys = { publicKey: "p".repeat(87), privateKey: "k".repeat(43) };
+  const push: PhonePush = { subscription, keys, kinds: ["waits", "died"] };
+  expect(await page.setPush(push, false)).toEqual({ ok: true, value: { last: null } });
   expect(await home.shim("phones list")).toMatchObject(printed("waits, died"));
-  await page.setPush(null, []);
+  const tried = await page.setPush(push, true);
+  expect(tried).toMatchObject({ value: { last: { ageMs: 0, problem: expect.any(String) } } });
+  expect(await home.shim("phones list")).toMatchObject(printed(/waits, died; last .*ago: ./));
+  await page.setPush(null, false);
   expect(readPhones(home.runtime.paths.home).phones[0]?.push).toBeNull();
 });
 
@@ -221,14 +231,32 @@ it("without a workspace, a terminal, or a time in between, the refusal says what
     expect(await home.shimWith(terminal, `pair --for ${time}`)).toMatchObject(failed(2, "a minute to a year"));
 });
 
+it("a phone that is paired with the same machine again replaces its earlier pairing, which the terminal says and the phone learns; another phone replaces none", async () => {
+  const { home, links } = await aMachine();
+  const browser = randomText(16);
+  const first = await pair(home, "pair", "y", "Pixel 9, Chrome", browser);
+  expect(first.ran.err).not.toContain("already");
+  await pair(home, "pair", "y", "iPhone, Safari");
+  links.refresh();
+  await first.phone.connect();
+  const again = await pair(home, "pair --answer", "y", "Pixel 9, Chrome", browser);
+  expect(again.ran.err).toContain(
+    '"Pixel 9, Chrome" is paired with this machine already: this pairing replaces that one.',
+  );
+  expect(again.phone.granted?.replaced).toEqual([first.phone.id]);
+  await first.phone.over.promise;
+  const { phones } = readPhones(home.runtime.paths.home);
+  expect(phones.map(({ name, scope }) => `${name}: ${scope}`)).toEqual([
+    "iPhone, Safari: view",
+    "Pixel 9, Chrome: answer",
+  ]);
+});
+
 it("the name of a phone is one line, so that it forges none in the terminal; keys are in a file that its user alone reads, and a phone whose time is over is dropped with its key", async () => {
   const { home, links } = await aMachine();
   await pair(home, "pair --for 2h", "y", "Pixel\nis yours");
-  const { phones, pushKeys } = readPhones(home.runtime.paths.home);
-  expect(phones).toMatchObject([{ name: "Pixel is yours" }]);
-  // The first one is notified by these keys, too.
+  expect(readPhones(home.runtime.paths.home).phones).toMatchObject([{ name: "Pixel is yours" }]);
   await pair(home, "pair --for 2h", "y", "Pixel\nis yours");
-  expect(readPhones(home.runtime.paths.home)).toMatchObject({ phones: { length: 2 }, pushKeys });
   const several = failed(2, '"Pixel is yours" matches several phones');
   expect(await home.shim("phones", "remove", "Pixel is yours")).toMatchObject(several);
   expect(readPhones(home.runtime.paths.home).phones).toHaveLength(2);
@@ -239,45 +267,34 @@ it("the name of a phone is one line, so that it forges none in the terminal; key
   expect(changePhones(home.runtime.paths.home, home.now, (same) => same).phones).toEqual([]);
 });
 
-it("a link that is refused waits longer each time until a ping is answered, and long where its pairing is gone", async () => {
-  const waits: number[] = [];
+it("a connection that the coordinator refuses since its pairing is gone is tried again after ten minutes, and after every other refusal soon", async () => {
+  const time = new FakeTime();
   let opened: SocketEvents | null = null;
-  let isGone = false;
-  const due: (() => void)[] = [];
+  let [isGone, connections] = [false, 0];
   const phone = { id: "p", name: "Pixel 9", key: randomText(32), scope: "view" as const, workspace: "", endsAt: 1 };
   const link = new PhoneLink({
-    phone: { ...phone, pairedAt: 0, seenAt: null, push: null },
+    phone: { ...phone, browser: "", pairedAt: 0, seenAt: null, push: null, pushed: null },
     connect: (events) => {
       opened = events;
+      connections += 1;
       return { send: () => undefined, close: () => undefined };
     },
     isGone: async () => isGone,
-    setTimer: (work, ms) => {
-      waits.push(ms);
-      due.push(work);
-      return () => undefined;
-    },
+    setTimer: time.setTimer,
     call: async () => ({ ok: true, value: {} }),
-    onPush: () => undefined,
+    onPush: async () => ({ last: null }),
     onSeen: () => undefined,
     log: () => undefined,
   });
   onTestFinished(() => link.close());
-  /** @param texts received; null: the connection was refused */
-  const waitAfter = async (texts: readonly string[] | null): Promise<number | undefined> => {
-    if (texts !== null) opened?.onOpen();
-    for (const text of texts ?? []) opened?.onText(text);
-    waits.length = 0;
+  const refuse = async (ms: number): Promise<number> => {
     opened?.onClose(1006, "");
-    await new Promise(setImmediate);
-    due.at(-1)?.();
-    return waits[0];
+    await time.pass(ms);
+    return connections;
   };
-  const waited: unknown[] = [];
-  for (const texts of [[], [], null, ["pong"], []]) waited.push(await waitAfter(texts));
-  isGone = true;
-  waited.push(await waitAfter(null));
-  expect(waited).toEqual([1_000, 2_000, 4_000, 1_000, 2_000, 600_000]);
+  expect([await refuse(3_000), (isGone = true), await refuse(599_000)]).toEqual([3, true, 3]);
+  await time.pass(1_000);
+  expect(connections).toBe(4);
 });
 
 it("the list says what the coordinator says: a pairing that it no longer has, and that it confirms none; where the machine has another token, its phones are connected by it", async () => {

@@ -1,8 +1,7 @@
-import { generateKeyPairSync } from "node:crypto";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
-import { PhoneScope, PushKind, PushSubscription } from "../../../contract/phone-frames.ts";
+import { PhonePush, PhoneScope } from "../../../contract/phone-frames.ts";
 import { readJsonFile } from "../../../platform/data-files.ts";
 import { createPrivateFolder, writeAtomically } from "../../../platform/private-files.ts";
 
@@ -26,6 +25,8 @@ export type Offered = z.infer<typeof Offered>;
 const PairedPhone = z.object({
   id: text,
   name: text,
+  /** Random value of its browser, which says so when it is paired again. */
+  browser: text,
   /** 32 bytes, base64url. */
   key: text,
   scope: PhoneScope,
@@ -35,22 +36,19 @@ const PairedPhone = z.object({
   /** Last call; null: it has made none. */
   seenAt: at.nullable(),
   endsAt: at,
-  push: z.object({ subscription: PushSubscription, kinds: z.array(PushKind) }).nullable(),
+  push: z.nullable(PhonePush),
+  /** The last notification; `problem`: why it was not taken. */
+  pushed: z.object({ at, problem: text.nullable() }).nullable(),
 });
 export type PairedPhone = z.infer<typeof PairedPhone>;
 
-/** Keys of this machine's Web Push messages (VAPID, RFC 8292), base64url. */
-const PushKeys = z.object({ publicKey: text, privateKey: text });
-export type PushKeys = z.infer<typeof PushKeys>;
-
 const PhoneFile = z.object({
-  pushKeys: PushKeys.nullable(),
   offered: z.array(Offered),
   phones: z.array(PairedPhone),
 });
 export type PhoneFile = z.infer<typeof PhoneFile>;
 
-const empty: PhoneFile = { pushKeys: null, offered: [], phones: [] };
+const empty: PhoneFile = { offered: [], phones: [] };
 
 function phoneFilePath(home: string): string {
   return join(home, "phones.json");
@@ -69,9 +67,8 @@ export function readPhones(home: string): PhoneFile {
 
 /** Only the host of the machine writes. @param now epoch ms; what is over by then is dropped */
 export function changePhones(home: string, now: number, change: (file: PhoneFile) => PhoneFile): PhoneFile {
-  const { pushKeys, offered, phones } = change(readPhones(home));
+  const { offered, phones } = change(readPhones(home));
   const changed = {
-    pushKeys,
     offered: offered.filter(({ until }) => until > now),
     phones: phones.filter(({ endsAt }) => endsAt > now),
   };
@@ -86,12 +83,4 @@ export function changePhone(home: string, now: number, id: string, change: Parti
     ...file,
     phones: file.phones.map((phone) => (phone.id === id ? { ...phone, ...change } : phone)),
   }));
-}
-
-/** A key pair of P-256: the uncompressed point, and the private number (RFC 8292). */
-export function newPushKeys(): PushKeys {
-  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const { x = "", y = "", d = "" } = privateKey.export({ format: "jwk" });
-  const point = Buffer.concat([Buffer.of(4), Buffer.from(x, "base64url"), Buffer.from(y, "base64url")]);
-  return { publicKey: point.toString("base64url"), privateKey: d };
 }

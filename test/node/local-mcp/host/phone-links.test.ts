@@ -8,31 +8,33 @@ import { PhoneChannel, type SealedFrame } from "#src/pairing/channel.ts";
 import { fromBase64url, randomText } from "#src/pairing/sealing.ts";
 import { expect, it, vi, onTestFinished } from "vitest";
 import { nameOf, writeEdgeConfig } from "#src/coordinator-client/edge-config.ts";
+import { FakeTime } from "#harness/clock/fake-time.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { tokenOf } from "#harness/sync/sync-machine.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: tokenOf("m1") };
-const pixel = { id: "p", name: "Pixel 9", scope: "view", pairedAt: 0, endsAt: 1, seenAt: null, push: null } as const;
+const about = { id: "p", name: "Pixel 9", browser: "", scope: "view", workspace: "" } as const;
+const pixel = { ...about, pairedAt: 0, endsAt: 1, seenAt: null, push: null, pushed: null };
 
 /** A phone's pages, and the machine's end of their connection. */
 function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
   const key = randomText(32);
   const frames: string[] = [];
-  const timers: (() => void)[] = [];
+  const time = new FakeTime();
   const state = { connections: 0 };
   let events: SocketEvents | undefined;
   const link = new PhoneLink({
-    phone: { ...pixel, key, workspace: "" },
+    phone: { ...pixel, key },
     connect: (given) => {
       events = given;
       state.connections += 1;
       return { send: (text) => void frames.push(text), close: () => undefined };
     },
     isGone: async () => false,
-    setTimer: (work) => (timers.push(work), () => undefined),
+    setTimer: time.setTimer,
     call,
-    onPush: () => undefined,
+    onPush: async () => ({ last: null }),
     onSeen: () => undefined,
     log: () => undefined,
   });
@@ -41,17 +43,18 @@ function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
     await vi.waitUntil(() => frames.length > 0, patience);
     return frames.shift() ?? "";
   };
+  events?.onOpen();
   /** A page that is open. */
   const page = async () => {
     const session = randomText(16);
     events?.onText(JSON.stringify({ open: session }));
     const { answer } = JSON.parse(await nextFrame()) as { answer: string };
     const channel = await PhoneChannel.open("phone", fromBase64url(key), session, answer);
-    const ask = async (id: number): Promise<void> =>
-      events?.onText(JSON.stringify(await channel.seal({ id, name: "page.fleet", input: {} })));
-    return { ask, heard: async () => channel.open(JSON.parse(await nextFrame()) as SealedFrame) };
+    const send = async (content: object): Promise<void> => events?.onText(JSON.stringify(await channel.seal(content)));
+    const ask = (id: number): Promise<void> => send({ id, name: "page.fleet", input: {} });
+    return { ask, send, heard: async () => channel.open(JSON.parse(await nextFrame()) as SealedFrame) };
   };
-  return { page, frames, timers, state, open: () => events?.onOpen() };
+  return { page, frames, time, state };
 }
 
 it("of a phone sixteen calls are answered at once and eight pages are known; an answer that is too large is an error", async () => {
@@ -71,12 +74,20 @@ it("of a phone sixteen calls are answered at once and eight pages are known; an 
 });
 
 it("a connection with a phone's coordinator on which no ping is answered is made again", async () => {
-  const { open, timers, state } = aPhoneLink(async () => ({ ok: true, value: 1 }));
-  open();
-  for (let n = 0; n < 2; n++) timers.at(-1)?.();
-  await vi.waitUntil(() => timers.length === 3, patience);
-  timers.at(-1)?.();
+  const { frames, time, state } = aPhoneLink(async () => ({ ok: true, value: 1 }));
+  await time.pass(15_000);
+  expect([frames, state.connections]).toEqual([["ping"], 1]);
+  await time.pass(5_000);
   expect(state.connections).toBe(2);
+});
+
+it("a page that asks whether its machine is there is answered by itself, and chooses how it is notified", async () => {
+  const { page } = aPhoneLink(async () => ({ ok: true, value: 1 }));
+  const { send, heard } = await page();
+  await send({ id: 1, ping: true });
+  expect(await heard()).toEqual({ id: 1, value: {} });
+  await send({ id: 2, push: null, isTest: false });
+  expect(await heard()).toEqual({ id: 2, value: { last: null } });
 });
 
 it("the connection with a phone ends with the time of its pairing", () => {
@@ -84,7 +95,7 @@ it("the connection with a phone ends with the time of its pairing", () => {
   const { home } = runtime.paths;
   writeEdgeConfig(home, edge);
   const phone = { ...pixel, key: randomText(32), workspace: nameOf(edge), endsAt: runtime.now() + 60_000 };
-  changePhones(home, runtime.now(), () => ({ pushKeys: null, offered: [], phones: [phone] }));
+  changePhones(home, runtime.now(), () => ({ offered: [], phones: [phone] }));
   const close = vi.fn<() => void>();
   vi.spyOn(PhoneRelay.prototype, "connect").mockReturnValue({ send: () => undefined, close });
   onTestFinished(() => void vi.restoreAllMocks());

@@ -15,7 +15,7 @@ import { createDecipheriv, createECDH, hkdfSync, randomBytes } from "node:crypto
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { buffer } from "node:stream/consumers";
 import type { PushKind } from "#src/contract/phone-frames.ts";
-import { changePhones, readPhones, newPushKeys } from "#src/machine/sharing/phones/phone-file.ts";
+import { changePhones, readPhones } from "#src/machine/sharing/phones/phone-file.ts";
 
 /** A folder with this program alone. */
 function aProgram(name: string, script = ""): string {
@@ -161,6 +161,10 @@ it("the desktop gets the text as data, without a shell and without markup, and n
 const browser = createECDH("prime256v1");
 browser.generateKeys();
 const auth = randomBytes(16);
+const signer = createECDH("prime256v1");
+signer.generateKeys();
+/** The keys that the phone gives its machines. */
+const vapid = { publicKey: signer.getPublicKey("base64url"), privateKey: signer.getPrivateKey("base64url") };
 
 type Shown = Readonly<Record<"title" | "body" | "tag" | "url", string>>;
 type Pushed = Readonly<{ data: Shown; raw: string; headers: IncomingMessage["headers"] }>;
@@ -199,11 +203,13 @@ async function aRig(kinds: readonly PushKind[], options: Parameters<typeof looks
   const runtime = tempRuntime();
   const now = runtime.now();
   const keys = { p256dh: browser.getPublicKey("base64url"), auth: auth.toString("base64url") };
-  const push = { subscription: { endpoint: `${address || service.url}/sub`, keys }, kinds: [...kinds] };
+  const subscription = { endpoint: `${address || service.url}/sub`, keys };
+  const push = { subscription, keys: vapid, kinds: [...kinds] };
   const times = { pairedAt: now, seenAt: null, endsAt: now + 86_400_000 };
-  const about = { id: "p1", name: "Pixel 9", key: "k", scope: "view" as const, workspace: "http://127.0.0.1:1 team" };
-  const phones = [{ ...about, ...times, push }];
-  changePhones(runtime.paths.home, now, () => ({ pushKeys: newPushKeys(), offered: [], phones }));
+  const about = { id: "p1", name: "Pixel 9", browser: "b", key: "k", scope: "view" as const };
+  const workspace = "http://127.0.0.1:1 team";
+  const phones = [{ ...about, workspace, ...times, push, pushed: null }];
+  changePhones(runtime.paths.home, now, () => ({ offered: [], phones }));
   const look = looksOf(runtime, options);
   await look();
   const chat = new Claude(runtime, { cwd: aProject(), session: "chat-1" });
@@ -231,6 +237,7 @@ it("a phone is notified once of each kind that it has chosen, and its browser al
   expect(first?.data).toMatchObject({ title: "SHIM", url: "/#/chat/chat-1" });
   expect(first?.raw).not.toContain("parser");
   expect(first?.headers).toMatchObject({ "content-encoding": "aes128gcm", ttl: "3600" });
+  expect(readPhones(runtime.paths.home).phones).toMatchObject([{ pushed: { at: expect.any(Number), problem: null } }]);
 });
 
 it("kinds that were not chosen, short turns, and what was so before, are not sent, and nothing after the end of a pairing", async () => {
@@ -260,10 +267,10 @@ it("the machine signs for the push service (VAPID), drops a subscription that ha
   chat.kill();
   await look();
   expect([told(), asked]).toEqual([['"x" died (killed)'], 0]);
-  const { phones, pushKeys } = readPhones(runtime.paths.home);
-  expect(phones).toMatchObject([{ name: "Pixel 9", push: null }]);
+  const pushed410 = { at: expect.any(Number), problem: expect.stringContaining("takes no more notifications") };
+  expect(readPhones(runtime.paths.home).phones).toMatchObject([{ name: "Pixel 9", push: null, pushed: pushed410 }]);
   const [, key] = /^(?:vapid|WebPush) t=[\w.-]+, ?k=(.+)$/.exec(pushed[0]?.headers.authorization ?? "") ?? [];
-  expect(key).toBe(pushKeys?.publicKey);
+  expect(key).toBe(vapid.publicKey);
 });
 
 it("a phone cannot have the machine send to an address of its own network", async () => {
