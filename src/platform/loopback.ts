@@ -1,5 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { createAdaptorServer, type HttpBindings } from "@hono/node-server";
 import { Hono, type Context, type MiddlewareHandler } from "hono";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -73,6 +75,13 @@ export interface Listening {
   close(): Promise<void>;
 }
 
+interface ListenOptions {
+  readonly host?: string;
+  readonly port: number;
+  /** Absent: no connection becomes one of another protocol. */
+  readonly onUpgrade?: (request: IncomingMessage, connection: Duplex, head: Buffer) => void;
+}
+
 const timeoutMs = 5_000;
 
 const maxConnections = 256;
@@ -85,7 +94,7 @@ const maxConnections = 256;
  */
 export async function listenOnLoopback(
   app: LoopbackApp,
-  { host = "127.0.0.1", port: wanted }: { readonly host?: string; readonly port: number },
+  { host = "127.0.0.1", port: wanted, onUpgrade }: ListenOptions,
 ): Promise<Result<Listening, string>> {
   let origins: readonly string[] = [];
   const server = createAdaptorServer({
@@ -94,6 +103,7 @@ export async function listenOnLoopback(
     overrideGlobalObjects: false,
   });
   Object.assign(server, { maxConnections });
+  if (onUpgrade) server.on("upgrade", onUpgrade);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
   server.listen({ port: wanted, host, exclusive: true }, resolve);

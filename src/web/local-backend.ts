@@ -83,7 +83,7 @@ export const localBackend: Backend = {
       const ping = (): void => void fetch("/", { method: "HEAD" }).then(events.onHeard, () => undefined);
       return { ping, close: () => stream.abort() };
     };
-    const connection = keepLive({ open, onState, end, why: "`shim up --web` does not answer" });
+    const connection = keepLive({ open, onState, end, why: "shim up --web does not answer" });
   },
   async signOut() {
     await ask("/api/sign-out", {});

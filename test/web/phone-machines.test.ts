@@ -1,9 +1,10 @@
-import { afterAll, expect, it } from "vitest";
+import { afterAll, expect, it, onTestFinished } from "vitest";
+import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
 import { addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { aPermission } from "#harness/machine/request-rig.ts";
 import { axeFaults, closeBrowser } from "#harness/web/browser.ts";
-import { CutProxy } from "#harness/edge/real-server.ts";
-import { aMachineOn, anEdge, pairWith } from "#harness/web/paired-phone.ts";
+import { CutProxy, freePort } from "#harness/edge/real-server.ts";
+import { aMachineAlone, aMachineOn, anEdge, pairWith } from "#harness/web/paired-phone.ts";
 
 afterAll(closeBrowser);
 
@@ -67,10 +68,10 @@ it("a network that passes nothing and says nothing: the page says since when it 
   for (const isLong of [false, true]) {
     wire.cut();
     for (const ms of [16_000, 5_000, ...(isLong ? [3_600_000] : [])]) await page.clock.fastForward(ms);
-    await page.getByText(/^Not live since \d.*: the coordinator does not answer\./).waitFor();
+    await page.getByText(/^Not live since \d.*: 127\.0\.0\.1:\d+ does not answer\./).waitFor();
     expect([
       await allow.isDisabled(),
-      await page.getByText("Not possible now: the coordinator does not answer.").count(),
+      await page.getByText(/^Not possible now: 127\.0\.0\.1:\d+ does not answer\.$/).count(),
     ]).toEqual([true, 1]);
     expect(await axeFaults(page)).toEqual([]);
     // Also the late end of what was open.
@@ -82,4 +83,21 @@ it("a network that passes nothing and says nothing: the page says since when it 
   }
   await allow.click();
   expect(await decided).toMatchObject({ behavior: "allow" });
+});
+
+it("without a coordinator the machine's own relay serves the page: the phone shows the chats, after a reload and a new start of the relay too", async () => {
+  const machine = aMachineAlone();
+  const port = await freePort();
+  const { page, faults } = await pairWith(machine, { words: `pair --url http://127.0.0.1:${port} --port ${port}` });
+  await page.getByText("Payments").first().waitFor();
+  await page.reload();
+  await page.getByText("Payments").first().waitFor();
+  await machine.links.stop();
+  await page.getByText(/^Not live since .*: 127\.0\.0\.1:\d+ does not answer\./).waitFor();
+  const links = new PhoneLinks(machine.home.runtime);
+  onTestFinished(() => links.stop());
+  links.refresh();
+  await page.getByText("live", { exact: true }).waitFor();
+  expect(await page.evaluate("navigator.serviceWorker.ready.then(() => caches.match('/')).then(Boolean)")).toBe(true);
+  expect(faults.filter((fault) => !/ERR_CONNECTION_REFUSED/.test(fault))).toEqual([]);
 });

@@ -36,7 +36,8 @@ it("on a touch screen each thing to tap is at least 44 px high, in each view", a
 it("a page that is not live says so in words, also on a narrow screen", async () => {
   const { page, served } = await aFleetPage(phone);
   await served.stop();
-  await page.getByText("not live").waitFor();
+  await page.getByText("not live", { exact: true }).waitFor();
+  await page.getByText(/^Not live since .*: shim up --web does not answer\./).waitFor();
   const height = `document.querySelector(".live").getBoundingClientRect().height`;
   await expect.poll(() => page.evaluate(height), patience).toBeGreaterThan(12);
 });

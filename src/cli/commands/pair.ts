@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { localTime } from "../../contract/age.ts";
 import { type Phone, phoneOperations } from "../../contract/machine/phones.ts";
 import type { MachineInput, MachineOutput } from "../../contract/machine/operations.ts";
+import { reachOf, type HostReach } from "../../shared/host-reach.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import { wrongUsage, type Lines } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
@@ -17,7 +18,8 @@ const askEveryMs = 500;
 export function addCommand(program: Command, cli: Cli): void {
   define(cli, program, "pair", {
     input: phoneOperations["phones.offer"].input,
-    summary: "Pair a phone with this machine: it shows your chats, through the coordinator, which cannot read them.",
+    summary:
+      "Pair a phone with this machine: it shows your chats, through the coordinator, or over an address of yours.",
     example: { answer: true, for: 604_800_000 },
     run: (input, { json = false }) => run(cli, input, json),
   });
@@ -28,9 +30,14 @@ async function run(cli: Cli, asked: MachineInput<"phones.offer">, isJson: boolea
   if (!io.isInteractive) return wrongUsage("pairing asks whether it is your phone: run `shim pair` in a terminal.");
   const offered = await cli.call("phones.offer", asked);
   if (!offered.ok) return offered;
-  const { id, link, until } = offered.value;
+  const { id, link, until, own } = offered.value;
   cli.progress(`Scan this with the phone's camera, or open there: ${link}`);
-  if (isLoopback(link)) cli.progress("That address is this machine's own: a phone cannot open it.");
+  const reach = reachTexts[reachOf(new URL(link).hostname)];
+  if (reach !== null) cli.progress(reach);
+  if (own?.isReached === false)
+    cli.progress(
+      `That address does not lead here yet: have your tunnel or proxy pass it on to http://127.0.0.1:${own.port}`,
+    );
   cli.progress(`It pairs one phone, until ${localTime(until)}. Ctrl-C withdraws it.`);
   // Last, and with its line break one row less than the usual 24: nothing of it scrolls away.
   const code = qrLines(link);
@@ -52,10 +59,12 @@ async function run(cli: Cli, asked: MachineInput<"phones.offer">, isJson: boolea
   return ok({ data: decided.value, text: isJson ? [] : await pairedLines(cli, phone) });
 }
 
-function isLoopback(link: string): boolean {
-  const { hostname } = new URL(link);
-  return hostname === "localhost" || /^(?:127\.|\[::1\])/.test(hostname);
-}
+/** Why a phone may not reach an address; null: it does from anywhere. */
+const reachTexts: Readonly<Record<HostReach, string | null>> = {
+  machine: "That address is this machine's own: a phone cannot open it, only a browser here can.",
+  network: "That address is of this network: a phone reaches it in this network alone.",
+  anywhere: null,
+};
 
 type Opened = NonNullable<MachineOutput<"phones.opened">["phone"]>;
 

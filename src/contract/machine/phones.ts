@@ -32,6 +32,12 @@ export const phoneOperations = {
     input: z.strictObject({
       answer: flag("the phone may answer permission requests and write to chats"),
       for: Duration.default(pairedMs.default).describe("time for which the phone is paired"),
+      url: z
+        .string()
+        .max(200)
+        .optional()
+        .describe("address of yours that leads to this machine, instead of a coordinator"),
+      port: z.int().min(1_024).max(65_535).optional().describe("port on loopback that the address leads to"),
     }),
     output: z.object({
       id: z.string(),
@@ -39,10 +45,12 @@ export const phoneOperations = {
       link: z.string(),
       /** Pairs no more after it, epoch ms. */
       until: at,
+      /** Where the address has to lead, and whether it does; null: a coordinator relays. */
+      own: z.object({ port: z.int(), isReached: z.boolean() }).nullable(),
     }),
-    errors: [...edgeErrors, "not_released"],
+    errors: [...edgeErrors, "not_released", "port_unusable", "no_page"],
   }),
-  "phones.opened": declare("caller", "read", {
+  "phones.opened": declare("host", "read", {
     summary: "Tell which phone has opened a link, and the number that must be on its screen.",
     input: z.strictObject({ id: z.string() }),
     output: z.object({

@@ -1,6 +1,7 @@
 import { Workspace } from "../../contract/workspaces.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { parseObject } from "../../shared/json-fields.ts";
+import { reachOf } from "../../shared/host-reach.ts";
 
 export interface Address {
   readonly http: string;
@@ -30,11 +31,9 @@ function findAddressProblem(url: URL): string | null {
   if (url.search || url.hash) return "the address of the coordinator must not have a query or a fragment";
   if (url.protocol === "https:") return null;
   if (url.protocol !== "http:") return "the address of the coordinator must begin with https://";
-  return isLoopback(url.hostname) ? null : "plain http:// is only for this machine (localhost); use https://";
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host);
+  return reachOf(url.hostname) === "machine"
+    ? null
+    : "plain http:// is only for this machine (localhost); use https://";
 }
 
 /** Refuses a token that no header can hold before an error could print it. */

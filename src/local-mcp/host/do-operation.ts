@@ -18,7 +18,7 @@ const Asked = z.object({
 
 interface Doing {
   readonly runtime: Runtime;
-  readonly machine: Pick<MachineWork, "syncNow" | "atLongWork" | "refreshPhones">;
+  readonly machine: Pick<MachineWork, "syncNow" | "atLongWork" | "refreshPhones" | "phoneDoor">;
 }
 
 /** Does an operation as its caller would, and answers with its lines. */
@@ -30,6 +30,7 @@ export async function doOperation(doing: Doing, name: string, body: string, resp
   const context: OperationContext = {
     ...hostContext(runtime),
     onPhonesChanged: () => doing.machine.refreshPhones(),
+    ownRelay: () => doing.machine.phoneDoor(),
     syncNow: ({ url, workspace }) => doing.machine.syncNow({ url, workspace }),
     by,
     progress: (text) => send({ progress: text }),

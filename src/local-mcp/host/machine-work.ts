@@ -17,6 +17,7 @@ import type { LateTeam, LoadedTeam } from "../mcp/chat/chat.ts";
 import { deadTasks } from "../notify/due-notifications.ts";
 import { Notifier } from "../notify/notifier.ts";
 import { FileSaver } from "./file-saver.ts";
+import type { PhoneDoor } from "./phone-door.ts";
 import type { PhoneLinks } from "./phone-links.ts";
 import { Turns } from "./turns.ts";
 import { noteUnseen, type SeenChat } from "./unseen-chats.ts";
@@ -103,7 +104,7 @@ export class MachineWork {
       ...upkeep(runtime),
       { name: "sync", everyMs: 0, work: this.#ifJoined(() => this.#startSync()) },
       { name: "hand-overs", everyMs: 0, work: this.#ifJoined(() => this.#checkHandovers()) },
-      { name: "phones", everyMs: 0, work: this.#ifJoined(() => this.refreshPhones()) },
+      { name: "phones", everyMs: 0, work: () => this.refreshPhones() },
     ];
   }
 
@@ -231,11 +232,18 @@ export class MachineWork {
     const { paths, log } = this.#runtime;
     if (this.#phones === null && phoneFileMark(paths.home) === null) return;
     void attempt(log, "phones were not connected", async () => {
-      const { PhoneLinks: Links } = await import("./phone-links.ts");
-      if (this.#stopped.signal.aborted) return;
-      this.#phones ??= new Links(this.#runtime);
-      this.#phones.refresh();
+      const phones = await this.#phoneLinks();
+      if (!this.#stopped.signal.aborted) phones.refresh();
     });
+  }
+
+  async phoneDoor(): Promise<PhoneDoor> {
+    return (await this.#phoneLinks()).door;
+  }
+
+  async #phoneLinks(): Promise<PhoneLinks> {
+    const { PhoneLinks: Links } = await import("./phone-links.ts");
+    return (this.#phones ??= new Links(this.#runtime));
   }
 
   #startSync(): Promise<ReturnType<typeof startSync>> {
@@ -293,7 +301,7 @@ export class MachineWork {
   async stop(): Promise<void> {
     this.#stopped.abort();
     await Promise.all([this.files.stop(), this.#runtime.runs.stopAll()]);
-    this.#phones?.close();
+    await this.#phones?.stop();
     await Promise.allSettled([this.#foreseeing]);
     await (await this.#sync)?.stop();
   }

@@ -1,7 +1,7 @@
 import type { LiveLine, PageCall } from "../../contract/live-page.ts";
 import type { MachineOperationName } from "../../contract/machine/operations.ts";
 import type { PhonePush, PushState } from "../../contract/phone-frames.ts";
-import { nameOf, readEdgeConfig } from "../../coordinator-client/edge-config.ts";
+import { nameOf, readEdgeConfig, type EdgeConfig } from "../../coordinator-client/edge-config.ts";
 import { PhoneRelay } from "../../coordinator-client/phone-relay.ts";
 import { changePhone, phoneFileMark, readPhones, type PairedPhone } from "../../machine/sharing/phones/phone-file.ts";
 import { setIdleTimer } from "../../platform/timers.ts";
@@ -9,6 +9,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { type Result, fail } from "../../shared/result.ts";
 import { hostContext, OperationRunner } from "./operation-runner.ts";
+import { PhoneDoor } from "./phone-door.ts";
 import { PhoneLink } from "./phone-link.ts";
 
 const seen: readonly MachineOperationName[] = [
@@ -42,11 +43,14 @@ export class PhoneLinks {
   readonly #seenAt = new Map<string, number>();
   /** State of the files from which the present links come. */
   #mark: string | null = null;
+  /** For phones that reach this machine without a coordinator. */
+  readonly door: PhoneDoor;
   /** The settings of the coordinator that the present links use. */
   #edge = "";
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
+    this.door = new PhoneDoor(runtime);
   }
 
   /** Begins and ends connections after a change of the files, and ends those whose time is over. */
@@ -62,16 +66,28 @@ export class PhoneLinks {
     // A token that was renewed replaces one that the coordinator may refuse soon.
     if (settings !== this.#edge) this.close();
     this.#edge = settings;
-    const { phones } = readPhones(paths.home);
+    const { phones, offered } = readPhones(paths.home);
+    this.#follow(
+      phones.filter(({ endsAt }) => endsAt > now()),
+      workspace,
+    );
+    if (phones.some(({ own }) => own !== null)) void this.#openDoor();
+    else if (offered.every(({ own }) => own === null)) void this.door.close();
+  }
+
+  #follow(phones: readonly PairedPhone[], workspace: EdgeConfig | null): void {
+    const relay = workspace && new PhoneRelay(workspace);
+    const present = workspace && nameOf(workspace);
     const reachable = new Map(
-      phones
-        .filter((phone) => workspace !== null && phone.workspace === nameOf(workspace) && phone.endsAt > now())
-        .map((phone) => [phone.id, phone]),
+      phones.filter((phone) => phone.own !== null || phone.workspace === present).map((phone) => [phone.id, phone]),
     );
     for (const link of this.#links.values()) if (reachable.get(link.phone.id)?.key !== link.phone.key) this.#end(link);
-    if (workspace === null) return;
-    const relay = new PhoneRelay(workspace);
     for (const phone of reachable.values()) if (!this.#links.has(phone.id)) this.#begin(phone, relay);
+  }
+
+  async #openDoor(): Promise<void> {
+    const opened = await this.door.open();
+    if (!opened.ok) this.#runtime.log("warn", "phones cannot reach this machine", { error: opened.error.message });
   }
 
   changed(part: LiveLine["changed"]): void {
@@ -82,12 +98,21 @@ export class PhoneLinks {
     for (const link of this.#links.values()) this.#end(link);
   }
 
-  #begin(phone: PairedPhone, relay: PhoneRelay): void {
+  async stop(): Promise<void> {
+    this.close();
+    await this.door.close();
+  }
+
+  /** @param relay null: the phone needs none */
+  #begin(phone: PairedPhone, relay: PhoneRelay | null): void {
     const { log } = this.#runtime;
     const link = new PhoneLink({
       phone,
-      connect: (events) => relay.connect(phone.id, events),
-      isGone: async () => (await relay.isPaired(phone.id)) === false,
+      connect: (events) =>
+        relay === null || phone.own !== null
+          ? this.door.connectMachine(phone.id, events)
+          : relay.connect(phone.id, events),
+      isGone: async () => phone.own === null && (await relay?.isPaired(phone.id)) === false,
       setTimer: setIdleTimer,
       call: callsOf(this.#runtime, phone, () => this.changed("team")),
       onPush: (push, isTest) => this.#takePush(phone.id, push, isTest),

@@ -57,7 +57,7 @@ export async function notifyPhone(
  * @throws {Error} when the push service refuses it, or does not answer
  */
 async function sendPush({ phone, push }: PushTarget, one: PushedNotification): Promise<boolean> {
-  const [url = ""] = phone.workspace.split(" ");
+  const url = phone.own?.url ?? phone.workspace.split(" ", 1)[0] ?? "";
   const { endpoint, keys: browserKeys } = push.subscription;
   const problem = addressProblem(endpoint, url);
   if (problem !== null) throw new Error(problem);

@@ -37,14 +37,7 @@ export function pageApp(parts: PageParts): LoopbackApp {
     onProblem(messageOf(error));
     return refuse(context, "internal", "SHIM failed");
   });
-  // The bundle holds no secret, and may be read through a slow tunnel.
-  app.get("*", compress());
-  app.get("*", (context) => {
-    const file = files.get(context.req.path);
-    if (!file) return context.notFound();
-    const caching = file.isForever ? "public, max-age=31536000, immutable" : "no-cache";
-    return context.body(file.body, 200, { "content-type": file.type, "cache-control": caching });
-  });
+  servePageFiles(app, files);
   app.post("*", async (context, next) => {
     const { origins } = context.env;
     const sender = { origin: context.req.header("origin"), fetchSite: context.req.header("sec-fetch-site") };
@@ -62,6 +55,18 @@ export function pageApp(parts: PageParts): LoopbackApp {
   });
   addCalls(app, parts);
   return app;
+}
+
+/** Each file at its path, and nothing else. */
+export function servePageFiles(app: LoopbackApp, files: ReadonlyMap<string, PageFile>): void {
+  // They hold no secret, and may be read through a slow tunnel.
+  app.get("*", compress());
+  app.get("*", (context) => {
+    const file = files.get(context.req.path);
+    if (!file) return context.notFound();
+    const caching = file.isForever ? "public, max-age=31536000, immutable" : "no-cache";
+    return context.body(file.body, 200, { "content-type": file.type, "cache-control": caching });
+  });
 }
 
 function addCalls(app: LoopbackApp, { feed, signIn, call }: PageParts): void {

@@ -8,6 +8,7 @@ import type { Launch } from "../../platform/shim-command.ts";
 import type { Paths } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { DriverName } from "../../store/driver.ts";
+import type { OwnRelay } from "./pairing-relay.ts";
 import type { AskedOperation, CallerSurface } from "./operation-wire.ts";
 
 /** Does an operation of the machine; refusals and errors of the store are results, bugs throw. */
@@ -67,6 +68,8 @@ export interface OperationContext {
   readonly syncNow?: (edge: EdgeWorkspace) => Promise<SyncCounts & { readonly trouble: Failure | null }>;
   /** Phones were paired or removed; only the host has it. */
   readonly onPhonesChanged?: () => void;
+  /** Relays between this machine and its phones; only the host has it. */
+  readonly ownRelay?: () => Promise<OwnRelay>;
   readonly onSecretsRemoved?: (count: number) => void;
   /** For the audit log; default: the command line. */
   readonly by?: CallerSurface;

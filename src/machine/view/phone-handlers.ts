@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import type { Failure } from "../../contract/errors.ts";
 import type { Phone } from "../../contract/machine/phones.ts";
 import type { Introduction } from "../../contract/phone-frames.ts";
@@ -14,10 +15,12 @@ import {
   sealGrant,
 } from "../../pairing/pairing.ts";
 import { hashOf, randomText } from "../../pairing/sealing.ts";
+import { reachOf } from "../../shared/host-reach.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import { oneLine } from "../../shared/format.ts";
 import { changePhones, readPhones, type Offered, type PairedPhone } from "../sharing/phones/phone-file.ts";
 import { requireCoordinator } from "../sharing/operations/membership.ts";
+import type { PairingRelay } from "../context/pairing-relay.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import { pickOne } from "../recovery/resolve-id.ts";
 import { isByChat } from "./request-handlers.ts";
@@ -26,22 +29,30 @@ export const phoneHandlers: Pick<
   Handlers,
   "phones.offer" | "phones.opened" | "phones.decide" | "phones.list" | "phones.remove"
 > = {
-  async "phones.offer"(context, { answer, for: forMs }) {
+  async "phones.offer"(context, { answer, for: forMs, url, port }) {
     if (isByChat(context))
       return fail("not_released", "a chat has started this command: only its user may pair a phone.");
     if (forMs < pairedMs.min || forMs > pairedMs.max)
       return fail("bad_input", "a phone is paired for a minute to a year: give --for in between.");
-    const edge = edgeOf(context);
-    if (!edge.ok) return edge;
+    const address = url === undefined ? ok(null) : addressOf(url);
+    if (!address.ok) return address;
+    const relay = await relayFor(context, address.value !== null);
+    if (!relay.ok) return relay;
+    const own = address.value === null ? ok(null) : await serveOwn(context, address.value, port);
+    if (!own.ok) return own;
     const secret = newPairingSecret();
-    const made = await new PhoneRelay(edge.value).create(await hashOf(await claimOf(secret)), pairingMs.default);
+    const made = await relay.value.create(await hashOf(await claimOf(secret)), pairingMs.default);
     if (!made.ok) return refuse(made.error);
     const { id } = made.value;
     const until = context.site.now() + pairingMs.default;
-    const offered: Offered = { id, secret, scope: answer ? "answer" : "view", forMs, until };
+    const offered: Offered = { id, secret, scope: answer ? "answer" : "view", own: address.value, forMs, until };
     change(context, (file) => ({ ...file, offered: [...file.offered, offered] }));
-    const link = `${new URL(edge.value.url).origin}/${pairingFragment(offered)}`;
-    return ok({ id, link, until });
+    return ok({
+      id,
+      link: `${address.value ?? relay.value.origin}/${pairingFragment(offered)}`,
+      until,
+      own: own.value,
+    });
   },
 
   async "phones.opened"(context, { id }) {
@@ -56,12 +67,10 @@ export const phoneHandlers: Pick<
 
   async "phones.decide"(context, { id, number }) {
     if (number === null) return withdraw(context, id);
-    const edge = edgeOf(context);
-    if (!edge.ok) return edge;
     const opened = await readIntroduction(context, id);
     if (!opened.ok) return opened;
     if (opened.value === null) return fail("not_found", "no phone has opened the link.");
-    const { offered, introduction } = opened.value;
+    const { offered, introduction, relay } = opened.value;
     if ((await checkNumber(offered, introduction.publicKey)) !== number) {
       await withdraw(context, id);
       const message = "the coordinator has named another phone than the one that was compared: nothing was paired.";
@@ -73,19 +82,21 @@ export const phoneHandlers: Pick<
     const granted = {
       key: randomText(32),
       access: randomText(32),
-      machine: edge.value.machine,
+      machine: relay.machine,
       scope: offered.scope,
       endsAt: now + offered.forMs,
       replaced: replaced.map((one) => one.id),
     };
     const { key, access, scope, endsAt } = granted;
+    const accessHash = await hashOf(access);
     const phone: PairedPhone = {
       id,
       name: oneLine(introduction.name),
       browser,
       key,
       scope,
-      workspace: nameOf(edge.value),
+      workspace: relay.workspace,
+      own: offered.own === null ? null : { url: offered.own, accessHash },
       pairedAt: now,
       seenAt: null,
       endsAt,
@@ -94,22 +105,18 @@ export const phoneHandlers: Pick<
     };
     const isOther = ({ id: other }: { readonly id: string }): boolean => other !== id;
     // Before the phone can have its key.
-    change(context, ({ offered: all, phones }) => {
-      return { offered: all.filter(isOther), phones: [...phones.filter(isOther), phone] };
+    change(context, (file) => {
+      return { ...file, offered: file.offered.filter(isOther), phones: [...file.phones.filter(isOther), phone] };
     });
     const grant = await sealGrant(offered, introduction.publicKey, granted);
-    const given = await new PhoneRelay(edge.value).grant(id, {
-      grant,
-      accessHash: await hashOf(access),
-      forMs: offered.forMs,
-    });
+    const given = await relay.grant(id, { grant, accessHash, forMs: offered.forMs });
     if (given.ok) {
       for (const one of replaced) await end(context, one);
       return ok({ phone: viewOf(phone, true) });
     }
     change(context, (file) => ({ ...file, phones: file.phones.filter(isOther) }));
     // The coordinator may have paired it, and only its answer be lost.
-    await new PhoneRelay(edge.value).end({ id });
+    await relay.end({ id });
     return refuse(given.error);
   },
 
@@ -117,7 +124,9 @@ export const phoneHandlers: Pick<
     const { paths, site } = context;
     const edge = edgeOf(context);
     const phones = readPhones(paths.home).phones.filter(({ endsAt }) => endsAt > site.now());
-    const views = phones.map(async (phone) => viewOf(phone, (await relayOf(edge, phone)?.isPaired(phone.id)) ?? null));
+    const isPaired = async (phone: PairedPhone): Promise<boolean | null> =>
+      phone.own !== null || ((await relayOf(edge, phone)?.isPaired(phone.id)) ?? null);
+    const views = phones.map(async (phone) => viewOf(phone, await isPaired(phone)));
     return ok({ phones: await Promise.all(views) });
   },
 
@@ -134,11 +143,12 @@ export const phoneHandlers: Pick<
   },
 };
 
-/** Its frames open nothing from now on. @returns whether the coordinator has confirmed it */
+/** Its frames open nothing from now on. @returns whether the relay has confirmed it */
 async function end(context: HandlerContext, phone: PairedPhone): Promise<boolean> {
   change(context, (file) => ({ ...file, phones: file.phones.filter(({ id }) => id !== phone.id) }));
-  const removed = await relayOf(edgeOf(context), phone)?.end({ id: phone.id });
-  return removed?.ok === true;
+  const relay = phone.own === null ? relayOf(edgeOf(context), phone) : await context.ownRelay?.();
+  const ended = await relay?.end({ id: phone.id });
+  return ended?.ok === true;
 }
 
 function change({ paths, site, onPhonesChanged }: HandlerContext, how: Parameters<typeof changePhones>[2]): void {
@@ -148,15 +158,17 @@ function change({ paths, site, onPhonesChanged }: HandlerContext, how: Parameter
 
 /** Nothing pairs by the link any more, also while the coordinator does not answer. */
 async function withdraw(context: HandlerContext, id: string): Promise<Result<{ phone: null }>> {
+  const offered = readPhones(context.paths.home).offered.find((one) => one.id === id);
   change(context, (file) => ({ ...file, offered: file.offered.filter((one) => one.id !== id) }));
-  const edge = edgeOf(context);
-  if (edge.ok) await new PhoneRelay(edge.value).end({ id });
+  const relay = await relayFor(context, offered !== undefined && offered.own !== null);
+  if (relay.ok) await relay.value.end({ id });
   return ok({ phone: null });
 }
 
 interface Opened {
   readonly offered: Offered;
   readonly introduction: Introduction;
+  readonly relay: NamedRelay;
 }
 
 /** @returns null: no phone has opened the link */
@@ -164,21 +176,79 @@ async function readIntroduction(context: HandlerContext, id: string): Promise<Re
   const offered = readPhones(context.paths.home).offered.find((one) => one.id === id);
   const isOver = offered === undefined || offered.until <= context.site.now();
   if (isOver) return fail("not_found", "the link is over: run `shim pair` again.");
-  const edge = edgeOf(context);
-  if (!edge.ok) return edge;
-  const status = await new PhoneRelay(edge.value).status(id);
+  const relay = await relayFor(context, offered.own !== null);
+  if (!relay.ok) return relay;
+  const status = await relay.value.status(id);
   if (!status.ok) return refuse(status.error);
   if (status.value.introduction === null) return ok(null);
   const introduction = await openIntroduction(offered, status.value.introduction);
-  if (introduction !== null) return ok({ offered, introduction });
+  if (introduction !== null) return ok({ offered, introduction, relay: relay.value });
   const message = "the coordinator has sent an introduction that is from no phone with this link: nothing was paired.";
+  return fail("bad_input", message);
+}
+
+/** A relay with the names that a phone gets. */
+interface NamedRelay extends PairingRelay {
+  /** Address of its page. */
+  readonly origin: string;
+  /** Name of this machine there. */
+  readonly machine: string;
+  /** Its name by `nameOf`; empty for the own relay. */
+  readonly workspace: string;
+}
+
+const noHost = fail("edge_unreachable", "only the host of this machine relays for its phones.");
+
+/** @returns the port of loopback that the address has to lead to, and whether it does */
+async function serveOwn(
+  context: HandlerContext,
+  url: string,
+  port: number | undefined,
+): Promise<Result<{ port: number; isReached: boolean }>> {
+  const relay = await context.ownRelay?.();
+  if (relay === undefined) return noHost;
+  const opened = await relay.open(port);
+  return opened.ok ? ok({ port: opened.value.port, isReached: await relay.isReachedAt(url) }) : opened;
+}
+
+async function relayFor(context: HandlerContext, isOwn: boolean): Promise<Result<NamedRelay>> {
+  if (isOwn) {
+    const own = await context.ownRelay?.();
+    if (own === undefined) return noHost;
+    return ok(named(own, { origin: "", machine: hostname(), workspace: "" }));
+  }
+  const edge = edgeOf(context);
+  if (!edge.ok) return edge;
+  const { url, machine } = edge.value;
+  return ok(named(new PhoneRelay(edge.value), { origin: new URL(url).origin, machine, workspace: nameOf(edge.value) }));
+}
+
+function named(relay: PairingRelay, names: Pick<NamedRelay, "origin" | "machine" | "workspace">): NamedRelay {
+  return {
+    ...names,
+    create: (claimHash, forMs) => relay.create(claimHash, forMs),
+    status: (id) => relay.status(id),
+    grant: (id, grant) => relay.grant(id, grant),
+    end: (which) => relay.end(which),
+  };
+}
+
+/** @returns the origin of an address at which a browser gives the page its keys */
+function addressOf(given: string): Result<string> {
+  const url = URL.canParse(given) ? new URL(given) : null;
+  const isPage = url !== null && /^https?:$/.test(url.protocol) && url.pathname === "/" && url.search === "";
+  if (!isPage)
+    return fail("bad_input", "--url is an address without a path, such as https://ada-laptop.example.ts.net.");
+  if (url.protocol === "https:" || reachOf(url.hostname) === "machine") return ok(url.origin);
+  const message =
+    "a browser gives a page keys and notifications over https alone: use an https address, of a tunnel or of a proxy with a certificate.";
   return fail("bad_input", message);
 }
 
 /** The coordinator that phones reach the machine through. */
 function edgeOf({ paths, site }: HandlerContext): Result<EdgeConfig> {
   const without =
-    "a phone reaches this machine through a coordinator, and this machine is in no workspace: `shim workspace join <name>` joins one.";
+    "a phone reaches this machine through a coordinator, and this machine is in no workspace: `shim workspace join <name>` joins one, or `shim pair --url https://...` pairs over a tunnel or a proxy of yours.";
   return requireCoordinator(paths.home, site.env, without);
 }
 

@@ -25,6 +25,8 @@ export type PhoneSocket = Pick<WebSocket, "send" | "close" | "addEventListener" 
 
 /** The parts of the browser that the backend uses. */
 export interface PhoneDeps extends PageClock {
+  /** Host that the page came from. */
+  readonly host: string;
   connect(phone: StoredPhone): PhoneSocket;
   /** A refused socket does not say why: whether the coordinator no longer knows the pairing. */
   isOver(phone: StoredPhone): Promise<boolean>;
@@ -92,7 +94,7 @@ export class PhoneBackend implements Backend {
     const { machine } = this.phone;
     const why = {
       begun: `connecting with ${machine}`,
-      nowhere: this.#deps.isOffline() ? "this device has no network" : "the coordinator does not answer",
+      nowhere: this.#deps.isOffline() ? "this device has no network" : `${this.#deps.host} does not answer`,
       coordinator: `${machine} is off or asleep, or no chat runs there`,
     }[this.#reach];
     return { isLive: false, since: this.#heardAt, why };
@@ -274,7 +276,10 @@ export class PhoneBackend implements Backend {
 }
 
 /** The real ones. */
-export const browserPhone: Pick<PhoneDeps, "connect" | "isOver"> = {
+export const browserPhone: Pick<PhoneDeps, "host" | "connect" | "isOver"> = {
+  get host() {
+    return location.host;
+  },
   connect: ({ id, access }) =>
     new WebSocket(`${location.origin.replace("http", "ws")}/v1/phones/${id}/connect`, [protocol, access]),
   async isOver({ id, access }) {

@@ -143,6 +143,14 @@ export async function servedInTest(server: Server | RelayServer, socket?: string
   return socket ?? `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+/** One of this machine on which nothing listens. */
+export async function freePort(): Promise<number> {
+  const server = createRelay();
+  const { port } = new URL(await servedInTest(server));
+  await new Promise((resolve) => server.close(resolve));
+  return Number(port);
+}
+
 /** Adds a token to each request: for programs that can send none of their own. @returns its address */
 export async function bearerProxy(target: string, token: string): Promise<string> {
   const { port, hostname } = new URL(target);

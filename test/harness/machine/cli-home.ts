@@ -86,6 +86,8 @@ export function aCliHome() {
     ...places,
     alive,
     started: [] as ProcessStart[],
+    /** The host's own, where the test has one. */
+    ownRelay: undefined as OperationContext["ownRelay"],
     runtime,
     get now(): number {
       return own.clock.now;
@@ -198,7 +200,10 @@ function anIo(home: CliHome, overrides: Partial<Io>): PrintingIo {
   const { paths, runtime } = home;
   const loaded = overrides.makeRuntime ?? withRuntime(runtime).makeRuntime;
   const used = async () => (await loaded()).runtime;
-  const context = async (): Promise<OperationContext> => ({ paths, site: io, loaded, runtime: used });
+  const context = async (): Promise<OperationContext> => {
+    const { ownRelay } = home;
+    return { paths, site: io, loaded, runtime: used, ...(ownRelay && { ownRelay }) };
+  };
   const readOnly = (): Store =>
     new Store({ path: paths.database, driver: openBetterSqlite3, now: runtime.now, isReadOnly: true });
   const io: PrintingIo = {

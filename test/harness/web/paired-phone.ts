@@ -37,6 +37,17 @@ export async function aMachineOn(
   return { home, links };
 }
 
+/** A machine with chats, in no workspace: its phones reach it over its own relay. */
+export function aMachineAlone(): Machine {
+  const home = aCliHome();
+  seedFleet(home);
+  Object.assign(home.runtime, { launch: { ...home.runtime.launch, hookScript: join(built, "hook.cjs") } });
+  const links = new PhoneLinks(home.runtime);
+  home.ownRelay = async () => links.door;
+  onTestFinished(() => links.stop());
+  return { home, links };
+}
+
 interface Paired extends Machine, Tab {
   readonly ran: Ran;
   /** From the opened link to the end of the command, without the user's own time, in ms. */

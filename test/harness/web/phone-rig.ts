@@ -66,6 +66,7 @@ export class PhoneRig {
   private constructor(machine: string, key: string, stored: Awaited<ReturnType<typeof importSecret>>) {
     this.key = key;
     const deps: PhoneDeps = {
+      host: "shim.example",
       connect: () => this.#connect(),
       isOver: async () => this.isOver,
       onOver: async () => void this.overs++,

@@ -6,90 +6,14 @@ import type { SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import { PhoneLink } from "#src/local-mcp/host/phone-link.ts";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
 import { changePhones, readPhones } from "#src/machine/sharing/phones/phone-file.ts";
-import { readPairingFragment } from "#src/pairing/pairing.ts";
 import { randomText } from "#src/pairing/sealing.ts";
 import type { PhonePush } from "#src/contract/phone-frames.ts";
-import { awaitGrant, beginPairing, introduce, numberOf, pairingDeps, type PairingDeps } from "#src/web/phone/pair.ts";
-import { setTimer } from "#src/platform/timers.ts";
-import type { LinkState } from "#src/web/backend.ts";
-import { PhoneBackend } from "#src/web/phone/phone-backend.ts";
-import type { BegunPairing, StoredPhone } from "#src/web/phone/stored-phone.ts";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import { FakeTime } from "#harness/clock/fake-time.ts";
+import { pair, Phone } from "#harness/machine/phone.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { madeWorkspace } from "../../../scripts/local-edge.ts";
 import { aSeededHome, edgeOf, failed, ids, printed, type CliHome } from "#harness/machine/cli-home.ts";
-
-/** A phone without a browser: what its page does, over the real coordinator. */
-class Phone {
-  granted: StoredPhone | null = null;
-  readonly over = Promise.withResolvers<void>();
-  readonly changes: string[] = [];
-  readonly #origin: string;
-  readonly #begun: BegunPairing;
-
-  private constructor(origin: string, begun: BegunPairing) {
-    this.#origin = origin;
-    this.#begun = begun;
-  }
-
-  /** One that has opened the link. */
-  static async open(link: string, name: string, browser = randomText(16)): Promise<Phone> {
-    const { origin, hash } = new URL(link);
-    const read = readPairingFragment(hash);
-    if (read === null) throw new Error(`no link: ${link}`);
-    const phone = new Phone(origin, await beginPairing(read, name, browser));
-    expect(await introduce(phone.#begun, phone.#deps)).toMatchObject({ ok: true });
-    return phone;
-  }
-
-  get id(): string {
-    return this.#begun.link.id;
-  }
-
-  get #deps(): PairingDeps {
-    return { ...pairingDeps, post: (path, body) => pairingDeps.post(`${this.#origin}${path}`, body) };
-  }
-
-  number(): Promise<string> {
-    return numberOf(this.#begun);
-  }
-
-  /** Asks once. */
-  async takeGrant(): Promise<void> {
-    const end = new AbortController();
-    const wait = async (): Promise<void> => end.abort();
-    const granted = await awaitGrant(this.#begun, { ...this.#deps, wait }, end.signal);
-    this.granted = granted.ok ? granted.value : null;
-  }
-
-  /** Its page, which has a session at its machine. */
-  async connect(): Promise<PhoneBackend> {
-    if (this.granted === null) throw new Error("nothing was granted");
-    const page = new PhoneBackend(this.granted, {
-      connect: ({ id, access }) => {
-        const more = { protocols: ["shim.phone", access], headers: { origin: this.#origin } };
-        return new WebSocket(`${this.#origin.replace("http", "ws")}/v1/phones/${id}/connect`, more as never);
-      },
-      isOver: async () => false,
-      onOver: async () => this.over.resolve(),
-      forget: async () => undefined,
-      onReached: () => undefined,
-      now: () => Date.now(),
-      setTimer,
-      isHidden: () => false,
-      isOffline: () => false,
-      onWake: () => undefined,
-    });
-    const end = new AbortController();
-    onTestFinished(() => end.abort());
-    await new Promise<void>((resolve) => {
-      const onState = ({ isLive }: LinkState): void => void (isLive && resolve());
-      page.follow((changed) => void this.changes.push(changed), onState, end.signal);
-    });
-    return page;
-  }
-}
 
 /** A machine in a workspace of a real coordinator, and its host's connections with phones. */
 async function aMachine(): Promise<{ home: CliHome; links: PhoneLinks; edge: EdgeRuntime }> {
@@ -107,26 +31,6 @@ function onRequests(pass: (method: string, send: () => Promise<Response>) => Pro
   const spy = vi.spyOn(globalThis, "fetch");
   spy.mockImplementation((...request) => pass(request[1]?.method ?? "GET", () => send(...request)));
   onTestFinished(() => spy.mockRestore());
-}
-
-/** `shim pair` on a terminal, whose user answers; the phone opens the link that was printed. */
-async function pair(home: CliHome, words = "pair", reply = "y", name = "Pixel 9, Chrome", browser = randomText(16)) {
-  const opened: Phone[] = [];
-  let [asked, err] = ["", ""];
-  const wait = async (): Promise<void> => {
-    const [link = ""] = /http\S+#pair=\S+/.exec(err) ?? [];
-    if (opened.length === 0) opened.push(await Phone.open(link, name, browser));
-  };
-  const terminal = { isInteractive: true, interrupted: () => new AbortController().signal };
-  const stderr = (text: string): void => void (err += text);
-  const ask = async (question: string) => ((asked = question), reply);
-  const ran = await home.shimWith({ ...terminal, stderr, wait, ask }, words);
-  const [phone] = opened;
-  if (!phone) throw new Error(`nothing was offered: ${ran.out}${err}`);
-  const shown = name.replace("\n", " ");
-  expect(asked).toContain(`"${shown}" has opened the link. Does it show ${await phone.number()}`);
-  await phone.takeGrant();
-  return { ran: { ...ran, err }, phone };
 }
 
 /** A phone that is paired and connected. */
@@ -273,7 +177,7 @@ it("a connection that the coordinator refuses since its pairing is gone is tried
   let [isGone, connections] = [false, 0];
   const phone = { id: "p", name: "Pixel 9", key: randomText(32), scope: "view" as const, workspace: "", endsAt: 1 };
   const link = new PhoneLink({
-    phone: { ...phone, browser: "", pairedAt: 0, seenAt: null, push: null, pushed: null },
+    phone: { ...phone, own: null, browser: "", pairedAt: 0, seenAt: null, push: null, pushed: null },
     connect: (events) => {
       opened = events;
       connections += 1;

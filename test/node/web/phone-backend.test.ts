@@ -6,7 +6,7 @@ import { PhoneRig, settled } from "#harness/web/phone-rig.ts";
 
 const why = {
   machine: "ada-laptop is off or asleep, or no chat runs there",
-  coordinator: "the coordinator does not answer",
+  coordinator: "shim.example does not answer",
   network: "this device has no network",
 };
 const refusal = (message: string) => ({ ok: false, error: { code: "unreachable", message } });

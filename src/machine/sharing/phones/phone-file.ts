@@ -15,6 +15,8 @@ const Offered = z.object({
   id: text,
   secret: text,
   scope: PhoneScope,
+  /** Address of the user that leads to this machine's own relay; null: a coordinator relays. */
+  own: text.nullable(),
   /** Time for which the phone is then paired, in ms. */
   forMs: z.int(),
   /** Epoch ms. */
@@ -30,8 +32,10 @@ const PairedPhone = z.object({
   /** 32 bytes, base64url. */
   key: text,
   scope: PhoneScope,
-  /** Coordinator that passes its frames on, as `nameOf` names it. */
+  /** Coordinator that passes its frames on, as `nameOf` names it; empty for the own relay. */
   workspace: text,
+  /** The own relay: address of the user that leads to it, and hash of the phone's access secret. */
+  own: z.object({ url: text, accessHash: text }).nullable(),
   pairedAt: at,
   /** Last call; null: it has made none. */
   seenAt: at.nullable(),
@@ -43,12 +47,14 @@ const PairedPhone = z.object({
 export type PairedPhone = z.infer<typeof PairedPhone>;
 
 const PhoneFile = z.object({
+  /** Loopback port of the own relay; null: none was ever served. */
+  port: z.int().nullable(),
   offered: z.array(Offered),
   phones: z.array(PairedPhone),
 });
 export type PhoneFile = z.infer<typeof PhoneFile>;
 
-const empty: PhoneFile = { offered: [], phones: [] };
+const empty: PhoneFile = { port: null, offered: [], phones: [] };
 
 function phoneFilePath(home: string): string {
   return join(home, "phones.json");
@@ -67,8 +73,9 @@ export function readPhones(home: string): PhoneFile {
 
 /** Only the host of the machine writes. @param now epoch ms; what is over by then is dropped */
 export function changePhones(home: string, now: number, change: (file: PhoneFile) => PhoneFile): PhoneFile {
-  const { offered, phones } = change(readPhones(home));
+  const { port, offered, phones } = change(readPhones(home));
   const changed = {
+    port,
     offered: offered.filter(({ until }) => until > now),
     phones: phones.filter(({ endsAt }) => endsAt > now),
   };

@@ -15,7 +15,7 @@ import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 
 const edge = { url: "http://127.0.0.1:9", workspace: "team", machine: "m1", token: tokenOf("m1") };
 const about = { id: "p", name: "Pixel 9", browser: "", scope: "view", workspace: "" } as const;
-const pixel = { ...about, pairedAt: 0, endsAt: 1, seenAt: null, push: null, pushed: null };
+const pixel = { ...about, own: null, pairedAt: 0, endsAt: 1, seenAt: null, push: null, pushed: null };
 
 /** A phone's pages, and the machine's end of their connection. */
 function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
@@ -95,7 +95,7 @@ it("the connection with a phone ends with the time of its pairing", () => {
   const { home } = runtime.paths;
   writeEdgeConfig(home, edge);
   const phone = { ...pixel, key: randomText(32), workspace: nameOf(edge), endsAt: runtime.now() + 60_000 };
-  changePhones(home, runtime.now(), () => ({ offered: [], phones: [phone] }));
+  changePhones(home, runtime.now(), () => ({ port: null, offered: [], phones: [phone] }));
   const close = vi.fn<() => void>();
   vi.spyOn(PhoneRelay.prototype, "connect").mockReturnValue({ send: () => undefined, close });
   onTestFinished(() => void vi.restoreAllMocks());

@@ -208,8 +208,8 @@ async function aRig(kinds: readonly PushKind[], options: Parameters<typeof looks
   const times = { pairedAt: now, seenAt: null, endsAt: now + 86_400_000 };
   const about = { id: "p1", name: "Pixel 9", browser: "b", key: "k", scope: "view" as const };
   const workspace = "http://127.0.0.1:1 team";
-  const phones = [{ ...about, workspace, ...times, push, pushed: null }];
-  changePhones(runtime.paths.home, now, () => ({ offered: [], phones }));
+  const phones = [{ ...about, workspace, own: null, ...times, push, pushed: null }];
+  changePhones(runtime.paths.home, now, () => ({ port: null, offered: [], phones }));
   const look = looksOf(runtime, options);
   await look();
   const chat = new Claude(runtime, { cwd: aProject(), session: "chat-1" });
