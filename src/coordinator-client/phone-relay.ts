@@ -33,6 +33,13 @@ export class PhoneRelay extends OwnBoxes {
     return status.error.code === "unknown_phone" ? false : null;
   }
 
+  /** Why a connection was refused, which no socket says; null: nothing was reached. */
+  async refusal(id: string): Promise<"gone" | "refused" | null> {
+    const status = await this.status(id, checkTimeoutMs);
+    if (status.ok || status.error.code === "unreachable") return null;
+    return status.error.code === "unknown_phone" ? "gone" : "refused";
+  }
+
   grant(id: string, grant: PhoneGrant): Promise<Result<object>> {
     return this.ask(`/${id}`, { method: "PUT", output: nothing, body: grant });
   }

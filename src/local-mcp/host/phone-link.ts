@@ -23,8 +23,8 @@ import { setNewest } from "../../shared/set-newest.ts";
 export interface PhoneLinkOptions {
   readonly phone: PairedPhone;
   readonly connect: (events: SocketEvents) => Socket;
-  /** Whether the coordinator no longer knows the pairing: a refused connection does not say why. */
-  readonly isGone: () => Promise<boolean>;
+  /** Why a connection was refused: its pairing is gone, or another reason; null: none was. */
+  readonly refusal: () => Promise<"gone" | "refused" | null>;
   readonly setTimer: (work: () => void, ms: number) => () => void;
   readonly call: (call: PageCall) => Promise<Result<unknown>>;
   /** @param isTest send one now */
@@ -34,8 +34,8 @@ export interface PhoneLinkOptions {
   readonly log: Log;
 }
 
-/** A coordinator that no longer knows the pairing may be asked again after it, in ms. */
-const overMs = 600_000;
+/** Rests before a coordinator that has refused is asked again, in ms. */
+const restMs = { gone: 600_000, refused: 60_000 } as const;
 /** Least time between two reports of changes, in ms. */
 const gapMs = 250;
 /** Pages of a phone; an older one begins again. */
@@ -122,7 +122,8 @@ export class PhoneLink {
   }
 
   async #onClosed(code: number, wasUp: boolean): Promise<void> {
-    if (code === closeCodes.token || (!wasUp && (await this.#options.isGone()))) this.#connection.rest(overMs);
+    const refusal = code === closeCodes.token ? "gone" : wasUp ? null : await this.#options.refusal();
+    if (refusal !== null) this.#connection.rest(restMs[refusal]);
   }
 
   async #receive(text: string): Promise<void> {

@@ -112,7 +112,7 @@ export class PhoneLinks {
         relay === null || phone.own !== null
           ? this.door.connectMachine(phone.id, events)
           : relay.connect(phone.id, events),
-      isGone: async () => phone.own === null && (await relay?.isPaired(phone.id)) === false,
+      refusal: async () => (phone.own === null ? ((await relay?.refusal(phone.id)) ?? null) : null),
       setTimer: setIdleTimer,
       call: callsOf(this.#runtime, phone, () => this.changed("team")),
       onPush: (push, isTest) => this.#takePush(phone.id, push, isTest),

@@ -20,6 +20,7 @@ export class Machines implements Backend {
   /** Machine of each session and request that one has named; null: two have, and none is asked. */
   readonly #owners = new Map<string, PhoneBackend | null>();
   readonly #ends = new Map<PhoneBackend, AbortController>();
+  #onState: OnState = () => undefined;
 
   constructor(machines: readonly PhoneBackend[]) {
     this.all.value = machines;
@@ -53,6 +54,7 @@ export class Machines implements Backend {
   }
 
   follow(onChange: OnChange, onState: OnState, end: AbortSignal): void {
+    this.#onState = onState;
     for (const one of this.all.value) {
       const own = new AbortController();
       this.#ends.set(one, own);
@@ -70,6 +72,7 @@ export class Machines implements Backend {
     this.#ends.get(machine)?.abort();
     this.all.value = this.all.value.filter((one) => one !== machine);
     for (const [id, owner] of this.#owners) if (owner === machine) this.#owners.delete(id);
+    if (this.all.value.length > 0) this.#onState(this.state);
   }
 
   /** Live while one machine is: what the others have is missing in the lists, which say so. */

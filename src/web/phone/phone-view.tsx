@@ -36,7 +36,11 @@ function Paired({ machines }: { machines: readonly PhoneBackend[] }): JSX.Elemen
       {ended.length > 0 && (
         <p class="trouble warn">
           {`The pairing with ${plain(ended.join(", "))} is over. `}
-          <button type="button" onClick={() => void forget("ended").then(() => setEnded([]))} children="Good" />
+          <button
+            type="button"
+            onClick={() => void forget("ended").then(() => setEnded([]))}
+            children="Remove from the list"
+          />
         </p>
       )}
       <p class="muted">

@@ -171,10 +171,11 @@ it("the name of a phone is one line, so that it forges none in the terminal; key
   expect(changePhones(home.runtime.paths.home, home.now, (same) => same).phones).toEqual([]);
 });
 
-it("a connection that the coordinator refuses since its pairing is gone is tried again after ten minutes, and after every other refusal soon", async () => {
+it("a coordinator that is not reached is tried again within three seconds, one that refuses after a minute, one whose pairing is gone after ten", async () => {
   const time = new FakeTime();
   let opened: SocketEvents | null = null;
-  let [isGone, connections] = [false, 0];
+  let refusal: "gone" | "refused" | null = null;
+  let connections = 0;
   const phone = { id: "p", name: "Pixel 9", key: randomText(32), scope: "view" as const, workspace: "", endsAt: 1 };
   const link = new PhoneLink({
     phone: { ...phone, own: null, browser: "", pairedAt: 0, seenAt: null, push: null, pushed: null },
@@ -183,7 +184,7 @@ it("a connection that the coordinator refuses since its pairing is gone is tried
       connections += 1;
       return { send: () => undefined, close: () => undefined };
     },
-    isGone: async () => isGone,
+    refusal: async () => refusal,
     setTimer: time.setTimer,
     call: async () => ({ ok: true, value: {} }),
     onPush: async () => ({ last: null }),
@@ -196,9 +197,15 @@ it("a connection that the coordinator refuses since its pairing is gone is tried
     await time.pass(ms);
     return connections;
   };
-  expect([await refuse(3_000), (isGone = true), await refuse(599_000)]).toEqual([3, true, 3]);
-  await time.pass(1_000);
-  expect(connections).toBe(4);
+  expect(await refuse(3_000)).toBe(3);
+  for (const [why, ms] of [
+    ["refused", 60_000],
+    ["gone", 600_000],
+  ] as const) {
+    refusal = why;
+    const before = connections;
+    expect([await refuse(ms - 1_000), await time.pass(1_000), connections]).toEqual([before, undefined, before + 1]);
+  }
 });
 
 it("the list says what the coordinator says: a pairing that it no longer has, and that it confirms none; where the machine has another token, its phones are connected by it", async () => {

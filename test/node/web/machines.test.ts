@@ -113,7 +113,7 @@ it("a machine that is away delays no list of the others, which says since when i
 });
 
 it("days and messages of two machines are one list by time; a machine that was forgotten is asked no more", async () => {
-  const { machines, laptop, box, answering } = await twoMachines();
+  const { machines, states, laptop, box, answering } = await twoMachines();
   const day = await answering(
     machines.call("page.day", { hours: 24 }),
     { hours: 24, lanes: [lane("a1", 5), lane("a2", 50)], scripts: 1, isAll: true },
@@ -133,7 +133,11 @@ it("days and messages of two machines are one list by time; a machine that was f
       ],
     },
   });
+  await laptop.relay({ isThere: false });
+  expect(states.at(-1)).toEqual({ isLive: true });
   machines.remove(box.backend);
+  expect(states.at(-1)).toMatchObject({ isLive: false });
+  await laptop.relay({ isThere: true });
   const fleet = await answering(machines.call("page.fleet", {}), aFleet(["a1"]));
   expect([fleet.ok, box.time.timers, named(box).length, named(laptop).length]).toEqual([true, 0, 2, 3]);
 });

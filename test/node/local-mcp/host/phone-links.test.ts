@@ -31,7 +31,7 @@ function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
       state.connections += 1;
       return { send: (text) => void frames.push(text), close: () => undefined };
     },
-    isGone: async () => false,
+    refusal: async () => null,
     setTimer: time.setTimer,
     call,
     onPush: async () => ({ last: null }),
