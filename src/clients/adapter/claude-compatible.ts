@@ -8,7 +8,7 @@ import {
   withNewFile,
   type ToolNames,
 } from "./client-adapter.ts";
-import { withAgentBehind, withListedAnswers, withShellResult } from "./tools.ts";
+import { withAgentBehind, withShellResult } from "./tools.ts";
 
 /** A client with Claude Code's events, payload and answers, and its differences. */
 interface Quirks extends Omit<ClientAdapter, "events" | "normalise" | "answer"> {
@@ -45,7 +45,7 @@ export function claudeCompatible({
       const { transcript_path: transcript, ...rest } = payload;
       const read = quirks.isTranscriptUnread ? {} : { transcript_path: transcript };
       const given = { client_version: env[versionVariable], ...rest, ...read, tool_use_id: payload[callId] };
-      const input = withListedAnswers(withShellResult(withNewFile(withClaudeTool(given, tools), isCreated)));
+      const input = withShellResult(withNewFile(withClaudeTool(given, tools), isCreated));
       return withAgentBehind(input, textAt(objectAt(input, "tool_response"), "llmContent"), launched);
     },
   });

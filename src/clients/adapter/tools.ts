@@ -203,19 +203,6 @@ export function withAgentBehind(input: JsonObject, report: string | null, launch
   return agentId === undefined ? input : { ...input, tool_response: { isAsync: true, agentId } };
 }
 
-/** The call of a dialog with Claude Code's fields; that of another tool stays as it is. */
-export function withListedAnswers(input: JsonObject): JsonObject {
-  const listed = answersIn(objectAt(objectAt(input, "tool_response"), "returnDisplay"));
-  return listed === null ? input : { ...input, tool_response: listed };
-}
-
-/** @param shown what Qwen Code shows of a result; null: of no dialog */
-export function answersIn(shown: JsonObject | null): { readonly answers: JsonObject } | null {
-  if (shown?.["type"] !== "ask_user_question_answers") return null;
-  const answers = listAt(shown, "answers").map(asObject);
-  return { answers: Object.fromEntries(answers.map((one) => [textAt(one, "question") ?? "", textAt(one, "answer")])) };
-}
-
 /** The tool of Gemini CLI and its descendants that runs commands. */
 const shellTool = "run_shell_command";
 

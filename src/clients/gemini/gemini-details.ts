@@ -1,7 +1,15 @@
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { wordAt } from "../../redaction/redact.ts";
-import { asObject, listAt, objectAt, textAt, numberAt, type JsonObject } from "../../shared/json-fields.ts";
+import {
+  asObject,
+  listAt,
+  objectAt,
+  parseObject,
+  textAt,
+  numberAt,
+  type JsonObject,
+} from "../../shared/json-fields.ts";
 import { asTime } from "../../shared/known-time.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { millisecond, settings } from "../adapter/client-form.ts";
@@ -136,7 +144,7 @@ const readGeminiCall: LineFormat = (draft, call, { at: lineAt, uuid }) => {
   if (isRefusal(output)) draft.decisions.push({ at, isRefused: true });
   const isFailed = status !== "success" || /^Exit Code: [1-9]/m.test(output);
   const failed = shell === null ? output : failedText(shell);
-  const result = shell ?? resultIn(name, output);
+  const result = shell ?? resultIn(name, output, call);
   addEnd(draft, {
     toolUseId: id,
     error: isFailed ? failed : null,
@@ -145,8 +153,17 @@ const readGeminiCall: LineFormat = (draft, call, { at: lineAt, uuid }) => {
   });
 };
 
-/** A new file, or the words of a sub-agent; null: of other tools nothing is kept. */
-function resultIn(tool: string, output: string): JsonObject | null {
+/** The user's answers, which name a question by its place. */
+function answersIn(call: JsonObject, output: string): JsonObject {
+  const questions = listAt(objectAt(call, "args"), "questions").map(asObject);
+  const given = Object.entries(objectAt(parseObject(output), "answers") ?? {});
+  const answers = given.map(([at, answer]) => [textAt(questions[Number(at)] ?? null, "question") ?? at, answer]);
+  return { answers: Object.fromEntries(answers) };
+}
+
+/** A new file, answers, or the words of a sub-agent; null: of other tools nothing is kept. */
+function resultIn(tool: string, output: string, call: JsonObject): JsonObject | null {
+  if (tool === "ask_user") return answersIn(call, output);
   if (output.startsWith("Successfully created")) return { type: "create" };
   return tool === "invoke_agent" ? { output } : null;
 }

@@ -17,6 +17,7 @@ export const geminiTools: ToolNames = new Map([
   ["replace", "Edit"],
   ["read_file", "Read"],
   ["invoke_agent", "Agent"],
+  ["ask_user", "AskUserQuestion"],
 ]);
 
 /** The context of a start stands before the user's first words. */

@@ -177,6 +177,7 @@ class OpenCodeChats {
       tool_input: call["args"],
       ...(metadata?.["exists"] === false ? { tool_response: { type: "create" } } : {}),
       ...(call["tool"] === "task" ? { tool_response: subagentResult(output.output, metadata) } : {}),
+      ...(call["tool"] === "question" ? { tool_response: answersIn(asObject(call["args"]), metadata) } : {}),
       ...(exit === 0 ? {} : { error: `Exit code ${exit}\n${String(output.output)}` }),
     });
     const context = contextOf(answer);
@@ -322,6 +323,13 @@ function replyTo({ answers }: JsonObject): Reply {
 function permissionReply({ behavior, message, rules }: JsonObject): Reply {
   const reply = behavior === "deny" ? "reject" : rules === undefined ? "once" : "always";
   return { url: "/permission/{requestID}/reply", body: { reply, ...(message !== undefined && { message }) } };
+}
+
+/** The user's answers, which stand in the order of the questions. */
+function answersIn(args: JsonObject | null, metadata: JsonObject | null): JsonObject {
+  const given = listAt(metadata, "answers");
+  const questions = listAt(args, "questions").map(asObject);
+  return { answers: Object.fromEntries(questions.map((one, at) => [textAt(one, "question") ?? "", given[at]])) };
 }
 
 /** The call that a dialog asks about, as far as OpenCode describes it. */

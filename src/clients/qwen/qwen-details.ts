@@ -7,7 +7,7 @@ import { withClaudeTool } from "../adapter/client-adapter.ts";
 import { userWords } from "../adapter/harness-text.ts";
 import { endEvent, runOutput } from "../adapter/run-output.ts";
 import { dashed, refusal, type SessionFiles } from "../adapter/session-files.ts";
-import { answersIn, failedText, shellAnswer } from "../adapter/tools.ts";
+import { failedText, shellAnswer } from "../adapter/tools.ts";
 import { readAssistant, readEnd, readSystem } from "../claude-code/claude-run.ts";
 import { inlinePicture, type ReadContents } from "../conversation/conversation.ts";
 import {
@@ -92,6 +92,13 @@ const qwenRecords: LineFormats = {
       addFailure(draft, textAt(error, "error_message") ?? "error", origin, qwen.limitIn?.(error));
   },
 };
+
+/** @param shown what the client shows of a result; null: of no dialog */
+function answersIn(shown: JsonObject | null): { readonly answers: JsonObject } | null {
+  if (shown?.["type"] !== "ask_user_question_answers") return null;
+  const answers = listAt(shown, "answers").map(asObject);
+  return { answers: Object.fromEntries(answers.map((one) => [textAt(one, "question") ?? "", textAt(one, "answer")])) };
+}
 
 function errorOf(result: JsonObject | null, answer: JsonObject | null): string {
   const shown = textAt(result, "resultDisplay") ?? textAt(objectAt(result, "resultDisplay"), "text");

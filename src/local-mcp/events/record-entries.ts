@@ -1,3 +1,4 @@
+import { deedOf } from "../../clients/adapter/tools.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import { callKinds, turnBounds, turnEnds } from "../../contract/turn-kinds.ts";
@@ -131,7 +132,8 @@ function withCall({ sql, session, incoming: { input } }: Recording, asks: Asks):
   const shown = input.tool_name === undefined ? null : describeInput(input.tool_input);
   const asking = shown === null ? open : open.filter((call) => call.input === shown);
   const [call] = asking;
-  return call === undefined || asking.length > 1 ? asks : { ...asks, call: call.id };
+  if (call === undefined || asking.length > 1) return asks;
+  return { ...asks, call: call.id, ...(deedOf(call.name) === "asks" ? { for: "dialog" } : {}) };
 }
 
 type Asks = Extract<JournalEntry, { readonly kind: "asks" }>;

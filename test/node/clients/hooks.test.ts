@@ -88,23 +88,58 @@ it("Codex: the task of a subagent is no request of the user, and its transcript 
 
 // Seen with Qwen Code 0.24.4: the request comes before the call, and a notification of a permission after it.
 it("Qwen Code: a question waits for an answer, not for leave, and the user's own words to it are kept", () => {
-  const chat = new RecordedClient(tempRuntime(), "qwen").sendEach("SessionStart UserPromptSubmit", own);
+  const runtime = tempRuntime();
+  const file = join(temporaryFolder(), "chat.jsonl");
+  writeFileSync(file, "");
+  const about = { ...own, transcript_path: file };
+  const chat = new RecordedClient(runtime, "qwen").sendEach("SessionStart UserPromptSubmit", about);
   const question = { question: "Which database?", header: "Database", options: [] };
-  const call = {
-    ...own,
-    tool_name: "ask_user_question",
-    tool_input: { questions: [question] },
-    tool_call_id: "call_4",
-  };
+  const input = { tool_name: "ask_user_question", tool_input: { questions: [question] }, tool_call_id: "call_4" };
+  const call = { ...about, ...input };
   chat.report("PermissionRequest", { ...call, hook_event_name: "PermissionRequest" });
-  chat.send("Notification", { ...own, notification_type: "permission_prompt" });
+  chat.send("Notification", { ...about, notification_type: "permission_prompt" });
   expect(chat.life(session)?.asks?.for).toBe("dialog");
-  const shown = {
-    type: "ask_user_question_answers",
-    answers: [{ question: question.question, answer: "MariaDB on port nine" }],
+  chat.send("PreToolUse", call);
+  chat.send("Notification", { ...about, notification_type: "permission_prompt" });
+  expect(chat.life(session)?.asks?.for).toBe("dialog");
+  chat.send("PostToolUse", { ...call, tool_response: { llmContent: "" } });
+  const answers = [{ question: question.question, answer: "MariaDB on port nine" }];
+  const shown = { type: "ask_user_question_answers", answers };
+  const toolCallResult = { callId: "call_4", status: "success", resultDisplay: shown };
+  const timestamp = new Date(runtime.now()).toISOString();
+  const row = {
+    uuid: "row",
+    sessionId: session,
+    timestamp,
+    type: "tool_result",
+    message: { parts: [] },
+    toolCallResult,
   };
-  chat.send("PostToolUse", { ...call, tool_response: { llmContent: "", returnDisplay: shown } });
-  expect(chat.entries(session).at(-1)).toEqual({ kind: "answers", answers: shown.answers });
+  appendFileSync(file, `${JSON.stringify(row)}\n`);
+  chat.send("Stop", about);
+  expect(chat.entries(session)).toContainEqual({ kind: "answers", answers });
+});
+
+it("Gemini CLI: the user's answer to a question stands in its transcript by the question's place", () => {
+  const runtime = tempRuntime();
+  const file = join(temporaryFolder(), "chat.jsonl");
+  writeFileSync(file, "");
+  const about = { ...own, transcript_path: file };
+  const chat = new RecordedClient(runtime, "gemini").sendEach("SessionStart BeforeAgent", about);
+  const args = { questions: [{ question: "Which database?", header: "Database" }] };
+  const asked = { ...about, tool_name: "ask_user", tool_input: args };
+  chat.send("BeforeTool", asked);
+  chat.report("Notification", { ...about, hook_event_name: "Notification", notification_type: "ToolPermission" });
+  expect(chat.life(session)?.asks?.for).toBe("dialog");
+  const response = { output: '{"answers":{"0":"MariaDB on port nine"}}' };
+  const result = [{ functionResponse: { id: "ask_1", name: "ask_user", response } }];
+  const timestamp = new Date(runtime.now()).toISOString();
+  const call = { id: "ask_1", name: "ask_user", args, result, status: "success", timestamp };
+  appendFileSync(file, `${JSON.stringify({ id: "row", timestamp, type: "gemini", content: "", toolCalls: [call] })}\n`);
+  chat.send("AfterTool", { ...asked, tool_response: { llmContent: response.output } });
+  chat.send("AfterAgent", about);
+  const answers = [{ question: "Which database?", answer: "MariaDB on port nine" }];
+  expect(chat.entries(session)).toContainEqual({ kind: "answers", answers });
 });
 
 it("another client's payload is refused", () => {

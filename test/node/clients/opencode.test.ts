@@ -200,6 +200,20 @@ it("a command that ends with a code other than 0 has failed; an API error ends t
 
 const overloaded = { name: "APIError", data: { message: "overloaded" } };
 
+it("a question of OpenCode waits for the user's answer, which is kept", async () => {
+  const chat = await aPrompted();
+  const args = { questions: [{ question: "Which database?", options: [] }] };
+  const asked = { sessionID: session, tool: "question", callID: "call_3", args };
+  await chat.hooks["tool.execute.before"](asked, { args });
+  await chat.happens("question.asked");
+  expect(chat.recorded.life(session)?.asks?.for).toBe("dialog");
+  const metadata = { answers: [["MariaDB on port nine"]] };
+  await chat.hooks["tool.execute.after"](asked, { output: "answered", metadata });
+  const answers = [{ question: "Which database?", answer: "MariaDB on port nine" }];
+  expect(chat.entries().at(-1)).toEqual({ kind: "answers", answers });
+  expect(chat.recorded.life(session)?.asks).toBeNull();
+});
+
 it("OpenCode shows the line while it waits for the end of its limit, and at an account without credit", async () => {
   const PATH = temporaryFolder();
   writeFileSync(join(PATH, "gemini"), "#!/bin/sh\n", { mode: 0o755 });

@@ -107,10 +107,10 @@ function recordExit(sql: Sql, { session_id: sessionId }: Caller, now: number, en
   journal.append(sql, sessionId, end.at ?? now, `exited:${id}`, { kind: "exited", id, exitCode });
 }
 
-/** Hooks may say nothing of the call that asked, or that wrote the to-do list. */
+/** Hooks may say nothing of answers, of the call that asked, or of one that wrote a to-do list. */
 function unhookedCalls({ toolCalls, toolEnds }: TranscriptPart): UnhookedCall[] {
   const lists = toolCalls.filter(({ name, isUnhooked }) => isUnhooked && name === "TodoWrite");
-  const answered = toolEnds.filter((end) => end.isUnhooked && end.error === null && end.response?.["answers"]);
+  const answered = toolEnds.filter(({ error, response }) => error === null && response?.["answers"]);
   const dialogs = answered.map(({ toolUseId: id, at, response = {} }) => {
     return { id, name: "AskUserQuestion", input: {}, at, response };
   });
