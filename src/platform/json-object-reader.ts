@@ -1,11 +1,7 @@
 export const maxInputBytes = 32_000_000;
 
-export interface JsonObjectReaderOptions {
-  /** Larger fields are left out. Default: only a tool's output can be that large. */
-  readonly maxFieldBytes?: number;
-  /** Takes each field when it is complete; absent: the reader keeps them all. */
-  readonly onField?: (field: Buffer) => void;
-}
+/** Larger fields are left out: only a tool's output can be that large. */
+const maxFieldBytes = 16_000_000;
 
 const byte = { quote: 0x22, comma: 0x2c, backslash: 0x5c, brace: 0x7b };
 const opening: ReadonlySet<number> = new Set(Buffer.from("{["));
@@ -14,8 +10,6 @@ const closing: ReadonlySet<number> = new Set(Buffer.from("}]"));
 /** Finds the first JSON object in bytes of any parts. Reads in bounded memory. */
 export class JsonObjectReader {
   readonly #fields: Buffer[] = [];
-  readonly #maxFieldBytes: number;
-  readonly #onField: (field: Buffer) => void;
   #bytes = 0;
   #depth = 0;
   #isInString = false;
@@ -25,11 +19,6 @@ export class JsonObjectReader {
   #fieldBytes = 0;
   #skippedBytes = 0;
   #rest: Buffer = Buffer.alloc(0);
-
-  constructor({ maxFieldBytes = 16_000_000, onField }: JsonObjectReaderOptions = {}) {
-    this.#maxFieldBytes = maxFieldBytes;
-    this.#onField = onField ?? ((field) => this.#keep(field));
-  }
 
   get isWhole(): boolean {
     return this.#isWhole;
@@ -109,20 +98,18 @@ export class JsonObjectReader {
   }
 
   get #isFieldTooLarge(): boolean {
-    return this.#fieldBytes > this.#maxFieldBytes || this.#bytes + this.#fieldBytes > maxInputBytes;
+    return this.#fieldBytes > maxFieldBytes || this.#bytes + this.#fieldBytes > maxInputBytes;
   }
 
   #endField(): void {
     // Blanks before the first field are none.
     const field = Buffer.concat(this.#field);
-    if (!this.#isFieldTooLarge && field.includes(":")) this.#onField(field);
+    if (!this.#isFieldTooLarge && field.includes(":")) {
+      this.#fields.push(field);
+      this.#bytes += field.length;
+    }
     this.#field = [];
     this.#fieldBytes = 0;
-  }
-
-  #keep(field: Buffer): void {
-    this.#fields.push(field);
-    this.#bytes += field.length;
   }
 }
 

@@ -1,84 +1,45 @@
 import type { Readable } from "node:stream";
-import { JsonObjectReader } from "../../platform/json-object-reader.ts";
 import { parseObject, isRecord, parseJson, endOfObject } from "../../shared/json-fields.ts";
 import type { Message } from "./hello.ts";
-
-/** Longer keys and ids are not those of a request. */
-const maxFieldBytes = 1_024;
-const [openBrace, openBracket] = [0x7b, 0x5b];
-
-/**
- * Finds the id of a JSON-RPC message in its bytes, wherever it stands, and keeps nothing else: the
- * TypeScript SDK writes the id behind the parameters.
- */
-export class RequestScan {
-  id: string | number | null = null;
-  #hasMethod = false;
-  /** Whether the message is a batch; null: no part of it has come that says so. */
-  #isBatch: boolean | null = null;
-  readonly #reader = new JsonObjectReader({ maxFieldBytes, onField: (field) => this.#take(field) });
-
-  /** A response has an id, too, which the other side has chosen. */
-  get isRequest(): boolean {
-    return this.id !== null && this.#hasMethod;
-  }
-
-  push(bytes: Buffer): void {
-    const first = this.#isBatch === null ? bytes.find((byte) => byte === openBrace || byte === openBracket) : undefined;
-    if (first !== undefined) this.#isBatch = first === openBracket;
-    if (this.#isBatch === false && !this.isRequest) this.#reader.push(bytes);
-  }
-
-  #take(field: Buffer): void {
-    const value = parseObject(`{${field.toString()}}`);
-    const id = value?.["id"];
-    if (typeof id === "string" || typeof id === "number") this.id = id;
-    if (value?.["method"] !== undefined) this.#hasMethod = true;
-  }
-}
 
 /** The longest message between client, front and host: the limit of the MCP SDK's own reader. */
 export const maxLineBytes = 10 * 1024 * 1024;
 export const tooLongText = `it is longer than ${maxLineBytes / 1024 / 1024} MiB (${maxLineBytes} bytes), the most that SHIM takes or gives as one message`;
 
+/** Limit up to which the id of a long line is read; nothing of a longer one is kept. */
+const mostKeptBytes = 64 * 1024 * 1024;
+
+/** A line that is too long, by its id if that could be read. A response has an id, too. */
+export interface LongLine {
+  readonly id: string | number | null;
+  readonly isRequest: boolean;
+}
+
 export interface LineEvents {
   /** Without NULs, blanks and byte order marks around it; never empty. */
   readonly onLine: (line: string) => void;
-  /** Called once for a line that is too long, of which nothing is kept. */
-  readonly onLongLine: (scan: RequestScan) => void;
+  readonly onLongLine: (line: LongLine) => void;
 }
 
 /**
- * Reads lines of bounded length, so an endless one costs no memory. Only "\n" ends a line, since a
- * message may contain U+2028 (MCP specification, "Transports", stdio).
+ * Reads lines of bounded length, so an endless one costs bounded memory. Only "\n" ends a line,
+ * since a message may contain U+2028 (MCP specification, "Transports", stdio).
  */
 export function eachLine(stream: Readable, { onLine, onLongLine }: LineEvents): void {
   let parts: Buffer[] = [];
   let bytes = 0;
-  /** Reads on in a line that is too long. */
-  let scan: RequestScan | null = null;
-  let isReported = false;
-  const report = (found: RequestScan): void => {
-    if (!isReported) onLongLine(found);
-    isReported = true;
-  };
   const take = (part: Buffer): void => {
     bytes += part.length;
-    if (bytes <= maxLineBytes) return void parts.push(part);
-    scan ??= new RequestScan();
-    for (const each of [...parts, part]) scan.push(each);
-    parts = [];
-    if (scan.isRequest) report(scan);
+    if (bytes <= mostKeptBytes) parts.push(part);
+    else parts = [];
   };
   const end = (): void => {
-    const line = scan === null ? trimmed(Buffer.concat(parts)).toString() : "";
-    const found = scan;
+    const line = trimmed(Buffer.concat(parts)).toString();
+    const isTooLong = bytes > maxLineBytes;
     parts = [];
     bytes = 0;
-    scan = null;
-    if (found) report(found);
+    if (isTooLong) onLongLine(longLine(line));
     else if (line !== "") onLine(line);
-    isReported = false;
   };
   stream.on("data", (chunk: Buffer) => {
     let from = 0;
@@ -91,6 +52,11 @@ export function eachLine(stream: Readable, { onLine, onLongLine }: LineEvents): 
     }
     if (from < chunk.length) take(chunk.subarray(from));
   });
+}
+
+function longLine(line: string): LongLine {
+  const { id, method } = parseObject(line) ?? {};
+  return { id: typeof id === "string" || typeof id === "number" ? id : null, isRequest: method !== undefined };
 }
 
 const newline = 0x0a;
