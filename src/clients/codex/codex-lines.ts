@@ -8,6 +8,7 @@ import {
   textAt,
   type JsonObject,
 } from "../../shared/json-fields.ts";
+import { asTime } from "../../shared/known-time.ts";
 import { ranText, userWords, withAttachments } from "../adapter/harness-text.ts";
 import { uuid } from "../adapter/session-files.ts";
 import {
@@ -345,7 +346,9 @@ function readMeta(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigi
   const [id, bytes] = [textAt(base, "thread_id", 100) ?? "", numberAt(base, "end_byte_offset") ?? 0];
   // Without it the file is the first one, or the user has gone back to before the first prompt.
   const files = uuid.test(id) ? `../../../*/*/*/rollout-*${id}.jsonl` : null;
-  draft.base ??= { bytes: files === null ? 0 : bytes, files: files ?? "", at: at ?? 0 };
+  // The row is written with the first prompt, whose event may come before it.
+  const made = asTime(Date.parse(textAt(payload, "timestamp", 40) ?? "")) ?? at ?? 0;
+  draft.base ??= files === null ? { bytes: 0, files: "", at: made } : { bytes, files, at: at ?? 0 };
   draft.clientVersion ??= wordAt(payload, "cli_version", 40);
   draft.isScripts ??= payload["source"] === undefined ? null : isOfExec(payload);
   const git = objectAt(payload, "git");

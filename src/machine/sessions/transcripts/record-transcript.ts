@@ -122,7 +122,9 @@ export function recordTranscript(
     missed += recordMissedTools(sql, session, now, turn, { ...options, calls, isOver: isOver && isLast });
     recordInterruptions(sql, session.id, turn);
   }
-  if (part.before && part.base) prompts.takeBackMissing(sql, session.id, part.before.texts, part.base.at);
+  // By another clock it is not known what came before.
+  const isTimed = part.base !== null && part.base.at <= now + maxAheadMs;
+  if (part.before && part.base && isTimed) prompts.takeBackMissing(sql, session.id, part.before.texts, part.base.at);
   for (const prompt of part.withdrawn) prompts.takeBack(sql, session.id, now, prompt);
   recordPlans(sql, session.id, part);
   for (const compaction of part.compactions) recordCompaction(sql, session, now, compaction);
