@@ -16,6 +16,7 @@ import {
   addEnd,
   type LineFormat,
   type LineOrigin,
+  type TranscriptBase,
   type TranscriptDraft,
   type TranscriptToolCall,
   addCompaction,
@@ -339,16 +340,21 @@ export function isOfExec(meta: JsonObject | null): boolean {
   return meta?.["source"] === "exec";
 }
 
+function baseOf(payload: JsonObject, at: number | null): TranscriptBase {
+  const base = objectAt(payload, "history_base");
+  const id = textAt(base, "thread_id", 100) ?? "";
+  const bytes = numberAt(base, "end_byte_offset") ?? 0;
+  if (uuid.test(id)) return { bytes, files: `../../../*/*/*/rollout-*${id}.jsonl`, at: at ?? 0 };
+  // Without it the file is the first one, or the user has gone back to before the first prompt.
+  const made = asTime(Date.parse(textAt(payload, "timestamp", 40) ?? ""));
+  // The row is written with the first prompt, whose event may come before it.
+  return { bytes: 0, files: "", at: made ?? at ?? 0 };
+}
+
 /** A session that continues another one repeats that one's row after its own. */
 function readMeta(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
   draft.forkedFrom ??= textAt(payload, "forked_from_id", 100);
-  const base = objectAt(payload, "history_base");
-  const [id, bytes] = [textAt(base, "thread_id", 100) ?? "", numberAt(base, "end_byte_offset") ?? 0];
-  // Without it the file is the first one, or the user has gone back to before the first prompt.
-  const files = uuid.test(id) ? `../../../*/*/*/rollout-*${id}.jsonl` : null;
-  // The row is written with the first prompt, whose event may come before it.
-  const made = asTime(Date.parse(textAt(payload, "timestamp", 40) ?? "")) ?? at ?? 0;
-  draft.base ??= files === null ? { bytes: 0, files: "", at: made } : { bytes, files, at: at ?? 0 };
+  draft.base ??= baseOf(payload, at);
   draft.clientVersion ??= wordAt(payload, "cli_version", 40);
   draft.isScripts ??= payload["source"] === undefined ? null : isOfExec(payload);
   const git = objectAt(payload, "git");

@@ -123,8 +123,8 @@ export function recordTranscript(
     recordInterruptions(sql, session.id, turn);
   }
   // By another clock it is not known what came before.
-  const isTimed = part.base !== null && part.base.at <= now + maxAheadMs;
-  if (part.before && part.base && isTimed) prompts.takeBackMissing(sql, session.id, part.before.texts, part.base.at);
+  const { before, base } = part;
+  if (before && base && base.at <= now + maxAheadMs) prompts.takeBackMissing(sql, session.id, before.texts, base.at);
   for (const prompt of part.withdrawn) prompts.takeBack(sql, session.id, now, prompt);
   recordPlans(sql, session.id, part);
   for (const compaction of part.compactions) recordCompaction(sql, session, now, compaction);
