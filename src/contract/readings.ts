@@ -30,6 +30,23 @@ export type ReadingName =
   | "sessionAgeMs"
   | "sinceCheckpointMs";
 
+/** Readings that make a risk, as a person says that they do. */
+export const readingWords: Readonly<Partial<Record<ReadingName, string>>> = {
+  contextTokens: "its context is long",
+  contextFill: "its context is nearly full",
+  clientMemoryBytes: "its client takes much memory",
+  hostMemory: "the machine is short of memory",
+  rateLimit: "a usage limit is near",
+  toolCalls: "it has made many calls",
+  toolErrors: "its calls fail",
+  latencyTrend: "its calls take longer than usual",
+  apiErrors: "its requests to the model fail",
+  transcriptBytes: "its transcript is large",
+  oomKills: "programs were ended for want of memory",
+  sessionAgeMs: "it has run for long",
+  sinceCheckpointMs: "it was not saved for long",
+};
+
 /** Stored as JSON. A missing name is unknown. */
 export type Readings = Partial<Record<ReadingName, Reading>>;
 

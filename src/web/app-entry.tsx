@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { render, type ComponentType, type JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { hasSecret, localBackend, signIn } from "./local-backend.ts";
 import {
   ageTick,
@@ -8,8 +8,7 @@ import {
   followAddress,
   backend,
   isEdge,
-  isLive,
-  linkTo,
+  isFinding,
   notice,
   query,
   route,
@@ -18,17 +17,12 @@ import {
 } from "./page-state.ts";
 import { ConfirmDialog } from "./parts/confirm.tsx";
 import { NotLive } from "./parts/live.tsx";
+import { Navigation } from "./parts/navigation.tsx";
+import { sectionOf, titleOf } from "./sections.ts";
 import { FleetView } from "./views/fleet.tsx";
 import { SignInHere } from "./views/sign-in.tsx";
 
 const ageTickMs = 10_000;
-
-/** Each is also the name of its view, in lower case. */
-const titles = ["Fleet", "Day", "Tasks", "Files", "Messages", "Plan", "Experiments", "Health", "Phone"];
-
-const onlyOnMachine: ReadonlySet<string> = new Set(["Day", "Experiments"]);
-/** Views whose calls a machine answers its phones. */
-const onPhone: ReadonlySet<string> = new Set(["Fleet", "Day", "Messages", "Phone"]);
 
 const trouble = signal<string | null>(null);
 /** Shown by a phone without its machine. */
@@ -61,9 +55,6 @@ function View({ name, id }: ViewProps & { readonly name: string }): JSX.Element 
   return name === "fleet" ? <FleetView /> : <p class="muted">Reading …</p>;
 }
 
-/** The navigation's entry of a view that has none of its own. */
-const sections: Readonly<Record<string, string>> = { chat: "fleet", task: "tasks", dead: "tasks" };
-
 function App(): JSX.Element {
   const present = backend.value;
   const { view: asked, id } = route.value;
@@ -75,66 +66,35 @@ function App(): JSX.Element {
   }, [present]);
   useEffect(() => {
     query.value = "";
-    const title = titles.find((one) => one.toLowerCase() === view) ?? `${view} ${id.slice(0, 12)}`;
-    document.title = `${title} - SHIM`;
+    document.title = `${titleOf(view) ?? `${view} ${id.slice(0, 12)}`} - SHIM`;
   }, [view, id]);
   if (!present) return <SignedOut />;
   return (
     <>
       <a class="skip" href="#main" onClick={skip} children="Skip to the view" />
-      <Navigation section={sections[view] ?? view} />
+      <Navigation section={sectionOf(view)} />
       <main id="main">
         <NotLive />
         <View key={`${view} ${id}`} name={view} id={id} />
       </main>
       <p class="notice" role="status" children={notice.value} />
       <ConfirmDialog />
+      {isFinding.value && <LaterFinder />}
     </>
   );
+}
+
+/** Beyond the first load, as the views are. */
+function LaterFinder(): JSX.Element | null {
+  const [Finder, setFinder] = useState<ComponentType | null>(null);
+  useEffect(() => void import("./parts/finder.tsx").then((found) => setFinder(() => found.Finder)), []);
+  return Finder && <Finder />;
 }
 
 function SignedOut(): JSX.Element {
   const Gate = phoneGate.value;
   if (Gate) return <Gate />;
   return isEdge.value ? <View key="edge" name="edge" id="" /> : <SignInHere trouble={trouble.value} />;
-}
-
-/** Views that the backend of the page has nothing for. */
-function isMissing(title: string): boolean {
-  if (backend.value?.kind === "phone") return !onPhone.has(title);
-  return title === "Phone" || (isEdge.value && onlyOnMachine.has(title));
-}
-
-function Navigation({ section }: { section: string }): JSX.Element {
-  const views = useRef<HTMLDivElement>(null);
-  // The bar of a narrow window shows some of the views.
-  useEffect(() => {
-    views.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-  }, [section]);
-  return (
-    <nav aria-label="Views">
-      <strong>SHIM</strong>
-      <div ref={views}>
-        {titles.map((title) => (
-          <a
-            key={title}
-            href={linkTo(title.toLowerCase())}
-            aria-current={title.toLowerCase() === section ? "page" : undefined}
-            hidden={isMissing(title)}
-            children={title}
-          />
-        ))}
-      </div>
-      <span class={`live ${isLive.value ? "on" : "off"}`}>{isLive.value ? "live" : "not live"}</span>
-      {/* A phone is forgotten in its own view. */}
-      {backend.value?.kind !== "phone" && <button type="button" onClick={() => void signOut()} children="Sign out" />}
-    </nav>
-  );
-}
-
-async function signOut(): Promise<void> {
-  await backend.value?.signOut();
-  backend.value = null;
 }
 
 /** The fragment belongs to the router. */
@@ -146,9 +106,17 @@ function skip(event: Event): void {
 function onKey(event: KeyboardEvent): void {
   if ((event.ctrlKey || event.metaKey) && event.key === "k") {
     event.preventDefault();
+    isFinding.value = true;
+  }
+  if (event.key === "/" && !isTyping(event.target)) {
+    event.preventDefault();
     document.getElementById("search")?.focus();
   }
   if (event.key === "ArrowDown" || event.key === "ArrowUp") moveInList(event);
+}
+
+function isTyping(target: EventTarget | null): boolean {
+  return target instanceof Element && target.matches("input, textarea, select");
 }
 
 /** Arrow keys go from one entry of a list or table to the next. */

@@ -19,6 +19,8 @@ export function actTrouble(session?: string): string | null {
   return session === undefined ? null : (backend.value?.troubleOf?.(session) ?? null);
 }
 
+/** Whether the user chooses where to go. */
+export const isFinding = signal(false);
 /** After the first view: the heading of the next one gets the focus. */
 export const hasMoved = signal(false);
 /** Counts what may have changed: a view that is shown reads again. */

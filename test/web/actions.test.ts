@@ -85,7 +85,7 @@ it("replay, discard and cancel show their effect, ask once, and change the task 
 });
 
 it("dead letters are replayed by filter, and the rest stays dead @night", async () => {
-  const { team, page } = await aFleetPage();
+  const { home, team, page } = await aFleetPage();
   const mail = { type: "mail", priority: 9 };
   for (let n = 0; n < 60; n++) submit(team.coordinator, [mail]);
   failAll(team.coordinator, team.self, 60, "no route");
@@ -94,6 +94,8 @@ it("dead letters are replayed by filter, and the rest stays dead @night", async 
   // What is half typed stays when the page reads again.
   submit(team.coordinator, [mail]);
   failAll(team.coordinator, team.self, 1, "no route");
+  // The page hears of what another process commits when that stores something of a session, too.
+  addSession(home, { id: "99990000-0000-4000-8000-000000000009", title: "A new chat" });
   await page.getByText("64 dead tasks match").waitFor();
   await page.keyboard.press("Enter");
   await page.getByText("61 dead tasks match").waitFor();
@@ -130,6 +132,7 @@ it("the token leaves the address at once, no cookie is set, and the link does no
   const other = await openTab(link);
   await other.page.getByText("This page is not signed in").waitFor();
   expect(await other.page.textContent("body")).not.toContain("Payments");
+  await page.getByRole("button", { name: "More" }).click();
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByText("This page is not signed in").waitFor();
   await page.reload();

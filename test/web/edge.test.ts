@@ -4,8 +4,8 @@ import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import type { CliHome } from "#harness/machine/cli-home.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { aPermission } from "#harness/machine/request-rig.ts";
-import { axeFaults, closeBrowser, go, openTab, type Tab } from "#harness/web/browser.ts";
-import { anEdge, paired, phone } from "#harness/web/paired-phone.ts";
+import { axeFaults, closeBrowser, go, openTab } from "#harness/web/browser.ts";
+import { anEdge, openPhoneView, paired, phone } from "#harness/web/paired-phone.ts";
 import { fleetIds } from "#harness/web/seeds.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { claimOf, newPairingSecret, pairingFragment, type PairingLink } from "#src/pairing/pairing.ts";
@@ -121,9 +121,7 @@ it("a phone that scans the code sees the fleet, after a reload too, and nothing 
   await conversation.getByText("npm test").click();
   await page.getByText("rm -r build").waitFor();
   expect(await axeFaults(page)).toEqual([]);
-  const titles = await page.getByRole("navigation").getByRole("link").allTextContents();
-  expect(titles.filter((title) => ["Tasks", "Files", "Plan", "Experiments", "Health"].includes(title))).toEqual([]);
-  await page.getByRole("link", { name: "Phone", exact: true }).click();
+  await openPhoneView(page);
   await page.getByText("see chats", { exact: true }).waitFor();
   await page.getByRole("heading", { name: "Notify me" }).waitFor();
   expect(await axeFaults(page)).toEqual([]);
@@ -137,6 +135,7 @@ it("a phone that scans the code sees the fleet, after a reload too, and nothing 
   expect(faults).toEqual([]);
 });
 
+/** A phone has these views, and none of those for a team. */
 /** A permission that the waiting chat asks for, held as its hook holds it. */
 function asks({ runtime }: CliHome, text: string, more: Partial<PermissionRequest> = {}): Promise<unknown> {
   const now = runtime.now();
@@ -266,7 +265,7 @@ it("what a phone cannot do it says in words: continue a dead chat, and be notifi
   expect(await page.getByRole("button", { name: /Copy/ }).count()).toBe(0);
   await page.evaluate("void (PushManager.prototype.subscribe = () => new Promise(() => undefined))");
   await page.clock.install();
-  await page.getByRole("link", { name: "Phone", exact: true }).click();
+  await openPhoneView(page);
   await page.getByText("Notifications are off.").waitFor();
   await page.getByLabel("died").click();
   await page.getByText("Asking the browser and its push service …").waitFor();
@@ -345,7 +344,7 @@ it("a message of the machine is shown by the service worker without the page's h
   await page.reload();
   await page.getByText(/^Not live since .*: this device has no network\./).waitFor();
   await page.getByText("not live", { exact: true }).waitFor();
-  await page.getByRole("link", { name: "Phone", exact: true }).click();
+  await openPhoneView(page);
   await page.getByText("Paired until").waitFor();
   const urls = "(await (await caches.open((await caches.keys())[0])).keys()).map((one) => one.url).join()";
   const kept = await page.evaluate(`(async () => ${urls})()`);

@@ -4,7 +4,7 @@ import { addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { aPermission } from "#harness/machine/request-rig.ts";
 import { axeFaults, closeBrowser } from "#harness/web/browser.ts";
 import { CutProxy, freePort } from "#harness/edge/real-server.ts";
-import { aMachineAlone, aMachineOn, anEdge, pairWith } from "#harness/web/paired-phone.ts";
+import { aMachineAlone, aMachineOn, anEdge, pairWith, openPhoneView } from "#harness/web/paired-phone.ts";
 
 afterAll(closeBrowser);
 
@@ -39,7 +39,7 @@ it("a phone that pairs with a second machine keeps the first: one list has the c
     .waitFor();
   await page.getByText("Renderer: dark mode").waitFor({ state: "detached" });
   await page.getByText("live", { exact: true }).waitFor();
-  await page.getByRole("link", { name: "Phone", exact: true }).click();
+  await openPhoneView(page);
   await page.getByText(/^Build-box is off or asleep, or no chat runs there\. Last heard: /).waitFor();
   await page.getByText("on", { exact: true }).waitFor();
   expect(await axeFaults(page)).toEqual([]);

@@ -5,6 +5,7 @@ import { afterAll, expect, it } from "vitest";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { seedExperiments } from "#harness/experiments/histories.ts";
 import { aPermission } from "#harness/machine/request-rig.ts";
+import { addChat, chatId, markdownAnswer } from "#harness/web/chats.ts";
 import { aFleetPage, closeBrowser, go, openHome } from "#harness/web/browser.ts";
 import { differenceFromStored, storesPictures } from "#harness/web/pictures.ts";
 import { seedTeam, views } from "#harness/web/seeds.ts";
@@ -222,8 +223,21 @@ it.each([
 it.runIf(storesPictures)("pictures of the guide @night", async () => {
   const home = aCliHome();
   home.now = new Date(2026, 10, 27, 17, 40).getTime();
-  const [asking = "", died = "", , , , , index = ""] = seedDay(home);
+  const [asking = "", , , , , , index = ""] = seedDay(home);
   seedTeam(home, index, 4_006);
+  home.runtime.config.answers.isEnabled = true;
+  const chat = addChat(home, { title: "Parser: keep the last line", project: "/home/ann/work/search" });
+  chat.asks("the parser drops the last line: fix it and add a test");
+  chat.calls("Read", { file_path: "src/parser.ts" }, "line\n".repeat(214));
+  const lines = {
+    old_string: "while (at < end - 1) {\n  read(at++);",
+    new_string: "while (at < end) {\n  read(at++);",
+  };
+  chat.calls("Edit", { file_path: "src/parser.ts", ...lines }, "updated");
+  chat.calls("Bash", { command: "npm test -- parser" }, "1 failed\nExit code 1", true);
+  chat.says(markdownAnswer);
+  chat.asks("A, and then run all tests").calls("Bash", { command: "npm test" }, null);
+  home.now = chat.at + 4_000;
   const { page } = await openHome(home, { viewport: { width: 1_000, height: 700 } });
   await page.clock.install({ time: home.now });
   await withoutDiagnosis(page);
@@ -231,20 +245,25 @@ it.runIf(storesPictures)("pictures of the guide @night", async () => {
   const views = [
     ["fleet", "fleet", "Needs you"],
     ["day", "day", "Payments"],
-    [`chat/${died}`, "chat", "Timeline"],
+    [`chat/${chatId}`, "chat", "npm test -- parser"],
     ["dead", "dead", "3 dead tasks match"],
   ] as const;
   for (const [path, name, text] of views) {
+    await page.setViewportSize({ width: 1_000, height: name === "chat" ? 940 : 700 });
     await page.evaluate(`location.hash = ${JSON.stringify(`#/${path}`)}`);
     await page.getByText(text).first().waitFor();
     if (name === "day") {
       await page.getByRole("button", { name: "12 hours" }).click();
       await page.getByRole("img").first().waitFor();
     }
+    if (name === "chat") {
+      await page.locator(".call", { hasText: "Edit" }).locator("summary").click();
+      await page.getByText("at < end - 1").waitFor();
+      await page.locator(".hljs-keyword").first().waitFor();
+    }
     await page.evaluate("document.activeElement.blur()");
     await page.screenshot({ path: join(folder, `${name}.png`) });
   }
-  home.runtime.config.answers.isEnabled = true;
   const text = "npm publish --tag next\nin /home/ann/work/shop";
   const times = { askedAt: home.now - 20_000, endsAt: home.now + 550_000 };
   const asked = { ...aPermission, id: "k3v9", session: asking, text, ...times };

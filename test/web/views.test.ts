@@ -75,6 +75,73 @@ it("each chat that needs the user has one thing to do: open it, or copy the comm
   await page.getByRole("heading", { level: 1, name: "Payments" }).waitFor();
 });
 
+/** Buttons and links that are filled as the main one of a view is. */
+const filled = `(() => {
+  const main = document.createElement("button");
+  main.className = "main";
+  document.body.append(main);
+  const { backgroundColor } = getComputedStyle(main);
+  main.remove();
+  return [...document.querySelectorAll("button, a")]
+    .filter((one) => one.offsetParent && getComputedStyle(one).backgroundColor === backgroundColor)
+    .map((one) => one.textContent);
+})()`;
+
+/** Times and buttons whose text is cut off. */
+const cut = `[...document.querySelectorAll(".age, button, .button, th")]
+  .filter((one) => one.offsetParent && (one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== "visible"))
+  .map((one) => one.textContent)`;
+
+it.each([1_000, 375])(
+  "at %i px each view has one filled button at most, and cuts no time and no button",
+  async (width) => {
+    const { page, home, team } = await aFleetPage({ viewport: { width, height: 800 } });
+    seedExperiments(home.runtime);
+    for (const [path, text] of views(team)) {
+      await go(page, path, text);
+      const main = await page.evaluate<string[]>(filled);
+      expect([path, main.length <= 1, await page.evaluate(cut)]).toEqual([path, true, []]);
+    }
+    await go(page, "fleet", "Needs you");
+    expect(await page.evaluate(filled)).toEqual(["Open"]);
+  },
+);
+
+it("a person has two views in the bar, the others are behind More, and its button names the one that is open", async () => {
+  const { page } = await aFleetPage({ viewport: { width: 375, height: 800 } });
+  const bar = page.getByRole("navigation").getByRole("link");
+  expect(await bar.allTextContents()).toEqual(["Chats", "Day"]);
+  await page.getByRole("button", { name: "More" }).click();
+  await page.getByRole("link", { name: "Tasks", exact: true }).click();
+  await page.getByRole("heading", { level: 1, name: "Tasks" }).waitFor();
+  expect(await bar.allTextContents()).toEqual(["Chats", "Day"]);
+  await page.getByRole("button", { name: "Tasks" }).click();
+  await page.keyboard.press("Escape");
+  expect(await bar.allTextContents()).toEqual(["Chats", "Day"]);
+});
+
+it("Ctrl+K goes to any chat and any view by some of its letters, with the keyboard alone", async () => {
+  const { page, faults } = await aFleetPage();
+  await go(page, "files", "parser.ts");
+  await page.keyboard.press("Control+k");
+  const option = page.getByRole("option");
+  await option.first().waitFor();
+  expect(await axeFaults(page)).toEqual([]);
+  await page.keyboard.type("keep the");
+  await page.getByRole("option", { selected: true, name: "Parser: keep the last line" }).waitFor();
+  await page.keyboard.press("Enter");
+  await page.getByText("The tokenizer drops").waitFor();
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("view");
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { level: 1, name: "Day" }).waitFor();
+  await page.getByRole("button", { name: "Go to …" }).click();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  expect(faults).toEqual([]);
+});
+
 /** A page has fewer stops; without the bound a lost focus would never end. */
 const maxStops = 100;
 
@@ -96,8 +163,8 @@ it("with the keyboard alone: skip to the view, find a chat, ask to dismiss it, a
       expect(await focused()).toContain(focus);
     }
   };
-  await move(["Tab", "Skip"], ["Enter", "Fleet"]);
-  await page.keyboard.press("Control+k");
+  await move(["Tab", "Skip"], ["Enter", "Chats"]);
+  await page.keyboard.press("/");
   await page.keyboard.type("parser");
   await page.getByText("Payments").waitFor({ state: "detached" });
   await page.keyboard.press("Control+A");

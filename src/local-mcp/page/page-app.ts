@@ -59,7 +59,7 @@ export function pageApp(parts: PageParts): LoopbackApp {
 
 /** Each file at its path, and nothing else. */
 export function servePageFiles(app: LoopbackApp, files: ReadonlyMap<string, PageFile>): void {
-  // They hold no secret, and may be read through a slow tunnel.
+  // The files hold no secret, and may be read through a slow tunnel.
   app.get("*", compress());
   app.get("*", (context) => {
     const file = files.get(context.req.path);

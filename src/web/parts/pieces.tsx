@@ -1,6 +1,6 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Risk } from "../../contract/readings.ts";
+import { readingWords, type Risk } from "../../contract/readings.ts";
 import { age } from "../../contract/age.ts";
 import { matches, plain, words } from "../format.ts";
 import type { CallInput, CallName, CallOutput } from "../backend.ts";
@@ -32,10 +32,15 @@ export function Badge({ kind, children }: { kind: string; children: ComponentChi
   return <span class={`badge ${kind}`}>{children}</span>;
 }
 
+/** Reasons of a risk, as a person says them. */
+export function riskText({ reasons }: Risk): string {
+  return reasons.map(({ name }) => (readingWords as Readonly<Record<string, string>>)[name] ?? words(name)).join(", ");
+}
+
 /** A warning, where there is one. */
 export function RiskNote({ risk }: { risk: Risk }): Node {
   if (risk.level === "safe") return null;
-  const reasons = risk.reasons.map(({ name }) => words(name)).join(", ");
+  const reasons = riskText(risk);
   const text = `At risk of an end without notice${reasons ? `: ${reasons}` : ""}.`;
   return <p class={`note ${risk.level === "warning" ? "warn" : "bad"}`}>{text}</p>;
 }
@@ -127,7 +132,7 @@ export function Head({ title, search, children }: HeadProps): Node {
             id="search"
             value={query.value}
             onInput={({ currentTarget }) => (query.value = currentTarget.value)}
-            placeholder={matchMedia("(pointer: coarse)").matches ? search : `${search} (Ctrl+K)`}
+            placeholder={matchMedia("(pointer: coarse)").matches ? search : `${search} (/)`}
             autocomplete="off"
           />
         </label>

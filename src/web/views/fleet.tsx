@@ -3,18 +3,18 @@ import type { ForeseenConflict } from "../../contract/machine/team.ts";
 import type { Fleet, FleetRow } from "../../contract/machine/page.ts";
 import { stateWords, type ChatGroup, type ChatGroups, type ChatState } from "../../contract/chat-state.ts";
 import { requestsOf, toGroups } from "../fleet-groups.ts";
-import { count, dollars, plain, shortPath, splitPath, words } from "../format.ts";
+import { count, dollars, plain, shortPath, splitPath } from "../format.ts";
 import { linkTo, query } from "../page-state.ts";
 import { Meter } from "../parts/charts.tsx";
 import { GivenAnswers, NeedOfRequest } from "../parts/answers.tsx";
 import { NeedOfChat } from "../parts/need.tsx";
 import { NewChat } from "../parts/runs.tsx";
-import { Age, Empty, First, Fold, Head, Read } from "../parts/pieces.tsx";
+import { Age, Empty, First, Fold, Head, Read, riskText } from "../parts/pieces.tsx";
 
 export function FleetView(): JSX.Element {
   return (
     <>
-      <Head title="Fleet" search="Search chats" />
+      <Head title="Chats" search="Search chats" />
       <Read name="page.fleet" input={{}}>
         {(fleet, at) => <Groups fleet={fleet} at={at} />}
       </Read>
@@ -174,10 +174,8 @@ function Rows({ rows, at }: { rows: readonly FleetRow[]; at: number }): JSX.Elem
 function noteOf({ detail, risk, progress, taskCount }: FleetRow): [tone: string, text: string] | null {
   // The meter shows how full the context is.
   const reasons = risk?.reasons.filter(({ name }) => name !== "contextFill") ?? [];
-  if (risk && risk.level !== "safe" && reasons.length > 0) {
-    const names = reasons.map(({ name }) => words(name)).join(", ");
-    return [risk.level === "warning" ? "warn" : "bad", `at risk: ${names}`];
-  }
+  if (risk && risk.level !== "safe" && reasons.length > 0)
+    return [risk.level === "warning" ? "warn" : "bad", `at risk: ${riskText({ ...risk, reasons })}`];
   const text = detail ?? progress ?? (taskCount ? count(taskCount, "task") : null);
   return text === null ? null : ["", text];
 }

@@ -6,11 +6,14 @@ import { ClaudeTranscript } from "#harness/machine/claude-transcript.ts";
 export const chatId = "5f0e0e5e-0000-4000-8000-000000000001";
 
 /** A chat that lives, with a transcript of Claude Code that is empty at first. */
-export function addChat(home: CliHome, { id = chatId, pid = 4_711, title = "Harbour" } = {}): ClaudeTranscript {
+export function addChat(
+  home: CliHome,
+  { id = chatId, pid = 4_711, title = "Harbour", project = home.project } = {},
+): ClaudeTranscript {
   const path = join(home.folder, `${id}.jsonl`);
   const transcript = new ClaudeTranscript(path, home.now);
   home.alive.add(pid);
-  addSession(home, { id, pid, title, transcriptPath: path, entries: [{ kind: "start", source: "startup" }] });
+  addSession(home, { id, pid, title, project, transcriptPath: path, entries: [{ kind: "start", source: "startup" }] });
   return transcript;
 }
 

@@ -1,3 +1,4 @@
+import type { Page } from "playwright-core";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
@@ -105,4 +106,12 @@ export async function paired(words = "pair"): Promise<Paired> {
   const beganAt = performance.now();
   await one.page.getByText("Payments").first().waitFor();
   return { ...one, tookMs: one.tookMs + performance.now() - beganAt };
+}
+
+/** The view of this phone, behind "More". */
+export async function openPhoneView(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "More" }).click();
+  const links = page.getByRole("navigation").getByRole("link");
+  expect(await links.allTextContents()).toEqual(["Chats", "Day", "Messages", "This phone"]);
+  await links.last().click();
 }
