@@ -350,12 +350,15 @@ function repairedLines({ session, state }: Restoration, now: number): BriefLine[
 /** Newest first; done is what an exit status showed. */
 export function effectLines({ state, verification }: Restoration, { now }: BriefContext): BriefLine[] {
   const known = [...(state.continues?.effects ?? []), ...(state.effects ?? [])];
-  const shown = known.slice(-counts.effects).toReversed();
-  const lines = shown.map((run, index) => ({
-    text: `- ${oneLine(effectLine(run, now, inBrief.effectCommand), inBrief.effect)}${answerText(run, verification, now)}`,
-    rank: 1 + index / 100,
-  }));
-  const more = known.length > shown.length ? `, of ${known.length}` : "";
+  const alike = Map.groupBy(known.toReversed(), (run) => `${run.outcome} ${effectKey(run)}`);
+  const shown = [...alike.values()].slice(0, counts.effects);
+  const lines = shown.flatMap(([run, ...older], index) => {
+    if (run === undefined) return [];
+    const line = oneLine(effectLine(run, now, inBrief.effectCommand), inBrief.effect);
+    const times = older.length === 0 ? "" : ` (the newest of ${older.length + 1})`;
+    return [{ text: `- ${line}${times}${answerText(run, verification, now)}`, rank: 1 + index / 100 }];
+  });
+  const more = alike.size > shown.length ? `, of ${known.length}` : "";
   return headed(`what cannot be undone, newest first${more} (done: its call was recorded to end well):`, lines);
 }
 

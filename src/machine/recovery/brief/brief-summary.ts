@@ -25,7 +25,7 @@ interface Worth {
 }
 const { fresh, newer, old } = inBrief.summary;
 const worths: readonly [fresh: Worth, newer: Worth, old: Worth] = [
-  { early: { rank: 1.2, chars: 3_200 }, files: 1.45, named: 2, other: 2.6, chars: fresh, most: 2_400 },
+  { early: { rank: 1.2, chars: 2_600 }, files: 1.21, named: 2, other: 2.6, chars: fresh, most: 2_400 },
   { early: { rank: 1.97, chars: 700 }, files: 2.1, named: 2.2, other: 3.2, chars: newer, most: 1_900 },
   { early: { rank: 2.2, chars: 500 }, files: 2.9, named: 3, other: 4.1, chars: old, most: 1_900 },
 ];
@@ -38,11 +38,14 @@ const ahead = /(?:pending|next step|current work|open (?:task|question|item)|rem
 const passing = /^(?:[^:]{0,40}\b)?(?:current|active|next)\b[^:]{0,40}:/i;
 /** Headings of what was found out and decided. */
 const found = /error|fix|problem|decision|design|決|修正|問題/i;
-/** The user's prompts stand in the brief anyway. */
+/** The user's prompts stand in the brief anyway, but for those of parts that are not here. */
 const promptParts = /user messages/i;
 const partStart = /\n(?=[ \t]{0,8}(?:#{1,4} |\d{1,3}\. |\*\*[^\n*]{2,60}\*\*:?))/;
 /** Names as people write code: in quotes, with a case or a sign within, calls, options, files. */
 const workName = /`[^`\n]{2,80}`|\b[a-z]+(?:[A-Z]|_[a-z])\w*|\b\w+\(|\B--[a-z][\w-]+|\b[\w-]{1,80}\.[a-z]{1,5}\b/g;
+const fence = /^\s*'''/;
+/** More than a sign, or "(none)": a long word, or two. */
+const says = /\p{L}{5}|\p{L}{2,4}\P{L}+\p{L}{2,4}|[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]{2}/u;
 const itemChars = inBrief.summary.item;
 
 export function compactionLine({ state }: Restoration, now: number): BriefLine[] {
@@ -63,13 +66,11 @@ export interface SummedUpFile extends Pick<Growth, "rank" | "most"> {
  */
 export function summedUpFiles(state: WorkState, paths: readonly string[]): ReadonlyMap<string, SummedUpFile> {
   const { compactSummary, editedSince = [] } = state;
-  const files = [...splitUp(compactSummary ?? "", paths).files];
+  const files = [...splitUp(compactSummary ?? "", paths).files].filter(([path]) => !editedSince.includes(path));
   const { files: rank, most } = worthOf(state);
   const share = Math.min(inBrief.summary.file.most, inBrief.summary.file.all / files.length);
   return new Map(
-    files.flatMap(([path, text]) =>
-      editedSince.includes(path) ? [] : [[path, { rank, most, text: excerpt(text, share) }] as const],
-    ),
+    files.map(([path, text], index) => [path, { rank: rank + index / 1_000, most, text: excerpt(text, share) }]),
   );
 }
 
@@ -92,13 +93,21 @@ export function summaryLines(
   const since = later === 0 ? "perhaps outdated" : `perhaps outdated (prompts since then: ${later})`;
   const said = new Passages(prompts.flatMap((one) => (one.at > at ? [one.text] : [])).join("\n"));
   const { parts } = splitUp(compactSummary, paths);
-  const items = itemsOf(parts, later === 0).filter(({ text }) => later === 0 || !said.has(text));
+  const quoted = new Passages(prompts.map(({ text }) => text).join("\n"));
+  const items = itemsOf(parts, later === 0).filter(({ title, text }) =>
+    promptParts.test(title) ? !quoted.has(text) : later === 0 || !said.has(text),
+  );
   const shown = ranksOf(items, worth, state, scale);
   const heading = `of the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, ${since}:`;
   const most = state.compactions > 0 ? worth.most : undefined;
+  const titles = new Set<string>();
   const lines = items.flatMap((item): BriefLine[] => {
     const rank = shown.get(item);
-    return rank === undefined ? [] : [{ text: `- ${item.text}`, rank, ...(most === undefined ? {} : { most }) }];
+    if (rank === undefined) return [];
+    const { title, isAhead, isFound } = item;
+    const about = title === "" || titles.has(title) || !(isAhead || isFound) ? "" : `${oneLine(title, 60)}: `;
+    titles.add(title);
+    return [{ text: `- ${about}${item.text}`, rank, ...(most === undefined ? {} : { most }) }];
   });
   return headed(heading, lines);
 }
@@ -113,10 +122,10 @@ function ranksOf(
   const names = editedSince.map(nameOf);
   // The more the user has asked since, the less says what was found until then.
   const age = worths.indexOf(worth);
-  const orderOf = ({ text, isAhead, isFound, worth: own }: SummaryItem): number => {
+  const orderOf = ({ title, text, isAhead, isFound, worth: own }: SummaryItem): number => {
     if (names.some((name) => text.includes(name))) return 3;
     // A prompt since then says what is next, but not what is still to do.
-    if (isAhead && age > 0 && passing.test(text)) return 3;
+    if (isAhead && age > 0 && passing.test(`${title}: ${text}`)) return 3;
     const order = own > 0 ? 1 : 2;
     return isAhead || isFound ? Math.min(age, order) : order;
   };
@@ -138,6 +147,8 @@ function nameOf(path: string): string {
 }
 
 interface SummaryItem {
+  /** Heading of its part; "": none. */
+  readonly title: string;
   readonly text: string;
   readonly isAhead: boolean;
   /** Under a heading of what was found out or decided. */
@@ -210,34 +221,34 @@ function unlisted(line: string): string {
 }
 
 /**
- * Items of its parts, in their order. What points ahead has its heading with it.
+ * Items of its parts, in their order.
  *
  * @param isFresh with the code that it quotes: no prompt came since
  */
 function itemsOf(parts: readonly Part[], isFresh: boolean): SummaryItem[] {
   const known = new Set<string>();
   return parts.flatMap(({ heading, lines }) => {
-    const title = heading.replaceAll(/^[\s#*\d.]+|[\s*:]+$/g, "");
-    if (promptParts.test(title)) return [];
+    const title = heading.replaceAll(/^[\s#*\d.]+|[\s*:]+$|\*\*/g, "");
     const isAhead = ahead.test(heading === "" ? (lines[0] ?? "") : heading);
-    const isFound = found.test(title);
-    return grouped(isFresh ? lines : withoutCode(lines)).map((group): SummaryItem => {
+    const isFound = found.test(title) || promptParts.test(title);
+    return grouped(isFresh ? lines : withoutCode(lines)).flatMap((group): SummaryItem[] => {
       const text = excerpt(unlisted(group.join("\n")), itemChars);
+      if (!says.test(text)) return [];
       const names = (text.match(workName) ?? []).filter((name) => !known.has(name));
       for (const name of names) known.add(name);
-      const shown = isAhead && title !== "" ? `${oneLine(title, 60)}: ${text}` : text;
-      return { text: shown, isAhead, isFound, worth: names.length / (itemChars / 10 + text.length) };
+      return [{ title, text, isAhead, isFound, worth: names.length / (itemChars / 10 + text.length) }];
     });
   });
 }
 
-/** Code that a summary quotes is in the files, whose lines have its names. */
+/** Of code, which is in the files, the first line stays where a line announces it. */
 function withoutCode(lines: readonly string[]): string[] {
   let isCode = false;
-  return lines.filter((line) => {
-    const isFence = /^\s*'''/.test(line);
+  return lines.filter((line, index) => {
+    const isFence = fence.test(line);
     if (isFence) isCode = !isCode;
-    return !isFence && !isCode;
+    const [before = "", announcing = ""] = [lines[index - 1], lines[index - 2]];
+    return !isFence && (!isCode || (fence.test(before) && announcing.trimEnd().endsWith(":")));
   });
 }
 
@@ -249,7 +260,7 @@ function grouped(lines: readonly string[]): string[][] {
   for (const line of lines) {
     const indent = line.length - line.trimStart().length;
     const last = groups.at(-1);
-    const isFence = /^\s*'''/.test(line);
+    const isFence = fence.test(line);
     const isAnnounced = isCode || isFence || last?.at(-1)?.trimEnd().endsWith(":") === true;
     if (isFence) isCode = !isCode;
     if (last && (indent > depth || isAnnounced) && chars + line.length < itemChars) {

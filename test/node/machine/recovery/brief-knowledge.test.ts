@@ -56,12 +56,14 @@ function summaryLines(state: Partial<WorkState>): string[] {
   return linesUnder(shown(all), "of the client's own summary of what it compacted");
 }
 
-it("of the client's summary its items stand, those with names first, without the user's prompts", () => {
-  const lines = summaryLines({ prompts: [] });
+it("of the client's summary its items stand, those with names first, without prompts that are here", () => {
+  const paint = "paint the boat";
+  const lines = summaryLines({ prompts: [{ text: paint, at: T0 - 1 }] });
   const found = lines.filter((line) => [hull, mast, keel].some((item) => line.startsWith(item)));
   // The code below an item stands with it until there is another prompt.
   expect(found).toEqual([hull, `${mast} '''ts const quotedOnce = readTide(); '''`, keel]);
   expect(lines.join("\n")).not.toMatch(/user messages|paint the boat/);
+  expect(summaryLines({ prompts: [] })).toContain(`- All user messages: ${paint}`);
   expect(lines.join("\n")).toContain("Board 1 of the deck");
 });
 
