@@ -241,7 +241,7 @@ function itemsOf(parts: readonly Part[], isFresh: boolean): SummaryItem[] {
   });
 }
 
-/** Of code, which is in the files, the first line stays where a line announces it. */
+/** The first line of code that a line announces stays; the rest is in the files. */
 function withoutCode(lines: readonly string[]): string[] {
   let isCode = false;
   return lines.filter((line, index) => {
