@@ -8,8 +8,9 @@ import { linkTo, query } from "../page-state.ts";
 import { Meter } from "../parts/charts.tsx";
 import { GivenAnswers, NeedOfRequest } from "../parts/answers.tsx";
 import { NeedOfChat } from "../parts/need.tsx";
-import { NewChat } from "../parts/runs.tsx";
 import { Age, Empty, First, Fold, Head, Read, riskText } from "../parts/pieces.tsx";
+
+const NewChat = later(async () => (await import("../parts/runs.tsx")).NewChat);
 
 export function FleetView(): JSX.Element {
   return (
