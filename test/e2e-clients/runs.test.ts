@@ -41,6 +41,18 @@ it.each(terminalClients.map((client) => [client.name, client] as const))(
 
 const touch = (file: string) => ({ tools: [claudeTerminal.asking(`touch ${file}`)] });
 
+it.each(terminalClients.filter((client) => client !== claudeTerminal).map((client) => [client.name, client] as const))(
+  "%s: a run of the host asks nobody, and does not what its user was not asked for",
+  async (name, client) => {
+    const { rig, json, start, over } = await allowing(client);
+    rig.answers("make the file", [{ tools: [client.asking("touch one.txt")] }]);
+    const { run } = start("--project", rig.project, "--client", name, "make the file");
+    expect(await over(run)).not.toMatchObject({ state: "stopped" });
+    const { requests } = json("requests") as MachineOutput<"requests.list">;
+    expect([existsSync(rig.path("one.txt")), requests]).toEqual([false, []]);
+  },
+);
+
 it("Claude Code: a run of the host asks its user elsewhere, is stopped, and leaves no process", async () => {
   const { rig, json, start, over, list } = await allowing(claudeTerminal);
   rig.answers("make the files", [touch("one.txt"), touch("two.txt")]);

@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 export function later<Props extends object>(load: () => Promise<FunctionComponent<Props>>): FunctionComponent<Props> {
   let loaded: FunctionComponent<Props> | null = null;
   return function Later(props: Props): JSX.Element | null {
-    const [isLoaded, setLoaded] = useState(loaded !== null);
+    const [, setLoaded] = useState(loaded !== null);
     useEffect(() => {
       const show = async (): Promise<void> => {
         loaded ??= await load();

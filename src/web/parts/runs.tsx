@@ -16,7 +16,9 @@ function useRuns(): { readonly list: RunList; readonly at: number } | null {
 interface StartProps {
   readonly label: string;
   readonly verb: string;
-  readonly input: { readonly session: string } | { readonly project: string; readonly client: Client };
+  readonly input:
+    | { readonly session: string; readonly isNew?: boolean }
+    | { readonly project: string; readonly client: Client };
 }
 
 type Client = RunList["clients"][number]["name"];
@@ -75,6 +77,15 @@ export function RunsOfChat({ row, isAlive }: { row: FleetRow; isAlive: boolean }
       {run && <RunLine run={run} at={at} />}
       {!isAlive && run?.state !== "runs" && isAllowed && (
         <Start label="Continue it here, without a terminal" verb="Continue" input={{ session: row.id }} />
+      )}
+      {isAlive && isAllowed && (
+        <Fold title="Go on in a new chat">
+          <Start
+            label="Its window stays as it is: a new chat gets its brief, and these words"
+            verb="Start"
+            input={{ session: row.id, isNew: true }}
+          />
+        </Fold>
       )}
       {!isAlive && !isAllowed && (
         <p class="muted">

@@ -7,12 +7,19 @@ import type { Decision } from "#src/contract/machine/requests.ts";
 
 const page = readFileSync(join(import.meta.dirname, "..", "..", "..", "docs", "guide", "phone.md"), "utf8");
 
-/** Cells of the table that begins with this heading, row by row. */
-function tableOf(heading: string): string[][] {
-  const [, text = ""] = page.split(`| ${heading}`, 2);
-  const [table = ""] = `| ${heading}${text}`.split("\n\n", 1);
-  const rows = table.split("\n").map((line) => line.split("|").slice(1, -1));
-  return rows.filter((_, at) => at !== 1).map((cells) => cells.map((cell) => cell.trim()));
+/** Cells of the table of clients whose second column is this one, row by row, without its heading. */
+function tableOf(column: string): string[][] {
+  const lines = page.split("\n").map((line) =>
+    line
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+  const [, ...below] = lines.slice(lines.findIndex(([first, second]) => first === "client" && second === column));
+  return below.slice(
+    1,
+    below.findIndex((cells) => cells.length === 0),
+  );
 }
 
 const words: Readonly<Record<Decision, string>> = {
@@ -38,7 +45,9 @@ function rowOf({ title, answers, continuesAtStop }: ClientAdapter): string[] {
   ];
 }
 
-it("the table of what each client takes from a phone is what its adapter declares", () => {
-  const [, ...rows] = tableOf("client");
-  expect(rows).toEqual(supportedClients.map(rowOf));
+it("the tables of what a phone can do with each client are what its adapter declares", () => {
+  expect(tableOf("permission")).toEqual(supportedClients.map(rowOf));
+  const asks = ({ variables }: ClientAdapter): string =>
+    variables.attended === undefined ? "none: refused, as it is set" : "answered as above";
+  expect(tableOf("start")).toEqual(supportedClients.map((one) => [one.title, "yes", "yes", "yes", asks(one)]));
 });
