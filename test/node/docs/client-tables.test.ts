@@ -45,9 +45,11 @@ function rowOf({ title, answers, continuesAtStop }: ClientAdapter): string[] {
   ];
 }
 
+function asksOf({ variables }: ClientAdapter): string {
+  return variables.attended === undefined ? "none: refused, as it is set" : "answered as above";
+}
+
 it("the tables of what a phone can do with each client are what its adapter declares", () => {
   expect(tableOf("permission")).toEqual(supportedClients.map(rowOf));
-  const asks = ({ variables }: ClientAdapter): string =>
-    variables.attended === undefined ? "none: refused, as it is set" : "answered as above";
-  expect(tableOf("start")).toEqual(supportedClients.map((one) => [one.title, "yes", "yes", "yes", asks(one)]));
+  expect(tableOf("start")).toEqual(supportedClients.map((one) => [one.title, "yes", "yes", "yes", asksOf(one)]));
 });
