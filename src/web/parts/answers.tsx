@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Decision, GivenAnswer, OpenRequest, QuestionAnswer } from "../../contract/machine/requests.ts";
-import { maxMessageChars, maxUserWordsChars } from "../../contract/user-words.ts";
+import { maxMessageChars } from "../../contract/user-words.ts";
 import { count, plain } from "../format.ts";
 import { ageTick, announce, backend, call, revision } from "../page-state.ts";
 import { Acts } from "./live.tsx";
@@ -73,15 +73,17 @@ interface AnswersProps {
   readonly chosen: readonly QuestionAnswer[];
 }
 
-const verbs: Readonly<Record<OpenRequest["kind"], Readonly<Record<Decision, string>>>> = {
-  permission: { allow: "Allow", session: "Allow for this session", answer: "Answer", deny: "Deny" },
-  question: { allow: "Allow", session: "Allow for this session", answer: "Answer", deny: "Decline" },
-  plan: { allow: "Approve", session: "Approve", answer: "Answer", deny: "Reject" },
+/** Words on the buttons. */
+const verbs: Readonly<Record<Decision, string>> = {
+  allow: "Allow",
+  session: "Allow for this session",
+  answer: "Answer",
+  deny: "Deny",
 };
 
 /** The answers that the client takes: a folded request is allowed once it was shown. */
 function Answers({ request, at, whole, chosen }: AnswersProps): JSX.Element {
-  const { kind, tool, title, folded, grant, decisions, reason, endsInMs } = request;
+  const { tool, title, folded, grant, decisions, reason, endsInMs } = request;
   const [trouble, setTrouble] = useState<string | null>(null);
   const [message, setMessage] = useState("");
   const [isSent, setSent] = useState(false);
@@ -127,8 +129,8 @@ function Answers({ request, at, whole, chosen }: AnswersProps): JSX.Element {
           class={decision === "allow" || decision === "answer" ? "main" : undefined}
           disabled={isSent || (decision === "answer" && chosen.length === 0)}
           onClick={() => void answer(decision)}
-          aria-label={`${verbs[kind][decision]} ${name}`}
-          children={verbs[kind][decision]}
+          aria-label={`${verbs[decision]} ${name}`}
+          children={verbs[decision]}
         />
       ))}
       {grant !== null && <span class="muted">{`For this session: ${plain(grant)}`}</span>}
@@ -154,51 +156,5 @@ export function GivenAnswers({ answers, at }: { answers: readonly GivenAnswer[];
         </p>
       ))}
     </>
-  );
-}
-
-const comes = {
-  stop: "The chat reads it when its turn ends.",
-  prompt: "The chat reads it with its next prompt.",
-} as const;
-
-/** A message of the user to a chat. @param refusal why none can be sent; null: one can */
-export function WriteToChat({ session, refusal }: { session: string; refusal: string | null }): JSX.Element {
-  const [text, setText] = useState("");
-  const [trouble, setTrouble] = useState<string | null>(null);
-  const [sent, setSent] = useState("");
-  const send = async (): Promise<void> => {
-    const answer = await call("requests.message", { session, text }, crypto.randomUUID());
-    setTrouble(answer.ok ? null : answer.error.message);
-    setSent("");
-    if (!answer.ok) return;
-    setText("");
-    setSent(comes[answer.value.comes]);
-  };
-  if (refusal !== null) return <p class="muted">{`No words can be sent from here: ${plain(refusal)}`}</p>;
-  return (
-    <form
-      class="write"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void send();
-      }}
-    >
-      <label>
-        Write to this chat
-        <textarea
-          rows={2}
-          required
-          maxLength={maxUserWordsChars}
-          value={text}
-          onInput={({ currentTarget }) => setText(currentTarget.value)}
-        />
-      </label>
-      <Acts session={session}>
-        <button type="submit" children="Send" />
-      </Acts>
-      <Trouble text={trouble} />
-      <p class="muted" role="status" children={sent} />
-    </form>
   );
 }

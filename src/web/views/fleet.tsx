@@ -7,6 +7,7 @@ import { count, dollars, plain, shortPath, splitPath } from "../format.ts";
 import { linkTo, query } from "../page-state.ts";
 import { Meter } from "../parts/charts.tsx";
 import { GivenAnswers, NeedOfRequest } from "../parts/answers.tsx";
+import { later } from "../parts/later.tsx";
 import { NeedOfChat } from "../parts/need.tsx";
 import { Age, Empty, First, Fold, Head, Read, riskText } from "../parts/pieces.tsx";
 
