@@ -6,11 +6,13 @@ import { requestsOf, toGroups } from "../fleet-groups.ts";
 import { count, dollars, plain, shortPath, splitPath } from "../format.ts";
 import { linkTo, query } from "../page-state.ts";
 import { Meter } from "../parts/charts.tsx";
-import { GivenAnswers, NeedOfRequest } from "../parts/answers.tsx";
 import { later } from "../parts/later.tsx";
 import { NeedOfChat } from "../parts/need.tsx";
 import { Age, Empty, First, Fold, Head, Read, riskText } from "../parts/pieces.tsx";
 
+const answers = () => import("../parts/answers.tsx");
+const GivenAnswers = later(async () => (await answers()).GivenAnswers);
+const NeedOfRequest = later(async () => (await answers()).NeedOfRequest);
 const NewChat = later(async () => (await import("../parts/runs.tsx")).NewChat);
 
 export function FleetView(): JSX.Element {
