@@ -24,7 +24,8 @@ const SessionName = base64url(22);
  */
 export const PhoneFrame = z.union([
   z.strictObject({ open: SessionName }),
-  z.strictObject({ open: SessionName, answer: SessionName }),
+  /** `at`: epoch ms by the clock of the machine, which the times of all frames follow. */
+  z.strictObject({ open: SessionName, answer: SessionName, at: z.int().check(z.minimum(0)) }),
   z.strictObject({
     session: SessionName,
     n: z.int().check(z.minimum(1)),

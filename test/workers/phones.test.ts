@@ -87,7 +87,7 @@ pairedTest("sealed frames pass both ways and none is stored, also through a hibe
   expect(await phone.text()).toBe('{"isThere":true}');
   const [session, answer] = [randomText(16), randomText(16)];
   const key = fromBase64url(pairing.granted.key);
-  const open = (end: "phone" | "machine") => PhoneChannel.open(end, key, session, answer);
+  const open = (end: "phone" | "machine") => PhoneChannel.open(end, key, session, answer, { at: 0, now: () => 0 });
   const ends = [await open("phone"), await open("machine")];
   phone.send(await ends[0]?.seal({ call: "page.fleet" }));
   expect(await ends[1]?.open(JSON.parse(await machine.text()))).toEqual({ call: "page.fleet" });

@@ -11,6 +11,7 @@ import {
 } from "../../contract/protocol.ts";
 import { closeCodes, pingText, pongText } from "../../contract/sockets.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
+import { FrameBound, type FrameLimits } from "../../shared/frame-bound.ts";
 import { requestHeaders, type Address } from "./address.ts";
 import {
   answeredOutcome,
@@ -75,6 +76,9 @@ export class EdgeSockets {
   }
 }
 
+/** From a coordinator that may be at fault, or lie: 40 MB a second. */
+const frameLimits: FrameLimits = { framesPerSecond: 1_000, charsPerFrame: 40_000 };
+
 class EdgeSocket {
   readonly key: string;
   readonly #platform: SocketPlatform;
@@ -82,6 +86,7 @@ class EdgeSocket {
   readonly #channels = new Set<Channel>();
   readonly #socket: Socket;
   readonly #pending = new Map<number, PendingRequest>();
+  readonly #bound = new FrameBound(frameLimits);
   #isOpen = false;
   #hasEnded = false;
   #lastId = 0;
@@ -97,7 +102,10 @@ class EdgeSocket {
     this.#cancelTimer = platform.setTimer(() => this.#end(1006, `not open within ${openTimeoutMs} ms`), openTimeoutMs);
     this.#socket = platform.openSocket(address.socket, requestHeaders(token, protocolVersion), {
       onOpen: () => this.#onOpen(),
-      onText: (text) => this.#onText(text),
+      onText: (text) => {
+        if (this.#bound.take(text.length, platform.clock.monotonic())) this.#onText(text);
+        else this.#end(1006, "the coordinator sends more than a client takes");
+      },
       onClose: (code, reason) => this.#end(code, reason || `closed with code ${code}`),
     });
   }

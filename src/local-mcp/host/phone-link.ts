@@ -18,6 +18,7 @@ import type { Log } from "../../platform/log-file.ts";
 import { messageOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import { type Result, fail } from "../../shared/result.ts";
+import { FrameBound, type FrameLimits } from "../../shared/frame-bound.ts";
 import { setNewest } from "../../shared/set-newest.ts";
 
 export interface PhoneLinkOptions {
@@ -26,6 +27,8 @@ export interface PhoneLinkOptions {
   /** Why a connection was refused: its pairing is gone, or another reason; null: none was. */
   readonly refusal: () => Promise<"gone" | "refused" | null>;
   readonly setTimer: (work: () => void, ms: number) => () => void;
+  /** Epoch ms. */
+  readonly now: () => number;
   readonly call: (call: PageCall) => Promise<Result<unknown>>;
   /** @param isTest send one now */
   readonly onPush: (push: PhonePush | null, isTest: boolean) => Promise<PushState>;
@@ -43,6 +46,13 @@ const maxSessions = 8;
 /** Calls of a phone that are being answered. */
 const maxCalls = 16;
 
+/** From the relay, which may invent frames without limit: eight pages send far less. */
+const frameLimits: FrameLimits = { framesPerSecond: 60, charsPerFrame: 25_000 };
+/** An opening is worth so many frames: each makes a key. */
+const framesOfOpening = 10;
+/** Time for which a relay that floods is left alone, in ms. */
+const floodMs = 60_000;
+
 interface RelayLine extends Line {
   send(text: string): void;
 }
@@ -51,6 +61,7 @@ interface RelayLine extends Line {
 export class PhoneLink {
   readonly #options: PhoneLinkOptions;
   readonly #sessions = new Map<string, PhoneChannel>();
+  readonly #bound = new FrameBound(frameLimits);
   readonly #connection: Connection<RelayLine>;
   #cancelGap: (() => void) | null = null;
   #due: LiveLine["changed"] | null = null;
@@ -127,6 +138,7 @@ export class PhoneLink {
   }
 
   async #receive(text: string): Promise<void> {
+    if (!this.#mayTake(text.length)) return;
     const read = parseJson(text);
     const relay = RelayFrame.safeParse(read);
     if (relay.success) {
@@ -136,16 +148,25 @@ export class PhoneLink {
     const frame = PhoneFrame.safeParse(read).data;
     if (frame === undefined) return;
     if ("sealed" in frame) return this.#answer(frame);
-    if (!("answer" in frame)) await this.#begin(frame.open);
+    if (!("answer" in frame) && this.#mayTake(0, framesOfOpening)) await this.#begin(frame.open);
+  }
+
+  /** Beyond the limits the connection ends, and is made again later. */
+  #mayTake(chars: number, frames?: number): boolean {
+    const isWithin = chars <= maxPhoneFrameChars + 200 && this.#bound.take(chars, this.#options.now(), frames);
+    if (!isWithin) this.#connection.rest(floodMs);
+    return isWithin;
   }
 
   async #begin(session: string): Promise<void> {
     // A repeat of an opening by the coordinator ends the session, and the phone begins another.
     const answer = randomText(16);
-    const channel = await PhoneChannel.open("machine", fromBase64url(this.phone.key), session, answer);
+    const { now } = this.#options;
+    const at = now();
+    const channel = await PhoneChannel.open("machine", fromBase64url(this.phone.key), session, answer, { at, now });
     if (this.#isOver) return;
     setNewest(this.#sessions, session, channel, maxSessions);
-    this.#connection.up?.send(JSON.stringify({ open: session, answer }));
+    this.#connection.up?.send(JSON.stringify({ open: session, answer, at }));
   }
 
   async #answer(frame: SealedFrame): Promise<void> {

@@ -114,6 +114,7 @@ export class PhoneLinks {
           : relay.connect(phone.id, events),
       refusal: async () => (phone.own === null ? ((await relay?.refusal(phone.id)) ?? null) : null),
       setTimer: setIdleTimer,
+      now: this.#runtime.now,
       call: callsOf(this.#runtime, phone, () => this.changed("team")),
       onPush: (push, isTest) => this.#takePush(phone.id, push, isTest),
       onSeen: () => this.#noteSeen(phone.id),

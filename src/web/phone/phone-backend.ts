@@ -187,11 +187,11 @@ export class PhoneBackend implements Backend {
   }
 
   /** Once for each opening: a repeated or invented answer changes nothing. */
-  async #begin({ open, answer }: { readonly open: string; readonly answer: string }): Promise<void> {
+  async #begin({ open, answer, at }: Extract<Received, { readonly answer: string }>): Promise<void> {
     if (open !== this.#asked || this.#isAnswered) return;
     this.#isAnswered = true;
     this.#cancelOpening();
-    const channel = await PhoneChannel.open("phone", this.phone.key, open, answer);
+    const channel = await PhoneChannel.open("phone", this.phone.key, open, answer, { at, now: () => this.#deps.now() });
     // Another one was asked for meanwhile, or the machine has left.
     if (open !== this.#asked) return;
     this.#channel = channel;
@@ -300,15 +300,15 @@ function fieldsOf(value: unknown): Fields {
 
 export type Received =
   | { readonly isThere: boolean }
-  | { readonly open: string; readonly answer: string }
+  | { readonly open: string; readonly answer: string; readonly at: number }
   | { readonly sealed: SealedFrame }
   | null;
 
 /** @returns null for what is no frame to a phone */
 function readFrame(data: unknown): Received {
-  const { isThere, open, answer, session, n, sealed } = fieldsOf(parsed(data));
+  const { isThere, open, answer, at, session, n, sealed } = fieldsOf(parsed(data));
   if (typeof isThere === "boolean") return { isThere };
-  if (typeof open === "string" && typeof answer === "string") return { open, answer };
+  if (typeof open === "string" && typeof answer === "string" && typeof at === "number") return { open, answer, at };
   if (typeof session !== "string" || typeof n !== "number" || typeof sealed !== "string") return null;
   return { sealed: { session, n, sealed } };
 }

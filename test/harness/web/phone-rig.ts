@@ -175,8 +175,9 @@ export class PhoneRig {
     if ("sealed" in frame) return this.isPassing ? this.receive(frame) : void this.dropped.push(frame);
     if (!this.isAnswering) return;
     const answer = randomText(16);
-    this.machine = await PhoneChannel.open("machine", fromBase64url(this.key), frame.open, answer);
-    await this.relay({ open: frame.open, answer });
+    const times = { at: this.time.now, now: () => this.time.now };
+    this.machine = await PhoneChannel.open("machine", fromBase64url(this.key), frame.open, answer, times);
+    await this.relay({ open: frame.open, answer, at: times.at });
   }
 
   /** The machine gets a frame. */
@@ -191,8 +192,9 @@ export class PhoneRig {
 export async function settled(): Promise<void> {
   const key = new Uint8Array(32);
   for (let round = 0; round < 4; round++) {
-    const phone = await PhoneChannel.open("phone", key, "", "");
-    const machine = await PhoneChannel.open("machine", key, "", "");
+    const times = { at: 0, now: () => 0 };
+    const phone = await PhoneChannel.open("phone", key, "", "", times);
+    const machine = await PhoneChannel.open("machine", key, "", "", times);
     await machine.open(await phone.seal("x"));
     await new Promise((resolve) => setImmediate(resolve));
   }

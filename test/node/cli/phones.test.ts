@@ -186,6 +186,7 @@ it("a coordinator that is not reached is tried again within three seconds, one t
     },
     refusal: async () => refusal,
     setTimer: time.setTimer,
+    now: () => time.now,
     call: async () => ({ ok: true, value: {} }),
     onPush: async () => ({ last: null }),
     onSeen: () => undefined,

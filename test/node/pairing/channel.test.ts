@@ -4,11 +4,12 @@ import { checkNumber } from "#src/pairing/pairing.ts";
 import { fromBase64url, randomText } from "#src/pairing/sealing.ts";
 
 const key = fromBase64url(randomText(32));
+const times = { at: 0, now: () => 0 };
 
 async function aSession(): Promise<{ phone: PhoneChannel; machine: PhoneChannel }> {
   const [session, answer] = [randomText(16), randomText(16)];
-  const phone = await PhoneChannel.open("phone", key, session, answer);
-  return { phone, machine: await PhoneChannel.open("machine", key, session, answer) };
+  const phone = await PhoneChannel.open("phone", key, session, answer, times);
+  return { phone, machine: await PhoneChannel.open("machine", key, session, answer, times) };
 }
 
 it("frames open at the other end, in their order, whatever their sizes", async () => {
@@ -45,11 +46,25 @@ it("a frame of an earlier session, of another phone, or with another answer of t
   const next = await aSession();
   expect(await next.machine.open({ ...old, session: next.machine.session })).toBeUndefined();
   expect(await next.machine.open(old)).toBeUndefined();
-  const other = await PhoneChannel.open("phone", fromBase64url(randomText(32)), machine.session, randomText(16));
+  const other = await PhoneChannel.open("phone", fromBase64url(randomText(32)), machine.session, randomText(16), times);
   expect(await machine.open(await other.seal("allow"))).toBeUndefined();
   // A relay that opens the same session again cannot have both ends take its own answer.
-  const again = await PhoneChannel.open("machine", key, machine.session, randomText(16));
+  const again = await PhoneChannel.open("machine", key, machine.session, randomText(16), times);
   expect(await again.open(old)).toBeUndefined();
+});
+
+it("a time of the session that the relay has changed opens no frame, nor does one of another time", async () => {
+  const [session, answer] = [randomText(16), randomText(16)];
+  let now = 1_000;
+  const machine = await PhoneChannel.open("machine", key, session, answer, { at: now, now: () => now });
+  const lied = await PhoneChannel.open("phone", key, session, answer, { at: 999, now: () => now });
+  expect(await machine.open(await lied.seal("allow"))).toBeUndefined();
+  const phone = await PhoneChannel.open("phone", key, session, answer, { at: 1_000, now: () => now / 2 });
+  now += 8_000;
+  // The phone's clock is half as fast: it is four seconds behind.
+  expect(await machine.open(await phone.seal("in time"))).toBe("in time");
+  now += 10_000;
+  expect(await machine.open(await phone.seal("late"))).toBeUndefined();
 });
 
 it("the number that a phone and a terminal show is the same in each version, and has all its digits", async () => {

@@ -52,8 +52,8 @@ it("a relay that lies: repeated, late, changed, reflected and invented frames ch
     { ...lie, n: lie.n + 1 },
     { ...lie, sealed: "%%%" },
     { session: randomText(16), n: 9, sealed: lie.sealed },
-    { open: machine.session, answer: randomText(16) },
-    { open: randomText(16), answer: randomText(16) },
+    { open: machine.session, answer: randomText(16), at: 0 },
+    { open: randomText(16), answer: randomText(16), at: 0 },
   ];
   for (const frame of lies) await rig.relay(frame);
   for (const data of ["{", "pong", "null", "[]", '{"open":1,"answer":2}', new ArrayBuffer(8)])
@@ -101,7 +101,7 @@ it("an opening without an answer is asked again; an invented answer makes nothin
   await rig.pass(3_000);
   expect(rig.last.sent.filter((text) => text.includes("open"))).toHaveLength(2);
   const { open } = JSON.parse(rig.last.sent.at(-1) ?? "") as { open: string };
-  await rig.relay({ open, answer: randomText(16) });
+  await rig.relay({ open, answer: randomText(16), at: 0 });
   expect(rig.isLive).toBe(false);
   rig.isAnswering = true;
   await rig.pass(3_999);

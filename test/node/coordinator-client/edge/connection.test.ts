@@ -55,6 +55,15 @@ it("what the coordinator takes over HTTP alone goes over HTTP, also while a sock
   expect(codeOf(await byHttp.call("chats.register", aChat("c", { machine: "m9" })))).toBe("forbidden");
 });
 
+it("a coordinator that sends without limit is cut off, and asked again later", async () => {
+  const { edge, call, ...made } = aClient();
+  given(await call("state.set", { key: "a", value: 1 }));
+  for (let frames = 0; frames < 3_100; frames += 1)
+    for (const connection of edge.connections) connection.notify("sync.changed", { isDeath: false });
+  await edge.time.pass(60_000);
+  expect([edge.upgrades.length, statesOf(made).at(-1)]).toEqual([2, "connected"]);
+});
+
 it("it pings every 10 s, and as often as its registration says", async () => {
   const { edge, client } = aClient();
   client.connect();

@@ -22,7 +22,7 @@ function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
   const key = randomText(32);
   const frames: string[] = [];
   const time = new FakeTime();
-  const state = { connections: 0 };
+  const state = { connections: 0, aheadMs: 1_000_000 };
   let events: SocketEvents | undefined;
   const link = new PhoneLink({
     phone: { ...pixel, key },
@@ -33,6 +33,7 @@ function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
     },
     refusal: async () => null,
     setTimer: time.setTimer,
+    now: () => time.now + state.aheadMs,
     call,
     onPush: async () => ({ last: null }),
     onSeen: () => undefined,
@@ -48,13 +49,19 @@ function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
   const page = async () => {
     const session = randomText(16);
     events?.onText(JSON.stringify({ open: session }));
-    const { answer } = JSON.parse(await nextFrame()) as { answer: string };
-    const channel = await PhoneChannel.open("phone", fromBase64url(key), session, answer);
+    const { answer, at } = JSON.parse(await nextFrame()) as { answer: string; at: number };
+    // The clock of the phone is another one.
+    const times = { at, now: () => time.now + state.aheadMs + 3_600_000 };
+    const channel = await PhoneChannel.open("phone", fromBase64url(key), session, answer, times);
     const send = async (content: object): Promise<void> => events?.onText(JSON.stringify(await channel.seal(content)));
     const ask = (id: number): Promise<void> => send({ id, name: "page.fleet", input: {} });
-    return { ask, send, heard: async () => channel.open(JSON.parse(await nextFrame()) as SealedFrame) };
+    const held = async (id: number): Promise<() => void> => {
+      const frame = JSON.stringify(await channel.seal({ id, name: "page.fleet", input: {} }));
+      return () => events?.onText(frame);
+    };
+    return { ask, send, held, heard: async () => channel.open(JSON.parse(await nextFrame()) as SealedFrame) };
   };
-  return { page, frames, time, state };
+  return { page, frames, time, state, relay: (text: string) => events?.onText(text) };
 }
 
 it("of a phone sixteen calls are answered at once and eight pages are known; an answer that is too large is an error", async () => {
@@ -71,6 +78,32 @@ it("of a phone sixteen calls are answered at once and eight pages are known; an 
   await first.ask(2);
   await others[7]?.ask(3);
   expect([await others[7]?.heard(), many.frames]).toEqual([{ id: 3, value: 1 }, []]);
+});
+
+it("a frame that the relay holds back for more than eight seconds is not done, and the next one is", async () => {
+  const calls: number[] = [];
+  const link = aPhoneLink(async () => ({ ok: true, value: calls.push(link.state.aheadMs) }));
+  const page = await link.page();
+  const [inTime, late] = [await page.held(1), await page.held(2)];
+  link.state.aheadMs += 8_000;
+  inTime();
+  expect(await page.heard()).toEqual({ id: 1, value: 1 });
+  link.state.aheadMs += 1;
+  late();
+  await page.ask(3);
+  expect(await page.heard()).toEqual({ id: 3, value: 2 });
+});
+
+it("a relay that floods, invents openings, or sends frames without end is cut off, and connected again later", async () => {
+  for (const flood of ["x", JSON.stringify({ open: randomText(16) }), "x".repeat(1_000_300)]) {
+    const link = aPhoneLink(async () => ({ ok: true, value: 1 }));
+    for (let frames = 0; frames < 1_000; frames += 1) link.relay(flood);
+    // Eighteen openings at once are the most.
+    await vi.waitUntil(() => link.time.timers > 0, patience);
+    expect(link.frames.length).toBeLessThanOrEqual(18);
+    await link.time.pass(60_000);
+    expect(link.state.connections).toBe(2);
+  }
 });
 
 it("a connection with a phone's coordinator on which no ping is answered is made again", async () => {
