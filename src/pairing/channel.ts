@@ -3,10 +3,10 @@ import { open, seal, sealingKey, type Secret } from "./sealing.ts";
 /** A frame of one end is none of the other. */
 type End = "phone" | "machine";
 
-/** A frame that is so much older, or newer, than the receiver's time opens no more. */
+/** A frame whose time is so far from the receiver's opens no more, in ms. */
 const lapseMs = 8_000;
 
-/** Times of a session follow the clock of its machine, of which the phone knows the answer's time. */
+/** Times of a session follow its machine's clock: the phone knows the time of the answer. */
 export interface SessionClock {
   /** Time of the machine's answer, by its own clock. */
   readonly at: number;
