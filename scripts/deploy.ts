@@ -1,8 +1,10 @@
 // `npm run deploy`: deploys, then sets the secrets that are missing, from the environment or random. Needs `wrangler login`, or CLOUDFLARE_API_TOKEN.
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { secretNames, secretProblem } from "../src/contract/secrets.ts";
+import { messageOf } from "../src/shared/error.ts";
+import { isThere } from "./deploy-answers.ts";
 
 const root = join(import.meta.dirname, "..");
 const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
@@ -19,25 +21,20 @@ function run(args: readonly string[], input?: string): void {
   if (done.status !== 0) process.exit(done.status ?? 1);
 }
 
-/** Null before the first deployment: there is no worker to ask. */
-function knownSecrets(): string[] | null {
+/** Asks about the account; ends the program where it gets no answer. */
+function ask(args: readonly string[], absent: RegExp | null): string | null {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [wrangler, ...args], {
+    cwd: root,
+    env,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   try {
-    const text = execFileSync(process.execPath, [wrangler, "secret", "list", "--format", "json"], {
-      cwd: root,
-      env,
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    return (JSON.parse(text) as { name: string }[]).map(({ name }) => name);
-  } catch {
-    return null;
+    return isThere({ status, output: `${stdout}${stderr}` }, absent) ? stdout : null;
+  } catch (error) {
+    console.error(messageOf(error));
+    process.exit(1);
   }
-}
-
-/** A worker that names a queue which is not there cannot be deployed. */
-function hasQueue(name: string): boolean {
-  const asked = spawnSync(process.execPath, [wrangler, "queues", "info", name], { cwd: root, stdio: "ignore" });
-  return asked.status === 0;
 }
 
 for (const name of secretNames) {
@@ -47,14 +44,13 @@ for (const name of secretNames) {
     process.exit(1);
   }
 }
-for (const queue of ["shim-dispatch", "shim-dispatch-dead"]) if (!hasQueue(queue)) run(["queues", "create", queue]);
+// A worker that names a queue which is not there cannot be deployed.
+for (const queue of ["shim-dispatch", "shim-dispatch-dead"])
+  if (ask(["queues", "info", queue], /Queue ".*" does not exist/) === null) run(["queues", "create", queue]);
 run(["deploy"]);
-const known = knownSecrets();
-if (known === null) {
-  console.error("The secrets of the worker cannot be listed; run `npm run deploy` again.");
-  process.exit(1);
-}
-for (const name of secretNames.filter((name) => !known.includes(name))) {
+const listed = ask(["secret", "list", "--format", "json"], null);
+const known = new Set((JSON.parse(listed ?? "[]") as { name: string }[]).map(({ name }) => name));
+for (const name of secretNames.filter((name) => !known.has(name))) {
   const given = process.env[name];
   const value = given ?? randomBytes(32).toString("base64url");
   run(["secret", "put", name], value);

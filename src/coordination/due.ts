@@ -55,9 +55,13 @@ const dueKinds: readonly DueKind[] = [
     dueAt: changes.dueAt,
     value: ({ keepChangesMs }) => keepChangesMs,
     isCoarse: true,
-    sweep: changes.prune,
+    sweep: (tx, limit) => {
+      changes.prune(tx, limit);
+      liveness.sweepUnseen(tx);
+    },
   },
   { name: "outbox", dueAt: outbox.dueAt, sweep: dispatch.assignLate },
+  { name: "unseen", dueAt: liveness.unseenDueAt, isCoarse: true, sweep: liveness.sweepUnseen },
   { name: "boxes", dueAt: boxes.dueAt, sweep: boxes.sweep },
   { name: "moves", dueAt: rebalanceSweep.dueAt, sweep: rebalanceSweep.sweep },
   {

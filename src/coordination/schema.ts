@@ -35,9 +35,4 @@ export const migrations: readonly Migration[] = [
     statements: ["UPDATE meta SET value = json_remove(value, '$.maxSchedules') WHERE key = 'settings'"],
   },
   { id: 3, name: "boxes", statements: [boxes.ddl] },
-  {
-    id: 4,
-    name: "ended chats of a machine",
-    statements: ["CREATE INDEX chats_ended ON chats (machine, dueAt) WHERE status = 'offline'"],
-  },
 ];

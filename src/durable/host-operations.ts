@@ -154,7 +154,6 @@ export class HostOperations {
   #bind(tx: Tx, socket: WebSocket | null, { chat, incarnation }: OutputOf<"chats.register">): void {
     this.#options.sockets.bind(chat, incarnation, socket);
     if (this.#options.sockets.lastSeen({ chat }) !== null) liveness.markConnected(tx, chat);
-    else liveness.watchUnlessSeen(tx, chat);
   }
 
   /** Stores the count of written rows now and then: to store each would double it. */

@@ -268,11 +268,11 @@ function checkRegistration(tx: Tx, old: ChatRow | null, machine: string): Failur
   return checkWorkspaceLimit(tx) ?? checkMachineShare(tx, machine) ?? (old ? null : checkOfflineLimit(tx, machine));
 }
 
-/** A chat that holds nothing is seldom checked; it expires when room is needed. */
+/** A chat that holds nothing is seldom checked; it expires, too, when room is needed. */
 function checkWorkspaceLimit(tx: Tx): Failure | null {
   const limit = tx.settings.maxConcurrentChats;
   if (meta.countLiveChats(tx.sql) < limit) return null;
-  expireGoneChats(tx);
+  liveness.expireGone(tx);
   if (meta.countLiveChats(tx.sql) < limit) return null;
   return {
     code: "too_many_chats",
@@ -281,18 +281,13 @@ function checkWorkspaceLimit(tx: Tx): Failure | null {
   };
 }
 
-function expireGoneChats(tx: Tx): void {
-  for (const row of tx.sql.all<ChatRow>("SELECT * FROM chats WHERE status <> 'offline'"))
-    liveness.goOfflineIfGone(tx, row);
-}
-
 /** Leaves room for the chats of other machines that have tokens. */
 function checkMachineShare(tx: Tx, machine: string): Failure | null {
   const { maxConcurrentChats, machineChatShare } = tx.settings;
   const limit = Math.max(1, Math.floor(maxConcurrentChats * machineChatShare));
   if (meta.countLiveChats(tx.sql) < limit || !tokens.hasOtherMachine(tx, machine)) return null;
   if (countLive(tx, machine) < limit) return null;
-  expireGoneChats(tx);
+  liveness.expireGone(tx);
   if (countLive(tx, machine) < limit) return null;
   return {
     code: "too_many_chats",

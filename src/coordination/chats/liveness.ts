@@ -7,6 +7,7 @@ import { announceStatus, type ChatRow, type LivenessRow } from "../kernel/chat-r
 import * as grants from "../leases/lease-grants.ts";
 import * as leases from "../leases/leases.ts";
 import * as messages from "../messages/messages.ts";
+import * as meta from "../kernel/meta.ts";
 import { deletePerformance } from "../tasks/candidates.ts";
 import { requeueAllOf } from "../tasks/lifecycle.ts";
 import * as syncRows from "../sync/sync-rows.ts";
@@ -17,9 +18,6 @@ import * as waiters from "../leases/waiters.ts";
 
 /** Retention of offline rows with their inbox; longer while a message there may be read. */
 const keepOfflineMs = 86_400_000;
-
-/** Interval of the checks of a chat that holds nothing and has no connection: each writes rows. */
-const unseenCheckMs = 300_000;
 
 /** Returns the number of released leases; the ended process trusts none any more. */
 export function end(tx: Tx, row: LivenessRow, reason: "left" | "attested"): number {
@@ -70,10 +68,27 @@ export function markConnected(tx: Tx, chat: string): void {
   );
 }
 
-/** A chat that no connection shows is known by its calls alone. */
-export function watchUnlessSeen(tx: Tx, chat: string): void {
-  const row = chatRows.find(tx, chat);
-  if (row && tx.presence.lastSeen(row) === null) chatRows.scheduleCheck(tx, row, tx.now + unseenCheckMs);
+const unseenKey = "unseen_at";
+const unseenMs = 3_600_000;
+
+/**
+ * Chats that hold nothing and have no connection are checked together, as each own check would
+ * write. Never checked yet: an hour after the first change; 0: there are none.
+ */
+export const unseenDueAt = `SELECT CASE WHEN EXISTS (SELECT 1 FROM meta WHERE key = '${unseenKey}')
+  THEN (SELECT nullif(CAST(value AS INTEGER), 0) FROM meta WHERE key = '${unseenKey}')
+  ELSE (SELECT at + ${unseenMs} FROM changes ORDER BY revision DESC LIMIT 1) END`;
+
+/** Once an hour while there are such chats, and with the changes that a registration makes. */
+export function sweepUnseen(tx: Tx): void {
+  expireGone(tx);
+  const hasMore = tx.sql.all("SELECT 1 FROM chats WHERE status <> 'offline' AND isConnected = 0 LIMIT 1").length > 0;
+  const next = hasMore ? String(tx.now + unseenMs) : "0";
+  if (meta.read(tx.sql, unseenKey) !== next) meta.write(tx.sql, unseenKey, next);
+}
+
+export function expireGone(tx: Tx): void {
+  for (const row of tx.sql.all<ChatRow>("SELECT * FROM chats WHERE status <> 'offline'")) goOfflineIfGone(tx, row);
 }
 
 /** Starts a grace period, unless the chat has another connection. */
@@ -136,8 +151,7 @@ function nextCheckAt(tx: Tx, row: ChatRow, lease: number | null, wait: number | 
   const { at, reason } = chatRows.offlineAt(tx, row);
   const task = taskRows.firstDueOf(tx, row.chat);
   const isWatched = reason === "closed" || lease !== null || wait !== null || task !== null;
-  const unseen = tx.presence.lastSeen(row) === null ? Math.max(at, tx.now + unseenCheckMs) : null;
-  const times = [isWatched ? at : unseen, lease, wait, task].filter((time) => time !== null);
+  const times = [isWatched ? at : null, lease, wait, task].filter((time) => time !== null);
   return times.length === 0 ? null : Math.min(...times);
 }
 

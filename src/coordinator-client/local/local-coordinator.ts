@@ -111,7 +111,6 @@ export class LocalCoordinator {
       return this.#commit(by, (tx) => {
         const done = runUnlessFrozen(tx, this.#actor, name, input as never);
         if (!done.ok) throw new RolledBack(done.error);
-        if (name === "chats.register") liveness.watchUnlessSeen(tx, (input as { chat: string }).chat);
         return done;
       });
     } catch (error) {

@@ -25,6 +25,8 @@ const bounds = { storageRatio: 0.7, lateMs: 60_000, queuedMs: 3_600_000, unsentM
 const objectBytes = 10e9;
 /** Prices of Durable Objects as of August 2026, in dollars, and what 5 dollars a month contain. */
 const plan = { rows: 50e6, dollarsPerMillionRows: 1, gigabytes: 5, dollarsPerGigabyte: 0.2 };
+/** The free plan, for all that an account has: beyond it operations fail. */
+const freePlan = { rowsPerDay: 100_000, gigabytes: 5 };
 const maxListed = 20;
 
 type Health = OutputOf<"health">;
@@ -164,22 +166,27 @@ function seconds(ms: number): string {
 function storage({ health: { boxes, storage: stored } }: Asked): Found {
   if (stored === null) return pass("the size is not measured by this coordinator");
   const { bytes, limitBytes, state } = stored;
-  const text = `${megabytes(bytes)} MB of ${megabytes(limitBytes)} MB (an object of Cloudflare holds ${megabytes(objectBytes)} MB), ${megabytes(boxes.chars)} MB of them for ${pluralize(boxes.count, "box")} of hand-overs and phones`;
+  const inBoxes = `${boxes.count} hand-overs and phones have ${megabytes(boxes.chars)} MB of it`;
+  const text = `${megabytes(bytes)} MB of ${megabytes(limitBytes)} MB (an object of Cloudflare holds ${megabytes(objectBytes)} MB; ${inBoxes})`;
+  const isBeyondFree = bytes > freePlan.gigabytes * 1e9;
   const fix = "Delete what is not needed, or shorten keepTasksMs and keepSyncMs (`shim team settings`).";
   if (state === "full") return fail(`${text}: growth is refused`, fix);
-  return bytes > limitBytes * bounds.storageRatio ? fail(`${text}: growth is refused from 80 %`, fix) : pass(text);
+  if (bytes > limitBytes * bounds.storageRatio) return fail(`${text}: growth is refused from 80 %`, fix);
+  return pass(isBeyondFree ? `${text}, more than the ${freePlan.gigabytes} GB of the free plan` : text);
 }
 
 function megabytes(bytes: number): string {
   return (bytes / 1e6).toLocaleString("en-US", { maximumFractionDigits: 1 });
 }
 
-function rows({ health: { rowsThisMonth, storage: stored } }: Asked): Found {
+function rows({ health: { rowsThisMonth, storage: stored }, now }: Asked): Found {
   if (rowsThisMonth === null) return pass("written rows are not counted, and cost nothing here");
   const beyond = Math.max(0, rowsThisMonth - plan.rows) / 1e6;
   const gigabytes = Math.max(0, (stored?.bytes ?? 0) / 1e9 - plan.gigabytes);
   const dollars = beyond * plan.dollarsPerMillionRows + gigabytes * plan.dollarsPerGigabyte;
-  const text = `${rowsThisMonth.toLocaleString("en-US")} rows written this month (UTC; up to 1,000 for each start of the object are not counted)`;
+  const perDay = Math.round(rowsThisMonth / new Date(now).getUTCDate());
+  const days = `${perDay.toLocaleString("en-US")} a day, of ${freePlan.rowsPerDay.toLocaleString("en-US")} in the free plan`;
+  const text = `${rowsThisMonth.toLocaleString("en-US")} rows written this month (UTC; up to 1,000 for each start of the object are not counted), ${days}`;
   const cost = `by an estimate, with its storage, ${dollars.toFixed(2)} dollars beyond the plan's 5, at prices of August 2026`;
   return pass(`${text}: ${cost}; alarms, rows read, requests and duration are on Cloudflare's bill only`);
 }

@@ -7,6 +7,7 @@ import { parseEnv } from "node:util";
 import { expect, it, vi } from "vitest";
 import { unstable_readConfig } from "wrangler";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { isThere } from "../../../scripts/deploy-answers.ts";
 import { keepRunning, type Kept } from "../../../scripts/keep-running.ts";
 import { lock, makePrivate, secretsIn } from "../../../scripts/dev-folder.ts";
 import { declared } from "../../../scripts/local-runtime.ts";
@@ -65,6 +66,19 @@ it("`npm run deploy` with a secret that could be guessed deploys nothing", () =>
   const ran = spawnSync(process.execPath, [join(root, "scripts", "deploy.ts")], { env, encoding: "utf8" });
   expect([ran.status, ran.stdout]).toEqual([1, ""]);
   expect(ran.stderr).toMatch(/^SHIM_ADMIN_SECRET has 7 characters; at least 32 are needed\. Nothing was deployed/);
+});
+
+it("a deployment makes what is not there, and nothing where Cloudflare does not say what is there", () => {
+  const absent = /Queue ".*" does not exist/;
+  expect(isThere({ status: 0, output: "Queue Name: shim-dispatch" }, absent)).toBe(true);
+  expect(isThere({ status: 1, output: 'Queue "shim-dispatch" does not exist.' }, absent)).toBe(false);
+  for (const [output, advice] of [
+    ["More than one account available but unable to select one", "CLOUDFLARE_ACCOUNT_ID=<id> npm run deploy"],
+    ["A request to the Cloudflare API failed. Internal error [code: 500]", "run `npm run deploy` again"],
+    ["You are not authenticated", "npx wrangler login"],
+  ] as const)
+    expect(() => isThere({ status: 1, output }, absent)).toThrow(advice);
+  expect(() => isThere({ status: null, output: "" }, absent)).toThrow("Cloudflare did not say");
 });
 
 it("a folder is locked by one process, until it is released or that process is killed @night", () => {

@@ -1,4 +1,4 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { Settings } from "#src/contract/workspaces.ts";
 import { EngineHost } from "#src/coordination/engine.ts";
 import * as inboxes from "#src/coordination/messages/inboxes.ts";
@@ -7,7 +7,7 @@ import * as restore from "#src/coordination/workspace/restore.ts";
 import * as tokens from "#src/coordination/workspace/tokens.ts";
 import { migrate } from "#src/shared/migrate.ts";
 import { ok } from "#src/shared/result.ts";
-import { inSavepoint, type SqlValue } from "#src/shared/sql.ts";
+import { inSavepoint } from "#src/shared/sql.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { LocalHost } from "#harness/coordinator/local-host.ts";
 import { ask, Peer } from "#harness/coordinator/peers.ts";
@@ -129,22 +129,4 @@ it("a store of a build with schedules opens without their setting", async ({ hos
   migrate(host.sql, host.now(), migrations.slice(0, 2));
   const { settings } = await ask(host, "settings.get", {});
   expect([Settings.safeParse(settings).success, settings.maxKeys]).toEqual([true, 9]);
-});
-
-it("a registration reads the ended chats of no machine, but counts them in an index", async ({ host }) => {
-  await (await Peer.join(host, "ended")).leave();
-  const asked: [string, ...SqlValue[]][] = [];
-  const { sql } = host;
-  const read = sql.all.bind(sql);
-  const all = vi.spyOn(sql, "all").mockImplementation((query, ...values) => {
-    asked.push([query, ...values]);
-    return read(query, ...values);
-  });
-  await Peer.join(host, "c1");
-  all.mockRestore();
-  const plans = asked.flatMap(([query, ...values]) =>
-    sql.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`, ...values).map(({ detail }) => detail),
-  );
-  expect(plans.filter((detail) => /chats/.test(detail) && !/INDEX|PRIMARY KEY/.test(detail))).toEqual([]);
-  expect(plans).toContainEqual(expect.stringContaining("chats_ended"));
 });
