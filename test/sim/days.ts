@@ -89,6 +89,8 @@ class Days {
     const { sweepLimit: _, ...shares } = stormy;
     const rough = Object.entries(shares).map(([name, share]) => [name, share * rng.pick([0, 0.3, 1, 1, 2])]);
     host.weather = { ...stormy, ...Object.fromEntries(rough), sweepLimit: rng.pick([2, 20, 100]) };
+    // On some days, and in their nights, the queue is away.
+    if (rng.chance(0.3)) host.weather.queueLoss = 1;
     habits.forgets = rng.pick([0, 0.05, 0.1, 0.4]);
     habits.neglects = rng.pick([0, 0.02, 0.05, 0.15]);
     habits.bound = rng.pick([0, 0.4, 0.8]);

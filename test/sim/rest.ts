@@ -38,7 +38,8 @@ export async function comeToRest(world: World): Promise<void> {
 }
 
 function heal(world: World): void {
-  world.host.weather = { ...calm, sweepLimit: world.host.weather.sweepLimit };
+  const { sweepLimit, queueLoss } = world.host.weather;
+  world.host.weather = { ...calm, sweepLimit, queueLoss: Math.floor(queueLoss) };
   for (const machine of world.machines) machine.wake();
   for (const client of world.clients) {
     client.isPaused = false;
