@@ -1,7 +1,4 @@
-import type { LiveLine } from "../contract/live-page.ts";
-import { brokenCode, type Line, type LineEvents } from "../pairing/connection.ts";
-import { refused, toAnswer, type Answer, type Backend, type OnChange } from "./backend.ts";
-import { keepLive } from "./keep-live.ts";
+import { refused, toAnswer, type Answer, type Backend } from "./backend.ts";
 
 const otherTabsMs = 300;
 const storedAs = "shim-secret";
@@ -68,49 +65,11 @@ export const localBackend: Backend = {
   canAnswer: true,
   call: (name, input, requestId) => ask("/api/call", { name, input, ...(requestId ? { requestId } : {}) }),
   follow(onChange, onState, end) {
-    const open = (events: LineEvents): Line => {
-      const stream = new AbortController();
-      const begin = async (): Promise<void> => {
-        const status = await attend(stream.signal, events, onChange);
-        events.onDown(brokenCode);
-        if (status !== 401) return;
-        connection.end();
-        // The next read of the view is refused, which shows how to sign in.
-        onChange("all");
-      };
-      void begin();
-      // Any answer is a sign.
-      const ping = (): void => void fetch("/", { method: "HEAD" }).then(events.onHeard, () => undefined);
-      return { ping, close: () => stream.abort() };
-    };
-    const connection = keepLive({ open, onState, end, why: "shim up --web does not answer" });
+    const begin = async (): Promise<void> => (await import("./local-live.ts")).followHere(post, onChange, onState, end);
+    void begin();
   },
   async signOut() {
     await ask("/api/sign-out", {});
     keep("");
   },
 };
-
-/** One stream, until it ends. @returns its status; null: it was not answered */
-async function attend(end: AbortSignal, events: LineEvents, onChange: OnChange): Promise<number | null> {
-  const response = await post("/api/live", {}, end).catch(() => null);
-  if (response?.ok !== true) return response?.status ?? null;
-  events.onUp();
-  try {
-    for await (const line of linesOf(response, events.onHeard)) onChange(line.changed);
-  } catch {
-    // The process has ended, or the page follows no longer.
-  }
-  return response.status;
-}
-
-async function* linesOf(response: Response, onHeard: () => void): AsyncGenerator<LiveLine> {
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
-    onHeard();
-    const lines = (rest + part.value).split("\n");
-    rest = lines.pop() ?? "";
-    for (const line of lines) if (line !== "") yield JSON.parse(line) as LiveLine;
-  }
-}

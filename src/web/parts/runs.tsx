@@ -4,7 +4,8 @@ import type { FleetRow } from "../../contract/machine/page.ts";
 import type { Run, RunList } from "../../contract/machine/runs.ts";
 import { maxUserWordsChars } from "../../contract/user-words.ts";
 import { plain, shortPath } from "../format.ts";
-import { announce, backend, call, revision, useCall } from "../page-state.ts";
+import { actTrouble, announce, backend, call, revision, useCall } from "../page-state.ts";
+import { Acts } from "./live.tsx";
 import { Age, Fold, Left, Trouble } from "./pieces.tsx";
 
 /** Clients that may be started from here; null: not known, or this page only reads. */
@@ -57,7 +58,9 @@ function Start({ label, verb, input }: StartProps): JSX.Element {
           onInput={({ currentTarget }) => setText(currentTarget.value)}
         />
       </label>
-      <button type="submit" disabled={isSent} children={verb} />
+      <Acts session={"session" in input ? input.session : input.project}>
+        <button type="submit" disabled={isSent} children={verb} />
+      </Acts>
       <Trouble text={trouble} />
     </form>
   );
@@ -116,7 +119,9 @@ function RunLine({ run, at }: { run: Run; at: number }): JSX.Element {
       {`${plain(run.client)} ${states[run.state]}: ${plain(run.by)}, `}
       <Age ms={run.ageMs} at={at} />
       {run.state === "failed" && `: ${plain(run.text.trim())}`}
-      {run.state === "runs" && <button type="button" onClick={() => void stop()} children="Stop" />}
+      {run.state === "runs" && (
+        <button type="button" disabled={actTrouble(run.run) !== null} onClick={() => void stop()} children="Stop" />
+      )}
       <Trouble text={trouble} />
     </p>
   );

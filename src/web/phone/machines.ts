@@ -1,4 +1,5 @@
 import { signal } from "@preact/signals";
+import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { Fleet } from "../../contract/machine/page.ts";
 import {
   refused,
@@ -9,8 +10,10 @@ import {
   type OnChange,
   type OnState,
 } from "../backend.ts";
-import { merge } from "./merge-answers.ts";
+import type { Mergeable } from "./merge-answers.ts";
 import type { PhoneBackend } from "./phone-backend.ts";
+
+const mergeable: ReadonlySet<string> = new Set<Mergeable>(["page.fleet", "page.day", "page.messages", "runs.list"]);
 
 /** All machines that this phone is paired with, as one; each has its own connection and key. */
 export class Machines implements Backend {
@@ -39,14 +42,15 @@ export class Machines implements Backend {
   readonly call: Backend["call"] = async (name, input, requestId) => {
     const alone = this.#only;
     if (alone !== null) return alone.call(name, input, requestId);
-    if (Object.hasOwn(merge, name)) return (await this.#askAll(name as keyof typeof merge, input)) as never;
-    const named = Object.values(input as Readonly<Record<string, unknown>>).filter((one) => typeof one === "string");
+    if (mergeable.has(name)) return (await this.#askAll(name as Mergeable, input)) as never;
+    const { text: _, ...rest } = input as Readonly<Record<string, unknown>>;
+    const named = Object.values(rest).filter((one) => typeof one === "string");
     // A view that was opened by its address has read no list.
     if (!named.some((id) => this.#owners.has(id))) await this.#askAll("page.fleet", {});
     const owner = named.map((id) => this.#owners.get(id)).find((one) => one !== undefined);
-    if (owner === null) return refused("ambiguous", "two machines have such an id: do it there");
+    if (owner === null) return refused("ambiguous", "two machines have the same");
     if (owner !== undefined) return owner.call(name, input, requestId);
-    return refused("not_found", "no machine that is reachable knows it");
+    return refused("not_found", "no reachable machine knows it");
   };
 
   async signOut(): Promise<void> {
@@ -91,7 +95,7 @@ export class Machines implements Backend {
   }
 
   /** No machine that is away is asked while another one is there: that would delay each list. */
-  async #askAll(name: keyof typeof merge, input: object): Promise<Answer<unknown>> {
+  async #askAll(name: Mergeable, input: object): Promise<Answer<unknown>> {
     const { value } = this.all;
     const there = value.filter(({ state }) => state.isLive);
     const asked = there.length > 0 ? there : value;
@@ -101,18 +105,31 @@ export class Machines implements Backend {
     const given = answers.flatMap(([one, answer]) =>
       answer.ok ? [{ machine: one.phone.machine, owner: one, value: answer.value as never }] : [],
     );
-    if (given.length === 0) return answers[0]?.[1] ?? refused("unreachable", "this phone has no machine");
-    if (name === "page.fleet") for (const { owner, value: fleet } of given) this.#learn(owner, fleet);
+    if (given.length === 0) return answers[0]?.[1] ?? refused("unreachable", "no machine");
+    for (const { owner, value: answer } of given) {
+      if (name === "page.fleet") this.#learn(owner, answer);
+      if (name === "runs.list") this.#learnRuns(owner, answer);
+    }
     const missing = value.filter((one) => !given.some(({ owner }) => owner === one));
+    // Most phones have one machine, and need none of it.
+    const { merge } = await import("./merge-answers.ts");
     return { ok: true, value: merge[name](given, missing) };
   }
 
   #learn(owner: PhoneBackend, { rows, requests = [] }: Fleet): void {
     // Dead sessions of another machine are in the list of each: its own one has them whole.
     for (const { id, machine } of rows) if (machine === null || !this.#owners.has(id)) this.#owners.set(id, owner);
-    for (const { id } of requests) {
-      const other = this.#owners.get(id);
-      this.#owners.set(id, other === undefined || other === owner ? owner : null);
-    }
+    for (const { id } of requests) this.#claim(id, owner);
+  }
+
+  #learnRuns(owner: PhoneBackend, { projects, runs }: MachineOutput<"runs.list">): void {
+    for (const { project } of projects) this.#claim(project, owner);
+    for (const { run } of runs) this.#claim(run, owner);
+  }
+
+  /** Each machine makes its own: two may come to the same. */
+  #claim(id: string, owner: PhoneBackend): void {
+    const other = this.#owners.get(id);
+    this.#owners.set(id, other === undefined || other === owner ? owner : null);
   }
 }

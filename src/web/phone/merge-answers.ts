@@ -18,7 +18,8 @@ export interface Missing {
   readonly state: LinkState;
 }
 
-type Mergeable = "page.fleet" | "page.day" | "page.messages";
+/** Calls that all machines answer. */
+export type Mergeable = "page.fleet" | "page.day" | "page.messages" | "runs.list";
 
 export const merge: {
   readonly [Name in Mergeable]: (
@@ -32,6 +33,14 @@ export const merge: {
     lanes: given.flatMap(({ value }) => value.lanes).toSorted((a, b) => lastAge(a) - lastAge(b)),
     scripts: sum(given.map(({ value }) => value.scripts)),
     isAll: given.every(({ value }) => value.isAll),
+  }),
+  "runs.list": (given) => ({
+    projects: given.flatMap(({ value }) => value.projects),
+    clients: firstOf(
+      given.flatMap(({ value }) => value.clients),
+      ({ name }) => name,
+    ),
+    runs: given.flatMap(({ value }) => value.runs).toSorted((a, b) => b.ageMs - a.ageMs),
   }),
   "page.messages": (given) => {
     const all = given.flatMap(({ value }) => value.messages).toSorted((a, b) => a.ageMs - b.ageMs);

@@ -162,7 +162,7 @@ function Sender({ machine, chosen }: { machine: PhoneBackend; chosen: readonly P
   return (
     <p>
       {`${plain(machine.phone.machine)}: `}
-      {isLive ? <Outcome reported={reported} /> : "not there; it is told of the choice once it is. "}
+      {isLive ? <Outcome reported={reported} /> : "not there: it gets the choice later. "}
       <button
         type="button"
         disabled={!isLive}
@@ -182,9 +182,9 @@ function Outcome({ reported }: { reported: Reported | null }): JSX.Element {
   const { ageMs, problem } = state.last;
   return (
     <>
-      {"sent the last one "}
+      {"last one sent "}
       <Age ms={ageMs} at={at} />
-      {problem === null ? "; the push service took it. " : `; it failed: ${plain(problem)}. `}
+      {problem === null ? "; the push service took it. " : `; failed: ${plain(problem)}. `}
     </>
   );
 }

@@ -60,8 +60,7 @@ export async function choosePush(
     return null;
   }
   const permission = await within(Notification.requestPermission());
-  if (permission === null)
-    return "The browser still asks whether this page may notify you: answer it, and choose again.";
+  if (permission === null) return "Answer the browser's question first, then choose again.";
   if (permission !== "granted") return "Notifications were not allowed.";
   const keys = (await read("push"))?.keys ?? (await newPushKeys());
   if ((await within(subscribed(keys))) === null) return "The browser's push service was not reached. Try again later.";

@@ -1,5 +1,4 @@
 import bash from "highlight.js/lib/languages/bash";
-import css from "highlight.js/lib/languages/css";
 import diff from "highlight.js/lib/languages/diff";
 import go from "highlight.js/lib/languages/go";
 import java from "highlight.js/lib/languages/java";
@@ -11,8 +10,23 @@ import sql from "highlight.js/lib/languages/sql";
 import typescript from "highlight.js/lib/languages/typescript";
 import xml from "highlight.js/lib/languages/xml";
 import yaml from "highlight.js/lib/languages/yaml";
-import { createLowlight } from "lowlight";
+import { createLowlight, type LanguageFn } from "lowlight";
 import type { ComponentChildren } from "preact";
+
+/** The library's own grammar is a list of all names, which is larger than the others together. */
+const css: LanguageFn = (library) => ({
+  name: "CSS",
+  contains: [
+    library.C_BLOCK_COMMENT_MODE,
+    library.APOS_STRING_MODE,
+    library.QUOTE_STRING_MODE,
+    { scope: "keyword", match: /@[a-z-]+/ },
+    { scope: "variable", match: /--[\w-]+/ },
+    { scope: "attribute", match: /\b[a-z-]+(?=:)/ },
+    { scope: "number", match: /#[\da-f]{3,8}\b|\b\d+(?:\.\d+)?(?:[a-z]+|%)?/i },
+    { scope: "selector-class", match: /\.[a-z_][\w-]*/i },
+  ],
+});
 
 const known = { bash, css, diff, go, java, javascript, json, python, rust, sql, typescript, xml, yaml };
 const lowlight = createLowlight(known);

@@ -16,6 +16,10 @@ function named(rig: PhoneRig): (string | undefined)[] {
   return rig.requests.map(({ name }) => name);
 }
 
+function projects(...paths: string[]): object[] {
+  return paths.map((project) => ({ project, endsInMs: null }));
+}
+
 function lane(id: string, toMs: number): object {
   return { id, spans: [{ kind: "works", fromMs: toMs + 1, toMs }], marks: [] };
 }
@@ -89,6 +93,23 @@ it("an answer and words go to the machine that has the chat, a view that was ope
   );
   const twice = await machines.call("requests.answer", { request: "r1", decision: "allow" }, "n2");
   expect(twice).toMatchObject({ ok: false, error: { code: "ambiguous" } });
+});
+
+it("a new chat begins on the machine that has the project, and is stopped there; of a project that both have none begins", async () => {
+  const { machines, laptop, box, answering } = await twoMachines();
+  const clients = [{ name: "codex", title: "Codex" }];
+  const runs = [{ run: "u1", ageMs: 5 }];
+  const listed = await answering(
+    machines.call("runs.list", {}),
+    { clients, projects: projects("/shop", "/both"), runs: [] },
+    { clients, projects: projects("/render", "/both"), runs },
+  );
+  expect(listed).toMatchObject({ value: { clients, projects: { length: 4 }, runs } });
+  await answering(machines.call("runs.start", { project: "/render", text: "/shop" }, "n1"), undefined, {});
+  await answering(machines.call("runs.stop", { run: "u1" }, "n2"), undefined, {});
+  expect([named(laptop), named(box)]).toEqual([["runs.list"], ["runs.list", "runs.start", "runs.stop"]]);
+  const both = await machines.call("runs.start", { project: "/both", text: "x" }, "n3");
+  expect(both).toMatchObject({ ok: false, error: { code: "ambiguous" } });
 });
 
 it("a machine that is away delays no list of the others, which says since when it is; its chats cannot be answered, and the page is live", async () => {
