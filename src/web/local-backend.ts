@@ -66,7 +66,8 @@ export const localBackend: Backend = {
   call: (name, input, requestId) => ask("/api/call", { name, input, ...(requestId ? { requestId } : {}) }),
   follow(onChange, onState, end) {
     const begin = async (): Promise<void> => (await import("./local-live.ts")).followHere(post, onChange, onState, end);
-    void begin();
+    // Its process may end before the page has all of its files.
+    begin().catch(() => onState({ isLive: false, since: null, why: "shim up --web does not answer: open it again" }));
   },
   async signOut() {
     await ask("/api/sign-out", {});

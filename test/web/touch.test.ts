@@ -35,6 +35,7 @@ it("on a touch screen each thing to tap is at least 44 px high, in each view", a
 
 it("a page that is not live says so in words, also on a narrow screen", async () => {
   const { page, served } = await aFleetPage(phone);
+  await page.getByText("live", { exact: true }).waitFor();
   await served.stop();
   await page.getByText("not live", { exact: true }).waitFor();
   await page.getByText(/^Not live since .*: shim up --web does not answer\./).waitFor();
