@@ -36,7 +36,11 @@ export class Pairing {
   }
 
   async introduce(keys: pairs.PhoneKeys, name: string, link = this.link, claimant = "c".repeat(22)): Promise<Response> {
-    const introduction = await pairs.sealIntroduction(link, { publicKey: keys.publicKey, browser: "b".repeat(22), name });
+    const introduction = await pairs.sealIntroduction(link, {
+      publicKey: keys.publicKey,
+      browser: "b".repeat(22),
+      name,
+    });
     return send(`${this.path}/introduction`, "POST", { claim: this.claim, claimant, introduction });
   }
 

@@ -129,7 +129,7 @@ it("after costly reads the pages hear of nothing for eighty times as long, at mo
   expect(lines.at(-1)).toBe('{"changed":"sessions"}');
 });
 
-const nothing = async (): Promise<void> => undefined;
+const nothing = (): void => undefined;
 
 type Input = Record<string, unknown>;
 
@@ -140,7 +140,7 @@ function answering(answer: (input: Input) => Answer<unknown>): Input[] {
     asked.push(input);
     return answer(input) as never;
   };
-  backend.value = { kind: "machine", canAnswer: true, call, follow: nothing, signOut: nothing };
+  backend.value = { kind: "machine", canAnswer: true, call, follow: nothing, signOut: async () => undefined };
   return asked;
 }
 

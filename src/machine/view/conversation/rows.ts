@@ -179,16 +179,17 @@ function lineOf({ text, isError }: CallResult, name: string): string {
   return (isError ? lines[0] : lines.at(-1)) ?? "";
 }
 
-/** Lines that only one of both texts has. */
 function countLines(edits: ReturnType<typeof editsOf>): NonNullable<CallRow["lines"]> {
-  const onlyIn = (one: string, other: string): number => {
-    const known = new Set(other.split("\n"));
-    return one === "" ? 0 : one.split("\n").filter((line) => !known.has(line)).length;
-  };
   return {
-    added: edits.reduce((sum, { before, after }) => sum + onlyIn(after, before), 0),
-    removed: edits.reduce((sum, { before, after }) => sum + onlyIn(before, after), 0),
+    added: edits.reduce((sum, { before, after }) => sum + linesWithout(after, before), 0),
+    removed: edits.reduce((sum, { before, after }) => sum + linesWithout(before, after), 0),
   };
+}
+
+/** Number of lines that the other text does not have. */
+function linesWithout(text: string, other: string): number {
+  const known = new Set(other.split("\n"));
+  return text === "" ? 0 : text.split("\n").filter((line) => !known.has(line)).length;
 }
 
 export function openedCall({ call: { name, input }, result }: Called): OpenedCall {
