@@ -24,8 +24,9 @@ interface Worth {
   readonly most: number;
 }
 const { fresh, newer, old } = inBrief.summary;
-const worths: readonly [fresh: Worth, newer: Worth, old: Worth] = [
-  { early: { rank: 1.2, chars: 2_600 }, files: 1.21, named: 2, other: 2.6, chars: fresh, most: 2_400 },
+/** One without a prompt since is quoted as it was written; ranks of its lines. */
+const freshWorth = { ranks: { most: 1.2, text: 1.21, code: 1.22 }, chars: fresh, most: 2_500 };
+const worths: readonly [newer: Worth, old: Worth] = [
   { early: { rank: 1.97, chars: 700 }, files: 2.1, named: 2.2, other: 3.2, chars: newer, most: 1_900 },
   { early: { rank: 2.2, chars: 500 }, files: 2.9, named: 3, other: 4.1, chars: old, most: 1_900 },
 ];
@@ -66,6 +67,7 @@ export interface SummedUpFile extends Pick<Growth, "rank" | "most"> {
  */
 export function summedUpFiles(state: WorkState, paths: readonly string[]): ReadonlyMap<string, SummedUpFile> {
   const { compactSummary, editedSince = [] } = state;
+  if (laterPrompts(state) === 0) return new Map();
   const files = [...splitUp(compactSummary ?? "", paths).files].filter(([path]) => !editedSince.includes(path));
   const { files: rank, most } = worthOf(state);
   const share = Math.min(inBrief.summary.file.most, inBrief.summary.file.all / files.length);
@@ -74,9 +76,12 @@ export function summedUpFiles(state: WorkState, paths: readonly string[]): Reado
   );
 }
 
-function worthOf({ prompts, statedAt }: WorkState): Worth {
-  const later = laterThan(prompts, statedAt.summary ?? 0);
-  return worths[later === 0 ? 0 : later < oldPrompts ? 1 : 2];
+function laterPrompts({ prompts, statedAt }: WorkState): number {
+  return laterThan(prompts, statedAt.summary ?? 0);
+}
+
+function worthOf(state: WorkState): Worth {
+  return worths[laterPrompts(state) < oldPrompts ? 0 : 1];
 }
 
 /** @param paths of files, whose lines have what it says of them */
@@ -88,18 +93,17 @@ export function summaryLines(
   const { compactSummary, statedAt, prompts } = state;
   if (compactSummary === null || compactSummary.trim() === "") return [];
   const { summary: at = 0 } = statedAt;
-  const later = laterThan(prompts, at);
+  const later = laterPrompts(state);
+  const isLimited = state.compactions > 0;
+  const from = `the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, perhaps outdated`;
+  if (later === 0) return headed(`of ${from}, as written:`, writtenLines(neutralize(compactSummary), scale, isLimited));
   const worth = worthOf(state);
-  const since = later === 0 ? "perhaps outdated" : `perhaps outdated (prompts since then: ${later})`;
   const said = new Passages(prompts.flatMap((one) => (one.at > at ? [one.text] : [])).join("\n"));
   const { parts } = splitUp(compactSummary, paths);
   const quoted = new Passages(prompts.map(({ text }) => text).join("\n"));
-  const items = itemsOf(parts, later === 0).filter(({ title, text }) =>
-    promptParts.test(title) ? !quoted.has(text) : later === 0 || !said.has(text),
-  );
+  const items = itemsOf(parts).filter(({ title, text }) => !(promptParts.test(title) ? quoted : said).has(text));
   const shown = ranksOf(items, worth, state, scale);
-  const heading = `of the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, ${since}:`;
-  const most = state.compactions > 0 ? worth.most : undefined;
+  const most = isLimited ? worth.most : undefined;
   const titles = new Set<string>();
   const lines = items.flatMap((item): BriefLine[] => {
     const rank = shown.get(item);
@@ -109,7 +113,41 @@ export function summaryLines(
     titles.add(title);
     return [{ text: `- ${about}${item.text}`, rank, ...(most === undefined ? {} : { most }) }];
   });
-  return headed(heading, lines);
+  return headed(`of ${from} (prompts since then: ${later}):`, lines);
+}
+
+/** Behind an analysis that some clients write first. */
+const summaryStart = /^(?:[^]*\n)?[ \t]*Summary:[ \t]*\n/;
+
+/** Lines as they were written; where not all fit, code and parts of less worth are left out. */
+function writtenLines(summary: string, scale: number, isLimited: boolean): BriefLine[] {
+  const { ranks, chars, most } = freshWorth;
+  const parts = `\n${summary.replace(summaryStart, "")}`.split(partStart);
+  const lines = parts.flatMap((part, number) => rankedLines(part, number < 2));
+  let left = chars * scale;
+  const kept = new Set(
+    Object.values(ranks).flatMap((rank) =>
+      lines.filter((line) => line.rank === rank && (left -= line.text.length + 1) >= 0),
+    ),
+  );
+  return lines.flatMap((line, index): BriefLine[] =>
+    kept.has(line) ? [{ text: line.text, rank: line.rank + index / 100_000, ...(isLimited ? { most } : {}) }] : [],
+  );
+}
+
+/** @param isFirst what the user wants stands there */
+function rankedLines(part: string, isFirst: boolean): { readonly text: string; readonly rank: number }[] {
+  const { ranks } = freshWorth;
+  const lines = part.split("\n").filter((line) => line.trim() !== "");
+  const [heading = ""] = lines;
+  const saysMost = isFirst || [ahead, found, promptParts].some((about) => about.test(heading));
+  let isCode = false;
+  return lines.map((line, index) => {
+    const isFence = fence.test(line);
+    const rank = isCode || isFence ? ranks.code : saysMost || index === 0 ? ranks.most : ranks.text;
+    if (isFence) isCode = !isCode;
+    return { text: `> ${line.trimEnd()}`, rank };
+  });
 }
 
 /** Ranks of the items that are worth most, as many as there is room for. */
@@ -121,11 +159,11 @@ function ranksOf(
 ): ReadonlyMap<SummaryItem, number> {
   const names = editedSince.map(nameOf);
   // The more the user has asked since, the less says what was found until then.
-  const age = worths.indexOf(worth);
+  const age = worths.indexOf(worth) + 1;
   const orderOf = ({ title, text, isAhead, isFound, worth: own }: SummaryItem): number => {
     if (names.some((name) => text.includes(name))) return 3;
     // A prompt since then says what is next, but not what is still to do.
-    if (isAhead && age > 0 && passing.test(`${title}: ${text}`)) return 3;
+    if (isAhead && passing.test(`${title}: ${text}`)) return 3;
     const order = own > 0 ? 1 : 2;
     return isAhead || isFound ? Math.min(age, order) : order;
   };
@@ -220,18 +258,14 @@ function unlisted(line: string): string {
   return line.replace(/^\s*(?:[-*•]\s+)?/, "");
 }
 
-/**
- * Items of its parts, in their order.
- *
- * @param isFresh with the code that it quotes: no prompt came since
- */
-function itemsOf(parts: readonly Part[], isFresh: boolean): SummaryItem[] {
+/** Items of its parts, in their order. */
+function itemsOf(parts: readonly Part[]): SummaryItem[] {
   const known = new Set<string>();
   return parts.flatMap(({ heading, lines }) => {
     const title = heading.replaceAll(/^[\s#*\d.]+|[\s*:]+$|\*\*/g, "");
     const isAhead = ahead.test(heading === "" ? (lines[0] ?? "") : heading);
     const isFound = found.test(title) || promptParts.test(title);
-    return grouped(isFresh ? lines : withoutCode(lines)).flatMap((group): SummaryItem[] => {
+    return grouped(withoutCode(lines)).flatMap((group): SummaryItem[] => {
       const text = excerpt(unlisted(group.join("\n")), itemChars);
       if (!says.test(text)) return [];
       const names = (text.match(workName) ?? []).filter((name) => !known.has(name));
@@ -256,13 +290,10 @@ function withoutCode(lines: readonly string[]): string[] {
 function grouped(lines: readonly string[]): string[][] {
   const groups: string[][] = [];
   let [depth, chars] = [0, 0];
-  let isCode = false;
   for (const line of lines) {
     const indent = line.length - line.trimStart().length;
     const last = groups.at(-1);
-    const isFence = fence.test(line);
-    const isAnnounced = isCode || isFence || last?.at(-1)?.trimEnd().endsWith(":") === true;
-    if (isFence) isCode = !isCode;
+    const isAnnounced = last?.at(-1)?.trimEnd().endsWith(":") === true;
     if (last && (indent > depth || isAnnounced) && chars + line.length < itemChars) {
       last.push(line);
       chars += line.length;

@@ -56,14 +56,30 @@ function summaryLines(state: Partial<WorkState>): string[] {
   return linesUnder(shown(all), "of the client's own summary of what it compacted");
 }
 
-it("of the client's summary its items stand, those with names first, without prompts that are here", () => {
+it("a summary without a prompt since stands as it was written, what is next and what was found before all else", () => {
+  const text = shown({ compactSummary, statedAt: { summary: T0, compaction: T0 }, compactions: 1 });
+  const quoted = text.split("\n").flatMap((line) => (line.startsWith("> ") ? line.slice(2) : []));
+  expect(quoted).toEqual(compactSummary.split("\n"));
+  const files = times(200, (n) => `   - src/board-${n}.ts is sanded and oiled, but for its ends`);
+  const long = `Analysis:\n${"So it goes. ".repeat(400)}\n\nSummary:\n${compactSummary.replace(filler.join("\n"), files.join("\n"))}`;
+  const rest = shown({ compactSummary: long, statedAt: { summary: T0, compaction: T0 }, compactions: 1 });
+  expect(rest).toContain(">    - Sand the keel before the next tide comes in.");
+  expect(rest).toContain(">    - paint the boat");
+  expect([rest.includes("So it goes"), rest.includes("src/board-1.ts"), rest.includes("src/board-199.ts")]).toEqual([
+    false,
+    true,
+    false,
+  ]);
+});
+
+it("of an older summary items stand, those with names first, without prompts that are here", () => {
   const paint = "paint the boat";
-  const lines = summaryLines({ prompts: [{ text: paint, at: T0 - 1 }] });
+  const since = { text: "Now the cabin.", at: T0 + 1 };
+  const lines = summaryLines({ prompts: [{ text: paint, at: T0 - 1 }, since] });
   const found = lines.filter((line) => [hull, mast, keel].some((item) => line.startsWith(item)));
-  // The code below an item stands with it until there is another prompt.
-  expect(found).toEqual([hull, `${mast} '''ts const quotedOnce = readTide(); '''`, keel]);
+  expect(found).toEqual([hull, mast, keel]);
   expect(lines.join("\n")).not.toMatch(/user messages|paint the boat/);
-  expect(summaryLines({ prompts: [] })).toContain(`- All user messages: ${paint}`);
+  expect(summaryLines({ prompts: [since] })).toContain(`- All user messages: ${paint}`);
   expect(lines.join("\n")).toContain("Board 1 of the deck");
 });
 
@@ -82,8 +98,12 @@ it("what the summary says of a file stands in the line of that, until the chat e
   const edited = { action: "edited", hash: null, at: T0, now: "same", isCommitted: true } as const;
   const files = ["/p/src/hull.ts", "/p/src/mast.ts"].map((path): RestoredFile => Object.assign({ path }, edited));
   const at = { summary: T0, compaction: T0 };
+  const since = [{ text: "Now the cabin.", at: T0 + 1 }];
   const of = (state: Partial<WorkState>): string =>
-    shown({ compactSummary, statedAt: at, compactions: 1, ...state }, { files, session: aSession({ project: "/p" }) });
+    shown(
+      { compactSummary, statedAt: at, compactions: 1, prompts: since, ...state },
+      { files, session: aSession({ project: "/p" }) },
+    );
   const text = of({});
   const state = "(edited, committed or unchanged by git)";
   expect(text).toContain(`src/hull.ts ${state}; by the summary: paintHull takes a colour, maxCoats bounds it`);
@@ -91,7 +111,7 @@ it("what the summary says of a file stands in the line of that, until the chat e
   expect([text.includes(hull), text.includes(mast)]).toEqual([false, false]);
   const later = of({ editedSince: ["/p/src/hull.ts"] });
   expect(later).not.toContain("by the summary: paintHull");
-  expect(later).toContain(hull);
+  expect(later).toContain("by the summary: `raiseMast`");
 });
 
 it("a compaction whose summary cannot be read is said, until one can be read", () => {
