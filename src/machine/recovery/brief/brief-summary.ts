@@ -96,7 +96,7 @@ export function summaryLines(
   const later = laterPrompts(state);
   const isLimited = state.compactions > 0;
   const from = `the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, perhaps outdated`;
-  if (later === 0) return headed(`of ${from}, as written:`, writtenLines(neutralize(compactSummary), scale, isLimited));
+  if (later === 0) return headed(`of ${from}, as written:`, writtenLines(state, scale));
   const worth = worthOf(state);
   const said = new Passages(prompts.flatMap((one) => (one.at > at ? [one.text] : [])).join("\n"));
   const { parts } = splitUp(compactSummary, paths);
@@ -120,34 +120,53 @@ export function summaryLines(
 const summaryStart = /^(?:[^]*\n)?[ \t]*Summary:[ \t]*\n/;
 
 /** Lines as they were written; where not all fit, code and parts of less worth are left out. */
-function writtenLines(summary: string, scale: number, isLimited: boolean): BriefLine[] {
+function writtenLines(state: WorkState, scale: number): BriefLine[] {
   const { ranks, chars, most } = freshWorth;
-  const parts = `\n${summary.replace(summaryStart, "")}`.split(partStart);
-  const lines = parts.flatMap((part, number) => rankedLines(part, number < 2));
+  const parts = writtenParts(state);
+  const lines = parts.flat();
   let left = chars * scale;
   const kept = new Set(
     Object.values(ranks).flatMap((rank) =>
       lines.filter((line) => line.rank === rank && (left -= line.text.length + 1) >= 0),
     ),
   );
-  return lines.flatMap((line, index): BriefLine[] =>
-    kept.has(line) ? [{ text: line.text, rank: line.rank + index / 100_000, ...(isLimited ? { most } : {}) }] : [],
-  );
+  // A heading alone says nothing.
+  for (const [heading, ...below] of parts)
+    if (heading && below.length > 0 && !below.some((line) => kept.has(line))) kept.delete(heading);
+  return lines.flatMap((line, index): BriefLine[] => {
+    const own = { ...line, rank: line.rank + index / 100_000 };
+    return kept.has(line) ? [state.compactions > 0 ? { ...own, most } : own] : [];
+  });
 }
 
-/** @param isFirst what the user wants stands there */
-function rankedLines(part: string, isFirst: boolean): { readonly text: string; readonly rank: number }[] {
-  const { ranks } = freshWorth;
-  const lines = part.split("\n").filter((line) => line.trim() !== "");
-  const [heading = ""] = lines;
-  const saysMost = isFirst || [ahead, found, promptParts].some((about) => about.test(heading));
-  let isCode = false;
-  return lines.map((line, index) => {
-    const isFence = fence.test(line);
-    const rank = isCode || isFence ? ranks.code : saysMost || index === 0 ? ranks.most : ranks.text;
-    if (isFence) isCode = !isCode;
-    return { text: `> ${line.trimEnd()}`, rank };
+type WrittenLine = Pick<BriefLine, "text" | "rank" | "prompt">;
+
+function writtenParts({ compactSummary, prompts }: WorkState): WrittenLine[][] {
+  const summary = neutralize(compactSummary ?? "").replace(summaryStart, "");
+  return `\n${summary}`.split(partStart).map((part, number) => {
+    const lines = part.split("\n").filter((line) => line.trim() !== "");
+    const [heading = ""] = lines;
+    const { ranks } = freshWorth;
+    const isOfUser = promptParts.test(heading);
+    // The first part says what the user wants.
+    const saysMost = number < 2 || isOfUser || ahead.test(heading) || found.test(heading);
+    let isCode = false;
+    return lines.map((line, index): WrittenLine => {
+      const isFence = fence.test(line);
+      const rank = isCode || isFence ? ranks.code : saysMost || index === 0 ? ranks.most : ranks.text;
+      if (isFence) isCode = !isCode;
+      const said = isOfUser ? new Passages(line) : null;
+      const prompt = said === null ? -1 : prompts.findIndex(({ text }) => said.has(text));
+      const own = { text: `> ${line.trimEnd()}`, rank };
+      return prompt < 0 ? own : Object.assign(own, { prompt });
+    });
   });
+}
+
+/** Positions of prompts that a summary repeats which is quoted as it was written. */
+export function repeatedPrompts(state: WorkState): ReadonlySet<number> {
+  if (state.compactSummary === null || laterPrompts(state) > 0) return new Set();
+  return new Set(writtenParts(state).flatMap((part) => part.flatMap(({ prompt }) => prompt ?? [])));
 }
 
 /** Ranks of the items that are worth most, as many as there is room for. */
