@@ -79,7 +79,7 @@ export const worth = {
  * Ranks of older prompts: the beginnings of some before what the user has approved, for a few words
  * say what was wanted; more of them after outcomes, before all that is of less worth.
  */
-const olderRanks = { request: 1.3, beginning: 1.4, whole: 1.7, old: 1.8, repeated: 8 };
+const olderRanks = { request: 1.3, beginning: 1.4, whole: 1.7, old: 1.8 };
 /** Characters that all older prompts share. */
 const olderRoom = 3_000;
 
@@ -143,11 +143,9 @@ function callText({ name, input }: Pick<EndedCall, "name" | "input">, project: s
 }
 
 /** Prompts in their order, each cut to whole sentences; old nods are left out. */
-/** @param repeated positions of prompts that stand in the brief before */
 export function promptLines(
   { session, state, maxPrompts = defaults.brief.prompts }: Restoration,
   context: BriefContext,
-  repeated: ReadonlySet<number>,
 ): BriefLine[] {
   const earlier = state.continues?.prompts ?? [];
   const { prompts, droppedPrompts } = state;
@@ -179,8 +177,8 @@ export function promptLines(
   };
   const rankOf = (index: number): number => {
     if (index === newest) return 0;
-    if (repeated.has(index - earlier.length)) return olderRanks.repeated;
-    return isNear(index) ? 1 : isBegun(index) ? olderRanks.beginning : olderRanks.old;
+    if (isNear(index)) return 1;
+    return isBegun(index) ? olderRanks.beginning : olderRanks.old;
   };
   // The words before the newest prompt have a line of their own, unless they are the last ones.
   const before = state.earlierWords.at(-1);

@@ -25,7 +25,7 @@ interface Worth {
 }
 const { fresh, newer, old } = inBrief.summary;
 /** One without a prompt since is quoted as it was written; ranks of its lines. */
-const freshWorth = { ranks: { most: 1.2, text: 1.21, code: 1.22 }, chars: fresh, most: 2_500 };
+const freshWorth = { ranks: { most: 1.2, text: 1.45, code: 1.46 }, chars: fresh, most: 2_500 };
 const worths: readonly [newer: Worth, old: Worth] = [
   { early: { rank: 1.97, chars: 700 }, files: 2.1, named: 2.2, other: 3.2, chars: newer, most: 1_900 },
   { early: { rank: 2.2, chars: 500 }, files: 2.9, named: 3, other: 4.1, chars: old, most: 1_900 },
@@ -123,50 +123,52 @@ const summaryStart = /^(?:[^]*\n)?[ \t]*Summary:[ \t]*\n/;
 function writtenLines(state: WorkState, scale: number): BriefLine[] {
   const { ranks, chars, most } = freshWorth;
   const parts = writtenParts(state);
-  const lines = parts.flat();
+  const blocks = parts.flat();
   let left = chars * scale;
-  const kept = new Set(
-    Object.values(ranks).flatMap((rank) =>
-      lines.filter((line) => line.rank === rank && (left -= line.text.length + 1) >= 0),
-    ),
-  );
+  const fits = ({ lines }: Block): boolean => (left -= lines.join(" ").length + lines.length) >= 0;
+  const kept = new Set(Object.values(ranks).flatMap((rank) => blocks.filter((one) => one.rank === rank && fits(one))));
   // A heading alone says nothing.
   for (const [heading, ...below] of parts)
-    if (heading && below.length > 0 && !below.some((line) => kept.has(line))) kept.delete(heading);
-  return lines.flatMap((line, index): BriefLine[] => {
-    const own = { ...line, rank: line.rank + index / 100_000 };
-    return kept.has(line) ? [state.compactions > 0 ? { ...own, most } : own] : [];
+    if (heading && below.length > 0 && !below.some((one) => kept.has(one))) kept.delete(heading);
+  return blocks.flatMap((block, index): BriefLine[] => {
+    const isAnnounced = block.rank === ranks.code && kept.has(blocks[index - 1] ?? block);
+    const lines = kept.has(block) ? block.lines : isAnnounced ? ["[code left out]"] : [];
+    const rank = block.rank + index / 100_000;
+    return lines.map((line) => Object.assign({ text: `> ${line}`, rank }, state.compactions > 0 ? { most } : {}));
   });
 }
 
-type WrittenLine = Pick<BriefLine, "text" | "rank" | "prompt">;
+/** A line, or lines of code that stand together. */
+interface Block {
+  readonly lines: string[];
+  readonly rank: number;
+}
 
-function writtenParts({ compactSummary, prompts }: WorkState): WrittenLine[][] {
+/** Blocks of each part, without prompts that are here. */
+function writtenParts({ compactSummary, prompts }: WorkState): Block[][] {
+  const { ranks } = freshWorth;
+  const quoted = new Passages(prompts.map(({ text }) => text).join("\n"));
   const summary = neutralize(compactSummary ?? "").replace(summaryStart, "");
   return `\n${summary}`.split(partStart).map((part, number) => {
-    const lines = part.split("\n").filter((line) => line.trim() !== "");
-    const [heading = ""] = lines;
-    const { ranks } = freshWorth;
+    const blocks: Block[] = [];
+    const [heading, ...below] = part.split("\n").filter((line) => line.trim() !== "");
+    if (heading === undefined) return blocks;
     const isOfUser = promptParts.test(heading);
     // The first part says what the user wants.
     const saysMost = number < 2 || isOfUser || ahead.test(heading) || found.test(heading);
     let isCode = false;
-    return lines.map((line, index): WrittenLine => {
+    for (const line of [heading, ...below.filter((one) => !isOfUser || !quoted.has(unlisted(one)))]) {
       const isFence = fence.test(line);
-      const rank = isCode || isFence ? ranks.code : saysMost || index === 0 ? ranks.most : ranks.text;
+      const last = blocks.at(-1);
+      if (isCode && last) last.lines.push(line.trimEnd());
+      else {
+        const rank = isFence ? ranks.code : saysMost ? ranks.most : ranks.text;
+        blocks.push({ lines: [line.trimEnd()], rank });
+      }
       if (isFence) isCode = !isCode;
-      const said = isOfUser ? new Passages(line) : null;
-      const prompt = said === null ? -1 : prompts.findIndex(({ text }) => said.has(text));
-      const own = { text: `> ${line.trimEnd()}`, rank };
-      return prompt < 0 ? own : Object.assign(own, { prompt });
-    });
+    }
+    return blocks;
   });
-}
-
-/** Positions of prompts that a summary repeats which is quoted as it was written. */
-export function repeatedPrompts(state: WorkState): ReadonlySet<number> {
-  if (state.compactSummary === null || laterPrompts(state) > 0) return new Set();
-  return new Set(writtenParts(state).flatMap((part) => part.flatMap(({ prompt }) => prompt ?? [])));
 }
 
 /** Ranks of the items that are worth most, as many as there is room for. */

@@ -16,7 +16,7 @@ import { neutralize } from "../../sessions/text/neutralize.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
 import { LearntNames } from "./brief-learnt.ts";
-import { compactionLine, repeatedPrompts, summaryLines, summedUpFiles } from "./brief-summary.ts";
+import { compactionLine, summaryLines, summedUpFiles } from "./brief-summary.ts";
 import {
   headed,
   worth,
@@ -266,7 +266,7 @@ function linesOf(
     ...compactionLine(from, context.now),
     ...summaryLines(from, summedUp, context),
     ...recapLines(from, context),
-    ...promptLines(from, context, repeatedPrompts(from.state)),
+    ...promptLines(from, context),
     ...earlierWordsLines(from, context),
     ...wordsLines(from, context),
     ...workLines(from, context),
