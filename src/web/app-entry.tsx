@@ -17,6 +17,7 @@ import {
 } from "./page-state.ts";
 import { ConfirmDialog } from "./parts/confirm.tsx";
 import { NotLive } from "./parts/live.tsx";
+import { later } from "./parts/later.tsx";
 import { Navigation } from "./parts/navigation.tsx";
 import { sectionOf, titleOf } from "./sections.ts";
 import { FleetView } from "./views/fleet.tsx";
@@ -79,17 +80,12 @@ function App(): JSX.Element {
       </main>
       <p class="notice" role="status" children={notice.value} />
       <ConfirmDialog />
-      {isFinding.value && <LaterFinder />}
+      {isFinding.value && <Finder />}
     </>
   );
 }
 
-/** Beyond the first load, as the views are. */
-function LaterFinder(): JSX.Element | null {
-  const [Finder, setFinder] = useState<ComponentType | null>(null);
-  useEffect(() => void import("./parts/finder.tsx").then((found) => setFinder(() => found.Finder)), []);
-  return Finder && <Finder />;
-}
+const Finder = later(async () => (await import("./parts/finder.tsx")).Finder);
 
 function SignedOut(): JSX.Element {
   const Gate = phoneGate.value;

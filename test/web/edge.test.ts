@@ -297,14 +297,7 @@ it("a link that is cut, withdrawn or invented says so, and a reload in between c
   expect(page.url()).toBe(`${edge.url}/`);
   const link: PairingLink = { id: "", secret: newPairingSecret() };
   const claimHash = await hashOf(await claimOf(link.secret));
-  const { token } = await edge.call("tokens.create", { machine: "m2", scope: "work" });
-  const send = (path: string, method: string, body: object): Promise<Response> =>
-    fetch(`${edge.url}/v1/workspaces/${edge.workspace}/phones${path}`, {
-      method,
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      body: JSON.stringify(body),
-    });
-  const made = (await (await send("", "POST", { claimHash, forMs: 60_000 })).json()) as { id: string };
+  const made = await edge.call("boxes.create", { kind: "phone", claimHash, forMs: 60_000 });
   // Within the open page.
   await page.goto(`${edge.url}/${pairingFragment({ ...link, ...made })}`);
   const number = await page.locator(".check-number").textContent();
@@ -314,7 +307,7 @@ it("a link that is cut, withdrawn or invented says so, and a reload in between c
   expect(await page.locator(".check-number").textContent()).toBe(number);
   const other = await openTab(`${edge.url}/${pairingFragment({ ...link, ...made })}`, phone);
   await other.page.getByRole("alert").getByText("Another phone").waitFor();
-  await send(`/${made.id}`, "DELETE", {});
+  await edge.call("boxes.end", { kind: "phone", id: made.id });
   await page.getByRole("alert").getByText("This link is over").waitFor();
 });
 

@@ -132,6 +132,7 @@ it("Ctrl+K goes to any chat and any view by some of its letters, with the keyboa
   await page.keyboard.press("Enter");
   await page.getByText("The tokenizer drops").waitFor();
   await page.keyboard.press("Control+k");
+  await option.first().waitFor();
   await page.keyboard.type("view");
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("Enter");
