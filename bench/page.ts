@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { text } from "node:stream/consumers";
+import { stripVTControlCharacters } from "node:util";
 import { chromiumPath } from "../test/harness/web/chromium.ts";
 import { CannotMeasureError } from "./measure.ts";
 
@@ -30,7 +31,7 @@ async function timesOf(file: string, tests: string, flag: string): Promise<(name
     env: { ...process.env, [flag]: "1" },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const printed = await text(child.stdout);
+  const printed = stripVTControlCharacters(await text(child.stdout));
   const times = new Map(
     [...printed.matchAll(/^(?:page|phone) (\w+) ([\d.]+) ms$/gm)].map(([, name, ms]) => [name, Number(ms)]),
   );

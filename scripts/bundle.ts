@@ -35,7 +35,12 @@ const { metafile } = await build({
   target: "node22.16",
   // Where somebody needs it after all it is found below.
   external: ["better-sqlite3"],
-  define: { shimBuiltAt: String(newestSource(root)) },
+  define: {
+    shimBuiltAt: String(newestSource(root)),
+    // The native helpers of ws are optional.
+    "process.env.WS_NO_BUFFER_UTIL": '"1"',
+    "process.env.WS_NO_UTF_8_VALIDATE": '"1"',
+  },
   minifyWhitespace: true,
   minifySyntax: true,
   metafile: true,

@@ -1,4 +1,4 @@
-import { type Program, type ProgramExit, runProgram } from "../platform/run-program.ts";
+import type { Program, ProgramExit, runProgram } from "../platform/run-program.ts";
 import { messageOf } from "../shared/error.ts";
 import { setNewest } from "../shared/set-newest.ts";
 
@@ -36,11 +36,16 @@ const graceMs = 5_000;
 
 /** Clients that the host has started. They are children of the host, and end with it. */
 export class HostedRuns {
-  readonly #runProgram: typeof runProgram;
+  readonly #runProgram: typeof runProgram | null;
   readonly #runs = new Map<string, Kept>();
 
-  constructor(run: typeof runProgram = runProgram) {
+  /** @param run null: this process may start no program, as in Claude Desktop */
+  constructor(run: typeof runProgram | null) {
     this.#runProgram = run;
+  }
+
+  get areAllowed(): boolean {
+    return this.#runProgram !== null;
   }
 
   /** @param onEnd gets the run as it ended */
@@ -48,8 +53,10 @@ export class HostedRuns {
     const stop = new AbortController();
     const change = (changed: Partial<HostedRun>): void => this.change(run.id, changed);
     const print = (text: string): void => change({ text: `${this.#textOf(run.id)}${text}`.slice(-maxTextChars) });
+    const runIt = this.#runProgram;
+    if (runIt === null) throw new TypeError("this process may start no program");
     const work = async (): Promise<void> => {
-      const exit = await this.#runProgram({
+      const exit = await runIt({
         ...command,
         signal: stop.signal,
         graceMs,

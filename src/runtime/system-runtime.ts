@@ -38,6 +38,6 @@ export function systemRuntime({ env, ...options }: SystemOptions): Runtime {
     durations: new Durations(() => performance.now()),
     fronts: new Fronts(),
     permissions: new PermissionRequests(),
-    runs: new HostedRuns(),
+    runs: new HostedRuns(null),
   };
 }

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { homeFrom } from "../../platform/paths.ts";
 import { identify, systemProcesses } from "../../platform/processes.ts";
+import { runProgram } from "../../platform/run-program.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { loadDriver } from "../../store/open-driver.ts";
 import { failStart } from "../host-client/reach-host.ts";
@@ -39,7 +40,7 @@ async function main(home: string): Promise<void> {
   if (!self) throw new Error("this process is not in the process table");
   const driver = await loadDriver();
   const startJob = jobsOf(join(folder, "mcp-jobs.cjs"));
-  const host = hostHere({ ...driver, home, self, startJob, onEnded });
+  const host = hostHere({ ...driver, home, self, startJob, run: runProgram, onEnded });
   if (host === null) return failStart(home, "");
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => host.stop());
   process.on("SIGHUP", () => undefined);

@@ -15,7 +15,9 @@ import { readBody } from "../../platform/local-http.ts";
 import { hostLock, newHostSocket, prepareSocketFolder, recallSignal } from "../../platform/host-socket.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
+import type { runProgram } from "../../platform/run-program.ts";
 import { isNewer, ownProgram, type ProgramVersion } from "../../platform/version.ts";
+import { HostedRuns } from "../../runtime/hosted-runs.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { systemRuntime } from "../../runtime/system-runtime.ts";
 import { stackOf } from "../../shared/error.ts";
@@ -353,6 +355,8 @@ const busyMs = 2_000;
 interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason">, Pick<Runtime, "startJob"> {
   readonly home: string;
   readonly self: ProcessIdentity;
+  /** Absent: this process may start no program. */
+  readonly run?: typeof runProgram;
   /** Another process can be the host now. @param reason why this one could not begin */
   readonly onEnded: (reason?: string) => void;
 }
@@ -362,7 +366,7 @@ interface HostHereOptions extends Pick<LoadedDriver, "open" | "fallbackReason">,
  *
  * @throws {StoreError} where nothing can be stored in the home
  */
-export function hostHere({ home, self, open, fallbackReason, onEnded, startJob }: HostHereOptions): Host | null {
+export function hostHere({ home, self, open, fallbackReason, onEnded, startJob, run }: HostHereOptions): Host | null {
   // Others may enter its folder: that is said before the lock is taken.
   const socket = newHostSocket(home, self.boot);
   prepareSocketFolder(home, socket);
@@ -375,6 +379,7 @@ export function hostHere({ home, self, open, fallbackReason, onEnded, startJob }
   const runtime = withCurrentConfig({
     ...systemRuntime({ driver: open, busyMs, env: process.env }),
     ...(startJob && { startJob }),
+    ...(run && { runs: new HostedRuns(run) }),
   });
   if (fallbackReason) runtime.log("warn", "second choice of SQLite", { reason: fallbackReason });
   const keepAddress = (): void => host.keepAddress();

@@ -44,6 +44,7 @@ export const runHandlers = {
     const { runtime: load, by = "command line" } = context;
     const runtime = await load();
     if (isByChat(context)) return byChat;
+    if (!runtime.runs.areAllowed) return fail("unavailable", insideDesktop);
     const given = { session, folder: project, client, isNew };
     const planned = session === undefined ? planNew(runtime, given) : await planOf(context, given, session);
     if (!planned.ok) return planned;
@@ -76,6 +77,8 @@ export const runHandlers = {
   },
 } satisfies Partial<Handlers>;
 
+const insideDesktop =
+  "SHIM's host runs inside Claude Desktop, which lets it start no client: open a chat in another client, whose host does.";
 const byChat = fail("not_released", "a chat has started this command: only its user may start or stop clients.");
 
 function isOpen({ until }: RunRule, now: number): boolean {

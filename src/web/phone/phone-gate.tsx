@@ -6,6 +6,7 @@ import type { Refused } from "../backend.ts";
 import { randomText } from "../../pairing/sealing.ts";
 import { browserClock } from "../keep-live.ts";
 import { announce, backend } from "../page-state.ts";
+import { later } from "../parts/later.tsx";
 import { Trouble } from "../parts/pieces.tsx";
 import { awaitGrant, beginPairing, introduce, numberOf, pairingDeps, pairingTrouble, phoneName } from "./pair.ts";
 import { Machines } from "./machines.ts";
@@ -27,6 +28,8 @@ type Shown =
   | { readonly kind: "pairing"; readonly start: PhoneStart }
   | { readonly kind: "over" | "forgotten"; readonly machine: string };
 
+const Ended = later(async () => (await import("./ended-view.tsx")).Ended);
+
 const shown = signal<Shown | null>(null);
 
 /** Opens the machines that this phone is paired with, or what there is to show instead. */
@@ -46,7 +49,7 @@ function usePhones(phones: readonly StoredPhone[]): void {
     if (kind === "over") await change("ended", (all) => [...(all ?? []), phone.machine]);
     const left = machines.all.value.find((one) => one.phone === phone);
     if (left !== undefined) machines.remove(left);
-    announce(`${phone.machine} ${kind === "over" ? "has ended its pairing, or its time has passed" : "is forgotten"}.`);
+    announce(`${phone.machine} ${kind === "over" ? "has ended its pairing, or it has lapsed" : "is forgotten"}.`);
     if (rest.length > 0) return;
     await Promise.all([forget("push"), endPush()]);
     shown.value = { kind, machine: phone.machine };
@@ -75,7 +78,8 @@ function Gate(): JSX.Element | null {
   const { kind, machine } = shown.value;
   return (
     <main id="main" class="narrow">
-      {kind === "over" ? <Over machine={machine} /> : <Forgotten machine={machine} />}
+      <Ended kind={kind} machine={machine} />
+      <Again />
       <p>
         <button type="button" onClick={() => void leaveGate()} children="Sign in with a token" />
       </p>
@@ -88,33 +92,10 @@ async function leaveGate(): Promise<void> {
   location.reload();
 }
 
-function Over({ machine }: { machine: string }): JSX.Element {
-  return (
-    <>
-      <h1 tabIndex={-1}>This pairing is over</h1>
-      <p role="status">{`${machine} has ended it, or its time has passed. This phone has deleted its key.`}</p>
-      <Again text="To pair again:" />
-    </>
-  );
-}
-
-function Forgotten({ machine }: { machine: string }): JSX.Element {
-  return (
-    <>
-      <h1 tabIndex={-1}>This phone has forgotten its machine</h1>
-      <p role="status">
-        {`Its key is deleted here. On ${machine}, `}
-        <code>shim phones list</code> still shows it: <code>shim phones remove</code> ends the pairing there.
-      </p>
-      <Again text="To pair again:" />
-    </>
-  );
-}
-
-function Again({ text }: { text: string }): JSX.Element {
+function Again(): JSX.Element {
   return (
     <p>
-      {text} run <code>shim pair</code> on the machine, and scan its code.
+      To pair again: run <code>shim pair</code> on the machine, and scan its code.
     </p>
   );
 }
@@ -141,7 +122,7 @@ function PairingView({ start }: { start: PhoneStart }): JSX.Element {
         <>
           <p>Compare with your terminal, and answer there:</p>
           <p class="check-number" role="status" children={pairing.number} />
-          {paired !== "" && <p>{`This phone stays paired with ${paired}; this machine is added to its list.`}</p>}
+          {paired !== "" && <p>{`It stays paired with ${paired}.`}</p>}
           <p class="muted">{`Another number? Answer “n”. This phone is “${pairing.name}” there.`}</p>
         </>
       )}
@@ -149,7 +130,7 @@ function PairingView({ start }: { start: PhoneStart }): JSX.Element {
       {refusal?.code === "unreachable" && (
         <button type="button" class="main" onClick={() => setTries(tries + 1)} children="Try again" />
       )}
-      {refusal !== null && <Again text="For a new link:" />}
+      {refusal !== null && <Again />}
       {refusal !== null && paired !== "" && (
         <button type="button" onClick={() => void leaveGate()} children={`Open ${paired}`} />
       )}
@@ -161,10 +142,9 @@ type OnNumber = (shown: { readonly name: string; readonly number: string }) => v
 
 /** @returns why it is not paired; null: it is */
 async function pair(start: PhoneStart, onNumber: OnNumber, end: AbortSignal): Promise<Refused | null> {
-  if (!isSecureContext)
-    return { code: "bad_input", message: "This page came without https: a browser gives it no keys." };
+  if (!isSecureContext) return { code: "bad_input", message: "Without https a browser gives a page no keys." };
   const pairing = await toPairing(start);
-  if (pairing === null) return { code: "bad_input", message: "This link is not complete: scan the code again." };
+  if (pairing === null) return { code: "bad_input", message: "The link is not complete: scan the code again." };
   const introduced = await introduce(pairing, pairingDeps);
   if (introduced.ok) onNumber({ name: pairing.name, number: await numberOf(pairing) });
   const granted = introduced.ok ? await awaitGrant(pairing, pairingDeps, end) : introduced;
@@ -182,7 +162,7 @@ async function pair(start: PhoneStart, onNumber: OnNumber, end: AbortSignal): Pr
   await change("ended", (all) => (all ?? []).filter((machine) => machine !== phone.machine));
   usePhones(phones);
   const isAgain = phone.replaced.length > 0;
-  announce(`${phone.machine} ${isAgain ? "is paired anew, in place of its earlier pairing" : "is paired"}.`);
+  announce(`${phone.machine} is paired${isAgain ? " again" : ""}.`);
   return null;
 }
 

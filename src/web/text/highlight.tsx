@@ -1,19 +1,17 @@
 import bash from "highlight.js/lib/languages/bash";
 import diff from "highlight.js/lib/languages/diff";
 import go from "highlight.js/lib/languages/go";
-import javascript from "highlight.js/lib/languages/javascript";
 import json from "highlight.js/lib/languages/json";
 import python from "highlight.js/lib/languages/python";
-import rust from "highlight.js/lib/languages/rust";
 import typescript from "highlight.js/lib/languages/typescript";
 import xml from "highlight.js/lib/languages/xml";
-import yaml from "highlight.js/lib/languages/yaml";
 import { createLowlight } from "lowlight";
 import type { ComponentChildren } from "preact";
 
-/** Those of CSS, SQL and Java would be a quarter of this script. */
-const known = { bash, diff, go, javascript, json, python, rust, typescript, xml, yaml };
-const lowlight = createLowlight(known);
+/** Others would be larger than what the page may load in all. */
+const lowlight = createLowlight({ bash, diff, go, json, python, typescript, xml });
+/** The grammar of TypeScript reads JavaScript, too. */
+lowlight.registerAlias("typescript", ["javascript", "js", "jsx", "mjs", "cjs"]);
 
 type Nodes = ReturnType<typeof lowlight.highlight>["children"];
 

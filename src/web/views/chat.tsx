@@ -8,11 +8,10 @@ import { Hits } from "../chat/hits.tsx";
 import { forkCommandFor } from "../chat/row.tsx";
 import { count, dollars, percent, plain, shortPath } from "../format.ts";
 import { call, backend, query, useCall } from "../page-state.ts";
-import { GivenAnswers, NeedOfRequest } from "../parts/answers.tsx";
 import { WriteToChat } from "../parts/write-to-chat.tsx";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
 import { Bars, ContextChart } from "../parts/charts.tsx";
-import { RunsOfChat } from "../parts/runs.tsx";
+import { later } from "../parts/later.tsx";
 import {
   Age,
   Badge,
@@ -29,6 +28,11 @@ import {
   Trouble,
   type Fact,
 } from "../parts/pieces.tsx";
+
+const answers = () => import("../parts/answers.tsx");
+const GivenAnswers = later(async () => (await answers()).GivenAnswers);
+const NeedOfRequest = later(async () => (await answers()).NeedOfRequest);
+const RunsOfChat = later(async () => (await import("../parts/runs.tsx")).RunsOfChat);
 
 export function ChatView({ id }: { id: string }): JSX.Element {
   return backend.value?.kind !== "edge" ? <SessionView id={id} /> : <MemberView id={id} />;

@@ -109,7 +109,7 @@ export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
     ...machine,
     ...memory,
     permissions: new PermissionRequests(),
-    runs: new HostedRuns(),
+    runs: new HostedRuns(null),
     launch: { node: "/opt/node", script: "/opt/shim/bin/shim.mjs", hookScript: "/opt/shim/dist/hook.cjs" },
     config: configSchema().parse(config),
     log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),

@@ -6,6 +6,7 @@ import { aHost } from "#harness/machine/host-rig.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { isAlive, systemProcesses, identify } from "#src/platform/processes.ts";
+import { runProgram } from "#src/platform/run-program.ts";
 import { HostedRuns, type HostedRun } from "#src/runtime/hosted-runs.ts";
 
 afterEach(() => void vi.useRealTimers());
@@ -30,7 +31,7 @@ it.each([
   ["done", "cat", "hello\n"],
   ["failed", "echo no >&2; exit 3", "no\n"],
 ])("a run that is %s says so, with the last words that it printed", async (state, script, text) => {
-  const runs = new HostedRuns();
+  const runs = new HostedRuns(runProgram);
   const over = aRun(runs, script);
   expect(runs.working).toBe(1);
   expect(await over).toMatchObject({ ...facts, state, text });
@@ -38,7 +39,7 @@ it.each([
 });
 
 it("a run whose program is missing has failed, and says which", async () => {
-  const runs = new HostedRuns();
+  const runs = new HostedRuns(runProgram);
   const { promise, resolve } = Promise.withResolvers<HostedRun>();
   const command = { command: "no-such-client", args: [], cwd: temporaryFolder(), env: process.env, input: "" };
   runs.start({ ...facts, id: "r1" }, command, resolve);
@@ -47,7 +48,7 @@ it("a run whose program is missing has failed, and says which", async () => {
 });
 
 it("a host that ends ends the clients that it has started, and the processes below them", async () => {
-  const runtime = tempRuntime();
+  const runtime = { ...tempRuntime(), runs: new HostedRuns(runProgram) };
   const host = await aHost(runtime);
   const mark = join(temporaryFolder(), "begun");
   const over = aRun(runtime.runs, `sleep 600 & echo $! > ${mark}; wait`);
