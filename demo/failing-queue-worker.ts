@@ -2,7 +2,7 @@
 import type { Env } from "../src/worker/env.ts";
 import worker from "../src/worker/worker-entry.ts";
 
-export { ChatCoordinator, RestoreMarks } from "../src/worker/worker-entry.ts";
+export { ChatCoordinator, HandoverBox, PhoneBox, RestoreMarks } from "../src/worker/worker-entry.ts";
 
 /** In memory: a new runtime throws nothing. */
 const batches = { toFail: 0, failed: 0 };

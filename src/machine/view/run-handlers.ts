@@ -44,7 +44,7 @@ export const runHandlers = {
     const { runtime: load, by = "command line" } = context;
     const runtime = await load();
     if (isByChat(context)) return byChat;
-    if (!runtime.runs.areAllowed) return fail("unavailable", insideDesktop);
+    if (!runtime.runs.areAllowed) return fail("switched_off", insideDesktop);
     const given = { session, folder: project, client, isNew };
     const planned = session === undefined ? planNew(runtime, given) : await planOf(context, given, session);
     if (!planned.ok) return planned;
