@@ -22,7 +22,9 @@ const folder = join(process.argv[2] ?? join(root, ".scratch"), "package");
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 for (const part of parts) {
-  const filter = (path: string): boolean => !/\.(png|svg)$/.test(path) || part !== "docs/guide";
+  // `_headers` is for the assets of a deployed Worker.
+  const filter = (path: string): boolean =>
+    !path.endsWith("_headers") && (!/\.(png|svg)$/.test(path) || part !== "docs/guide");
   cpSync(join(root, part), join(folder, part), { recursive: true, filter });
 }
 const licence = join(root, "docs", "licenses", `${facts.license}.txt`);

@@ -17,9 +17,10 @@ import {
 } from "./page-state.ts";
 import { ConfirmDialog } from "./parts/confirm.tsx";
 import { NotLive } from "./parts/live.tsx";
-import { later } from "./parts/later.tsx";
+import { Finder } from "./parts/finder.tsx";
 import { Navigation } from "./parts/navigation.tsx";
 import { sectionOf, titleOf } from "./sections.ts";
+import type { teamViews } from "./views/team-views.ts";
 import { FleetView } from "./views/fleet.tsx";
 import { SignInHere } from "./views/sign-in.tsx";
 
@@ -31,18 +32,20 @@ const phoneGate = signal<ComponentType | null>(null);
 
 type ViewProps = { readonly id: string };
 
+const ofTeam = (name: keyof typeof teamViews) => async () => (await import("./views/team-views.ts")).teamViews[name];
+
 /** Beyond the first load. */
 const laterViews: Readonly<Record<string, () => Promise<ComponentType<ViewProps>>>> = {
   chat: async () => (await import("./views/chat.tsx")).ChatView,
-  tasks: async () => (await import("./views/tasks.tsx")).TasksView,
   day: async () => (await import("./views/day.tsx")).DayView,
-  task: async () => (await import("./views/task.tsx")).TaskView,
-  files: async () => (await import("./views/files.tsx")).FilesView,
-  dead: async () => (await import("./views/dead.tsx")).DeadView,
-  messages: async () => (await import("./views/messages.tsx")).MessagesView,
-  plan: async () => (await import("./views/plan.tsx")).PlanView,
-  experiments: async () => (await import("./views/experiments.tsx")).ExperimentsView,
-  health: async () => (await import("./views/health.tsx")).HealthView,
+  messages: ofTeam("messages"),
+  tasks: ofTeam("tasks"),
+  task: ofTeam("task"),
+  files: ofTeam("files"),
+  dead: ofTeam("dead"),
+  plan: ofTeam("plan"),
+  experiments: ofTeam("experiments"),
+  health: ofTeam("health"),
   edge: async () => (await import("./views/sign-in-edge.tsx")).SignInToEdge,
   phone: async () => (await import("./phone/phone-view.tsx")).PhoneView,
 };
@@ -84,8 +87,6 @@ function App(): JSX.Element {
     </>
   );
 }
-
-const Finder = later(async () => (await import("./parts/finder.tsx")).Finder);
 
 function SignedOut(): JSX.Element {
   const Gate = phoneGate.value;

@@ -56,7 +56,7 @@ it("Claude Code that is killed in the middle of a tool gives the next chat a che
     "why it died: killed (The client went away in the middle of a tool call without reporting an end.)",
     "10 tool calls, 1 failed",
     "in mid-turn, running Bash exec sleep 600 (begun ",
-    "no result was seen; it may still run, or have finished)\n",
+    "no result was seen; it may still run, or have finished: no process has that command line)\n",
     ` ago: ${request}\n`,
     ` ago: ${fault}\n`,
     ", 2 of 3 are open:\n- in progress: fix the parser\n- tell the team\n",

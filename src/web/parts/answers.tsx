@@ -5,7 +5,7 @@ import { maxMessageChars } from "../../contract/user-words.ts";
 import { count, plain } from "../format.ts";
 import { ageTick, announce, backend, call, revision } from "../page-state.ts";
 import { Acts } from "./live.tsx";
-import { later } from "./later.tsx";
+import { Questions } from "./questions.tsx";
 import { Need } from "./need.tsx";
 import { Age, Left, Trouble } from "./pieces.tsx";
 
@@ -62,8 +62,6 @@ export function NeedOfRequest({ request, at }: { request: OpenRequest; at: numbe
     </Need>
   );
 }
-
-const Questions = later(async () => (await import("./questions.tsx")).Questions);
 
 interface AnswersProps {
   readonly request: OpenRequest;

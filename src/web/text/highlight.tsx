@@ -3,13 +3,15 @@ import diff from "highlight.js/lib/languages/diff";
 import go from "highlight.js/lib/languages/go";
 import json from "highlight.js/lib/languages/json";
 import python from "highlight.js/lib/languages/python";
+import rust from "highlight.js/lib/languages/rust";
 import typescript from "highlight.js/lib/languages/typescript";
 import xml from "highlight.js/lib/languages/xml";
+import yaml from "highlight.js/lib/languages/yaml";
 import { createLowlight } from "lowlight";
 import type { ComponentChildren } from "preact";
 
 /** Others would be larger than what the page may load in all. */
-const lowlight = createLowlight({ bash, diff, go, json, python, typescript, xml });
+const lowlight = createLowlight({ bash, diff, go, json, python, rust, typescript, xml, yaml });
 /** The grammar of TypeScript reads JavaScript, too. */
 lowlight.registerAlias("typescript", ["javascript", "js", "jsx", "mjs", "cjs"]);
 

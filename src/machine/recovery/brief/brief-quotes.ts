@@ -133,7 +133,9 @@ function afterDeath({ name }: Pick<EndedCall, "name">): string {
 
 function foundNow(pids: readonly number[] | undefined): string | undefined {
   if (pids === undefined) return undefined;
-  return pids.length === 0 ? "; no process of it was found" : `; it runs now, pid ${pids.join(", ")}`;
+  return pids.length === 0
+    ? "; it may still run, or have finished: no process has that command line"
+    : `; it runs now, pid ${pids.join(", ")}`;
 }
 
 /** Paths inside of the project stand without its folder. */

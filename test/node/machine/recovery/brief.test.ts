@@ -399,7 +399,9 @@ it("of a command whose end was not seen the brief names the processes that run i
   claude.kill();
   expect(standing()).toMatch(/running Bash make all .*it may still run, or have finished\); in the background/);
   runtime.processes.areInFolder = true;
-  expect(standing()).toMatch(/Bash make all \(begun \d+ s before; no result was seen; no process of it was found\)/);
+  expect(standing()).toMatch(
+    /Bash make all \(begun \d+ s before; no result was seen; it may still run, or have finished: no process has that command line\)/,
+  );
   expect(standing()).toMatch(/Bash npm run 'serve' \(begun \d+ s before; it runs now, pid 3002\)$/);
   runtime.processes.kill(3_002);
   expect(standing()).toContain("it runs now, pid 3001)");
