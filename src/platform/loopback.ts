@@ -103,7 +103,15 @@ export async function listenOnLoopback(
     overrideGlobalObjects: false,
   });
   Object.assign(server, { maxConnections });
-  if (onUpgrade) server.on("upgrade", onUpgrade);
+  /** A server forgets the connections that have been upgraded. */
+  const upgraded = new Set<Duplex>();
+  if (onUpgrade)
+    server.on("upgrade", (request: IncomingMessage, connection: Duplex, head: Buffer) => {
+      upgraded.add(connection);
+      connection.on("error", () => connection.destroy());
+      connection.on("close", () => upgraded.delete(connection));
+      onUpgrade(request, connection, head);
+    });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject);
   server.listen({ port: wanted, host, exclusive: true }, resolve);
@@ -120,6 +128,7 @@ export async function listenOnLoopback(
     new Promise((closed) => {
       server.close(() => closed());
       if ("closeAllConnections" in server) server.closeAllConnections();
+      for (const connection of upgraded) connection.destroy();
     });
   return ok({ origin: `http://${host.includes(":") ? `[${host}]` : host}:${port}`, port, close });
 }

@@ -1,6 +1,5 @@
 import type { Program, ProgramExit, runProgram } from "../platform/run-program.ts";
 import { messageOf } from "../shared/error.ts";
-import { setNewest } from "../shared/set-newest.ts";
 
 /** A client that works without a terminal, for one prompt. */
 export interface HostedRun {
@@ -72,7 +71,9 @@ export class HostedRuns {
     };
     const kept: HostedRun = { ...run, state: "runs", group: null, text: "" };
     const { promise: ended, resolve } = Promise.withResolvers<void>();
-    setNewest(this.#runs, run.id, { run: kept, stop, ended }, maxKept);
+    this.#runs.set(run.id, { run: kept, stop, ended });
+    for (const [id, { run: old }] of this.#runs)
+      if (this.#runs.size > maxKept && old.state !== "runs") this.#runs.delete(id);
     void work().finally(resolve);
   }
 

@@ -215,7 +215,8 @@ export class PhoneDoor implements OwnRelay {
     const [protocol, access = ""] = offered.slice(0, 200).split(/, */);
     const isAllowed = protocol === phoneProtocol && this.#isFromPage(origin, site);
     const phone = isAllowed ? await this.#find(id, access) : null;
-    if (phone === null) return void connection.end("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n");
+    if (phone === null)
+      return void connection.end("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n", () => connection.destroy());
     // The phone has its grant: nothing of the pairing is needed any more.
     this.#begun.delete(id);
     this.#sockets.handleUpgrade(request, connection, head, (page) => this.#attend(id, page));

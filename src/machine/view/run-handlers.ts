@@ -51,6 +51,8 @@ export const runHandlers = {
     const { cwd, takes } = planned.value;
     const rule = runtime.config.runs.find((one) => isOpen(one, runtime.now()) && covers(one.project, cwd));
     if (rule === undefined) return switchedOff(cwd);
+    const isStarted = runtime.runs.list().some((run) => run.state === "runs" && run.session === planned.value.chat.id);
+    if (isStarted) return fail("still_running", "the host has started its client already: wait for it, or stop it.");
     if (runtime.runs.working >= maxRuns)
       return fail("throttled", `${maxRuns} runs are at work: wait for one, or stop it (\`shim runs stop <run>\`).`);
     const taken = takes === null ? ok(null) : await context.call("recovery.take", takes);
@@ -188,7 +190,8 @@ function namedRuns(runtime: Runtime): HostedRun[] {
 }
 
 function toShown({ id, session, project, client, by, state, text, startedAt }: HostedRun, now: number): Run {
-  const shown = redactAndClip(text.slice(-maxTextChars), maxTextChars);
+  // A secret that a cut begins in would not be known as one.
+  const shown = redactAndClip(text, text.length).slice(-maxTextChars);
   return { run: id, session, project, client, by: originOf(by), state, text: shown, ageMs: now - startedAt };
 }
 

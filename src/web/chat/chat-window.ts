@@ -42,9 +42,13 @@ export function withLater(window: ChatWindow, page: Page, at: number): ChatWindo
   const first = page.rows[0]?.id;
   const known = window.rows.findIndex(({ row }) => row.id === first);
   if (page.isReset || known < 0) return opened(page, at);
-  const all = [...window.rows.slice(0, known), ...opened(page, at).rows];
+  // A page that ends before the newest known row takes none of them away.
+  const last = window.rows.findIndex(({ row }) => row.id === page.rows.at(-1)?.id);
+  const behind = page.hasLater && last >= 0 ? window.rows.slice(last + 1) : [];
+  const all = [...window.rows.slice(0, known), ...opened(page, at).rows, ...behind];
   const rows = all.slice(-maxRows);
-  return { ...window, rows, hasEarlier: window.hasEarlier || rows.length < all.length, hasLater: page.hasLater };
+  const hasLater = behind.length > 0 ? window.hasLater : page.hasLater;
+  return { ...window, rows, hasEarlier: window.hasEarlier || rows.length < all.length, hasLater };
 }
 
 /** Newest rows that may still change: later ones can end a call, or the wait of words. */

@@ -29,6 +29,8 @@ class Reading {
   readonly #session: string;
   readonly #show: Show;
   #window: ChatWindow | null = null;
+  /** The row that was asked for first. */
+  #asked: string | null = null;
   #isBusy = false;
   #isDue = false;
 
@@ -39,6 +41,7 @@ class Reading {
 
   /** @param row null: the end */
   open(row: string | null): Promise<void> {
+    this.#asked = row;
     const from = row === null ? {} : { from: row };
     return this.#read({ ...from, chars: partChars.first }, (page, at) => opened(page, at));
   }
@@ -55,12 +58,14 @@ class Reading {
   async later(isNew: boolean): Promise<void> {
     const window = this.#window;
     // A change in the middle of a long chat is of rows that are not shown.
-    if (!window || isNew === window.hasLater) return;
+    if (window && isNew === window.hasLater) return;
     if (this.#isBusy) {
       this.#isDue ||= isNew;
       return;
     }
-    const from = nextFrom(window);
+    // The first read may have failed.
+    if (!window) return isNew ? this.open(this.#asked) : undefined;
+    const from = isNew ? nextFrom(window) : (window.rows.at(-1)?.row.id ?? null);
     if (from === null) return this.open(null);
     await this.#read({ from, chars: partChars.further }, (page, at, known) => withLater(known ?? window, page, at));
   }

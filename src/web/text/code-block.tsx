@@ -8,12 +8,14 @@ let highlighter: Promise<Highlight> | null = null;
 const loadHighlighter = async (): Promise<Highlight> => (await import("./highlight.tsx")).highlight;
 
 /** A longer text is shown without colours. */
-const maxColouredChars = 50_000;
+const maxColouredChars = 20_000;
+/** Grammars take the square of the length of such a word. */
+const isSlow = /[\w$]{1000}/;
 
 export function CodeBlock({ text, language }: { text: string; language: string }): JSX.Element {
   const [coloured, setColoured] = useState<ComponentChildren | null>(null);
   useEffect(() => {
-    if (language === "" || text.length > maxColouredChars) return;
+    if (language === "" || text.length > maxColouredChars || isSlow.test(text)) return;
     let isOver = false;
     highlighter ??= loadHighlighter();
     // Without it the text stays as it is.

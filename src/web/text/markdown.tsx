@@ -16,8 +16,13 @@ export function Markdown({ text }: { text: string }): JSX.Element {
 /** Deeper quotations and lists are shown as they were written. */
 const maxDepth = 20;
 
+/** The lexer takes the square of the length of such words, and of texts. */
+const isSlow = /\S{2000}/;
+const maxLexedChars = 40_000;
+
 function blocksOf(text: string): ComponentChildren {
   const shown = plain(text);
+  if (shown.length > maxLexedChars || isSlow.test(shown)) return <p class="raw">{shown}</p>;
   try {
     return nodesOf(new Lexer({ gfm: true }).lex(shown), 0);
   } catch (error) {

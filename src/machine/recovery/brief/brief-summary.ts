@@ -25,6 +25,7 @@ interface Worth {
 }
 const { fresh, newer, old } = inBrief.summary;
 /** One without a prompt since is quoted as it was written; ranks of its lines. */
+const longestLine = 1_500;
 const freshWorth = { ranks: { most: 1.2, text: 1.45, code: 1.46 }, chars: fresh, most: 2_500 };
 const worths: readonly [newer: Worth, old: Worth] = [
   { early: { rank: 1.97, chars: 700 }, files: 2.1, named: 2.2, other: 3.2, chars: newer, most: 1_900 },
@@ -116,8 +117,9 @@ export function summaryLines(
   return headed(`of ${from} (prompts since then: ${later}):`, lines);
 }
 
-/** Behind an analysis that some clients write first. */
-const summaryStart = /^(?:[^]*\n)?[ \t]*Summary:[ \t]*\n/;
+/** Some clients write an analysis first. */
+const analysis = /^(?:[^\n]{0,400}\n\s*)?(?:Analysis:|<analysis>)/;
+const summaryStart = /^[^]*?\n[ \t]*Summary:[ \t]*\n/;
 
 /** Lines as they were written; where not all fit, code and parts of less worth are left out. */
 function writtenLines(state: WorkState, scale: number): BriefLine[] {
@@ -125,7 +127,12 @@ function writtenLines(state: WorkState, scale: number): BriefLine[] {
   const parts = writtenParts(state);
   const blocks = parts.flat();
   let left = chars * scale;
-  const fits = ({ lines }: Block): boolean => (left -= lines.join(" ").length + lines.length) >= 0;
+  const fits = ({ lines }: Block): boolean => {
+    const size = lines.join(" ").length + lines.length;
+    if (size > left) return false;
+    left -= size;
+    return true;
+  };
   const kept = new Set(Object.values(ranks).flatMap((rank) => blocks.filter((one) => one.rank === rank && fits(one))));
   // A heading alone says nothing.
   for (const [heading, ...below] of parts)
@@ -148,7 +155,8 @@ interface Block {
 function writtenParts({ compactSummary, prompts }: WorkState): Block[][] {
   const { ranks } = freshWorth;
   const quoted = new Passages(prompts.map(({ text }) => text).join("\n"));
-  const summary = neutralize(compactSummary ?? "").replace(summaryStart, "");
+  const written = neutralize(compactSummary ?? "");
+  const summary = analysis.test(written) ? written.replace(summaryStart, "") : written;
   return `\n${summary}`.split(partStart).map((part, number) => {
     const blocks: Block[] = [];
     const [heading, ...below] = part.split("\n").filter((line) => line.trim() !== "");
@@ -163,7 +171,8 @@ function writtenParts({ compactSummary, prompts }: WorkState): Block[][] {
       if (isCode && last) last.lines.push(line.trimEnd());
       else {
         const rank = isFence ? ranks.code : saysMost ? ranks.most : ranks.text;
-        blocks.push({ lines: [line.trimEnd()], rank });
+        const own = line.length > longestLine ? excerpt(line, longestLine) : line.trimEnd();
+        blocks.push({ lines: [own], rank });
       }
       if (isFence) isCode = !isCode;
     }

@@ -111,7 +111,8 @@ function pageOf<IsAll extends boolean>(
   if (isReset && !isAll) return null as Answer;
   const [start, end] =
     from !== undefined && !isReset
-      ? [at, at + fitting(rows.slice(at), chars, now)]
+      ? // The row that is named is known: at least one more stands behind it.
+        [at, Math.min(rows.length, Math.max(at + 2, at + fitting(rows.slice(at), chars, now)))]
       : [...startOf(rows.slice(0, isReset || before === undefined ? undefined : at), chars, now)];
   if (start === 0 && !isAll && !isPartial) return null as Answer;
   return {
