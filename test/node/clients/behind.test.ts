@@ -96,34 +96,6 @@ it.each<[client: string, events: string, call: object]>([
   expect(stateOf(runtime, session)?.background).toMatchObject([{ name: "Bash" }]);
 });
 
-it.each<[client: string, events: string, call: object]>([
-  [
-    "qwen",
-    "PreToolUse PostToolUse",
-    { tool_response: { llmContent: "Background shell started.\nid: bg_be1e4442\npid: 4438\noutput file: /x" } },
-  ],
-  [
-    "gemini",
-    "BeforeTool AfterTool",
-    {
-      tool_response: {
-        llmContent:
-          "<untrusted_context>\nCommand moved to background (PID: 9450). Output hidden.\n</untrusted_context>",
-      },
-    },
-  ],
-  [
-    "copilot",
-    "PreToolUse PostToolUse",
-    { tool_result: { text_result_for_llm: "<command started in background with shellId: 0>" } },
-  ],
-])("%s: a command that works on behind the turn is known", (client, events, call) => {
-  const runtime = tempRuntime();
-  const chat = new RecordedClient(runtime, client);
-  chat.sendEach(`SessionStart ${events}`, { ...own, ...call });
-  expect(stateOf(runtime, session)?.background).toMatchObject([{ name: "Bash" }]);
-});
-
 it("Codex: no event ends a command that works on behind the turn; its rollout has it", () => {
   const runtime = tempRuntime();
   const file = join(temporaryFolder(), "rollout.jsonl");

@@ -24,8 +24,9 @@ interface Worth {
   readonly most: number;
 }
 const { fresh, newer, old } = inBrief.summary;
-/** One without a prompt since is quoted as it was written; ranks of its lines. */
+/** Characters of a line of one that is quoted as it was written. */
 const longestLine = 1_500;
+/** One without a prompt since is quoted as it was written; ranks of its lines. */
 const freshWorth = { ranks: { most: 1.2, text: 1.45, code: 1.46 }, chars: fresh, most: 2_500 };
 const worths: readonly [newer: Worth, old: Worth] = [
   { early: { rank: 1.97, chars: 700 }, files: 2.1, named: 2.2, other: 3.2, chars: newer, most: 1_900 },
@@ -61,20 +62,25 @@ export interface SummedUpFile extends Pick<Growth, "rank" | "most"> {
   readonly text: string;
 }
 
-/**
- * By the path, of files that the chat has not edited since.
- *
- * @param paths absolute ones of the brief
- */
-export function summedUpFiles(state: WorkState, paths: readonly string[]): ReadonlyMap<string, SummedUpFile> {
+/** A summary of the client, read once for all attempts at a brief. */
+export interface Summary {
+  readonly parts: readonly Part[];
+  /** By the path, of files that the chat has not edited since. */
+  readonly files: ReadonlyMap<string, SummedUpFile>;
+}
+
+/** @param paths absolute ones of the brief */
+export function readSummary(state: WorkState, paths: readonly string[]): Summary {
   const { compactSummary, editedSince = [] } = state;
-  if (laterPrompts(state) === 0) return new Map();
-  const files = [...splitUp(compactSummary ?? "", paths).files].filter(([path]) => !editedSince.includes(path));
+  // While no prompt came since, it is quoted as it was written.
+  if (compactSummary === null || laterPrompts(state) === 0) return { parts: [], files: new Map() };
+  const { parts, files } = splitUp(compactSummary, paths, new Set(editedSince));
   const { files: rank, most } = worthOf(state);
-  const share = Math.min(inBrief.summary.file.most, inBrief.summary.file.all / files.length);
-  return new Map(
-    files.map(([path, text], index) => [path, { rank: rank + index / 1_000, most, text: excerpt(text, share) }]),
+  const share = Math.min(inBrief.summary.file.most, inBrief.summary.file.all / files.size);
+  const ranked = [...files].map(
+    ([path, text], index) => [path, { rank: rank + index / 1_000, most, text: excerpt(text, share) }] as const,
   );
+  return { parts, files: new Map(ranked) };
 }
 
 function laterPrompts({ prompts, statedAt }: WorkState): number {
@@ -85,12 +91,7 @@ function worthOf(state: WorkState): Worth {
   return worths[laterPrompts(state) < oldPrompts ? 0 : 1];
 }
 
-/** @param paths of files, whose lines have what it says of them */
-export function summaryLines(
-  { state }: Restoration,
-  paths: readonly string[],
-  { now, scale }: BriefContext,
-): BriefLine[] {
+export function summaryLines({ state }: Restoration, { parts }: Summary, { now, scale }: BriefContext): BriefLine[] {
   const { compactSummary, statedAt, prompts } = state;
   if (compactSummary === null || compactSummary.trim() === "") return [];
   const { summary: at = 0 } = statedAt;
@@ -100,7 +101,6 @@ export function summaryLines(
   if (later === 0) return headed(`of ${from}, as written:`, writtenLines(state, scale));
   const worth = worthOf(state);
   const said = new Passages(prompts.flatMap((one) => (one.at > at ? [one.text] : [])).join("\n"));
-  const { parts } = splitUp(compactSummary, paths);
   const quoted = new Passages(prompts.map(({ text }) => text).join("\n"));
   const items = itemsOf(parts).filter(({ title, text }) => !(promptParts.test(title) ? quoted : said).has(text));
   const shown = ranksOf(items, worth, state, scale);
@@ -230,16 +230,21 @@ interface Part {
   readonly lines: readonly string[];
 }
 
-/** Its parts, without what it says of single files, which is by the path. */
+/**
+ * Its parts, without what it says of single files, which is by the path.
+ *
+ * @param stale what it says of these stays in its part
+ */
 function splitUp(
   summary: string,
   paths: readonly string[],
+  stale: ReadonlySet<string>,
 ): { readonly parts: readonly Part[]; readonly files: ReadonlyMap<string, string> } {
   const files = new Map<string, string>();
   const isOfFile = ([first = "", ...below]: readonly string[]): boolean => {
     const path = fileOf(first, paths);
     const said = [first.replace(pathAtStart, ""), ...withoutCode(below).map(unlisted)].filter((line) => line !== "");
-    if (path === undefined || said.length === 0 || files.has(path)) return false;
+    if (path === undefined || stale.has(path) || said.length === 0 || files.has(path)) return false;
     files.set(path, said.join("; "));
     return true;
   };

@@ -16,7 +16,7 @@ import { neutralize } from "../../sessions/text/neutralize.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 import { fileLines, verifiedLines } from "./brief-files.ts";
 import { LearntNames } from "./brief-learnt.ts";
-import { compactionLine, summaryLines, summedUpFiles } from "./brief-summary.ts";
+import { compactionLine, readSummary, summaryLines, type Summary } from "./brief-summary.ts";
 import {
   headed,
   worth,
@@ -229,14 +229,10 @@ interface FittedLines {
 /** Shrinks the needed lines until they fit. */
 function fit(from: Restoration, now: number, frame: string): FittedLines {
   const costOf = tokenCounter();
-  const summedUp = summedUpFiles(from.state, pathsOf(from));
-  const learnt = new LearntNames(from.learnt, from.session.project, from.state.compactions > 0, summedUp);
+  const summary = readSummary(from.state, pathsOf(from));
+  const learnt = new LearntNames(from.learnt, from.session.project, from.state.compactions > 0, summary.files);
   const attempt = (context: BriefContext): FittedLines => {
-    const { shown, needed } = fitted(
-      linesOf(from, learnt, [...summedUp.keys()], context).map(sanitized),
-      frame,
-      costOf,
-    );
+    const { shown, needed } = fitted(linesOf(from, learnt, summary, context).map(sanitized), frame, costOf);
     const restoreScore = score(from, new Set(shown.flatMap(({ prompt }) => prompt ?? [])));
     const lines = [...withHeadings(shown), scoreLine(restoreScore, isTested(from))];
     const chars = frame.length + lines.reduce((sum, line) => sum + line.length + 1, 0);
@@ -253,18 +249,13 @@ function pathsOf({ files, learnt }: Restoration): string[] {
   return [...new Set([...files.map(({ path }) => path), ...named])];
 }
 
-function linesOf(
-  from: Restoration,
-  learnt: LearntNames,
-  summedUp: readonly string[],
-  context: BriefContext,
-): BriefLine[] {
+function linesOf(from: Restoration, learnt: LearntNames, summary: Summary, context: BriefContext): BriefLine[] {
   return [
     ...aboutLines(from, context),
     ...damageLines(from, context),
     ...statedLines(from, context),
     ...compactionLine(from, context.now),
-    ...summaryLines(from, summedUp, context),
+    ...summaryLines(from, summary, context),
     ...recapLines(from, context),
     ...promptLines(from, context),
     ...earlierWordsLines(from, context),

@@ -166,15 +166,12 @@ class Reader {
   }
 
   #addInput(text: string, file?: string): number {
-    const read = text.slice(0, most.one);
-    for (const name of namesIn(read)) this.#ask(name, file);
-    this.#declare(read);
-    return read.length;
+    return this.#addText(text, file, (name) => this.#ask(name, file));
   }
 
-  #addText(text: string, file?: string): number {
+  #addText(text: string, file?: string, add = (name: string) => this.#mention(name, file)): number {
     const read = text.slice(0, most.one);
-    for (const name of namesIn(read)) this.#mention(name, file);
+    for (const name of namesIn(read)) add(name);
     this.#declare(read);
     return read.length;
   }
