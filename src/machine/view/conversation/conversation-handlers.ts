@@ -109,35 +109,32 @@ function pageOf<IsAll extends boolean>(
   const at = rows.findIndex(({ id }) => id === (from ?? before));
   const isReset = at < 0 && (from ?? before) !== undefined;
   if (isReset && !isAll) return null as Answer;
-  const [start, end] =
-    from !== undefined && !isReset
-      ? // The row that is named is known: at least one more stands behind it.
-        [at, Math.min(rows.length, Math.max(at + 2, at + fitting(rows.slice(at), chars, now)))]
-      : [...startOf(rows.slice(0, isReset || before === undefined ? undefined : at), chars, now)];
+  const isOn = from !== undefined && !isReset;
+  const end = isReset || before === undefined ? rows.length : at;
+  // The named row is known already: at least one more follows.
+  const shown = isOn
+    ? fitting(rows.slice(at), { chars, least: 2 }, now)
+    : fitting(rows.slice(0, end).toReversed(), { chars, least: 1 }, now).toReversed();
+  const start = isOn ? at : end - shown.length;
   if (start === 0 && !isAll && !isPartial) return null as Answer;
   return {
-    rows: rows.slice(start, end).map((row) => shownRow(row, now)),
+    rows: shown,
     hasEarlier: start > 0,
-    hasLater: end < rows.length,
+    hasLater: start + shown.length < rows.length,
     isReset,
     isPartial,
   };
 }
 
-function startOf(rows: readonly Row[], chars: number, now: number): readonly [start: number, end: number] {
-  return [rows.length - fitting(rows.toReversed(), chars, now), rows.length];
-}
-
-/** Number of the first rows that fit, at least one. */
-function fitting(rows: readonly Row[], chars: number, now: number): number {
+/** The first rows that fit. @param least so many do in any case */
+function fitting(rows: readonly Row[], { chars, least }: { chars: number; least: number }, now: number) {
+  const shown: ConversationRow[] = [];
   let left = chars;
-  const none = rows.findIndex((row, index) => {
-    left -= sizeOf(shownRow(row, now));
-    return index === maxPageRows || (left < 0 && index > 0);
-  });
-  return none < 0 ? rows.length : none;
-}
-
-function sizeOf(row: ConversationRow): number {
-  return JSON.stringify(row).length;
+  for (const row of rows) {
+    const next = shownRow(row, now);
+    left -= JSON.stringify(next).length;
+    if (shown.length === maxPageRows || (left < 0 && shown.length >= least)) break;
+    shown.push(next);
+  }
+  return shown;
 }

@@ -96,27 +96,28 @@ function readStored(sql: Sql, session: string): { prompts: StoredPrompt[]; notes
   };
 }
 
-const kinds: ReadonlySet<string> = new Set<JournalKind>([
-  "failure",
-  "interrupted",
-  "taken_back",
-  "given_back",
-  "plan",
-  "answers",
-  "recap",
-  "continues",
-  "detached",
-  "end",
-  "unread",
-  "damaged",
-]);
-const bad: ReadonlySet<string> = new Set(["failure", "detached", "unread", "damaged"]);
+/** Kinds of the journal that stand as notes, and whether they tell of something bad. */
+const kinds: Readonly<Partial<Record<string, boolean>>> = {
+  failure: true,
+  interrupted: false,
+  taken_back: false,
+  given_back: false,
+  plan: false,
+  answers: false,
+  recap: false,
+  continues: false,
+  detached: true,
+  end: false,
+  unread: true,
+  damaged: true,
+} satisfies Partial<Record<JournalKind, boolean>>;
 
 function notesOf(content: SessionContent): Note[] {
   return timeline(content, undefined, (text) => text).flatMap(({ at, source, kind, text }) => {
     // A summary that the client shows is a row of its own.
-    const isShown = source === "journal" ? kinds.has(kind) || text === "compacted" : isFate(source);
-    return isShown ? [{ at, text, isBad: source === "crash" || (source === "journal" && bad.has(kind)) }] : [];
+    const isBad = source === "journal" ? kinds[kind] : source === "crash";
+    const isShown = source === "journal" ? isBad !== undefined || text === "compacted" : isFate(source);
+    return isShown ? [{ at, text, isBad: isBad === true }] : [];
   });
 }
 
