@@ -14,6 +14,8 @@ export const phoneProtocol = "shim.phone";
 
 /** Longest frame in characters. */
 export const maxPhoneFrameChars = 1_000_000;
+/** Bound of each end of a relay; three seconds' worth may come at once. */
+export const phoneFramesPerSecond = 400;
 
 /** 16 random bytes. */
 const SessionName = base64url(22);

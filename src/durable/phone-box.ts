@@ -1,5 +1,5 @@
 import type { Failure } from "../contract/errors.ts";
-import { maxPhoneFrameChars, phoneProtocol, type RelayFrame } from "../contract/phone-frames.ts";
+import { maxPhoneFrameChars, phoneFramesPerSecond, phoneProtocol, type RelayFrame } from "../contract/phone-frames.ts";
 import type { CheckedInputOf } from "../contract/operations.ts";
 import type { PhoneGrant, PhoneStatus } from "../contract/phones.ts";
 import { closeCodes, pingText, pongText } from "../contract/sockets.ts";
@@ -25,8 +25,6 @@ export interface HashedClaimant {
 /** The ends of the relay, as tags of their sockets. */
 type End = "machine" | "phone";
 const maxPages = 8;
-/** From each end; 2,500 characters count as one more. Three seconds' worth may come at once. */
-const framesPerSecond = 400;
 
 /**
  * Relays sealed frames between one phone and its machine, and stores none. An object of its own:
@@ -102,7 +100,7 @@ export class PhoneBox extends SealedBox<Facts> {
       return socket.close(closeCodes.protocol, "text of at most 1,000,000 characters");
     if (this.facts() === null) return socket.close(closeCodes.token, "the pairing is over");
     const end = this.#endOf(socket);
-    if (this.#throttle.take(end, "usual", framesPerSecond, this.now()) !== null)
+    if (this.#throttle.take(end, "usual", phoneFramesPerSecond, this.now()) !== null)
       return socket.close(closeCodes.flood, "too many frames: connect again after a while");
     this.#throttle.charge(end, "usual", { chars: frame.length, rows: 0, micros: 0 });
     for (const other of this.#open(end === "phone" ? "machine" : "phone")) other.send(frame);

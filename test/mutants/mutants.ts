@@ -408,7 +408,7 @@ export const mutants: readonly Mutant[] = [
     'if (call.name !== "")',
   ]),
   defect(136, "src/durable/phone-box.ts", "one end floods the other through the relay", [
-    'if (this.#throttle.take(end, "usual", framesPerSecond, this.now()) !== null)',
+    'if (this.#throttle.take(end, "usual", phoneFramesPerSecond, this.now()) !== null)',
     "if (frame.length < 0)",
   ]),
   defect(134, "src/machine/view/phone-handlers.ts", "a phone whose grant was lost stays paired here", [

@@ -6,7 +6,12 @@ import type { Duplex } from "node:stream";
 import { Hono } from "hono";
 import { WebSocketServer, type WebSocket } from "ws";
 import type { z } from "zod";
-import { maxPhoneFrameChars, phoneProtocol, type RelayFrame } from "../../contract/phone-frames.ts";
+import {
+  maxPhoneFrameChars,
+  phoneFramesPerSecond,
+  phoneProtocol,
+  type RelayFrame,
+} from "../../contract/phone-frames.ts";
 import { PhoneClaimant, PhoneIntroduction, type PhoneGrant, type PhoneStatus } from "../../contract/phones.ts";
 import { closeCodes, pingText, pongText } from "../../contract/sockets.ts";
 import type { Socket, SocketEvents } from "../../coordinator-client/edge/platform.ts";
@@ -23,6 +28,7 @@ import {
   type LoopbackContext,
 } from "../../platform/loopback.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { FrameBound, type FrameLimits } from "../../shared/frame-bound.ts";
 import { dataHeaders, isFromPage } from "../../shared/page-security.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import { readPageFiles, servePageFiles } from "../page/page-app.ts";
@@ -30,8 +36,8 @@ import { readPageFiles, servePageFiles } from "../page/page-app.ts";
 /** Where the address of a user leads, if no other port was named. */
 const defaultPort = 7446;
 const maxPages = 8;
-/** Bound for one page; three seconds' worth may come at once. */
-const framesPerSecond = 400;
+/** Bound of one page; the size of a frame has a bound of its own. */
+const frameLimits: FrameLimits = { framesPerSecond: phoneFramesPerSecond, charsPerFrame: Number.POSITIVE_INFINITY };
 /** Time in which the address of the user has to lead here, in ms. */
 const reachMs = 4_000;
 const over = { code: "unknown_phone", message: "this pairing is over: run `shim pair` again" } as const;
@@ -227,14 +233,11 @@ export class PhoneDoor implements OwnRelay {
     // The oldest is one that has broken, as long as its user has fewer open.
     if (pages.size >= maxPages) [...pages][0]?.terminate();
     this.#pages.set(id, pages.add(page));
-    let [frames, second] = [0, 0];
+    const bound = new FrameBound(frameLimits);
     page.on("message", (data, isBinary) => {
       const text = isBinary ? "" : (data as Buffer).toString();
       if (text === pingText) return page.send(pongText);
-      const present = Math.floor(this.#runtime.now() / 3_000);
-      frames = present === second ? frames + 1 : 1;
-      second = present;
-      if (frames > 3 * framesPerSecond)
+      if (!bound.take(text.length, this.#runtime.now()))
         return page.close(closeCodes.flood, "too many frames: connect again after a while");
       this.#machines.get(id)?.onText(text);
     });
