@@ -34,7 +34,7 @@ export interface PermissionRequest {
   readonly kind: RequestKind;
   /** For a person; redacted. Empty: it is no question. */
   readonly questions: readonly Question[];
-  /** Those that its client takes. */
+  /** Decisions that its client takes. */
   readonly decisions: readonly Decision[];
   readonly grant: Grant | null;
   /** By which its end is found; never shown. */

@@ -59,9 +59,9 @@ export function addCommand(program: Command, cli: Cli): void {
 
 /** Replaces the rule of a project, but for its options. */
 async function change(cli: Cli, project: string, rules: readonly RunRule[]): Promise<CommandResult> {
-  const known = await cli.call("config.get", { key: "runs" });
-  if (!known.ok) return known;
-  const before = known.value.value as unknown as readonly RunRule[];
+  const setting = await cli.call("config.get", { key: "runs" });
+  if (!setting.ok) return setting;
+  const before = setting.value.value as unknown as readonly RunRule[];
   const args = before.find((one) => one.project === project)?.args;
   const others = before.filter((one) => one.project !== project);
   const all = [...others, ...rules.map((one) => ({ ...one, ...(args && { args }) }))];

@@ -2,11 +2,10 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { FleetRow } from "../../contract/machine/page.ts";
 import type { Run, RunList } from "../../contract/machine/runs.ts";
-import { maxUserWordsChars } from "../../contract/user-words.ts";
 import { plain, shortPath } from "../format.ts";
 import { actTrouble, announce, backend, call, revision, useCall } from "../page-state.ts";
-import { Acts } from "./live.tsx";
 import { Age, Fold, Left, Trouble } from "./pieces.tsx";
+import { WordsForm } from "./live.tsx";
 
 /** Clients that may be started from here; null: not known, or this page only reads. */
 function useRuns(): { readonly list: RunList; readonly at: number } | null {
@@ -26,43 +25,16 @@ type Client = RunList["clients"][number]["name"];
 
 /** Words that start a client without a terminal. */
 function Start({ label, verb, input }: StartProps): JSX.Element {
-  const [text, setText] = useState("");
-  const [trouble, setTrouble] = useState<string | null>(null);
-  const [isSent, setSent] = useState(false);
-  const start = async (): Promise<void> => {
-    setSent(true);
+  const send = async (text: string): Promise<string | null> => {
     const answer = await call("runs.start", { ...input, text }, crypto.randomUUID());
-    setSent(false);
-    setTrouble(answer.ok ? null : answer.error.message);
-    if (!answer.ok) return;
-    setText("");
+    if (!answer.ok) return answer.error.message;
     const { client, isContinued } = answer.value;
     announce(`${client} ${isContinued ? "continues the chat" : "begins a new chat"}.`);
     revision.value++;
+    return null;
   };
   return (
-    <form
-      class="write"
-      onSubmit={(event) => {
-        event.preventDefault();
-        void start();
-      }}
-    >
-      <label>
-        {label}
-        <textarea
-          rows={2}
-          required
-          maxLength={maxUserWordsChars}
-          value={text}
-          onInput={({ currentTarget }) => setText(currentTarget.value)}
-        />
-      </label>
-      <Acts session={"session" in input ? input.session : input.project}>
-        <button type="submit" disabled={isSent} children={verb} />
-      </Acts>
-      <Trouble text={trouble} />
-    </form>
+    <WordsForm label={label} verb={verb} target={"session" in input ? input.session : input.project} send={send} />
   );
 }
 
