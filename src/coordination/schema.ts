@@ -1,5 +1,5 @@
 import type { Migration } from "../shared/migrate.ts";
-import { kernelIndexes, kernelTables } from "./kernel/kernel-tables.ts";
+import { endedChatsSteps, kernelIndexes, kernelTables } from "./kernel/kernel-tables.ts";
 import { leaseIndexes, leaseTables } from "./leases/lease-rows.ts";
 import { messageIndexes, messageTables } from "./messages/inboxes.ts";
 import { state, stateIndex } from "./state/state.ts";
@@ -35,4 +35,5 @@ export const migrations: readonly Migration[] = [
     statements: ["UPDATE meta SET value = json_remove(value, '$.maxSchedules') WHERE key = 'settings'"],
   },
   { id: 3, name: "boxes", statements: [boxes.ddl] },
+  { id: 4, name: "ended chats are counted", statements: endedChatsSteps },
 ];

@@ -231,6 +231,37 @@ it("pull, ack and heartbeat cost the same, however many messages to others lie b
   for (const [name, [few = 0]] of Object.entries(found)) expect([name, few < 2_300]).toEqual([name, true]);
 });
 
+/** Chats of the machine that have ended, where another machine has a token. */
+async function addEnded({ workspace }: Place, count: number): Promise<void> {
+  await workspace.tokenOf("work", "another machine");
+  await workspace.ask("settings.set", { settings: { maxConcurrentChats: 2, machineChatShare: 0.5 } });
+  const [own] = await workspace.rows<Record<string, string>>("SELECT * FROM chats WHERE chat = 'own'");
+  const columns = Object.keys(own ?? {}).filter((name) => !["chat", "session", "status", "dueAt"].includes(name));
+  await workspace.rows(
+    `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+       INSERT INTO chats (chat, session, status, dueAt, ${columns.join(", ")})
+       SELECT 'ended' || i, 'ended' || i, 'offline', 9e15, ${columns.join(", ")} FROM n, chats WHERE chat = 'own'`,
+    count,
+  );
+}
+
+it("a registration reads no ended chat, also where the workspace or the machine is full", async () => {
+  await reads([100, 900], addEnded, {
+    "of another chat, refused": async ({ workspace }) =>
+      expect((await workspace.call("chats.register", aChat("more"))).error?.code).toBe("too_many_chats"),
+    "of a new chat": async ({ workspace }) => {
+      await workspace.ask("settings.set", { settings: { maxConcurrentChats: 200 } });
+      await workspace.register("new");
+    },
+    "of a known chat": ({ workspace }) => workspace.register("own"),
+    "of a chat that had ended": ({ workspace }) => workspace.register("ended5", { session: "ended5" }),
+    "of a machine that has too many": async ({ workspace }) => {
+      await workspace.ask("settings.set", { settings: { maxOfflineChatsPerMachine: 50 } });
+      expect((await workspace.call("chats.register", aChat("other"))).error?.code).toBe("throttled");
+    },
+  });
+});
+
 it("no operation writes more rows than it needs; a heartbeat without news, a ping, a read and a refusal write none", async () => {
   const { workspace, connection, self } = await place();
   await workspace.ask("state.set", { key: "before", value: 1 });
@@ -249,9 +280,9 @@ it("no operation writes more rows than it needs; a heartbeat without news, a pin
     "leases.acquire": [4, () => take("next")],
     "leases.renew": [2, () => connection.ask("leases.renew", { self, resource: "first", token })],
     "leases.release": [4, () => connection.ask("leases.release", { self, resource: "first", token })],
-    "chats.register, new": [6, () => workspace.register("c9")],
-    "chats.register, again": [2, () => workspace.register("c9")],
-    "chats.heartbeat, news": [3, () => connection.ask("chats.heartbeat", { ...same, health })],
+    "chats.register, new": [7, () => workspace.register("c9")],
+    "chats.register, again": [3, () => workspace.register("c9")],
+    "chats.heartbeat, news": [4, () => connection.ask("chats.heartbeat", { ...same, health })],
     "state.set, new": [2, () => workspace.ask("state.set", { key: "a", value: 1 })],
     "state.set, with a request id": [4, () => workspace.ask("state.set", once)],
     "state.set, repeated": [0, () => workspace.ask("state.set", once)],
@@ -264,7 +295,7 @@ it("no operation writes more rows than it needs; a heartbeat without news, a pin
     health: [0, () => workspace.ask("health", {})],
     refusal: [0, () => connection.refusal("state.set", { key: "before", value: 2, ifVersion: 99 })],
     "elections.campaign": [7, () => connection.ask("elections.campaign", { self, name: "main", requestId: "q" })],
-    "chats.unregister": [8, () => connection.ask("chats.unregister", { self })],
+    "chats.unregister": [10, () => connection.ask("chats.unregister", { self })],
   };
   const over: string[] = [];
   for (const [name, [most, work]] of Object.entries(works)) {

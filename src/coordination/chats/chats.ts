@@ -7,7 +7,7 @@ import * as audit from "../kernel/audit.ts";
 import * as changes from "../kernel/changes.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { announceStatus, type ChatRow, type LivenessRow } from "../kernel/chat-rows.ts";
-import { chats as chatTable } from "../kernel/kernel-tables.ts";
+import { chats as chatTable, endedChats } from "../kernel/kernel-tables.ts";
 import * as liveness from "./liveness.ts";
 import * as messages from "../messages/messages.ts";
 import * as meta from "../kernel/meta.ts";
@@ -304,14 +304,14 @@ function countLive({ sql }: Tx, machine: string): number {
 /** Offline chats are kept for their time, so a machine with too many must wait. */
 function checkOfflineLimit({ sql, now, settings }: Tx, machine: string): Failure | null {
   const limit = settings.maxOfflineChatsPerMachine;
-  const [row] = sql.all<{ n: number; next: number | null }>(
-    "SELECT count(*) AS n, min(dueAt) AS next FROM chats WHERE machine = ? AND status = 'offline'",
+  if ((endedChats.find(sql, { machine })?.chats ?? 0) < limit) return null;
+  const [next] = sql.all<{ dueAt: number }>(
+    "SELECT dueAt FROM chats WHERE dueAt IS NOT NULL AND machine = ? AND status = 'offline' ORDER BY dueAt LIMIT 1",
     machine,
   );
-  if ((row?.n ?? 0) < limit) return null;
   return {
     code: "throttled",
     message: `${limit} chats of machine ${machine} have ended and are kept for a day, which is the limit for one machine (maxOfflineChatsPerMachine); use chats longer, or try again later`,
-    retryAfterMs: Math.max(1_000, (row?.next ?? now) - now),
+    retryAfterMs: Math.max(1_000, (next?.dueAt ?? now) - now),
   };
 }

@@ -102,7 +102,7 @@ export function markDisconnected(tx: Tx, chat: string, seenAt: number): void {
 
 /** Connections lost without a close (deploy, crash of the host) get one long grace period. */
 export function markLostConnections(tx: Tx): void {
-  const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE isConnected = 1");
+  const rows = tx.sql.all<ChatRow>("SELECT * FROM chats WHERE status <> 'offline' AND isConnected = 1");
   const lost = rows.filter((row) => tx.presence.lastSeen(row) === null);
   for (const row of lost) startGrace(tx, row, chatRows.lastSeen(tx, row), tx.now + tx.settings.lostSocketGraceMs);
 }

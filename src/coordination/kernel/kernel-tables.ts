@@ -81,6 +81,9 @@ export const audit = table("audit", {
  */
 export const metricTotals = table("metric_totals", { name: text().primary(), label: text().primary(), value: real() });
 
+/** How many ended chats of a machine are kept. Triggers count them. */
+export const endedChats = table("ended_chats", { machine: text().primary(), chats: integer() });
+
 export const kernelTables = [meta, chats, changes, idempotency, notices, audit, metricTotals];
 
 const countChats = (event: string, condition: string, step: string): string =>
@@ -107,4 +110,21 @@ export const kernelIndexes: readonly string[] = [
   ),
   // Serves expiry too: a request writes as few rows as one index allows.
   "CREATE INDEX idempotency_machine ON idempotency (machine, nth)",
+];
+
+const countEnded = (event: string, when: string, machine: string, step: number): string =>
+  `CREATE TRIGGER chats_ended_${event.toLowerCase().split(" ", 1)[0]}_${step > 0 ? "in" : "out"} AFTER ${event} ON chats WHEN ${when} BEGIN
+     INSERT INTO ended_chats (machine, chats) VALUES (${machine}, ${step})
+       ON CONFLICT (machine) DO UPDATE SET chats = chats + excluded.chats;
+   END`;
+
+/** A registration reads no ended chat, of which there may be thousands. */
+export const endedChatsSteps: readonly string[] = [
+  endedChats.ddl,
+  "INSERT INTO ended_chats SELECT machine, count(*) FROM chats WHERE status = 'offline' GROUP BY machine",
+  countEnded("INSERT", "new.status = 'offline'", "new.machine", 1),
+  countEnded("UPDATE OF status", "new.status = 'offline' AND old.status <> 'offline'", "new.machine", 1),
+  countEnded("UPDATE OF status", "old.status = 'offline' AND new.status <> 'offline'", "old.machine", -1),
+  countEnded("DELETE", "old.status = 'offline'", "old.machine", -1),
+  "CREATE INDEX chats_live ON chats (machine) WHERE status <> 'offline'",
 ];
