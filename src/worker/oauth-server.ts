@@ -12,7 +12,7 @@ import { hashOf } from "../pairing/sealing.ts";
 import { checkClientLimit } from "./callers.ts";
 import type { AppContext } from "./app-context.ts";
 import type { Env } from "./env.ts";
-import { errorResponse, readForm, textOf } from "./inputs.ts";
+import { errorResponse } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 
 /** Never of the public internet: RFC 6761, 6762, 8375, ICANN, and customs of routers. */
@@ -112,28 +112,44 @@ async function coordinatorOfToken(env: Env, token: string): Promise<DurableObjec
 }
 
 /**
- * Serves the endpoint for tokens. The library only refuses a refresh token that was
- * replaced; if one is used again, it or its successor was stolen, so the grant ends.
+ * Serves the endpoint for tokens and their revocation. The library only refuses a refresh token
+ * that was replaced; if one is used again, it or its successor was stolen, so the grant ends.
+ * Clients have refresh tokens with a signature, so that a made-up one ends nothing.
  */
 export async function exchange(context: AppContext, config: OAuthConfig): Promise<Response> {
   const { env, req, executionCtx } = context;
-  const form = (await readForm(req.raw.clone())) ?? new FormData();
+  const form = new URLSearchParams(new TextDecoder().decode(await req.raw.clone().arrayBuffer()));
   // Only the id of a registered client has no document, which the library would ask for.
-  const isRegistered = /^[^:]+$/.test(textOf(form, "client_id"));
+  const isRegistered = /^[^:]+$/.test(form.get("client_id") ?? "");
   const refused = isRegistered ? null : await checkClientLimit(context, "exchange");
   if (refused) return errorResponse(refused);
+  const issued = await takeSignature(env, form, "refresh_token");
+  const isChanged = (await takeSignature(env, form, "token")) !== null || issued !== null;
   const server = serverOf(config);
-  const response = await server.fetch(req.raw, env, executionCtx as ExecutionContext);
-  const isRefused = response.status === 400 && textOf(form, "grant_type") === "refresh_token";
-  if (isRefused && (await errorOf(response)) === "invalid_grant") {
-    const [user = "", grant = ""] = textOf(form, "refresh_token").split(":");
+  const request = isChanged ? new Request(req.raw, { method: "POST", body: form.toString() }) : req.raw;
+  const response = await server.fetch(request, env, executionCtx as ExecutionContext);
+  const answer: { error?: string; refresh_token?: string } =
+    form.has("grant_type") && [200, 400].includes(response.status) ? await response.clone().json() : {};
+  if (issued !== null && answer.error === "invalid_grant") {
+    const [user = "", grant = ""] = issued.split(":");
     await server.getOAuthApi(env).revokeGrant(grant, user);
   }
-  return response;
+  if (answer.refresh_token === undefined) return response;
+  const signature = await tokens.sign(env.SHIM_SIGNING_SECRET, signedText(answer.refresh_token));
+  return Response.json({ ...answer, refresh_token: `${answer.refresh_token}.${signature}` }, response);
 }
 
-async function errorOf(response: Response): Promise<string | undefined> {
-  return (await response.clone().json<{ error?: string }>()).error;
+/** No token's payload contains a blank. */
+const signedText = (refreshToken: string): string => `refresh ${refreshToken}`;
+
+/** Puts the library's token into the field. @returns it; null: it has no signature of ours */
+async function takeSignature(env: Env, form: URLSearchParams, field: string): Promise<string | null> {
+  const [token = "", signature = "", ...rest] = (form.get(field) ?? "").split(".");
+  const isIssued =
+    rest.length === 0 && (await tokens.isSigned(tokens.signingSecrets(env), signedText(token), signature));
+  if (!isIssued) return null;
+  form.set(field, token);
+  return token;
 }
 
 /** Returns null for what is not, or no longer, an access token for this resource. */

@@ -278,6 +278,34 @@ it("a replaced refresh token that is used again ends its grant, with every token
     expect((await post(bearer(token))).status).toBe(401);
 });
 
+it("who knows a grant without a secret of it ends nothing; a client ends its own", async ({ workspace }) => {
+  const client = new HandmadeClient();
+  const first = await (await client.exchange(await client.consent(workspace.token, "observe"))).json<Tokens>();
+  const other = new HandmadeClient();
+  const theirs = await (await other.exchange(await other.consent(workspace.token, "observe"))).json<Tokens>();
+  const grant = first.access_token.split(":").slice(0, 2).join(":");
+  const [, signature = ""] = theirs.refresh_token.split(".");
+  for (const secret of [
+    "",
+    "made-up",
+    "a.b",
+    `made-up.${signature}`,
+    `${first.access_token.split(":")[2]}.${signature}`,
+  ])
+    for (const from of [client, other]) {
+      await isInvalidGrant(await from.refresh(`${grant}:${secret}`));
+      await from.send({ grant_type: "authorization_code", code: `${grant}:${secret}`, code_verifier: "a".repeat(43) });
+      await from.send({ token: `${grant}:${secret}`, token_type_hint: "refresh_token" });
+    }
+  const second = await (await client.refresh(first.refresh_token)).json<Tokens>();
+  expect((await post(bearer(second.access_token))).status).toBe(200);
+  expect((await client.send({ token: second.refresh_token })).status).toBe(200);
+  expect((await post(bearer(second.access_token))).status).toBe(401);
+  // The right token from another client was stolen.
+  await isInvalidGrant(await client.refresh(theirs.refresh_token));
+  expect((await post(bearer(theirs.access_token))).status).toBe(401);
+});
+
 /** As a person or an attacker may write them; what a URL makes of them is what is asked for. */
 const privateHosts =
   "localhost LOCALHOST. a.localhost metadata metadata.google.internal printer.local nas.lan db.corp. router.home.arpa " +
