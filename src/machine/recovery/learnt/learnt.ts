@@ -244,11 +244,12 @@ function probabilityOf({ mentions, askedBefore }: Known): number {
 /** A line of a search: `path:12: text`, `path-12-text`. */
 const searchLine = /^(?<path>[\w@./-]{3,200}\.\w{1,8})[:-]\d{1,7}[:-]/;
 /** A number that a client puts before each line of a file. */
-const numbered = /^\s*\d{1,7}(?:→|\t|\| ?|: )/gm;
+const numbered = /^[ \t]{0,20}\d{1,7}(?:→|\t|\| ?|: )/gm;
 
 /** A file that a command writes, with its text behind it or not. */
 const writtenFile = />>?\s{0,4}(?!&|\/dev\/)["']?(?<path>[\w@./-]{2,200}\.\w{1,8})/;
-const hereDocument = /<<-?\s{0,4}["']?(\w{1,40})["']?[^]*?\n\s*\1\b/g;
+const hereDocument = /<<-?[ \t]{0,4}["']?(?<word>\w{1,40})\b/;
+const firstWord = /^\s*(?<word>\w{1,40})\b/;
 const namedFile = /(?<![\w@./*-])(?<path>[\w@./-]{0,200}[\w-]\.[a-z][a-z\d]{0,5})(?![\w/.-])/g;
 
 /** The file that a command writes, else the only one that it names; null: none, or several. */
@@ -256,9 +257,28 @@ function fileOfCommand(command: string): string | null {
   const text = command.slice(0, most.one);
   const written = writtenFile.exec(text)?.groups?.["path"];
   if (written !== undefined) return written;
-  const named = new Set([...text.replaceAll(hereDocument, "").matchAll(namedFile)].map((one) => one.groups?.["path"]));
+  const named = new Set([...withoutHereDocuments(text).matchAll(namedFile)].map((one) => one.groups?.["path"]));
   const [only = null] = named;
   return named.size === 1 ? only : null;
+}
+
+/** A here-document goes to the next line that begins with its word; without one it is none. */
+function withoutHereDocuments(command: string): string {
+  const lines = command.split("\n");
+  const wordOf = (at: number): string => firstWord.exec(lines[at] ?? "")?.groups?.["word"] ?? "";
+  const ends = Map.groupBy([...lines.keys()].toReversed(), wordOf);
+  const kept: string[] = [];
+  for (let at = 0; at < lines.length; at += 1) {
+    const line = lines[at] ?? "";
+    const begun = hereDocument.exec(line);
+    const word = begun?.groups?.["word"] ?? "";
+    const next = (word !== "" && ends.get(word)) || [];
+    while ((next.at(-1) ?? Infinity) <= at) next.pop();
+    const end = next.at(-1);
+    kept.push(end === undefined ? line : line.slice(0, begun?.index));
+    at = end ?? at;
+  }
+  return kept.join("\n");
 }
 
 function pathIn(cwd: string | null, path: string): string {

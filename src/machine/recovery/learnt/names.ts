@@ -30,7 +30,7 @@ const receiver = String.raw`(?:\([^()\n]{0,80}\)\s*)?`;
 
 /** At the beginning of its line: what stands deeper in it is a mention, or a local of one line. */
 const block = new RegExp(
-  String.raw`^[ \t]{0,40}(?:(?:${modifiers})(?:\([^()\n]{0,20}\))?\s+){0,4}(?:${ofBlock})\s*\*?\s+${receiver}${identifierPart}`,
+  String.raw`^[ \t]{0,40}(?:(?:${modifiers})(?:\([^()\n]{0,20}\))?\s+){0,4}(?:${ofBlock})(?:\s*\*)?\s+${receiver}${identifierPart}`,
   "gm",
 );
 /** Not indented: an indented one is mostly a local. */

@@ -72,6 +72,17 @@ it("a summary without a prompt since stands as it was written, what is next and 
   ]);
 });
 
+it("of a summary as it was written a line that is too long costs no other one, and no heading within it is its beginning", () => {
+  const board = "The boat is oiled, but for its ends. ".repeat(60).trim();
+  const lines = ["1. Paint the hull.", ...times(20, (n) => `   ${n} ${board}`), "   Summary:", "2. Oil the keel."];
+  const state = { compactSummary: lines.join("\n"), statedAt: { summary: T0, compaction: T0 }, compactions: 1 };
+  const quoted = shown(state).split("\n");
+  expect(quoted).toEqual(expect.arrayContaining(["> 1. Paint the hull.", ">    Summary:", "> 2. Oil the keel."]));
+  const boards = quoted.filter((line) => line.includes("The boat is oiled"));
+  expect(boards.length).toBeGreaterThan(0);
+  expect(boards.length).toBeLessThan(20);
+});
+
 it("of an older summary items stand, those with names first, without prompts that are here", () => {
   const paint = "paint the boat";
   const since = { text: "Now the cabin.", at: T0 + 1 };

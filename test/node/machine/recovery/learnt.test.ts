@@ -87,6 +87,24 @@ it("what a later edit takes back, and an edit that failed, changed nothing", asy
   expect(line).not.toContain("removed");
 });
 
+it("a command is of the only file that it names outside of its here-documents, however those are written", async () => {
+  const script = ["python3 - <<'PY'", 'open("booking.ts"); 1 <<once', "PY"].join("\n");
+  const hostile = "<<a\n".repeat(15_000);
+  const chat = new Transcript()
+    .asks("Look at the pier.")
+    .calls(
+      "Bash",
+      { command: `${script}\nsed -n 1,9p src/pier.ts` },
+      "  1\texport function reserveBerth(pierCapacity) {}",
+    )
+    .calls("Bash", { command: `cat src/mast.ts ${hostile}` }, `${"\n".repeat(50_000)}2: const raiseMast = windSpeed;`)
+    .calls("Bash", { command: "cat <<'END' src/hull.ts src/keel.ts\nEND" }, "const paintHull = coatCount;");
+  const text = await chat.brief();
+  expect(lineOf(text, "src/pier.ts (named)")).toContain("has reserveBerth, pierCapacity");
+  expect(lineOf(text, "src/mast.ts (named)")).toContain("raiseMast, windSpeed");
+  expect(lineOf(text, "names at no file of the project")).toContain("paintHull");
+});
+
 it("the patches of a program of Codex are edits too, whose line ends are escaped there", async () => {
   const chat = new Transcript();
   const patch = String.raw`const p = "*** Begin Patch\n*** Update File: src/tide.rs\n@@\n-fn lowWater() {}\n+fn highWater() {}\n*** End Patch";`;
