@@ -6,7 +6,7 @@ import { packExtension } from "@anthropic-ai/mcpb";
 import { build, type Metafile } from "esbuild";
 import { promptOfExtension } from "../src/local-mcp/mcp/server.ts";
 import { teamTools, machineTools } from "../src/contract/tools.ts";
-import { newestSource, licensesOf } from "./programs.ts";
+import { newestSource, licensesOf, processModule } from "./programs.ts";
 
 const root = join(import.meta.dirname, "..");
 const source = join(root, "desktop");
@@ -35,6 +35,15 @@ const { metafile } = await build({
   target: "node22.16",
   // Where somebody needs it after all it is found below.
   external: ["better-sqlite3"],
+  plugins: [
+    {
+      name: "own-process",
+      setup: (bundler) => {
+        bundler.onResolve({ filter: /^(node:)?process$/ }, () => ({ path: "process", namespace: "own" }));
+        bundler.onLoad({ filter: /^process$/, namespace: "own" }, () => ({ contents: processModule }));
+      },
+    },
+  ],
   define: {
     shimBuiltAt: String(newestSource(root)),
     // The native helpers of ws are optional.

@@ -65,6 +65,17 @@ export { default as process } from "node:process";`
       : null,
 };
 
+/**
+ * The process instead of Node's module of it: to give that to ES modules a bundler copies its properties, and so reads
+ * its title. On Windows Node ends at that where the console has none, as after Claude Code in the same tab.
+ */
+export const processModule = "export default process;\nexport const { env, emitWarning } = process;";
+const ownProcess: Plugin = {
+  name: "own-process",
+  resolveId: (id) => (/^(node:)?process$/.test(id) ? "\0process" : null),
+  load: (id) => (id === "\0process" ? processModule : null),
+};
+
 /** What is loaded first, by its modules: each part has what those before it have not. */
 const startParts: readonly (readonly [part: string, modules: readonly string[]])[] = [
   // Without better-sqlite3, as the npm package is, each host has this driver.
@@ -135,7 +146,7 @@ export async function bundlePrograms(root: string): Promise<Bundled> {
     // Rolldown takes any static importer for one that loads a module at the start, also one that is itself loaded
     // on demand. And a module of the same part is not run before its dynamic import.
     checks: { ineffectiveDynamicImport: false },
-    plugins: [lazyBuiltins, smallValidator],
+    plugins: [lazyBuiltins, smallValidator, ownProcess],
   };
   const output: OutputOptions = {
     format: "cjs",

@@ -1,7 +1,7 @@
 /** Program of `shim statusline`: runs after every step, so it loads little. Never fails. */
 import { fstatSync } from "node:fs";
 import type { ChatStatus } from "../contract/machine/overview.ts";
-import { endNow, ownLimits, readStdin, writeTo } from "../local-mcp/events/hook-stdin.ts";
+import { endReading, ownLimits, readStdin, writeTo } from "../local-mcp/events/hook-stdin.ts";
 import { statusOfHost } from "../local-mcp/host-client/status-of-host.ts";
 import { HomeError, homeFrom } from "../platform/paths.ts";
 import { oneLine } from "../shared/format.ts";
@@ -13,7 +13,7 @@ async function main(): Promise<void> {
   const stdin = fstatSync(0).isCharacterDevice() ? { text: "", isOpen: false } : await readStdin(ownLimits);
   const status = (await statusOfHost(home, stdin.text)) ?? (await unstoredStatus(stdin.text));
   await writeTo(1, process.argv.includes("--json") ? `${JSON.stringify(status)}\n` : renderStatus(status, Date.now()));
-  if (stdin.isOpen) endNow();
+  if (stdin.isOpen) endReading();
 }
 
 /** Without a host nothing is stored. */

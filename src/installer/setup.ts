@@ -106,7 +106,7 @@ function toProblem({ client, label }: ClientTarget, { message }: ClientRefusal):
 
 /** The terminal's SHIM_HOME is not written into the clients' files. */
 function homeNotes({ site: { env }, paths: { home } }: Installation): string[] {
-  const usual = homeFrom({});
+  const usual = homeFrom({ ...env, SHIM_HOME: undefined });
   if (!env["SHIM_HOME"] || home === usual) return [];
   return [
     `SHIM_HOME is set here (${home}), but the clients do not get it from this command: they save in ${usual}, and read their settings there, unless their own environment sets SHIM_HOME.`,

@@ -1,6 +1,6 @@
 import { existsSync, realpathSync, statSync } from "node:fs";
-import { isAbsolute, sep, dirname, join } from "node:path";
-import envPaths from "env-paths";
+import { homedir } from "node:os";
+import { isAbsolute, sep, dirname, join, posix, win32 } from "node:path";
 
 export interface Paths {
   readonly home: string;
@@ -33,6 +33,14 @@ export function pathsIn(home: string): Paths {
   };
 }
 
+/** Pure. SHIM's folder where nothing names another one: where the system keeps data of programs. */
+export function usualHome(env: NodeJS.ProcessEnv, platform: NodeJS.Platform, user: string): string {
+  if (platform === "win32")
+    return win32.join(env["LOCALAPPDATA"] || win32.join(user, "AppData", "Local"), "shim", "Data");
+  if (platform === "darwin") return posix.join(user, "Library", "Application Support", "shim");
+  return posix.join(env["XDG_DATA_HOME"] || posix.join(user, ".local", "share"), "shim");
+}
+
 export class HomeError extends Error {
   override readonly name = "HomeError";
 }
@@ -43,8 +51,8 @@ export class HomeError extends Error {
  */
 export function homeFrom(env: NodeJS.ProcessEnv): string {
   const given = env["SHIM_HOME"];
-  const home = given || envPaths("shim", { suffix: "" }).data;
-  const name = given ? "SHIM_HOME" : "XDG_DATA_HOME";
+  const home = given || usualHome(env, process.platform, homedir());
+  const name = given ? "SHIM_HOME" : process.platform === "win32" ? "LOCALAPPDATA" : "XDG_DATA_HOME";
   const refuse = (fault: string, cure: string): never => {
     const message = `${name} gives "${home}", which ${fault}. Set ${name} to ${cure}, or remove it. Nothing was stored.`;
     throw new HomeError(message);

@@ -173,8 +173,8 @@ export const mutants: readonly Mutant[] = [
     'return { content: [{ type: "text", text: withCommand(chat, text) }] };',
   ]),
   defect(48, "src/local-mcp/host/host-address.ts", "a host whose socket was removed is never found again", [
-    "if (isWindows || this.#inode === null ||",
-    "if (isWindows || this.#wasStated || this.#inode === null ||",
+    "if (isPipe(socket) || this.#inode === null ||",
+    "if (isPipe(socket) || this.#wasStated || this.#inode === null ||",
   ]),
   defect(48, "src/platform/host-socket.ts", "a caller starts a second host beside one that lives, and finds neither", [
     "return process.kill(host.pid, recallSignal);",

@@ -16,7 +16,7 @@ import { parseJson } from "../../shared/json-fields.ts";
 import { NoHostError, type HostHome } from "../host-client/reach-host.ts";
 import { hasClaudeVariables, isOfForeignCaller } from "./payload.ts";
 import { problemEvents, postEvent, undecided, type SentEvent } from "./post-event.ts";
-import { endNow, foreignLimits, ownLimits, readStdin, writeTo } from "./hook-stdin.ts";
+import { endReading, foreignLimits, ownLimits, readStdin, writeTo } from "./hook-stdin.ts";
 import type { UnansweredEvent } from "./spool-event.ts";
 
 // For a single input zod's compiled parsers take longer to compile (8 ms) than they save.
@@ -40,7 +40,7 @@ async function main(event: string, name: string): Promise<void> {
     const empty = event === "PermissionRequest" && client === "claude-code" ? undecided : "";
     await writeTo(1, (await answerOf(host, sent, isCutOff, ended.signal)) || empty);
   }
-  if (isOpen) endNow();
+  if (isOpen) endReading();
 }
 
 function onAbort(signal: AbortSignal, work: () => void): void {

@@ -80,20 +80,41 @@ export function readHookInput(
 
 export function readStdin(limits: Limits, onSignal: StdinSource["onSignal"] = () => undefined): Promise<HookStdin> {
   const left = { ...limits, totalMs: Math.max(minMs, limits.totalMs - performance.now()) };
+  const nextPart = isWindows ? nextStreamPart : nextFilePart;
   return readHookInput({ nextPart, schedule: setTimer, onSignal }, left);
 }
 
+const isWindows = process.platform === "win32";
+
+/** Ends the process although a read of its input is under way. */
+export function endReading(): void {
+  if (isWindows) process.stdin.destroy();
+  else endNow();
+}
+
 /** `process.exit` would wait for the thread of a pending read or write: the process is replaced. */
-export function endNow(): void {
-  if (process.platform !== "win32") process.execve?.("/bin/sh", ["sh", "-c", "exit 0"], {});
+function endNow(): void {
+  process.execve?.("/bin/sh", ["sh", "-c", "exit 0"], {});
+  // The exit code is 1 on Windows, where nothing else ends a process in mid-write.
   process.kill(process.pid, "SIGKILL");
 }
 
+let streamParts: AsyncIterator<Buffer> | undefined;
+
+/** On Windows no read can be given up but that of a stream, and what asks a host loads node:net. */
+function nextStreamPart(onPart: (part: Buffer | null) => void): void {
+  const next = async () => (streamParts ??= process.stdin[Symbol.asyncIterator]()).next();
+  void next().then(
+    ({ done, value }) => onPart(done === true ? null : value),
+    () => onPart(null),
+  );
+}
+
 /** Not `process.stdin`: making that stream loads node:net. A failed read counts as the end. */
-function nextPart(onPart: (part: Buffer | null) => void): void {
+function nextFilePart(onPart: (part: Buffer | null) => void): void {
   read(0, Buffer.allocUnsafe(partBytes), 0, partBytes, null, (error, count, buffer) => {
     // The parent may have made the pipe non-blocking, for itself as well.
-    if (codeOf(error) === "EAGAIN") setTimeout(() => nextPart(onPart), busyHandlePollMs);
+    if (codeOf(error) === "EAGAIN") setTimeout(() => nextFilePart(onPart), busyHandlePollMs);
     else onPart(error || count === 0 ? null : buffer.subarray(0, count));
   });
 }

@@ -1,7 +1,7 @@
 import { chmodSync, renameSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
 import { dirname, join } from "node:path";
-import { linkSocket, markHost, prepareSocketFolder, unmarkHost } from "../../platform/host-socket.ts";
+import { isPipe, linkSocket, markHost, prepareSocketFolder, unmarkHost } from "../../platform/host-socket.ts";
 import { attempt } from "../../platform/log-file.ts";
 import { inodeOf } from "../../platform/private-files.ts";
 import type { ProcessIdentity } from "../../platform/processes.ts";
@@ -18,7 +18,6 @@ export interface HostAddressOptions {
   readonly onUnreachable: (error: Error) => void;
 }
 
-const isWindows = process.platform === "win32";
 const noInode = 0n;
 
 /** Where a host can be reached: it is stated as long as the host lives, whatever removes it. */
@@ -41,7 +40,7 @@ export class HostAddress {
   /** States the address again where its socket was removed or replaced. */
   keep(): void {
     const { runtime, socket, server } = this.#options;
-    if (isWindows || this.#inode === null || inodeOf(socket) === this.#inode) return;
+    if (isPipe(socket) || this.#inode === null || inodeOf(socket) === this.#inode) return;
     runtime.log("warn", "the socket of the host is gone, and is made again");
     server.close();
     void attempt(runtime.log, "the socket of the host", () => this.#state());
@@ -51,7 +50,7 @@ export class HostAddress {
   remove(): void {
     const { runtime, self, socket } = this.#options;
     void attempt(runtime.log, "the address of the host", () => {
-      if (this.#inode !== null && inodeOf(socket) === this.#inode) rmSync(socket);
+      if (!isPipe(socket) && this.#inode !== null && inodeOf(socket) === this.#inode) rmSync(socket);
       unmarkHost(runtime.paths.home, self);
     });
   }
@@ -59,9 +58,9 @@ export class HostAddress {
   /** The end of a server removes the name that its socket was bound to: so that is another one. */
   #state(): void {
     const { runtime, self, socket, server } = this.#options;
-    const bound = isWindows ? socket : join(dirname(socket), `host-${self.pid}.new`);
+    const bound = isPipe(socket) ? socket : join(dirname(socket), `host-${self.pid}.new`);
     prepareSocketFolder(runtime.paths.home, socket);
-    rmSync(bound, { force: true });
+    if (bound !== socket) rmSync(bound, { force: true });
     this.#inode = null;
     server.listen(bound, () => void attempt(runtime.log, "the address of the host", () => this.#open(bound)));
   }
@@ -72,7 +71,7 @@ export class HostAddress {
     // A failure from here on leads to another attempt.
     this.#inode = noInode;
     this.#wasStated = true;
-    if (!isWindows) {
+    if (bound !== socket) {
       chmodSync(bound, 0o600);
       renameSync(bound, socket);
     }
@@ -80,6 +79,6 @@ export class HostAddress {
     linkSocket(home, socket);
     markHost(home, self);
     endStart(home);
-    this.#inode = inodeOf(socket);
+    if (!isPipe(socket)) this.#inode = inodeOf(socket);
   }
 }

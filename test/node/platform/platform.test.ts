@@ -1,12 +1,13 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { forAll } from "#harness/properties.ts";
-import { checkSocketFolder, SocketFolderError } from "#src/platform/host-socket.ts";
+import { checkSocketFolder, prepareSocketFolder, SocketFolderError } from "#src/platform/host-socket.ts";
+import { usualHome } from "#src/platform/paths.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { programPath } from "#src/platform/program-path.ts";
 import { OverBudgetError, interpret, repeatPartsWithinBudget, withinBudget } from "#src/platform/time-budget.ts";
 import { isNewer, type ProgramVersion } from "#src/platform/version.ts";
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Claude, aProject, anotherClaude } from "#harness/machine/claude.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
@@ -156,6 +157,24 @@ it("a folder for sockets that others may enter, or that is a link, is refused", 
   check(`${folder}-link`).toThrow(SocketFolderError);
   chmodSync(folder, 0o710);
   check().toThrow(SocketFolderError);
+});
+
+it("SHIM's folder is where each system keeps the data of programs, unless the user has moved that", () => {
+  const moved = { LOCALAPPDATA: "D:\\jo", XDG_DATA_HOME: "/data" };
+  const homes = (["win32", "darwin", "linux"] as const).map((system) =>
+    [{}, moved].map((env) => usualHome(env, system, system === "win32" ? "C:\\Users\\Jörg Müller" : "/home/jo")),
+  );
+  expect(homes).toEqual([
+    ["C:\\Users\\Jörg Müller\\AppData\\Local\\shim\\Data", "D:\\jo\\shim\\Data"],
+    ["/home/jo/Library/Application Support/shim", "/home/jo/Library/Application Support/shim"],
+    ["/home/jo/.local/share/shim", "/data/shim"],
+  ]);
+});
+
+it("a named pipe of Windows has no folder, which is neither looked at nor made", () => {
+  const home = join(temporaryFolder(), "shim");
+  expect(() => prepareSocketFolder(home, String.raw`\\.\pipe\shim-jo-0123`)).not.toThrow();
+  expect(existsSync(home)).toBe(true);
 });
 
 it.runIf(process.platform === "linux")("a folder that can be made nowhere is refused, and not tried for ever", () => {
