@@ -7,17 +7,35 @@ import * as z from "zod";
 export const trialStates = ["proposed", "canary", "deployed", "decided", "stopped"] as const;
 export type TrialState = (typeof trialStates)[number];
 
-export type Verdict = "better" | "equivalent" | "worse" | "undecided";
+const verdicts = ["better", "equivalent", "worse", "undecided"] as const;
+export type Verdict = (typeof verdicts)[number];
+
+const count = z.int().min(0);
+
+/** Recorded sessions replayed under two values of a setting. */
+export const Replayed = z.object({
+  verdict: z.enum(verdicts),
+  /** Mean of the tool calls that a death loses elsewhere, new minus present; null: no session. */
+  difference: z.number().nullable(),
+  n: count,
+  /** Sessions that get other checkpoints. */
+  changed: count,
+  /** Sessions that a verdict takes, four times of five. */
+  needed: count,
+  /** Checkpoints of them all. */
+  saves: z.object({ before: count, after: count }),
+});
+export type Replayed = Readonly<z.infer<typeof Replayed>>;
 
 /** A trial of a setting that is to begin. */
-export const NewTrial = z.object({
+export const NewTrial = z.strictObject({
   key: z.string(),
   to: z.number(),
   /** In words, for the report. */
   reason: z.string(),
-  lessSafe: z.boolean().optional(),
-  /** Figures of the replay that found it better, for a person; null: none was made. */
-  better: z.string().nullable(),
+  replayed: Replayed,
+  /** False: a review starts it. */
+  isByPerson: z.boolean(),
 });
 export type NewTrial = z.infer<typeof NewTrial>;
 
@@ -38,8 +56,8 @@ export interface MachineTrial {
   /** In words, for the report. */
   readonly reason: string;
   readonly state: TrialState;
-  /** The replay's, the one measure of a benefit; null: none was made. */
-  readonly verdict: Verdict | null;
+  /** The replay's: it is what measures a benefit. */
+  readonly verdict: Verdict;
   /** Oldest first. */
   readonly steps: readonly Step[];
   /** Splits sessions between the arms. */

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { NewTrial } from "../learning.ts";
+import { NewTrial, Replayed } from "../learning.ts";
 import { declare } from "../operation.ts";
 import { idErrors, flag } from "./operation.ts";
 
@@ -32,21 +32,24 @@ export const BetterValue = z.object({
   key: z.string(),
   from: z.number(),
   to: z.number(),
-  /** Figures of the replay, for a person. */
+  replayed: Replayed,
+  /** Its figures, for a person. */
   note: z.string(),
 });
 export type BetterValue = Readonly<z.infer<typeof BetterValue>>;
 
+const trialErrors = ["bad_input", "busy", "switched_off", "cannot_act", "cannot_end", "config_invalid"] as const;
+
 export const learningOperations = {
   "review.store": declare("host", "write", {
-    summary: "Store what a review has done, and advance the machine's trials.",
+    summary: "Advance the machine's trials, and store what a review has sent.",
     input: z.strictObject({
-      /** Moves each running trial one step on, and tries this one. Absent: no trial moves. */
-      trial: NewTrial.nullable().optional(),
+      /** Absent: no trial moves. */
+      isReview: z.boolean().optional(),
       /** Sessions of an experiment that its service has received. */
       sent: z.object({ experiment: z.string(), count }).optional(),
     }),
-    output: z.object({ moved: z.array(ExperimentView), started: ExperimentView.nullable() }),
+    output: z.object({ moved: z.array(ExperimentView) }),
   }),
   "report.get": declare("caller", "read", {
     summary: "The report of a week: what died, was saved, was lost, cost and changed.",
@@ -71,7 +74,7 @@ export const learningOperations = {
       moved: z.array(ExperimentView),
       /** The one that this review has started. */
       started: ExperimentView.nullable(),
-      /** Sentences: what was done or would be, and why some values are not tried yet. */
+      /** Sentences: what would be done, or why the best value is not tried. */
       notes: z.array(z.string()),
       /** File of the last week's report, if this review has written it. */
       report: z.string().nullable(),
@@ -96,17 +99,22 @@ export const learningOperations = {
     output: ExperimentView,
     errors: idErrors,
   }),
-  "experiments.start": declare("host", "write", {
-    summary: "Try a value with a share of the sessions that begin from now on.",
+  "experiments.start": declare("caller", "write", {
+    summary: "Try a value: on the recorded chats first, and on new ones only where it is better there.",
     input: z.strictObject({
       key: z.string().max(200),
       value: z.number(),
       reason: z.string().default("started by hand").describe("why, for the report"),
-      lessSafe: z.boolean().optional().describe("also a value with which more may be lost at a death"),
     }),
     output: ExperimentView,
-    errors: ["bad_input", "less_safe", "busy", "switched_off", "cannot_end", "config_invalid"],
+    errors: trialErrors,
     example: { key: "checkpoint.everyMs", value: 250_000 },
+  }),
+  "experiments.begin": declare("host", "write", {
+    summary: "Store a trial with its first step, by what the replay of recorded chats says.",
+    input: NewTrial,
+    output: ExperimentView,
+    errors: trialErrors,
   }),
   "experiments.stop": declare("host", "write", {
     summary: "End a trial; its value before is in force at once.",

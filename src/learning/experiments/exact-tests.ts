@@ -1,5 +1,5 @@
 /** Exact tests of counts, for samples that are fixed before they are read. Pure. */
-import { errorFunction, gammaln, mean, sum } from "simple-statistics";
+import { errorFunction, gammaln, mean, probit, sampleStandardDeviation, sum } from "simple-statistics";
 import type { Verdict } from "../../contract/learning.ts";
 
 export interface Counted {
@@ -52,6 +52,8 @@ const side = 0.001;
 
 /** A comparison is never based on fewer pairs. */
 const minPairs = 20;
+/** Standard errors that the nearer verdict must be away, to be found four times of five. */
+const distance = probit(1 - side) + probit(0.8);
 /** Up to so many differences the test is exact. */
 const maxExact = 50;
 /** Steps of the largest difference to which all are rounded; the signs stay as likely. */
@@ -62,6 +64,8 @@ export interface PairsJudgement {
   /** Mean, other minus present; null: no pair. */
   readonly difference: number | null;
   readonly n: number;
+  /** Pairs that a verdict takes, four times of five, if the rest is as those that are known. */
+  readonly needed: number;
 }
 
 /**
@@ -79,11 +83,19 @@ export function judgePairs(differences: readonly number[], reach: number, margin
   const values = differences.map((one) => Math.min(Math.max(one, -reach), reach));
   const n = values.length;
   const difference = n === 0 ? null : mean(values);
-  if (n < minPairs) return { verdict: "undecided", difference, n };
+  const judged = { difference, n, needed: pairsNeeded(values, margin) };
+  if (n < minPairs) return { verdict: "undecided", ...judged };
   const isAbove = (middle: number): boolean => tail(values.map((one) => one - middle)) <= side;
   const isBelow = (middle: number): boolean => tail(values.map((one) => middle - one)) <= side;
-  if (isAbove(-margin) && isBelow(margin)) return { verdict: "equivalent", difference, n };
-  return { verdict: isAbove(0) ? "worse" : isBelow(0) ? "better" : "undecided", difference, n };
+  if (isAbove(-margin) && isBelow(margin)) return { verdict: "equivalent", ...judged };
+  return { verdict: isAbove(0) ? "worse" : isBelow(0) ? "better" : "undecided", ...judged };
+}
+
+function pairsNeeded(values: readonly number[], margin: number): number {
+  if (values.length < 2) return minPairs;
+  const size = Math.abs(mean(values));
+  const apart = Math.max(size, margin - size);
+  return Math.max(minPairs, Math.ceil(((distance * sampleStandardDeviation([...values])) / apart) ** 2));
 }
 
 /** Probability, all signs being equally likely, of a sum of at least the present one. */

@@ -53,11 +53,6 @@ function isFar({ maxFactor, isWhole }: Parameter, from: number, to: number): boo
   return from <= 0 || Math.max(to, from) > largest;
 }
 
-/** A larger value of any of them may lose more at a death: such a step is a person's. */
-export function lowersSafety(from: number, to: number): boolean {
-  return to > from;
-}
-
 /**
  * One full step down, or the rest to the bound; a whole number moves by one at least.
  *

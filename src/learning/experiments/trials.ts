@@ -2,9 +2,10 @@
 import type { Failure } from "../../contract/errors.ts";
 import { median } from "simple-statistics";
 import type { ExperimentView } from "../../contract/machine/learning.ts";
-import type { MachineTrial } from "../../contract/learning.ts";
+import type { MachineTrial, Replayed } from "../../contract/learning.ts";
+import { pluralize } from "../../shared/format.ts";
 import { atLeast, moreOften, type Counted } from "./exact-tests.ts";
-import { findParameter, lowersSafety, refusalOfStep, type Parameter } from "./parameters.ts";
+import { findParameter, refusalOfStep, type Parameter } from "./parameters.ts";
 
 /** A value that was tried is not tried again so soon, whatever came of it. */
 const pauseMs = 30 * 86_400_000;
@@ -28,13 +29,6 @@ export function addStep(
   return { ...trial, steps: [...trial.steps, { at, state, note: note.slice(0, maxNote) }] };
 }
 
-export interface WantedStep {
-  readonly from: number;
-  readonly to: number;
-  /** A person allows that more may be lost. */
-  readonly lessSafe?: boolean | undefined;
-}
-
 /**
  * Why a value may not be tried now; null: it may.
  *
@@ -42,19 +36,63 @@ export interface WantedStep {
  */
 export function refusalOf(
   parameter: Parameter,
-  { from, to, lessSafe }: WantedStep,
+  { from, to }: { readonly from: number; readonly to: number },
   { offSince, trials }: { readonly offSince: number | null; readonly trials: readonly MachineTrial[] },
 ): Failure | null {
-  const { key, group } = parameter;
   const refusal = refusalOfStep(parameter, from, to);
   if (refusal !== null) return { code: "bad_input", message: refusal };
-  const loss = `with ${key} = ${to} a death may lose more than now: add --less-safe to try it.`;
-  if (lessSafe !== true && lowersSafety(from, to)) return { code: "less_safe", message: loss };
   const allow = "`shim experiment allow` lets them start again.";
   if (offSince !== null) return { code: "switched_off", message: `experiments are switched off. ${allow}` };
   // Two of a group would change each other's outcomes.
-  const busy = trials.find((one) => isRunning(one) && findParameter(one.key)?.group === group);
+  const busy = trials.find((one) => isRunning(one) && findParameter(one.key)?.group === parameter.group);
   return busy ? { code: "busy", message: `${busy.id} runs on a setting of the same group. Stop it first.` } : null;
+}
+
+/** Figures of a replay, for a person. */
+export function replayText({ verdict, difference, n, saves }: Replayed): string {
+  const found = verdict === "equivalent" ? "no difference that matters" : verdict;
+  const signed = `${(difference ?? 0) > 0 ? "+" : ""}${(difference ?? 0).toFixed(2)}`;
+  return `${found} in ${n} recorded chats: ${signed} tool calls lost elsewhere at a death, ${saves.after} checkpoints instead of ${saves.before}`;
+}
+
+/** Why the recorded chats give no answer, and when they would; null: they do. */
+export function unansweredBy(
+  { verdict, n, changed, needed }: Replayed,
+  { key, to }: { readonly key: string; readonly to: number },
+  pace: number,
+): Failure | null {
+  if (n >= needed && changed === 0) {
+    const message = `${key} = ${to} would have changed nothing in any of ${n} recorded chats, so no trial can show a benefit.`;
+    return { code: "cannot_act", message };
+  }
+  if (verdict !== "undecided") return null;
+  const wanted = Math.max(needed, n + 1);
+  const message = `nothing was started: an answer needs about ${wanted} recorded chats, and there are ${n}: ${paceText(wanted - n, pace)}.\n\`shim config set ${key} ${to}\` sets it without a trial.`;
+  return { code: "cannot_end", message };
+}
+
+/** @param pace chats in the days of a canary */
+function paceText(chats: number, pace: number): string {
+  if (pace === 0) return "no chat began here lately";
+  const weeks = Math.ceil((chats / pace) * (canary.maxDays / 7));
+  return `at your pace ${pluralize(weeks, "week")} more`;
+}
+
+/** The step that follows from the replay. @param pace chats in the days of a canary */
+export function firstStep(trial: MachineTrial, replayed: Replayed, pace: number, at: number): MachineTrial {
+  if (replayed.verdict !== "better") {
+    const note = `${replayText(replayed)}; no benefit was measured, so config.json stays as it is`;
+    return move(trial, "decided", at, note);
+  }
+  const needed = Math.ceil(canary.sessions / canary.share);
+  const watch = `harm is watched for in ${needed} new chats`;
+  if (pace < needed) {
+    const why = `${watch} elsewhere, and here ${pace} began in ${canary.maxDays} days, so replay alone decides`;
+    return move(trial, "deployed", at, `${replayText(replayed)}; ${why}`);
+  }
+  const names = ["sampleRatio", ...Object.keys(guardrails)].join(", ");
+  const note = `${watch}, ${paceText(needed, pace)}; ${Math.round((canary.share / 2) * 100)} % of them get the value; guardrails: ${names}`;
+  return move(trial, "canary", at, note);
 }
 
 /** Whether the value was tried in the last 30 days: that trial has an answer. */
@@ -76,7 +114,7 @@ export function viewOf(trial: MachineTrial, sessions: ExperimentView["sessions"]
     from,
     to,
     reason,
-    state: state === "decided" && verdict !== null ? `decided: ${verdict}` : wordsOf(state),
+    state: state === "decided" ? `decided: ${verdict}` : wordsOf(state),
     steps: steps.map(({ at, state: stepState, note }) => ({ at, state: wordsOf(stepState), note })),
     isRunning: isRunning(trial),
     sessions,

@@ -3,17 +3,25 @@ import type { ReplaySession } from "../../contract/replay.ts";
 import type { MachineTrial, NewTrial, TrialState } from "../../contract/learning.ts";
 import {
   canary,
-  guardrails,
+  firstStep,
   judgeCanary,
   nextReading,
   addStep,
   isRunning,
   move,
   refusalOf,
+  replayText,
+  unansweredBy,
   viewOf,
   wasTried,
 } from "../../learning/experiments/trials.ts";
-import { findParameter, nextLower, parameters } from "../../learning/experiments/parameters.ts";
+import {
+  findParameter,
+  nextLower,
+  parameters,
+  type Parameter,
+  type Variant,
+} from "../../learning/experiments/parameters.ts";
 import { judgeVariants } from "../../learning/experiments/replay/replay.ts";
 import { editConfig } from "../../installer/file-edits.ts";
 import { readConfig } from "../../platform/config-file.ts";
@@ -96,59 +104,61 @@ export function setOff(runtime: Runtime, since: number | null, by: By): void {
 /** Source of a decision. */
 export type By = audit.MachineAction["by"];
 
-/** One transaction: stored with its first value in force, or refused. */
+/** One transaction: stored with its first step, or refused. */
 export function start(runtime: Runtime, given: NewTrial, by: By): Result<MachineTrial> {
-  const { key, to, lessSafe } = given;
-  const config = readConfig(runtime.paths.config);
+  const { key, to, replayed } = given;
+  const read = variantOf(runtime, key, to);
+  if (!read.ok) return read;
+  const { from, provider } = read.value;
+  return runtime.store.write<Result<MachineTrial>>((sql) => {
+    const now = runtime.now();
+    const refusal =
+      refusalOf(read.value.parameter, { from, to }, { offSince: offSince(sql), trials: list(sql) }) ??
+      unansweredBy(replayed, { key, to }, paceOf(sql, now));
+    if (refusal !== null) return err(refusal);
+    const begun = begin(runtime, given, { from, ...(provider === "local" ? {} : { provider }) });
+    const first = deploy(runtime, begun, firstStep(begun, replayed, paceOf(sql, now), now));
+    if (!first.ok) return first;
+    save(sql, first.value);
+    log(sql, now, by, "experiment.started", first.value);
+    return first;
+  });
+}
+
+/** A value of a setting that trials may change, beside the one in the file. */
+export function variantOf(
+  { paths }: Pick<Runtime, "paths">,
+  key: string,
+  to: number,
+): Result<Variant & { readonly parameter: Parameter; readonly provider: string }> {
+  const config = readConfig(paths.config);
   if (!config.ok) return fail("config_invalid", `${config.error}\nCorrect the file first.`);
   const parameter = findParameter(key);
   if (!parameter) return fail("bad_input", unknownText(key));
   const from = Number(settingAt(config.value, key));
-  const { provider } = config.value.experiments;
-  const service = provider === "local" ? {} : { provider };
-  const started = runtime.store.write<Result<MachineTrial>>((sql) => {
-    const refusal = refusalOf(parameter, { from, to, lessSafe }, { offSince: offSince(sql), trials: list(sql) });
-    if (refusal !== null) return err(refusal);
-    const trial = { ...begin(runtime, given, from), ...service };
-    const shortage = shortageOf(sql, runtime.now());
-    if (shortage !== null) return fail("cannot_end", endlessText(shortage, key, to));
-    save(sql, trial);
-    log(sql, runtime.now(), by, "experiment.started", trial);
-    return ok(trial);
-  });
-  return started;
+  return ok({ key, from, value: to, parameter, provider: config.value.experiments.provider });
 }
 
 function unknownText(key: string): string {
   return `"${key.slice(0, 60)}" is never changed by experiments. These are:\n${parameters.map((one) => `  ${one.key}`).join("\n")}`;
 }
 
-function endlessText(shortage: string, key: string, to: number): string {
-  return `it could not end here, so nothing was started: ${shortage}.\n\`shim config set ${key} ${to}\` sets it without a trial.`;
-}
-
-function begin(runtime: Runtime, given: NewTrial, from: number): MachineTrial {
+function begin(
+  runtime: Runtime,
+  { key, to, reason, replayed }: NewTrial,
+  more: Pick<MachineTrial, "from" | "provider">,
+): MachineTrial {
   const at = runtime.now();
   const hex = (bytes: number): string => Buffer.from(runtime.random(bytes)).toString("hex");
-  const { key, to, reason, better } = given;
-  const { share, sessions, maxDays } = canary;
-  const verdict = better === null ? null : ("better" as const);
-  const common = { id: `exp_${hex(4)}`, key, from, to, reason, salt: hex(8), share, read: 0, verdict };
-  const proposed = addStep({ ...common, state: "proposed", steps: [] }, "proposed", at, reason);
-  const replayed = better === null ? proposed : addStep(proposed, "replayed", at, better);
-  const names = ["sampleRatio", ...Object.keys(guardrails)].join(", ");
-  const plan = `${Math.round(share * 100)} % of new sessions, half of them with the new value; at most ${sessions} of them and ${maxDays} days; guardrails: ${names}`;
-  return move(replayed, "canary", at, plan);
+  const common = { id: `exp_${hex(4)}`, key, to, reason, salt: hex(8), share: canary.share, read: 0, ...more };
+  const proposed = { ...common, verdict: replayed.verdict, state: "proposed" as const, steps: [] };
+  return addStep(addStep(proposed, "proposed", at, reason), "replayed", at, replayText(replayed));
 }
 
-/** Why its canary could not have its units in its days on this machine; null: it could. */
-function shortageOf(sql: Sql, now: number): string | null {
-  const { sessions, share, maxDays } = canary;
+/** Chats that began on this machine in the days of a canary. */
+function paceOf(sql: Sql, now: number): number {
   const query = "SELECT count(*) AS n FROM sessions WHERE startedAt >= ?";
-  const had = sql.all<{ n: number }>(query, now - maxDays * dayMs)[0]?.n ?? 0;
-  const needed = Math.ceil(sessions / share);
-  if (had >= needed) return null;
-  return `its trial needs ${needed} new chats in ${maxDays} days, and this machine had ${had} in the last ${maxDays}`;
+  return sql.all<{ n: number }>(query, now - canary.maxDays * dayMs)[0]?.n ?? 0;
 }
 
 /** Moves each running trial one step on. @returns those that changed their state */
@@ -191,12 +201,9 @@ function change(
   return runtime.store.write<Result<Change> | null>((sql) => {
     const before = get(sql, id);
     if (!before) return null;
-    let after = next(sql, before);
-    if (after.state === "deployed" && before.state !== "deployed") {
-      const written = writeValue(runtime, after);
-      if (!written.ok) return written;
-      after = withNote(after, written.value);
-    }
+    const deployed = deploy(runtime, before, next(sql, before));
+    if (!deployed.ok) return deployed;
+    const after = deployed.value;
     if (after !== before) save(sql, after);
     if (after.state !== before.state) log(sql, runtime.now(), by, kind, after);
     if (after.violated !== before.violated) announce(sql, runtime.now(), after);
@@ -204,11 +211,16 @@ function change(
   });
 }
 
-function withNote(trial: MachineTrial, more: string): MachineTrial {
-  const steps = trial.steps.map((step, index) =>
-    index === trial.steps.length - 1 ? { ...step, note: `${step.note}; ${more}` } : step,
+/** Writes the value of a trial that becomes deployed, and notes it. */
+function deploy(runtime: Runtime, before: MachineTrial, after: MachineTrial): Result<MachineTrial> {
+  if (after.state !== "deployed" || before.state === "deployed") return ok(after);
+  const written = writeValue(runtime, after);
+  if (!written.ok) return written;
+  const last = after.steps.length - 1;
+  const steps = after.steps.map((step, at) =>
+    at === last ? { ...step, note: `${step.note}; ${written.value}` } : step,
   );
-  return { ...trial, steps };
+  return ok({ ...after, steps });
 }
 
 /** A value that a person has set meanwhile stays. */
@@ -246,10 +258,9 @@ function advance(sql: Sql, now: number, trial: MachineTrial): MachineTrial {
     const { violated } = verdict;
     return move({ ...read, violated }, "stopped", now, `${violated} after ${sessions}`);
   }
-  if (verdict === "undecided") return move({ ...read, verdict }, "decided", now, `too few: ${sessions}`);
-  if (trial.verdict === "better") return move(read, "deployed", now, `better in replay, and no harm in ${sessions}`);
-  const note = `no harm in ${sessions}; no benefit was measured, so config.json stays as it is`;
-  return move({ ...read, verdict: "undecided" }, "decided", now, note);
+  if (verdict === "undecided" || trial.verdict !== "better")
+    return move({ ...read, verdict: "undecided" }, "decided", now, `too few: ${sessions}`);
+  return move(read, "deployed", now, `better in replay, and no harm in ${sessions}`);
 }
 
 /** Reported and counted with the step that takes the value from all chats. */
@@ -259,13 +270,9 @@ function announce(sql: Sql, now: number, { id, key, from, to, steps }: MachineTr
   notices.add(sql, now, "experiment", `experiment ${id} was stopped (${reason}): ${key} is ${from} again, not ${to}.`);
 }
 
-const maxReplayed = 500;
-
 /**
  * The next step of each setting with which less may be lost, where replay finds it better than the
  * present value and no trial had it in the last 30 days. The largest gain first.
- *
- * @param recorded oldest first
  */
 export function betterValues({ config, store, now }: Runtime, recorded: readonly ReplaySession[]): BetterValue[] {
   const trials = store.read((sql) => list(sql), []);
@@ -275,22 +282,10 @@ export function betterValues({ config, store, now }: Runtime, recorded: readonly
     const value = nextLower(parameter, from);
     return value === null || wasTried({ key, to: value }, trials, now()) ? [] : [{ key, from, value }];
   });
-  const better = judgeVariants(recorded.slice(-maxReplayed), config, variants).flatMap((one) => {
-    const { key, from, value: to, verdict, difference, n } = one;
-    if (verdict !== "better" || difference === null) return [];
-    const note = `better in ${n} sessions: ${difference.toFixed(2)} tool calls lost elsewhere`;
-    return [{ difference, value: { key, from, to, note } }];
-  });
-  return better.toSorted((a, b) => a.difference - b.difference).map(({ value }) => value);
-}
-
-/** A trial of the best of them, or why this machine cannot decide one; null: there is none. */
-export function nextTrial({ store, now }: Runtime, [best]: readonly BetterValue[]): Result<NewTrial, string> | null {
-  if (!best) return null;
-  const { key, to, note } = best;
-  const shortage = store.read((sql) => shortageOf(sql, now()), null);
-  if (shortage !== null) return err(`\`${key}\` = ${to} is not tried yet: ${shortage}.`);
-  return ok({ key, to, reason: "replay finds it better", better: note });
+  return judgeVariants(recorded, config, variants)
+    .filter(({ replayed }) => replayed.verdict === "better")
+    .toSorted((a, b) => (a.replayed.difference ?? 0) - (b.replayed.difference ?? 0))
+    .map(({ key, from, value: to, replayed }) => ({ key, from, to, replayed, note: replayText(replayed) }));
 }
 
 const sendMs = 20_000;

@@ -18,20 +18,14 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { list } from "./machine-trials.ts";
 
-export interface CorpusFilter {
-  /** Epoch ms: sessions seen since. */
-  readonly since: number;
-  /** Newest sessions first. */
-  readonly limit: number;
-}
+/** So many of the newest chats are replayed. */
+const maxReplayed = 500;
 
 /** The newest sessions with content, oldest first. */
-export function pastSessions(sql: Sql, { since, limit }: CorpusFilter): ReplaySession[] {
+export function pastSessions(sql: Sql): ReplaySession[] {
   const recorded = sql.all<{ readonly id: string }>(
-    `SELECT id FROM sessions WHERE lastSeenAt >= ? AND ${hasContentSql("sessions.id")}
-     ORDER BY lastSeenAt DESC, id LIMIT ?`,
-    since,
-    limit,
+    `SELECT id FROM sessions WHERE ${hasContentSql("sessions.id")} ORDER BY lastSeenAt DESC, id LIMIT ?`,
+    maxReplayed,
   );
   return recorded.toReversed().flatMap(({ id }) => {
     const session = sessions.get(sql, id);

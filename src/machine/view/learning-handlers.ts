@@ -2,7 +2,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { BetterValue, ExperimentView } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
-import type { MachineTrial, NewTrial } from "../../contract/learning.ts";
+import type { MachineTrial } from "../../contract/learning.ts";
+import { judgeVariants } from "../../learning/experiments/replay/replay.ts";
 import { isRunning } from "../../learning/experiments/trials.ts";
 import { findWeek, weekOf, weeklyReport } from "../../learning/experiments/weekly-report.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
@@ -15,11 +16,11 @@ import {
   endTrial,
   list,
   markSent,
-  nextTrial,
   offSince,
   sendCounted,
   setOff,
   start,
+  variantOf,
   viewTrial,
   type By,
 } from "../learning/machine-trials.ts";
@@ -43,9 +44,19 @@ export const learningHandlers = {
     const found = findTrial(runtime, experiment);
     return found.ok ? ok(viewTrial(runtime, found.value)) : found;
   },
-  async "experiments.start"({ runtime: load, by = "command line" }, { key, value: to, reason, lessSafe }) {
+  /** The replay takes seconds: the host, which serves chats, is spared. */
+  async "experiments.start"({ runtime: load, call }, { key, value: to, reason: words }) {
     const runtime = await load();
-    const started = start(runtime, { key, to, reason: reason.slice(0, 300), lessSafe, better: null }, by);
+    const variant = variantOf(runtime, key, to);
+    if (!variant.ok) return variant;
+    const [judged] = judgeVariants(recordedSessions(runtime), runtime.config, [variant.value]);
+    if (!judged) throw new Error("a variant was not judged");
+    const { replayed } = judged;
+    return call("experiments.begin", { key, to, reason: words.slice(0, 300), replayed, isByPerson: true });
+  },
+  async "experiments.begin"({ runtime: load, by = "command line" }, given) {
+    const runtime = await load();
+    const started = start(runtime, given, given.isByPerson ? by : "kaizen");
     return started.ok ? ok(viewTrial(runtime, started.value)) : started;
   },
   /** First none starts any more, and then those that run are ended. */
@@ -74,69 +85,53 @@ export const learningHandlers = {
       const message = `"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${present.name}.`;
       return fail("bad_input", message);
     }
-    const texts = week.until > runtime.now() ? examine(runtime).texts : null;
+    const isPresent = week.until > runtime.now();
+    const texts = isPresent ? betterValues(runtime, recordedSessions(runtime)).map(adviceOf) : null;
     const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
     if (!facts) return fail("not_found", "nothing is stored yet, so there is nothing to report.");
     return ok({ week: week.name, report: weeklyReport(facts, texts) });
   },
   async "review.run"({ runtime: load, call }, { dryRun }) {
     const runtime = await load();
-    const ideas = examine(runtime);
-    const { better, trial, waits, texts } = ideas;
-    if (dryRun) {
-      const notes = [planText(runtime, ideas), ...waits];
-      return ok({ better, moved: [], started: null, notes, report: null });
-    }
-    const advanced = await call("review.store", { trial });
+    const better = betterValues(runtime, recordedSessions(runtime));
+    const [best] = runtime.config.kaizen === "apply" ? better : [];
+    if (dryRun) return ok({ better, moved: [], started: null, notes: [planText(runtime, best)], report: null });
+    const advanced = await call("review.store", { isReview: true });
     if (!advanced.ok) return advanced;
     await sendCounted(runtime, (experiment, count) => call("review.store", { sent: { experiment, count } }));
-    return ok({ better, ...advanced.value, notes: [...waits], report: writeLastWeek(runtime, texts) });
+    const wanted = best && {
+      key: best.key,
+      to: best.to,
+      replayed: best.replayed,
+      reason: "replay finds it better",
+      isByPerson: false,
+    };
+    const started = wanted ? await call("experiments.begin", wanted) : null;
+    // A trial that may not start now is left to the next review.
+    const notes = started?.ok === false ? [`\`${best?.key}\` is not tried: ${started.error.message}`] : [];
+    const { moved } = advanced.value;
+    const report = writeLastWeek(runtime, better.map(adviceOf));
+    return ok({ better, moved, started: started?.ok === true ? started.value : null, notes, report });
   },
-  async "review.store"({ runtime: load }, { trial, sent }) {
+  async "review.store"({ runtime: load }, { isReview, sent }) {
     const runtime = await load();
     if (sent) markSent(runtime, sent.experiment, sent.count);
-    const moved = trial === undefined ? [] : advanceAll(runtime).map((one) => viewTrial(runtime, one));
-    const started = trial ? start(runtime, trial, "kaizen") : null;
-    // A trial that may not start now is left to the next review.
-    if (started?.ok === false)
-      runtime.log("info", "a better value was not tried", { key: trial?.key, reason: started.error.code });
-    return ok({ moved, started: started?.ok === true ? viewTrial(runtime, started.value) : null });
+    return ok({ moved: isReview === true ? advanceAll(runtime).map((one) => viewTrial(runtime, one)) : [] });
   },
 } satisfies Partial<Handlers>;
 
-const windowMs = 30 * 86_400_000;
-const maxSessions = 1_000;
-
-/** Sessions of the last 30 days, oldest first. */
-function recordedSessions({ store, now }: Runtime): ReplaySession[] {
-  return store.read((sql) => pastSessions(sql, { since: now() - windowMs, limit: maxSessions }), []);
-}
-
-interface Ideas {
-  readonly better: BetterValue[];
-  /** The trial that SHIM may start; null: none. */
-  readonly trial: NewTrial | null;
-  /** Sentences: why a value is not tried yet. */
-  readonly waits: readonly string[];
-  /** Sentences for the report. */
-  readonly texts: readonly string[];
-}
-
-/** Replays what this machine has stored. */
-function examine(runtime: Runtime): Ideas {
-  const better = betterValues(runtime, recordedSessions(runtime));
-  const next = runtime.config.kaizen === "apply" ? nextTrial(runtime, better) : null;
-  const waits = next?.ok === false ? [next.error] : [];
-  return { better, trial: next?.ok === true ? next.value : null, waits, texts: [...better.map(adviceOf), ...waits] };
+/** Oldest first. */
+function recordedSessions({ store }: Runtime): ReplaySession[] {
+  return store.read((sql) => pastSessions(sql), []);
 }
 
 function adviceOf({ key, from, to, note }: BetterValue): string {
   return `\`${key}\` ${from} -> ${to}: ${note}. \`shim config set ${key} ${to}\` sets it.`;
 }
 
-function planText({ config }: Runtime, { trial }: Ideas): string {
+function planText({ config }: Runtime, best: BetterValue | undefined): string {
   if (config.kaizen !== "apply") return "Would change nothing: `shim config set kaizen apply` allows trials.";
-  return trial ? `Would try ${trial.key} = ${trial.to}.` : "Would try nothing.";
+  return best ? `Would try ${best.key} = ${best.to}.` : "Would try nothing.";
 }
 
 /** Each week with chats once, as soon as it has ended. @returns the path if written */

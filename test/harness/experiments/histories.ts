@@ -1,8 +1,9 @@
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import type { ReplaySession } from "#src/contract/replay.ts";
-import type { MachineTrial } from "#src/contract/learning.ts";
+import type { MachineTrial, Replayed } from "#src/contract/learning.ts";
 import { isRunning, move } from "#src/learning/experiments/trials.ts";
 import { endTrial, get, list, save, setOff, start } from "#src/machine/learning/machine-trials.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
 import { reportEnd } from "#harness/machine/report-end.ts";
@@ -12,10 +13,36 @@ export function aSession(overrides: Partial<ReplaySession> = {}): ReplaySession 
   return { events, samples: [], saves: [], isComplete: true, endAt: events.at(-1)?.at ?? 0, ...overrides };
 }
 
-export function startTrial(runtime: Runtime, key: string, to: number, better: string | null = null): MachineTrial {
-  const started = start(runtime, { key, to, reason: "to see", better }, "kaizen");
+/** Of a value that is better in sixty recorded chats. */
+export const replayedBetter: Replayed = {
+  verdict: "better",
+  difference: -1,
+  n: 60,
+  changed: 60,
+  needed: 20,
+  saves: { before: 300, after: 400 },
+};
+
+export function startTrial(runtime: Runtime, key: string, to: number): MachineTrial {
+  const started = start(runtime, { key, to, reason: "to see", replayed: replayedBetter, isByPerson: false }, "kaizen");
   if (!started.ok) throw new Error(started.error.message);
   return started.value;
+}
+
+/** Chats of sixty calls each, in which fewer calls between two checkpoints lose less. */
+export function recordedChats({ store, now }: Pick<Runtime, "store" | "now">, chats = 30): void {
+  const at = now() - 12 * 86_400_000;
+  store.write((sql) => {
+    for (let chat = 0; chat < chats; chat++) {
+      const id = `recorded-${chat}`;
+      sessions.recordSighting(sql, at, { id, client: "claude-code", origin: "startup", owner: null, isAlive: true });
+      for (let call = 0; call < 60 + chat; call++) {
+        const entry = { kind: "tool_end", id: `c${call}`, name: "Bash", input: "make" } as const;
+        journal.append(sql, id, at + call * 9_000, `c${call}`, entry);
+      }
+      reportEnd(sql, { now: () => at + 900_000, processes: new FakeProcesses() }, id, "other");
+    }
+  });
 }
 
 /** As a person does. @returns null where nothing is left to end */

@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished, vi } from "vitest";
-import { pastChats, seedExperiments } from "#harness/experiments/histories.ts";
+import { pastChats, seedExperiments, startTrial } from "#harness/experiments/histories.ts";
 import { aCliHome, addSession, aSeededHome, failed, holding, ids, printed } from "#harness/machine/cli-home.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
@@ -22,7 +22,7 @@ it("the report of a week says in sentences what died, was saved, lost, paid for 
   await home.shim("resume --dismiss", ids.dead);
   const { out } = await home.shim("report");
   const canary =
-    /\n- 2023-11-14: `checkpoint\.everyMs` 300000 -> 250000: canary \(50 % of new sessions, .*\)\. Why: to see\.\n/;
+    /\n- 2023-11-14: `checkpoint\.everyMs` 300000 -> 250000: canary \(harm is watched for in .*\)\. Why: to see\.\n/;
   const deployed = "- 2023-11-14: `checkpoint.everyToolCalls` 10 -> 8: deployed (after 200 sessions). Why: to see.\n";
   expect(out).toEqual(holding(deployed, canary));
   const [head, ...rest] = out.split(/\n\n## (.+)\n\n/);
@@ -100,7 +100,7 @@ it("`report run` gives up after the time that it is given", async () => {
 it("a review ends an experiment whose days are over, and says so once; a dry run says what it would do, and does nothing", async () => {
   const home = aSeededHome();
   pastChats(home.runtime);
-  const { id } = await home.json("experiment start checkpoint.everyMs 250000");
+  const { id } = startTrial(home.runtime, "checkpoint.everyMs", 250_000);
   home.now += 29 * dayMs;
   const dry = async () => (await home.shim("report run --dry-run")).out;
   const nothing = "Would change nothing: `shim config set kaizen apply` allows trials.\n";
@@ -108,6 +108,6 @@ it("a review ends an experiment whose days are over, and says so once; a dry run
   Object.assign(home.runtime, { config: { ...home.runtime.config, kaizen: "apply" } });
   expect(await dry()).toBe("0 better values found.\nWould try nothing.\n");
   expect(await home.json("experiment list")).toMatchObject({ experiments: [{ id, state: "canary" }] });
-  expect((await home.shim("report run")).out).toBe(`0 better values found.\n${String(id)}: decided: undecided.\n`);
+  expect((await home.shim("report run")).out).toBe(`0 better values found.\n${id}: decided: undecided.\n`);
   expect((await home.shim("report run")).out).toBe("0 better values found.\n");
 });

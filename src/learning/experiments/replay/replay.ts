@@ -1,11 +1,13 @@
+import { sum } from "simple-statistics";
 import type { Trigger } from "../../../contract/checkpoint.ts";
 import type { Config } from "../../../contract/config.ts";
+import type { Replayed } from "../../../contract/learning.ts";
 import type { Reading, Readings, RiskMark } from "../../../contract/readings.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "../../../contract/replay.ts";
 import { withSetting } from "../../../shared/setting-keys.ts";
 import { derive, merge, type ToolOutcome } from "../../policy/readings.ts";
 import { markReading, assess, timerTrigger, type SaveLimits } from "../../policy/risk.ts";
-import { judgePairs, type PairsJudgement } from "../exact-tests.ts";
+import { judgePairs } from "../exact-tests.ts";
 import type { Variant } from "../parameters.ts";
 
 /** Settings that decide when a checkpoint is made. */
@@ -172,9 +174,7 @@ const idleAfterMs = 300_000;
  * moment of death. On the machine itself the journal still has them; another machine that continues
  * the session has checkpoints only.
  */
-export function lostCalls(session: ReplaySession, policy: SavePolicy): number {
-  const { events, endAt } = session;
-  const saves = replay(session, policy);
+export function lostCalls({ events, endAt }: ReplaySession, saves: readonly ReplayedSave[]): number {
   let [saved, calls, activeMs, callSum] = [0, 0, 0, 0];
   // Between two events or checkpoints all is constant.
   const addTime = (from: number, until: number): void => {
@@ -209,12 +209,28 @@ export function judgeVariants(
   all: readonly ReplaySession[],
   config: Config,
   variants: readonly Variant[],
-): (Variant & PairsJudgement)[] {
+): (Variant & { readonly replayed: Replayed })[] {
   const sessions = all.filter(({ isComplete, events }) => isComplete && events.length > 0);
-  const present = sessions.map((session) => lostCalls(session, config));
+  const run = (policy: SavePolicy) =>
+    sessions.map((session) => {
+      const saves = replay(session, policy);
+      return { lost: lostCalls(session, saves), saves: saves.length, times: saves.map(({ at }) => at).join() };
+    });
+  const present = run(config);
   return variants.map(({ key, from, value }) => {
-    const other = withSetting(config, key, value);
-    const differences = sessions.map((session, index) => lostCalls(session, other) - (present[index] ?? 0));
-    return { key, from, value, ...judgePairs(differences, largest, margin) };
+    const pairs = run(withSetting(config, key, value)).map((after, index) => ({
+      before: present[index] ?? after,
+      after,
+    }));
+    const differences = pairs.map(({ before, after }) => after.lost - before.lost);
+    const replayed = {
+      ...judgePairs(differences, largest, margin),
+      changed: pairs.filter(({ before, after }) => before.times !== after.times).length,
+      saves: {
+        before: sum(pairs.map(({ before }) => before.saves)),
+        after: sum(pairs.map(({ after }) => after.saves)),
+      },
+    };
+    return { key, from, value, replayed };
   });
 }

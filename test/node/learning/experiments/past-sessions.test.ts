@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "#src/contract/replay.ts";
+import { judgePairs } from "#src/learning/experiments/exact-tests.ts";
 import { judgeVariants, lostCalls, replay, type SavePolicy } from "#src/learning/experiments/replay/replay.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { aSession } from "#harness/experiments/histories.ts";
@@ -85,7 +86,7 @@ it("the loss is the mean over every active moment", () => {
     const session = aSession({ events, endAt: at + rest * 1_000 });
     const losses = sampledLosses(session, policy);
     const total = losses.reduce((sum, one) => sum + one, 0);
-    expect(lostCalls(session, policy) * losses.length).toBeCloseTo(total, 4);
+    expect(lostCalls(session, replay(session, policy)) * losses.length).toBeCloseTo(total, 4);
   });
   fc.assert(property, { numRuns: 500, seed: 3 });
 });
@@ -97,9 +98,26 @@ it("a value is judged on the same sessions, from twenty on, without those whose 
     const forgotten = many(30, () => aSession({ ...sessions[0], isComplete: false }));
     const variants = Object.entries(values).map(([key, value]) => ({ key: `checkpoint.${key}`, from: 0, value }));
     const judged = judgeVariants([...sessions.slice(0, count), ...forgotten], defaults, variants);
-    return judged.map(({ verdict, n }) => `${verdict} ${n}`);
+    return judged.map(({ replayed: { verdict, n } }) => `${verdict} ${n}`);
   };
   expect(judge(120, { everyMs: 400_000, everyToolCalls: 40 })).toEqual(["equivalent 120", "worse 120"]);
   expect(judge(120, { everyToolCalls: 5 })).toEqual(["better 120"]);
   expect(judge(19, { everyMs: 600_000 })).toEqual(["undecided 19"]);
+});
+
+it("power is said: few chats that differ much need more, and a value that changes no checkpoint is seen to", () => {
+  const random = seededRandom(4);
+  const sessions = many(19, () => pastSession(random));
+  const judge = (key: string, value: number) => {
+    const [judged] = judgeVariants(sessions, defaults, [{ key, from: 0, value }]);
+    return judged?.replayed;
+  };
+  expect(judge("checkpoint.everyToolCalls", 5)).toMatchObject({ verdict: "undecided", n: 19 });
+  expect(judge("checkpoint.everyToolCalls", 5)?.needed).toBeGreaterThanOrEqual(20);
+  expect(judge("risk.thresholds.memory", 0.7)).toMatchObject({ changed: 0, difference: 0 });
+  const noise = Array.from({ length: 40 }, (_, at) => (at % 2 === 0 ? 6 : -6) + 0.1);
+  const { needed } = judgePairs(noise, 6, 0.5);
+  // ((3.09 + 0.84) * 6.08 / 0.45) squared.
+  expect(needed).toBeGreaterThan(2_500);
+  expect(needed).toBeLessThan(3_500);
 });

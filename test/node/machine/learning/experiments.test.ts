@@ -3,16 +3,16 @@ import * as notices from "#src/store/notices.ts";
 import { readFileSync, writeFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
-import type { MachineTrial } from "#src/contract/learning.ts";
+import type { MachineTrial, Replayed } from "#src/contract/learning.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
-import { advanceAll, betterValues, setOff, start, viewTrial, nextTrial } from "#src/machine/learning/machine-trials.ts";
+import { advanceAll, betterValues, setOff, start, viewTrial } from "#src/machine/learning/machine-trials.ts";
 import { forget } from "#src/machine/view/keeping/forget.ts";
 import { recordSettings, sessionConfig } from "#src/machine/sessions/session-settings.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { readConfig } from "#src/platform/config-file.ts";
 import { aSession as aPastSession, pastChats, endByHand, reload } from "#harness/experiments/histories.ts";
-import { startTrial, stopAll } from "#harness/experiments/histories.ts";
+import { replayedBetter, startTrial, stopAll } from "#harness/experiments/histories.ts";
 import { aChat, aLiveClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { join } from "node:path";
@@ -24,13 +24,12 @@ import { column } from "#harness/store/store-test.ts";
 import { reportEnd } from "#harness/machine/report-end.ts";
 
 const key = "checkpoint.everyToolCalls";
-const better = "better in 100 sessions";
 const dayMs = 86_400_000;
 
 /** A machine that tries another value. */
 function aTrial(runtime = tempRuntime()): { runtime: TempRuntime; experiment: MachineTrial } {
   pastChats(runtime);
-  return { runtime, experiment: startTrial(runtime, key, 8, better) };
+  return { runtime, experiment: startTrial(runtime, key, 8) };
 }
 
 let count = 0;
@@ -93,15 +92,54 @@ it("a forgotten session leaves no id in an experiment, and still counts", () => 
   expect([units.length > 0, counts()]).toEqual([true, before]);
 });
 
-it("one experiment of a group at a time, and none that could not end with as few chats as the machine has", () => {
-  const runtime = tempRuntime();
-  const early = start(runtime, { key, to: 8, reason: "", better: null }, "kaizen");
-  expect(early).toMatchObject({ ok: false, error: { code: "cannot_end" } });
-  const { experiment: first } = aTrial(runtime);
-  const second = start(runtime, { key: "checkpoint.everyMs", to: 250_000, reason: "", better: null }, "kaizen");
+/** A trial by what the replay of recorded chats says. */
+function startBy(runtime: TempRuntime, replayed: Partial<Replayed>, other = key, to = 8) {
+  const trial = { key: other, to, reason: "", replayed: { ...replayedBetter, ...replayed }, isByPerson: true };
+  return start(runtime, trial, "command line");
+}
+
+function cannotEnd(text: string): object {
+  return { ok: false, error: { code: "cannot_end", message: expect.stringContaining(text) as string } };
+}
+
+it("one experiment of a group at a time", () => {
+  const { runtime, experiment: first } = aTrial();
+  const second = startBy(runtime, {}, "checkpoint.everyMs", 250_000);
   expect(second).toMatchObject({ ok: false, error: { code: "busy", message: expect.stringContaining(first.id) } });
-  const other = start(runtime, { key: "risk.thresholds.memory", to: 0.7, reason: "", better: null }, "kaizen");
-  expect(other.ok).toBe(true);
+  expect(startBy(runtime, {}, "risk.thresholds.memory", 0.7).ok).toBe(true);
+});
+
+it("a value that changes no recorded chat is refused, and one that these cannot decide, with what that takes", () => {
+  const runtime = tempRuntime();
+  const idle = startBy(runtime, { verdict: "equivalent", changed: 0 });
+  expect(idle).toMatchObject({
+    ok: false,
+    error: { code: "cannot_act", message: expect.stringContaining("60 recorded") },
+  });
+  const early = { verdict: "undecided", n: 10, changed: 4, needed: 310 } as const;
+  expect(startBy(runtime, early)).toMatchObject(
+    cannotEnd("about 310 recorded chats, and there are 10: no chat began here"),
+  );
+  pastChats(runtime);
+  expect(startBy(runtime, early)).toMatchObject(cannotEnd("at your pace 3 weeks more"));
+});
+
+it.each(["equivalent", "worse"] as const)("a value that replay finds %s is decided, and no chat gets it", (verdict) => {
+  const runtime = tempRuntime();
+  pastChats(runtime);
+  expect(startBy(runtime, { verdict })).toMatchObject({ ok: true, value: { state: "decided", verdict } });
+  expect(valueFor(runtime, aSession(runtime))).toBe(10);
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
+});
+
+it("where too few chats begin for a watch of harm, replay alone decides, and says so", () => {
+  const runtime = tempRuntime();
+  const started = startBy(runtime, {});
+  expect(started).toMatchObject({ ok: true, value: { state: "deployed", verdict: "better" } });
+  expect(started.ok && started.value.steps.at(-1)?.note).toMatch(
+    /^better in 60 recorded chats: -1\.00 .*; harm is watched for in 400 new chats elsewhere, and here 0 began in 28 days, so replay alone decides; .* is 8 in config\.json$/,
+  );
+  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(8);
 });
 
 it("only sessions that begin later are assigned; a treated one has the new value, others keep theirs", () => {
@@ -128,17 +166,6 @@ it("a value that replay finds better, and that does no harm to 200 chats, is wri
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(8);
   expect(readFileSync(runtime.paths.config, "utf8")).toContain("// mine");
   expect(endByHand(runtime, experiment.id)).toBeNull();
-});
-
-it("a value of which no benefit was measured is never written, however harmless it is", () => {
-  const runtime = tempRuntime();
-  pastChats(runtime);
-  const ended = runCanary(runtime, startTrial(runtime, key, 8));
-  expect(ended).toMatchObject({ state: "decided", verdict: "undecided" });
-  expect(ended.steps.at(-1)?.note).toMatch(
-    /^no harm in 200 sessions, .* no benefit was measured, so config\.json stays/,
-  );
-  expect(readBack(runtime).checkpoint.everyToolCalls).toBe(10);
 });
 
 it("no outcome counts before that of an earlier session is known", () => {
@@ -186,7 +213,7 @@ it("stop all takes every value back at once, and none starts until it is allowed
   stopAll(runtime);
   expect(reload(runtime, trial).state).toBe("stopped");
   expect(valueFor(runtime, treated)).toBe(10);
-  const again = () => start(runtime, { key, to: 8, reason: "", better: null }, "kaizen");
+  const again = () => startBy(runtime, {});
   expect(again()).toMatchObject({ ok: false, error: { code: "switched_off" } });
   setOff(runtime, null, "command line");
   expect(again().ok).toBe(true);
@@ -202,24 +229,19 @@ it("the step that replay finds best is tried, and not again for 30 days", () => 
   const runtime = tempRuntime();
   aSession(runtime);
   const values = () => betterValues(runtime, recorded);
-  const note = expect.stringMatching(/^better in 60 sessions: -\d\.\d\d tool calls lost elsewhere$/) as string;
-  expect(values()).toEqual([{ key, from: 10, to: 7, note }]);
+  const note = expect.stringMatching(/^better in 60 recorded chats: -\d\.\d\d tool calls lost elsewhere/) as string;
+  expect(values()).toMatchObject([{ key, from: 10, to: 7, note, replayed: { verdict: "better", n: 60 } }]);
   expect(betterValues(runtime, recorded.slice(0, 19))).toEqual([]);
-  const trialOf = () => nextTrial(runtime, values());
-  expect(trialOf()).toMatchObject({ ok: false, error: expect.stringContaining("needs 400 new chats in 28 days") });
   pastChats(runtime);
-  const next = trialOf();
-  const tried = next?.ok === true && start(runtime, next.value, "kaizen");
-  if (!tried || !tried.ok) throw new Error("not started");
-  const { id } = tried.value;
-  expect(tried.value).toMatchObject({ state: "canary", verdict: "better", key, from: 10, to: 7 });
+  const { id, ...tried } = startTrial(runtime, key, 7);
+  expect(tried).toMatchObject({ state: "canary", verdict: "better", key, from: 10, to: 7 });
   const entry = { kind: "experiment.started", subject: id, actor: "kaizen", detail: { result: "done" } };
   expect(listNewest(runtime, 5)).toMatchObject([entry]);
   // However long it took, the pause begins with its end.
   runtime.wait(20 * dayMs);
   endByHand(runtime, id);
   runtime.wait(29 * dayMs);
-  expect([values(), trialOf()]).toEqual([[], null]);
+  expect(values()).toEqual([]);
   runtime.wait(2 * dayMs);
   expect(values()).toMatchObject([{ key, to: 7 }]);
 });
@@ -273,7 +295,7 @@ it("events have the order, the kinds and the durations of the journal", () => {
   claude.kill();
   runtime.wait(60_000);
   new Claude(runtime, { cwd: claude.cwd, pid: 2_000, session: "30487890-04b4-4fe0-bbd5-6aa531354563" }).start();
-  const [dead] = runtime.store.read((sql) => pastSessions(sql, { since: 0, limit: 1_000 }), []);
+  const [dead] = runtime.store.read((sql) => pastSessions(sql), []);
   expect(dead?.events.map(({ kind }) => kind)).toEqual(["other", "prompt", "other", "tool_end", "other", "tool_error"]);
   expect(dead?.events[3]).toMatchObject({ tool: "Write", durationMs: 12 });
   expect(dead?.events[5]).toMatchObject({ tool: "Bash", durationMs: 9 });

@@ -20,7 +20,7 @@ import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts"
 import * as totals from "#src/store/metric-totals.ts";
 import { isPaused, pause, resume } from "#src/store/pause.ts";
 import { given } from "#harness/coordinator/peers.ts";
-import { pastChats } from "#harness/experiments/histories.ts";
+import { pastChats, replayedBetter } from "#harness/experiments/histories.ts";
 import { aChat, anotherClaude, aProject, Claude, stateOf, storedSession, claimOf } from "#harness/machine/claude.ts";
 import { leaked, T0, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
@@ -79,7 +79,7 @@ it("the first sign of life makes the session, later ones refresh it; its project
   expect(see(runtime).lastSeenAt).toBe(T0 + 10);
 });
 
-const trial = { key: "checkpoint.everyToolCalls", to: 8, reason: "to see", better: null };
+const trial = { key: "checkpoint.everyToolCalls", to: 8, reason: "to see", replayed: replayedBetter, isByPerson: true };
 
 it("an entry is there when its decision is, with its time, also for another process", () => {
   const runtime = tempRuntime();
