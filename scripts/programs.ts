@@ -89,6 +89,7 @@ const startParts: readonly (readonly [part: string, modules: readonly string[]])
       "src/local-mcp/host/coordinator-requests.ts",
       "src/machine/sharing/synchronizer.ts",
       "src/machine/team/conflict-watch.ts",
+      "node_modules/ws/wrapper.mjs",
     ],
   ],
   ["command", [dividedPrograms.cli]],

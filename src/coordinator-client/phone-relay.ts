@@ -1,3 +1,4 @@
+import { maxPhoneFrameChars } from "../contract/phone-frames.ts";
 import { PhoneStatus, type PhoneGrant } from "../contract/phones.ts";
 import { protocolVersion } from "../contract/protocol.ts";
 import type { Result } from "../shared/result.ts";
@@ -47,6 +48,6 @@ export class PhoneRelay extends OwnBoxes {
   /** The machine's end of the relay. */
   connect(id: string, events: SocketEvents): Socket {
     const address = this.addressOf(`/${id}/connect`).replace(/^http/, "ws");
-    return nodePlatform().openSocket(address, requestHeaders(this.token, protocolVersion), events);
+    return nodePlatform().openSocket(address, requestHeaders(this.token, protocolVersion), events, maxPhoneFrameChars);
   }
 }

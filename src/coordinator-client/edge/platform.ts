@@ -1,5 +1,7 @@
 import { randomBytes } from "node:crypto";
+import type { WebSocket } from "ws";
 import { setTimer } from "../../platform/timers.ts";
+import { messageOf } from "../../shared/error.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Clock } from "./trust.ts";
 
@@ -43,8 +45,16 @@ export interface Socket {
   close(code: number): void;
 }
 
-/** Events come later, never within the call. */
-export type OpenSocket = (url: string, headers: Record<string, string>, events: SocketEvents) => Socket;
+/**
+ * Events come later, never within the call.
+ * @param maxBytes of a frame, which the other end announces; a longer one ends the socket unread
+ */
+export type OpenSocket = (
+  url: string,
+  headers: Record<string, string>,
+  events: SocketEvents,
+  maxBytes: number,
+) => Socket;
 
 export function sleep({ setTimer }: Pick<Platform, "setTimer">, ms: number): Promise<void> {
   return new Promise((resolve) => void setTimer(resolve, ms));
@@ -91,24 +101,39 @@ export function nodePlatform(): Platform {
   };
 }
 
-/** Node's own WebSocket, which accepts headers, unlike a browser's. */
-const openSocket: OpenSocket = (url, headers, { onOpen, onText, onClose }) => {
-  const socket = new WebSocket(url, { headers });
+/** For the answer of the other end to a close, in ms: it keeps the process alive. */
+const closeTimeout = 3_000;
+
+/** Node's own WebSocket has no bound of a frame. */
+const openSocket: OpenSocket = (url, headers, { onOpen, onText, onClose }, maxPayload) => {
+  let socket: WebSocket | null = null;
   let isOpen = false;
   let isClosed = false;
   const closeOnce = (code: number, reason: string): void => {
     if (!isClosed) onClose(code, reason);
     isClosed = true;
   };
-  socket.addEventListener("open", () => {
-    isOpen = true;
-    onOpen();
-  });
-  socket.addEventListener("message", ({ data }) => {
-    if (typeof data === "string") onText(data);
-  });
-  // Not every version of Node sends a close after a failed opening.
-  socket.addEventListener("error", () => void (isOpen || closeOnce(1006, "no socket was opened")));
-  socket.addEventListener("close", ({ code, reason }) => closeOnce(code, reason));
-  return { send: (text) => socket.send(text), close: (code) => socket.close(code) };
+  const begin = async (): Promise<void> => {
+    const { WebSocket } = await import("ws");
+    // Its agent follows the proxies of the environment.
+    const { globalAgent: agent } = await (url.startsWith("wss:") ? import("node:https") : import("node:http"));
+    if (isClosed) return;
+    const options = { headers, agent, maxPayload, closeTimeout, perMessageDeflate: false };
+    socket = new WebSocket(url, options);
+    socket.addEventListener("open", () => {
+      isOpen = true;
+      onOpen();
+    });
+    socket.addEventListener("message", ({ data }) => {
+      if (typeof data === "string") onText(data);
+    });
+    socket.addEventListener("error", ({ message }) => closeOnce(1006, isOpen ? message : "no socket was opened"));
+    socket.addEventListener("close", ({ code, reason }) => closeOnce(code, reason));
+  };
+  begin().catch((error: unknown) => closeOnce(1006, messageOf(error)));
+  const close = (code: number): void => {
+    if (socket === null) closeOnce(code, "closed before it was opened");
+    else socket.close(code);
+  };
+  return { send: (text) => socket?.send(text), close };
 };

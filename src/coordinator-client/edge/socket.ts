@@ -21,7 +21,7 @@ import {
   type RequestOutcome,
   type SendRequest,
 } from "./outcomes.ts";
-import type { Platform, Socket } from "./platform.ts";
+import type { Platform, Socket, SocketEvents } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
 
 type SocketPlatform = Pick<Platform, "clock" | "setTimer" | "openSocket">;
@@ -78,6 +78,8 @@ export class EdgeSockets {
 
 /** From a coordinator that may be at fault, or lie: 40 MB a second. */
 const frameLimits: FrameLimits = { framesPerSecond: 1_000, charsPerFrame: 40_000 };
+/** Answers of `maxAnswerChars`, and one more with a row of 2 MB, in UTF-8. */
+const maxFrameBytes = 16_777_216;
 
 class EdgeSocket {
   readonly key: string;
@@ -100,14 +102,15 @@ class EdgeSocket {
     this.#platform = platform;
     this.#onClosed = onClosed;
     this.#cancelTimer = platform.setTimer(() => this.#end(1006, `not open within ${openTimeoutMs} ms`), openTimeoutMs);
-    this.#socket = platform.openSocket(address.socket, requestHeaders(token, protocolVersion), {
+    const events: SocketEvents = {
       onOpen: () => this.#onOpen(),
       onText: (text) => {
         if (this.#bound.take(text.length, platform.clock.monotonic())) this.#onText(text);
         else this.#end(1006, "the coordinator sends more than a client takes");
       },
       onClose: (code, reason) => this.#end(code, reason || `closed with code ${code}`),
-    });
+    };
+    this.#socket = platform.openSocket(address.socket, requestHeaders(token, protocolVersion), events, maxFrameBytes);
   }
 
   get isOpen(): boolean {

@@ -112,12 +112,14 @@ type ClientOptions = Partial<EdgeOptions> & { readonly seed?: number };
 
 /** The network and the clock of one machine: while it sleeps nothing reaches it. */
 export function platformOf(edge: FakeEdge, machine: Machine, seed = 1): Platform {
-  const openSocket: OpenSocket = (url, headers, events) =>
-    edge.openSocket(url, headers, {
+  const openSocket: OpenSocket = (url, headers, events, maxBytes) => {
+    const delivered = {
       onOpen: () => machine.deliver(() => events.onOpen()),
-      onText: (text) => machine.deliver(() => events.onText(text)),
-      onClose: (code, reason) => machine.deliver(() => events.onClose(code, reason)),
-    });
+      onText: (text: string) => machine.deliver(() => events.onText(text)),
+      onClose: (code: number, reason: string) => machine.deliver(() => events.onClose(code, reason)),
+    };
+    return edge.openSocket(url, headers, delivered, maxBytes);
+  };
   const fetch: Platform["fetch"] = async (url, init) => {
     try {
       return await edge.fetch(url, init);

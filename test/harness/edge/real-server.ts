@@ -83,6 +83,12 @@ const frame = (first: number, payload: Buffer) => Buffer.concat([Buffer.from([fi
 function connectionOf(socket: Duplex) {
   return {
     send: (text: string): void => void socket.write(frame(0x81, Buffer.from(text))),
+    /** The head of a text of so many bytes, of which none is sent. */
+    announce: (bytes: number): void => {
+      const head = Buffer.from([0x81, 127, 0, 0, 0, 0, 0, 0, 0, 0]);
+      head.writeBigUInt64BE(BigInt(bytes), 2);
+      socket.write(head);
+    },
     close: (code: number, reason: string): void =>
       void socket.end(frame(0x88, Buffer.from([code >> 8, code & 0xff, ...Buffer.from(reason)]))),
   };

@@ -3,7 +3,7 @@ import { WorkspaceClient } from "#src/coordinator-client/client.ts";
 import { sender } from "#src/coordinator-client/edge/http-transport.ts";
 import { PhoneRelay } from "#src/coordinator-client/phone-relay.ts";
 import { askRelay, nothing } from "#src/coordinator-client/relay-request.ts";
-import { nodePlatform } from "#src/coordinator-client/edge/platform.ts";
+import { nodePlatform, type OpenSocket, type SocketEvents } from "#src/coordinator-client/edge/platform.ts";
 import { EdgeSockets } from "#src/coordinator-client/edge/socket.ts";
 import { Machine } from "#harness/clock/fake-time.ts";
 import { expect, it, onTestFinished } from "vitest";
@@ -316,23 +316,63 @@ it("a WebSocket is opened with the headers and without an origin, and reports te
   const events: string[] = [];
   const path = "/v1/workspaces/w1/connect?chat=a%3Ab";
   await new Promise<void>((resolve) => {
-    const socket = nodePlatform().openSocket(`${server.url.replace("http", "ws")}${path}`, headers, {
-      onOpen: () => {
-        events.push("open");
-        socket.send("ping");
+    const socket = nodePlatform().openSocket(
+      `${server.url.replace("http", "ws")}${path}`,
+      headers,
+      {
+        onOpen: () => {
+          events.push("open");
+          socket.send("ping");
+        },
+        onText: (text) => events.push(`text ${text}`),
+        onClose: (code, reason) => {
+          events.push(`close ${code} ${reason}`);
+          // A second end would come in the same turn or the next.
+          setImmediate(resolve);
+        },
       },
-      onText: (text) => events.push(`text ${text}`),
-      onClose: (code, reason) => {
-        events.push(`close ${code} ${reason}`);
-        // A second end would come in the same turn or the next.
-        setImmediate(resolve);
-      },
-    });
+      1_000,
+    );
   });
   expect(events).toEqual(["open", "text heard ping", "close 4002 this chat counts as gone"]);
   expect(server.seen).toMatchObject([{ method: "GET", url: path, headers }]);
   expect(server.seen[0]?.headers.origin).toBeUndefined();
 });
+
+it("a frame that is announced as longer than any is refused unread, of a coordinator and of a phone", async () => {
+  const server = await RealServer.listen();
+  const edge = { url: server.url, workspace: "w1", token };
+  const address = server.url.replace("http", "ws");
+  const bound = await boundOfClient();
+  for (const [most, open] of [
+    [1_000_000, (events: SocketEvents) => new PhoneRelay(edge).connect("p", events)],
+    [16_777_216, (events: SocketEvents) => nodePlatform().openSocket(address, headers, events, bound)],
+  ] as const)
+    for (const bytes of [most + 1, 2 ** 40]) {
+      server.onText = (_text, connection) => connection.announce(bytes);
+      const closed = Promise.withResolvers<string>();
+      const socket = open({
+        onOpen: () => socket.send("ping"),
+        onText: () => closed.resolve("a text"),
+        onClose: (_code, reason) => closed.resolve(reason),
+      });
+      expect(await closed.promise).toMatch(/payload size/i);
+    }
+});
+
+/** The bound with which a client of a workspace opens its socket, in bytes. */
+async function boundOfClient(): Promise<number> {
+  const bound = Promise.withResolvers<number>();
+  const openSocket: OpenSocket = (_url, _headers, _events, maxBytes) => {
+    bound.resolve(maxBytes);
+    return { send: () => undefined, close: () => undefined };
+  };
+  const opened = WorkspaceClient.open({ edge: edgeUrl, workspace: "w1", token }, { ...nodePlatform(), openSocket });
+  if (!opened.ok) throw new Error(opened.error);
+  onTestFinished(() => opened.value.close());
+  opened.value.connect();
+  return bound.promise;
+}
 
 it("over HTTP headers, query and body arrive; what was not sent is known; a redirect is not followed", async () => {
   const server = await RealServer.listen();
