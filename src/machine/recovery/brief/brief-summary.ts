@@ -117,10 +117,6 @@ export function summaryLines({ state }: Restoration, { parts }: Summary, { now, 
   return headed(`of ${from} (prompts since then: ${later}):`, lines);
 }
 
-/** Some clients write an analysis first. */
-const analysis = /^(?:[^\n]{0,400}\n\s*)?(?:Analysis:|<analysis>)/;
-const summaryStart = /^[^]*?\n[ \t]*Summary:[ \t]*\n/;
-
 /** Lines as they were written; where not all fit, code and parts of less worth are left out. */
 function writtenLines(state: WorkState, scale: number): BriefLine[] {
   const { ranks, chars, most } = freshWorth;
@@ -155,11 +151,8 @@ interface Block {
 function writtenParts({ compactSummary, prompts }: WorkState): Block[][] {
   const { ranks } = freshWorth;
   const quoted = new Passages(prompts.map(({ text }) => text).join("\n"));
-  const written = neutralize(compactSummary ?? "");
-  const summary = analysis.test(written) ? written.replace(summaryStart, "") : written;
-  return `\n${summary}`.split(partStart).map((part, number) => {
+  return partsOf(compactSummary ?? "").map(([heading, ...below], number) => {
     const blocks: Block[] = [];
-    const [heading, ...below] = part.split("\n").filter((line) => line.trim() !== "");
     if (heading === undefined) return blocks;
     const isOfUser = promptParts.test(heading);
     // The first part says what the user wants.
@@ -248,17 +241,20 @@ function splitUp(
     files.set(path, said.join("; "));
     return true;
   };
-  const parts = neutralize(summary)
-    .split(partStart)
-    .map((part): Part => {
-      const all = part.split("\n").filter((line) => line.trim() !== "");
-      const [first = "", ...below] = all;
-      const hasHeading = below.length > 0 && fileOf(first, paths) === undefined;
-      const sections = hasHeading ? sectionsOf(below) : [all];
-      const lines = sections.filter((section) => !isOfFile(section)).flat();
-      return { heading: hasHeading ? first : "", lines };
-    });
+  const parts = partsOf(summary).map((all): Part => {
+    const [first = "", ...below] = all;
+    const hasHeading = below.length > 0 && fileOf(first, paths) === undefined;
+    const sections = hasHeading ? sectionsOf(below) : [all];
+    const lines = sections.filter((section) => !isOfFile(section)).flat();
+    return { heading: hasHeading ? first : "", lines };
+  });
   return { parts, files };
+}
+
+/** Lines of each part that are not blank, its heading first. */
+function partsOf(summary: string): string[][] {
+  const parts = `\n${neutralize(summary)}`.split(partStart);
+  return parts.map((part) => part.split("\n").filter((line) => line.trim() !== ""));
 }
 
 /** A line with those that are indented deeper; code is not. */

@@ -61,15 +61,11 @@ it("a summary without a prompt since stands as it was written, what is next and 
   const quoted = text.split("\n").flatMap((line) => (line.startsWith("> ") ? line.slice(2) : []));
   expect(quoted).toEqual(compactSummary.split("\n"));
   const files = times(200, (n) => `   - src/board-${n}.ts is sanded and oiled, but for its ends`);
-  const long = `Analysis:\n${"So it goes. ".repeat(400)}\n\nSummary:\n${compactSummary.replace(filler.join("\n"), files.join("\n"))}`;
+  const long = compactSummary.replace(filler.join("\n"), files.join("\n"));
   const rest = shown({ compactSummary: long, statedAt: { summary: T0, compaction: T0 }, compactions: 1 });
   expect(rest).toContain(">    - Sand the keel before the next tide comes in.");
   expect(rest).toContain(">    - paint the boat");
-  expect([rest.includes("So it goes"), rest.includes("src/board-1.ts"), rest.includes("src/board-199.ts")]).toEqual([
-    false,
-    true,
-    false,
-  ]);
+  expect([rest.includes("src/board-1.ts"), rest.includes("src/board-199.ts")]).toEqual([true, false]);
 });
 
 it("of a summary as it was written a line that is too long costs no other one, and no heading within it is its beginning", () => {
