@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { Argument, type Command, InvalidArgumentError, Option } from "commander";
 import type * as z from "zod";
 import type { Form } from "../contract/machine/operation.ts";
-import { shellWord } from "../platform/shim-command.ts";
+import { shellWord } from "../platform/shell-line.ts";
 import { messageOf } from "../shared/error.ts";
 import { type InputField, inputFields, fromTexts } from "../shared/input-fields.ts";
 import { formatIssues } from "../shared/check-input.ts";

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { isMachineOperation, type MachineOperationName, machineOperations } from "../contract/machine/operations.ts";
 import { type CallName, itemFields, operations, type PagedOperation } from "../contract/operations.ts";
 import type { Workspace } from "../machine/sharing/operations/workspace.ts";
-import { shellWord } from "../platform/shim-command.ts";
+import { shellWord } from "../platform/shell-line.ts";
 import { badInputText, findBadInput, formatIssues } from "../shared/check-input.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";

@@ -1,11 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
 import { adapterOf } from "../clients/adapters.ts";
+import { formOf } from "../clients/details.ts";
 import type { HookHandler, ServerForm } from "../clients/adapter/client-form.ts";
 import { type HookEvent, hookEvents } from "../contract/hooks.ts";
 import { clientMs } from "../contract/hook-limits.ts";
 import { hookTool, hookToolGroups, isEventKnown, isHookToolEvent } from "../contract/hook-tool.ts";
 import { harmlessTools } from "../contract/own-tools.ts";
-import { type Launch, plainWord, shellHookOf, shellWord } from "../platform/shim-command.ts";
+import { commandLine, plainWord, type Shell, shellWord } from "../platform/shell-line.ts";
+import { type Launch, shellHookOf } from "../platform/shim-command.ts";
 import { type JsonObject, isRecord, parseJson } from "../shared/json-fields.ts";
 import { type Settings, listIn, objectAt, objectIn, valueAt } from "./settings.ts";
 
@@ -17,9 +19,31 @@ export function serverCommand(launch: Launch): { command: string; args: string[]
   return { command: launch.node, args: [launch.script, "mcp"] };
 }
 
-/** Exec form: without a shell no path needs quoting, and Windows behaves like the others. */
+/** Exec form, for Windows: without a shell no path needs quoting. */
 export function hookCommand(launch: Launch, event: HookEvent): { command: string; args: string[] } {
-  return { command: launch.node, args: [launch.hookScript, event] };
+  const systemMessage = missingText(launch.hookScript, launch);
+  const otherwise = event === "SessionStart" ? `console.log(${JSON.stringify(JSON.stringify({ systemMessage }))})` : "";
+  return { command: launch.node, args: ["-e", startText("process.argv[1]", otherwise), launch.hookScript, event] };
+}
+
+/** A program that ends with 0 where SHIM is gone. @param path as JavaScript, as is `otherwise` */
+function startText(path: string, otherwise = ""): string {
+  return `try{require(${path})}catch{${otherwise}}`;
+}
+
+/**
+ * A line of Windows. A client gives it to cmd as one argument, which adds to each quote a backslash
+ * that cmd does not know: so a path with blanks is written in hexadecimal digits. A Node whose
+ * path has some is on the PATH, since its installer puts it there.
+ */
+function windowsLine({ node, hookScript }: Launch, words: readonly string[], shell: Exclude<Shell, "sh">): string {
+  if (shell === "powershell") return `${commandLine([node, hookScript, ...words], shell)} 2>$null ; exit 0`;
+  const isPlain = (path: string): boolean => !commandLine([path], shell).startsWith('"');
+  const digits = Buffer.from(hookScript).toString("hex");
+  const script = isPlain(hookScript)
+    ? [startText("process.argv[1]"), hookScript]
+    : [`try{process.argv.splice(1,0,Buffer.from(/${digits}/.source,/hex/.source)+[]);require(process.argv[1])}catch{}`];
+  return [isPlain(node) ? node : "node", "-e", ...script, ...words, "2>nul & exit 0"].join(" ");
 }
 
 const shell = "/bin/sh";
@@ -89,8 +113,9 @@ function isTexts(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((text) => typeof text === "string");
 }
 
-/** Quoted parts and plain ones, as a shell joins them to a word. */
-const shellWords = /(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])+/g;
+/** Quoted and plain parts, as a shell joins them to a word. A path of Windows keeps backslashes. */
+const shellWords = /(?:'(?:[^']|'')*'|"[^"]*"|\\['"\s]|[^\s'"])+/g;
+const hexDigits = /^try\{.*Buffer\.from\(\/([\da-f]+)\/\.source,/;
 
 /** Words by which a client, or a shell for it, starts the entry; empty for something else. */
 function wordsOf(value: unknown): string[] {
@@ -98,7 +123,15 @@ function wordsOf(value: unknown): string[] {
   if (!found) return [];
   if (found.args.length > 0) return [found.command, ...found.args];
   const words = found.command.match(shellWords) ?? [];
-  return words.map((word) => word.replaceAll(/'([^']*)'|"([^"]*)"|\\(.)/g, "$1$2$3"));
+  const read = words.map((word) =>
+    word.replaceAll(/'((?:[^']|'')*)'|"([^"]*)"|\\(['"\s])/g, (_, single = "", double = "", other = "") =>
+      [String(single).replaceAll("''", "'"), double, other].join(""),
+    ),
+  );
+  return read.flatMap((word) => {
+    const [, digits] = hexDigits.exec(word) ?? [];
+    return digits === undefined ? [word] : [word, Buffer.from(digits, "hex").toString()];
+  });
 }
 
 const program = /(^|[\\/])(shim(\.mjs|\.cmd|\.exe)?|shim-mcp(@[^\\/]*)?)$/;
@@ -123,11 +156,15 @@ function endsWith(words: readonly string[], command: string): boolean {
 export function isOurHook(value: unknown, event: string): boolean {
   if (isHookToolHandler(value)) return true;
   const words = wordsOf(value);
-  const start = words.at(-2) === "--client" ? words.slice(0, -2) : words;
+  const given = words.slice(
+    words[0] === "&" ? 1 : 0,
+    words.at(-2) === "exit" && words.at(-4)?.startsWith("2>") ? -4 : undefined,
+  );
+  const start = given.at(-2) === "--client" ? given.slice(0, -2) : given;
   if (start.pop() !== event) return false;
-  const [first = "", second = ""] = start;
+  const [first = ""] = start;
   if (shellHook.test(start.at(-2) ?? "")) return first === shell;
-  if (hookProgram.test(second)) return node.test(first);
+  if (hookProgram.test(start.at(-1) ?? "")) return node.test(first);
   return start.at(-1) === "hook" && program.test(start.at(-2) ?? "");
 }
 
@@ -139,7 +176,7 @@ export function isHookToolHandler(value: unknown): boolean {
 export function runnerOf(value: unknown): string | null {
   const words = wordsOf(value);
   const script = words.findIndex((word) => shellHook.test(word));
-  return words[script + 1] ?? null;
+  return words[script + 1] === "&" ? (words[1] ?? null) : (words[script + 1] ?? null);
 }
 
 /** Returns the script that an entry starts; null where a bare name is resolved through PATH. */
@@ -272,9 +309,10 @@ export function setClaudeHooks(root: Settings, launch: Launch, delivery: HookDel
 
 export function hookCommandLine(launch: Launch, platform: NodeJS.Platform, event: string, client: string): string {
   const { command, args } = scriptCommand(launch, event, client);
-  const start =
-    platform === "win32" ? [`"${launch.node}"`, `"${launch.hookScript}"`, event] : [command, ...args].map(shellWord);
-  return [...start, "--client", client].join(" ");
+  const words = ["--client", client];
+  const shell = platform === "win32" ? (formOf(client).hooks?.windowsShell ?? "sh") : "sh";
+  if (shell === "sh") return commandLine([command, ...args, ...words], shell);
+  return windowsLine(launch, [event, ...words], shell);
 }
 
 /**

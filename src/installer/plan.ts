@@ -1,6 +1,7 @@
 import { formOf } from "../clients/details.ts";
 import { slashCommands, stepsOf, type SlashCommand } from "../contract/slash-commands.ts";
-import { shellWord, type Launch, withShimCommand } from "../platform/shim-command.ts";
+import { commandLine, type Shell } from "../platform/shell-line.ts";
+import { type Launch, withShimCommand } from "../platform/shim-command.ts";
 import { type Result, err, ok } from "../shared/result.ts";
 import { hashOf, installsOf } from "./apply.ts";
 import { type ClientSettings, entriesOf, shapeProblemOf } from "./client-entries.ts";
@@ -32,7 +33,7 @@ function isOwnCommands(text: string): boolean {
 }
 
 /** @param path of a skill, which other skills stand beside, or of a command of Gemini CLI */
-function commandsText(path: string, { node, script }: Launch, platform: NodeJS.Platform): string {
+function commandsText(path: string, { node, script }: Launch, shell: Shell): string {
   const commands = Object.entries<SlashCommand>(slashCommands);
   const about = `Commands of SHIM, which keeps chats alive: ${commands.map(([name]) => name).join(", ")}.`;
   const sections = commands.map(([name, command]) => {
@@ -54,7 +55,7 @@ description: "${about} Only for a message that calls this skill by its name."
 <!-- ${mark} -->
 
 ${bodyFor("$ARGUMENTS")}`;
-  const start = [node, script].map((word) => (platform === "win32" ? `"${word}"` : shellWord(word))).join(" ");
+  const start = commandLine([node, script], shell);
   return withShimCommand(text, () => start);
 }
 
@@ -171,7 +172,7 @@ function editOwn({ path, before, what }: OwnFile, target: ClientTarget, { launch
   const ownHooks = what === "hooks" && hooks?.form === "own" ? hooks : null;
   const after = ownHooks
     ? ownHooks.text({ ...launch, commandOf, missing: (path) => missingText(path, launch) })
-    : commandsText(path, launch, target.platform);
+    : commandsText(path, launch, (target.platform === "win32" && hooks?.windowsShell) || "sh");
   if (before === after) return null;
   const added = ownHooks ? `adds hooks for ${events.join(", ")}` : "adds SHIM's slash commands";
   return { path, before, after, summary: [{ piece: what, says: before === null ? added : `corrects SHIM's ${what}` }] };

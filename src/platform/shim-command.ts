@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, realpathSync } from "node:fs";
 import { posix, basename, delimiter, dirname, isAbsolute, join } from "node:path";
 import { codeOf } from "../shared/error.ts";
+import { commandLine, shellOf, shellWord } from "./shell-line.ts";
 
 /** Absolute paths, written as they are: clients start with a PATH of their own. */
 export interface Launch {
@@ -13,12 +14,6 @@ export interface Launch {
 /** The shell script of hooks, beside their program, which it starts where no host answers. */
 export function shellHookOf({ hookScript }: Pick<Launch, "hookScript">): string {
   return posix.join(posix.dirname(hookScript), "shim-hook");
-}
-
-export const plainWord = /^[\w@%+:,./-]+$/;
-
-export function shellWord(text: string): string {
-  return plainWord.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 export interface CommandSource {
@@ -37,7 +32,7 @@ export function shimCommand({ env, launch }: CommandSource): string | null {
   if (found !== undefined && found === ownScript) return "shim";
   if (ownScript === null) return null;
   if (isTemporary(ownScript)) return "npx shim-mcp";
-  return `${hasNode(folders) ? "node" : shellWord(launch.node)} ${shellWord(launch.script)}`;
+  return commandLine([hasNode(folders) ? "node" : launch.node, launch.script], shellOf(env));
 }
 
 export interface TypedCommand {
@@ -79,7 +74,7 @@ function startFile(shell: string): string {
 }
 
 function hasNode(folders: readonly string[]): boolean {
-  return folders.some((folder) => existsSync(join(folder, "node")));
+  return folders.some((folder) => ["node", "node.exe"].some((name) => existsSync(join(folder, name))));
 }
 
 /** True also for a link that leads nowhere, and where a file stands in place of the folder. */

@@ -17,7 +17,7 @@ import { type Answer, notFound, wrongUsage, exitOf } from "../answer.ts";
 import { type Cli, requireYes } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { readJson } from "../option-values.ts";
-import { shellWord } from "../../platform/shim-command.ts";
+import { shellWord } from "../../platform/shell-line.ts";
 
 type Input = Readonly<Record<string, unknown>>;
 

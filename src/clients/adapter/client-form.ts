@@ -1,4 +1,6 @@
 import { clientMs } from "../../contract/hook-limits.ts";
+import type { Shell } from "../../platform/shell-line.ts";
+
 /** How an installer starts the hook program. */
 export interface HookLaunch {
   readonly node: string;
@@ -26,15 +28,20 @@ export interface ServerForm {
   entry(command: string, args: readonly string[]): object;
 }
 
+interface Hooks {
+  /** The shell in which the client starts a line on Windows; null: it starts none. */
+  readonly windowsShell: Exclude<Shell, "sh"> | null;
+}
+
 /** Hooks beside what else the file holds. */
-export interface SharedHooks {
+export interface SharedHooks extends Hooks {
   /** In groups, as Claude Code has them. */
   readonly form: "groups";
   readonly handler: (command: string, event: string) => HookHandler;
 }
 
 /** A file of hooks that is SHIM's alone. */
-export interface OwnHooks {
+export interface OwnHooks extends Hooks {
   readonly form: "own";
   text(launch: HookLaunch): string;
 }
@@ -67,10 +74,11 @@ export interface ClientFiles extends Omit<ClientForm, "events"> {
 export const plainServers: ServerForm = { key: "mcpServers", entry: (command, args) => ({ command, args }) };
 
 /** @param unit of the client's timeouts, in seconds */
-export const settings = (program: string, file: string, unit = 1): ClientFiles => ({
+export const settings = (program: string, file: string, windowsShell: Exclude<Shell, "sh">, unit = 1): ClientFiles => ({
   program,
   hooks: {
     file,
+    windowsShell,
     form: "groups",
     handler: (command, event) => ({ type: "command", name: "shim", command, timeout: clientMs(event) / 1_000 / unit }),
   },

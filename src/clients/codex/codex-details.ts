@@ -114,6 +114,7 @@ export const codexDetails: ClientDetails = {
     hooks: {
       file: ".codex/hooks.json",
       form: "groups",
+      windowsShell: "cmd",
       // Codex cuts a longer one for the end of a session, and says so with each run.
       handler: (command, event) => ({
         type: "command",

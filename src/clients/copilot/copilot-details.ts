@@ -235,7 +235,7 @@ export const copilotDetails: ClientDetails = {
     program: "copilot",
     reads: jsonExtensions,
     base: { variable: "COPILOT_HOME", folder: ".copilot" },
-    hooks: { file: ".copilot/hooks/shim.json", form: "own", text: copilotHooks },
+    hooks: { file: ".copilot/hooks/shim.json", form: "own", windowsShell: "powershell", text: copilotHooks },
     servers: {
       file: ".copilot/mcp-config.json",
       key: "mcpServers",

@@ -271,7 +271,7 @@ export const geminiDetails: ClientDetails = {
   runOutput: geminiRun,
   sessions: geminiSessions,
   form: {
-    ...settings("gemini", ".gemini/settings.json", millisecond),
+    ...settings("gemini", ".gemini/settings.json", "powershell", millisecond),
     reads: ["comments"],
     // Prompts of a server are no commands there (google-gemini/gemini-cli#21077).
     commands: ".gemini/commands/shim.toml",

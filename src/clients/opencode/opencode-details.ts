@@ -344,7 +344,7 @@ export const openCodeDetails: ClientDetails = {
     program: "opencode",
     reads: jsonExtensions,
     base: { variable: "XDG_CONFIG_HOME", folder: ".config" },
-    hooks: { file: ".config/opencode/plugin/shim.js", form: "own", text: openCodePluginFile },
+    hooks: { file: ".config/opencode/plugin/shim.js", form: "own", windowsShell: null, text: openCodePluginFile },
     servers: {
       file: ".config/opencode/opencode.json",
       key: "mcp",

@@ -187,5 +187,5 @@ export const qwenDetails: ClientDetails = {
   sessions: qwenSessions,
   // Qwen Code has a command `resume` of its own.
   promptPrefix: "shim:",
-  form: { ...settings("qwen", ".qwen/settings.json"), reads: ["a byte order mark", "comments"], hasRules: true },
+  form: { ...settings("qwen", ".qwen/settings.json", "cmd"), reads: ["a byte order mark", "comments"], hasRules: true },
 };

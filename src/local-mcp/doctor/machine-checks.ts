@@ -15,7 +15,7 @@ import { limitProblems } from "../../machine/sessions/usage/at-limit.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import { tryToWrite } from "../../platform/private-files.ts";
 import { isOnPath } from "../../platform/program-path.ts";
-import { shellWord } from "../../platform/shim-command.ts";
+import { commandLine, shellOf } from "../../platform/shell-line.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf } from "../../shared/error.ts";
 import { age } from "../../contract/age.ts";
@@ -347,7 +347,7 @@ function experiments(context: OperationContext): Found[] {
   const fix =
     missing === undefined
       ? "See docs/guide/kaizen.md, or `shim config unset experiments.provider`."
-      : `npm install --prefix ${shellWord(paths.home)} ${missing}`;
+      : commandLine(["npm", "install", "--prefix", paths.home, missing], shellOf(site.env));
   return [warn(text, fix)];
 }
 

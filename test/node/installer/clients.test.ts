@@ -7,6 +7,9 @@ import { toml } from "#src/installer/settings.ts";
 import { expect, it } from "vitest";
 import { slashCommands } from "#src/contract/slash-commands.ts";
 import { adapterOf } from "#src/clients/adapters.ts";
+import { findScript, hookCommandLine, isOurHook, runnerOf } from "#src/installer/entries.ts";
+import { commandLine, shellOf } from "#src/platform/shell-line.ts";
+import type { Launch } from "#src/platform/shim-command.ts";
 import { readText } from "#src/installer/file-edits.ts";
 import { inspect } from "#src/installer/inspect.ts";
 import { detect, type ClientTarget } from "#src/installer/targets.ts";
@@ -188,10 +191,56 @@ it.each(["qwen", "copilot"] as const)("the command line of %s is safe for any pa
   const line = `; exit 0' '/it'\\\\''s $(x) shim/dist/shim-hook' '/my node/node' `;
   expect(home.read(target.settingsFile ?? "")).toContain(line);
   expect(home.install(target, odd).edits).toEqual([]);
-  home.install({ ...target, platform: "win32" });
-  const text = home.read(target.settingsFile ?? "");
-  expect(text).toContain(String.raw`\"/opt/node/bin/node\" \"/src/shim/dist/hook.cjs\" `);
 });
+
+const onDisk = (folder: string, node = "C:\\node\\node.exe"): Launch => ({
+  node,
+  script: `${folder}\\bin\\shim.mjs`,
+  hookScript: `${folder}\\dist\\hook.cjs`,
+});
+
+it("what SHIM prints is for the shell that the user has", () => {
+  const modules = "C:\\Program Files\\WindowsPowerShell\\Modules";
+  const own = "C:\\Users\\jo\\Documents\\WindowsPowerShell\\Modules";
+  const shells = [{}, { PSModulePath: modules }, { PSModulePath: `${own};${modules}` }, { MSYSTEM: "MINGW64" }];
+  expect(shells.map((env) => shellOf(env, "win32"))).toEqual(["cmd", "cmd", "powershell", "sh"]);
+  expect(shellOf({ PSModulePath: own }, "linux")).toBe("sh");
+  const words = ["C:\\Program Files\\node.exe", "C:\\it's\\shim.mjs"];
+  expect((["sh", "cmd", "powershell"] as const).map((shell) => commandLine(words, shell))).toEqual([
+    "'C:\\Program Files\\node.exe' 'C:\\it'\\''s\\shim.mjs'",
+    '"C:\\Program Files\\node.exe" "C:\\it\'s\\shim.mjs"',
+    "& 'C:\\Program Files\\node.exe' 'C:\\it''s\\shim.mjs'",
+  ]);
+});
+
+it.each([
+  [
+    "codex",
+    onDisk("C:\\shim"),
+    "C:\\node\\node.exe -e try{require(process.argv[1])}catch{} C:\\shim\\dist\\hook.cjs Stop --client codex 2>nul & exit 0",
+  ],
+  ["gemini", onDisk("C:\\shim"), "C:\\node\\node.exe C:\\shim\\dist\\hook.cjs Stop --client gemini 2>$null ; exit 0"],
+  [
+    "copilot",
+    onDisk("C:\\it's", "C:\\Program Files\\node.exe"),
+    "& 'C:\\Program Files\\node.exe' 'C:\\it''s\\dist\\hook.cjs' Stop --client copilot 2>$null ; exit 0",
+  ],
+  [
+    "qwen",
+    onDisk("C:\\my shim", "C:\\Program Files\\node.exe"),
+    "node -e try{process.argv.splice(1,0,Buffer.from(/433a5c6d79207368696d5c646973745c686f6f6b2e636a73/.source,/hex/.source)+[]);require(process.argv[1])}catch{} Stop --client qwen 2>nul & exit 0",
+  ],
+] as const)(
+  "on Windows %s starts a hook in its shell: without a quote in cmd, as a command in PowerShell, and it ends with 0",
+  (client, at, line) => {
+    expect(hookCommandLine(at, "win32", "Stop", client)).toBe(line);
+    expect([isOurHook({ command: line }, "Stop"), isOurHook({ command: line }, "Start")]).toEqual([true, false]);
+    expect([findScript({ command: line }), runnerOf({ command: line })]).toEqual([
+      at.hookScript,
+      line.startsWith("node") ? "node" : at.node,
+    ]);
+  },
+);
 
 it("the user's own entries stay, those of another copy are corrected, and a changed file loses SHIM's alone", () => {
   const { home, target } = aHomeWith("qwen");

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
 import { hookToolGroups } from "#src/contract/hook-tool.ts";
-import { isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
+import { hookCommand, isOurHook, isOurServer, isOurStatusLine, statusLineCommand } from "#src/installer/entries.ts";
 import { readText } from "#src/installer/file-edits.ts";
 import { json } from "#src/installer/settings.ts";
 import { aClientHome, anInstalledHome, launch, type ClientHome } from "#harness/machine/client-home.ts";
@@ -67,9 +67,7 @@ it("on Windows tool events come by hooks of the server, under the server's name"
   for (const event of ["SessionStart", "UserPromptSubmit", "SessionEnd"] as const)
     expect(hooks[event]).toEqual([
       {
-        hooks: [
-          { type: "command", command: launch.node, args: [launch.hookScript, event], timeout: clientMs(event) / 1_000 },
-        ],
+        hooks: [{ type: "command", ...hookCommand(launch, event), timeout: clientMs(event) / 1_000 }],
       },
     ]);
   expect(Object.keys(hooks)).not.toContain("PreModelSwitch");
