@@ -11,6 +11,11 @@ export function addCommand(program: Command, cli: Cli): void {
     view: ({ report: text }) => text,
     isVerbatim: true,
   });
+  define(cli, report, "workflows", {
+    operation: "report.workflows",
+    view: ({ texts }) =>
+      texts.length > 0 ? [...texts] : "The records show nothing that takes time again and again.\n",
+  });
   define(cli, report, "run", {
     operation: "review.run",
     // The process that has started the review may have ended since.

@@ -38,6 +38,57 @@ export const BetterValue = z.object({
 });
 export type BetterValue = Readonly<z.infer<typeof BetterValue>>;
 
+export const workflowKindNames = [
+  "leave",
+  "refused",
+  "slow",
+  "repeated_failure",
+  "read_again",
+  "refill",
+  "conflict",
+  "death",
+  "never_works",
+  "late_test",
+] as const;
+export type WorkflowKind = (typeof workflowKindNames)[number];
+
+/** Where time of several chats went. */
+const Workflow = z.object({
+  kind: z.enum(workflowKindNames),
+  /** File, program, tool, project or cause of death. */
+  subject: z.string(),
+  times: count,
+  /** Milliseconds of all chats, each step at most five minutes. */
+  ms: count,
+  /** Ids of the chats: its proof. */
+  sessions: z.array(z.string()).readonly(),
+  /** In words. */
+  what: z.string(),
+  /** One thing that can be done. */
+  advice: z.string(),
+});
+export type Workflow = Readonly<z.infer<typeof Workflow>>;
+
+/** Chats with it, of so many. */
+const Share = z.object({ hits: count, n: count });
+
+export const Workflows = z.object({
+  /** Findings of the last 28 days, the largest loss first; at most five. */
+  found: z.array(Workflow).readonly(),
+  /** Findings of the 28 days before the last week, and how often they were in that. */
+  earlier: z
+    .array(
+      z.object({
+        what: z.string(),
+        change: z.enum(["rarer", "more often", "no difference", "too few chats to tell"]),
+        before: Share,
+        since: Share,
+      }),
+    )
+    .readonly(),
+});
+export type Workflows = Readonly<z.infer<typeof Workflows>>;
+
 const trialErrors = ["bad_input", "busy", "switched_off", "cannot_act", "cannot_end", "config_invalid"] as const;
 
 export const learningOperations = {
@@ -60,6 +111,11 @@ export const learningOperations = {
     output: z.object({ week: z.string(), report: z.string() }),
     errors: ["bad_input", "not_found"],
     example: { week: "2026-W47" },
+  }),
+  "report.workflows": declare("caller", "read", {
+    summary: "Where the time of your chats went, with what can be done, and whether it helped.",
+    /** `texts`: all of it in sentences. */
+    output: Workflows.extend({ texts: z.array(z.string()) }),
   }),
   "review.run": declare("caller", "write", {
     summary:

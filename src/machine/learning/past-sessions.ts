@@ -11,12 +11,13 @@ import { isCall } from "../../learning/experiments/replay/replay.ts";
 import { stepsInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
 import { compare } from "../../shared/compare.ts";
 import type { Sql } from "../../shared/sql.ts";
-import { checkpoints, hasContentSql, signals } from "../../store/session-tables.ts";
+import { checkpoints, crashes, hasContentSql, sessions as sessionTable, signals } from "../../store/session-tables.ts";
 import { resolve, type Resolution } from "../recovery/incomplete/resolution.ts";
 import * as journal from "../sessions/journal.ts";
 import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { list } from "./machine-trials.ts";
+import type { ChatRecord } from "./chat-calls.ts";
 
 /** So many of the newest chats are replayed. */
 const maxReplayed = 500;
@@ -54,6 +55,19 @@ function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
 }
 
 const savesOfSession = checkpoints.pick("at", "trigger");
+
+/** Chats of persons that were seen since (epoch ms), oldest first. */
+export function chatRecords(sql: Sql, since: number): ChatRecord[] {
+  const rest = "WHERE isScripts = 0 AND lastSeenAt > ? ORDER BY lastSeenAt DESC, id LIMIT ?";
+  const chats = recordedChats.select(sql, rest, since, maxReplayed).toReversed();
+  return chats.map(({ id, project, lastSeenAt }) => {
+    const deaths = recordedDeaths.select(sql, "WHERE session = ? AND at > ? ORDER BY at", id, since);
+    return { id, project, lastSeenAt, rows: readEntries(sql, id), deaths };
+  });
+}
+
+const recordedChats = sessionTable.pick("id", "project", "lastSeenAt");
+const recordedDeaths = crashes.pick("cause", "unsavedToolCalls");
 
 /** From epoch ms to ms since the start of a session. */
 type Clock = (epochMs: number) => number;

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { BetterValue, ExperimentView } from "../../contract/machine/learning.ts";
+import type { BetterValue, ExperimentView, Workflows } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
 import type { MachineTrial } from "../../contract/learning.ts";
 import { judgeVariants } from "../../learning/experiments/replay/replay.ts";
@@ -9,7 +9,8 @@ import { findWeek, weekOf, weeklyReport } from "../../learning/experiments/weekl
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
-import { pastSessions, weeklyFacts } from "../learning/past-sessions.ts";
+import { chatRecords, pastSessions, weeklyFacts } from "../learning/past-sessions.ts";
+import { findWorkflows, workflowMs, workflowTexts } from "../learning/workflows.ts";
 import {
   advanceAll,
   betterValues,
@@ -85,11 +86,15 @@ export const learningHandlers = {
       const message = `"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${present.name}.`;
       return fail("bad_input", message);
     }
-    const isPresent = week.until > runtime.now();
-    const texts = isPresent ? betterValues(runtime, recordedSessions(runtime)).map(adviceOf) : null;
+    const texts =
+      week.until > runtime.now() ? adviceFor(runtime, betterValues(runtime, recordedSessions(runtime))) : null;
     const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
     if (!facts) return fail("not_found", "nothing is stored yet, so there is nothing to report.");
     return ok({ week: week.name, report: weeklyReport(facts, texts) });
+  },
+  async "report.workflows"({ runtime: load }) {
+    const workflows = workflowsOf(await load());
+    return ok({ ...workflows, texts: workflowTexts(workflows) });
   },
   async "review.run"({ runtime: load, call }, { dryRun }) {
     const runtime = await load();
@@ -110,7 +115,7 @@ export const learningHandlers = {
     // A trial that may not start now is left to the next review.
     const notes = started?.ok === false ? [`\`${best?.key}\` is not tried: ${started.error.message}`] : [];
     const { moved } = advanced.value;
-    const report = writeLastWeek(runtime, better.map(adviceOf));
+    const report = writeLastWeek(runtime, adviceFor(runtime, better));
     return ok({ better, moved, started: started?.ok === true ? started.value : null, notes, report });
   },
   async "review.store"({ runtime: load }, { isReview, sent }) {
@@ -123,6 +128,19 @@ export const learningHandlers = {
 /** Oldest first. */
 function recordedSessions({ store }: Runtime): ReplaySession[] {
   return store.read((sql) => pastSessions(sql), []);
+}
+
+function workflowsOf({ store, now }: Runtime): Workflows {
+  const since = now() - workflowMs;
+  return findWorkflows(
+    store.read((sql) => chatRecords(sql, since), []),
+    now(),
+  );
+}
+
+/** Sentences for the report: what loses time, and settings with which less is lost. */
+function adviceFor(runtime: Runtime, better: readonly BetterValue[]): string[] {
+  return [...workflowTexts(workflowsOf(runtime)), ...better.map(adviceOf)];
 }
 
 function adviceOf({ key, from, to, note }: BetterValue): string {

@@ -30,14 +30,18 @@ export function startTrial(runtime: Runtime, key: string, to: number): MachineTr
 }
 
 /** Chats of sixty calls each, in which fewer calls between two checkpoints lose less. */
-export function recordedChats({ store, now }: Pick<Runtime, "store" | "now">, chats = 30): void {
+export function recordedChats(
+  { store, now }: Pick<Runtime, "store" | "now">,
+  chats = 30,
+  made: { name: string; input: string; durationMs?: number } = { name: "Bash", input: "make" },
+): void {
   const at = now() - 12 * 86_400_000;
   store.write((sql) => {
     for (let chat = 0; chat < chats; chat++) {
       const id = `recorded-${chat}`;
       sessions.recordSighting(sql, at, { id, client: "claude-code", origin: "startup", owner: null, isAlive: true });
       for (let call = 0; call < 60 + chat; call++) {
-        const entry = { kind: "tool_end", id: `c${call}`, name: "Bash", input: "make" } as const;
+        const entry = { kind: "tool_end", id: `c${call}`, ...made } as const;
         journal.append(sql, id, at + call * 9_000, `c${call}`, entry);
       }
       reportEnd(sql, { now: () => at + 900_000, processes: new FakeProcesses() }, id, "other");

@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished, vi } from "vitest";
-import { pastChats, seedExperiments, startTrial } from "#harness/experiments/histories.ts";
+import { pastChats, recordedChats, seedExperiments, startTrial } from "#harness/experiments/histories.ts";
 import { aCliHome, addSession, aSeededHome, failed, holding, ids, printed } from "#harness/machine/cli-home.ts";
 import { offer } from "#src/machine/recovery/offers.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
@@ -110,4 +110,16 @@ it("a review ends an experiment whose days are over, and says so once; a dry run
   expect(await home.json("experiment list")).toMatchObject({ experiments: [{ id, state: "canary" }] });
   expect((await home.shim("report run")).out).toBe(`0 better values found.\n${id}: decided: undecided.\n`);
   expect((await home.shim("report run")).out).toBe("0 better values found.\n");
+});
+
+it("where the time of chats went is said with the chats and one thing to do, in the report, too", async () => {
+  const home = aSeededHome();
+  const nothing = "The records show nothing that takes time again and again.\n";
+  expect((await home.shim("report workflows")).out).toBe(nothing);
+  recordedChats(home.runtime, 4, { name: "Bash", input: "make all", durationMs: 61_000 });
+  const said =
+    /\d h in 4 chats: `make all` took a minute or more \d+ times \(recorded, recorded, recorded and 1 more\)\. What to do: add to AGENTS\.md: "make all takes minutes: /;
+  expect((await home.shim("report workflows")).out).toMatch(said);
+  expect((await home.shim("report")).out).toMatch(said);
+  expect(await home.json("report workflows")).toMatchObject({ found: [{ kind: "slow", subject: "make all" }] });
 });

@@ -1,0 +1,266 @@
+import type { Workflow, WorkflowKind, Workflows } from "../../contract/machine/learning.ts";
+import type { CrashCause } from "../../contract/readings.ts";
+import { moreOften, type Counted } from "../../learning/experiments/exact-tests.ts";
+import { age, firstOf, pluralize } from "../../shared/format.ts";
+import { maxStepMs, toChat, type Call, type Chat, type ChatRecord } from "./chat-calls.ts";
+
+/** Pure: where the time of chats went, as folds over their calls. */
+
+/** Loss of one chat. */
+interface Loss {
+  readonly subject: string;
+  readonly ms: number;
+}
+
+interface Facts {
+  readonly subject: string;
+  /** In words, such as "4 times". */
+  readonly times: string;
+}
+
+interface Kind {
+  readonly lossesOf: (chat: Chat) => readonly Loss[];
+  readonly what: (facts: Facts) => string;
+  /** One thing that can be done. */
+  readonly advice: (facts: Facts) => string;
+  /** A chat in which the subject worked proves that it does. */
+  readonly isNever?: true;
+}
+
+const slowMs = 60_000;
+const manyEdits = 10;
+
+/** A person's request to a chat, for AGENTS.md or CLAUDE.md. */
+function line(text: string): string {
+  return `add to AGENTS.md: "${text}"`;
+}
+
+const adviceByCause: Readonly<Record<CrashCause, string>> = {
+  closed: "end a chat in its client (`/exit`), or continue it: `shim resume`",
+  killed: "`shim worker supervise` starts chats again that die",
+  out_of_memory: "limit what commands may use: CLAUDE_CODE_TOOL_MEMORY_LIMIT in the client's environment",
+  context_full: "begin a new chat for the next task: SHIM's brief gives it what this one knew",
+  usage_limit: "`shim resume --in <client>` continues in another client",
+  unknown: "`shim doctor` says whether ends of chats can be seen here",
+};
+
+export const workflowKinds: Readonly<Record<WorkflowKind, Kind>> = {
+  leave: {
+    lossesOf: ({ calls }) =>
+      calls.flatMap(({ subject, waitedMs }) => (waitedMs === null ? [] : [{ subject, ms: waitedMs }])),
+    what: ({ subject, times }) => `\`${subject}\` waited ${times} for your leave`,
+    advice: ({ subject }) => `allow it for good when the client asks, such as \`Bash(${subject}:*)\``,
+  },
+  refused: {
+    lossesOf: ({ calls }) => calls.filter(({ outcome, deed }) => outcome === "refused" && deed === "runs").map(toLoss),
+    what: ({ subject, times }) => `you refused \`${subject}\` ${times}`,
+    advice: ({ subject }) => line(`Do not run ${subject} unless you are asked to.`),
+  },
+  slow: {
+    lossesOf: ({ calls }) =>
+      calls.flatMap(({ deed, subject, ranMs }) =>
+        deed === "runs" && ranMs !== null && ranMs >= slowMs ? [{ subject, ms: Math.min(maxStepMs, ranMs) }] : [],
+      ),
+    what: ({ subject, times }) => `\`${subject}\` took a minute or more ${times}`,
+    advice: ({ subject }) =>
+      line(`${subject} takes minutes: run the part that a change is about, and the whole once, at the end.`),
+  },
+  repeated_failure: {
+    lossesOf: ({ calls }) => repeats(calls, isFailedRun, ({ deed }) => deed === "edits"),
+    what: ({ subject, times }) => `\`${subject}\` failed again ${times}, with nothing changed since`,
+    advice: ({ subject }) => line(`When ${subject} fails, change something before you run it again.`),
+  },
+  read_again: {
+    lossesOf: ({ calls }) => repeats(calls, isRead, changesSubject),
+    what: ({ subject, times }) => `${subject} was read again ${times}, in whole or in part, with no change between`,
+    advice: ({ subject }) => line(`${subject}: <what chats search for in it>`),
+  },
+  refill: {
+    lossesOf: ({ calls, project, compactionMs }) => [
+      ...compactionMs.map((ms) => ({ subject: project, ms })),
+      ...rereadsAfterCompactions(calls).map(({ stepMs }) => ({ subject: project, ms: stepMs })),
+    ],
+    what: ({ times }) => `${times} a compaction ran, or a chat read again what it had read before one`,
+    advice: () => "begin a new chat for the next task (`/clear`): SHIM's brief gives it what the last one knew",
+  },
+  conflict: {
+    lossesOf: ({ calls }) => calls.filter(({ outcome, deed }) => outcome === "held" && deed === "edits").map(toLoss),
+    what: ({ subject, times }) => `an edit of ${subject} was refused ${times}, mostly as another chat had it`,
+    advice: () => "give each chat a work tree of its own: `claude --worktree`, or `git worktree add`",
+  },
+  death: {
+    lossesOf: ({ deaths, meanStepMs }) =>
+      deaths.map(({ cause, unsavedToolCalls: lost }) => ({ subject: cause, ms: lost * meanStepMs })),
+    what: ({ subject, times }) => `chats died ${times} (${subject.replaceAll("_", " ")})`,
+    advice: ({ subject }) => adviceByCause[subject as CrashCause],
+  },
+  never_works: {
+    lossesOf: ({ calls }) => neverWorked(calls).map(toLoss),
+    what: ({ subject, times }) => `\`${subject}\` was called ${times}, and never worked`,
+    advice: ({ subject }) => {
+      const [, server] = /^mcp__(.+?)__/.exec(subject) ?? [];
+      return server === undefined
+        ? line(`${subject} does not work here: do not call it.`)
+        : `\`claude mcp remove ${server}\``;
+    },
+    isNever: true,
+  },
+  late_test: {
+    lossesOf: ({ calls }) => lateTests(calls),
+    what: ({ subject }) => `\`${subject}\` first ran after ${manyEdits} edits or more, and failed`,
+    advice: ({ subject }) => line(`Run ${subject} after each change that could break it, not at the end.`),
+  },
+};
+
+function toLoss({ subject, stepMs: ms }: Call): Loss {
+  return { subject, ms };
+}
+
+function isFailedRun({ deed, outcome }: Call): boolean {
+  return deed === "runs" && outcome === "failed";
+}
+
+function isRead({ deed, outcome }: Call): boolean {
+  return deed === "reads" && outcome === "passed";
+}
+
+function changesSubject(change: Call, { subject }: Call): boolean {
+  return (change.deed === "edits" && change.subject === subject) || change.deed === "runs";
+}
+
+/** Calls that ask for what an earlier one did, without a reason between them. */
+function repeats(
+  calls: readonly Call[],
+  isOne: (call: Call) => boolean,
+  isReason: (call: Call, before: Call) => boolean,
+): Loss[] {
+  const known = new Map<string, Call>();
+  return calls.flatMap((call) => {
+    for (const [input, before] of known) if (isReason(call, before)) known.delete(input);
+    if (!isOne(call)) {
+      known.delete(call.input);
+      return [];
+    }
+    const before = known.get(call.input);
+    known.set(call.input, call);
+    return before?.compactions === call.compactions ? [toLoss(call)] : [];
+  });
+}
+
+function rereadsAfterCompactions(calls: readonly Call[]): Call[] {
+  const seen = new Map<string, number>();
+  return calls.filter(isRead).filter(({ subject, compactions }) => {
+    const last = seen.get(subject);
+    seen.set(subject, compactions);
+    return last !== undefined && last < compactions;
+  });
+}
+
+function neverWorked(calls: readonly Call[]): Call[] {
+  const known = calls.filter(
+    ({ deed, outcome }) => (deed === "runs" || deed === "unknown") && (outcome === "passed" || outcome === "failed"),
+  );
+  const worked = new Set(known.filter(({ outcome }) => outcome === "passed").map(({ subject }) => subject));
+  return known.filter(({ subject }) => !worked.has(subject));
+}
+
+/** The repair after a first run of tests that came late, until one passes. */
+function lateTests(calls: readonly Call[]): Loss[] {
+  const first = calls.findIndex(({ isTest }) => isTest);
+  const test = calls[first];
+  const edits = calls.slice(0, first).filter(({ deed }) => deed === "edits").length;
+  if (test?.outcome !== "failed" || edits < manyEdits) return [];
+  const after = calls.slice(first);
+  const passed = after.findIndex(({ isTest, outcome }) => isTest && outcome === "passed");
+  const repair = after.slice(0, passed === -1 ? undefined : passed + 1);
+  return [{ subject: test.subject, ms: repair.reduce((sum, { stepMs }) => sum + stepMs, 0) }];
+}
+
+const dayMs = 86_400_000;
+const windowMs = 28 * dayMs;
+const weekMs = 7 * dayMs;
+/** Records of so many ms are read. */
+export const workflowMs = windowMs + weekMs;
+const most = 5;
+const mostOfKind = 2;
+/** Less is no habit, or not worth a change. */
+const least = { chats: 3, ms: 300_000 } as const;
+
+interface Found extends Workflow {
+  /** Chats of them all, and those in which it was. */
+  readonly counted: Counted;
+}
+
+/**
+ * At most five, the largest loss first; and what became, in the last week, of those that were found
+ * a week ago.
+ */
+export function findWorkflows(records: readonly ChatRecord[], now: number): Workflows {
+  const chats = records.map((record) => ({ at: record.lastSeenAt, chat: toChat(record) }));
+  const between = (from: number, until: number): Chat[] =>
+    chats.filter(({ at }) => at > now - from && at <= now - until).map(({ chat }) => chat);
+  const recent = between(weekMs, 0);
+  const earlier = topOf(between(workflowMs, weekMs)).map((found) => {
+    const hits = recent.filter((chat) =>
+      workflowKinds[found.kind].lossesOf(chat).some(({ subject }) => subject === found.subject),
+    );
+    return changeOf(found, { hits: hits.length, n: recent.length });
+  });
+  return { found: topOf(between(windowMs, 0)).map(({ counted: _counted, ...found }) => found), earlier };
+}
+
+/** Error of a comparison of two weeks. */
+const alpha = 0.05;
+
+function changeOf({ what, counted: before }: Found, since: Counted): Workflows["earlier"][number] {
+  const isRarer = moreOften(since, before) <= alpha;
+  const canTell = moreOften({ hits: 0, n: since.n }, before) <= alpha;
+  const isMore = moreOften(before, since) <= alpha;
+  const change = isRarer ? "rarer" : isMore ? "more often" : canTell ? "no difference" : "too few chats to tell";
+  return { what, change, before, since };
+}
+
+function topOf(chats: readonly Chat[]): Found[] {
+  const all = Object.entries(workflowKinds).flatMap(([kind, one]) =>
+    foundOf(kind as WorkflowKind, one, chats)
+      .filter(({ sessions, ms }) => sessions.length >= least.chats && ms >= least.ms)
+      .toSorted((a, b) => b.ms - a.ms)
+      .slice(0, mostOfKind),
+  );
+  return all.toSorted((a, b) => b.ms - a.ms).slice(0, most);
+}
+
+function foundOf(kind: WorkflowKind, { lossesOf, what, advice, isNever }: Kind, chats: readonly Chat[]): Found[] {
+  const losses = chats.flatMap((chat) => lossesOf(chat).map(({ subject, ms }) => ({ subject, ms, chat })));
+  return [...Map.groupBy(losses, ({ subject }) => subject)].flatMap(([subject, own]) => {
+    const works = ({ calls }: Chat): boolean =>
+      calls.some((one) => one.subject === subject && one.outcome === "passed");
+    if (isNever && chats.some(works)) return [];
+    const sessions = [...new Set(own.map(({ chat }) => chat.id))];
+    const ms = Math.round(own.reduce((sum, loss) => sum + loss.ms, 0));
+    const facts = { subject, times: own.length === 1 ? "once" : `${own.length} times` };
+    const counted = { hits: sessions.length, n: chats.length };
+    const text = `${age(ms)} in ${pluralize(sessions.length, "chat")}: ${what(facts)}`;
+    return [{ kind, subject, times: own.length, ms, sessions, what: text, advice: advice(facts), counted }];
+  });
+}
+
+const shownSessions = 3;
+
+/** Sentences for a person. */
+export function workflowTexts({ found, earlier }: Workflows): string[] {
+  return [
+    ...found.map(({ what, advice, sessions }) => `${what} (${shortIds(sessions)}). What to do: ${advice}`),
+    ...earlier.map(
+      ({ what, change, before, since }) =>
+        `A week ago: ${what}. Since then ${change}: in ${since.hits} of ${since.n} chats, before in ${before.hits} of ${before.n}.`,
+    ),
+  ];
+}
+
+function shortIds(sessions: readonly string[]): string {
+  return firstOf(
+    sessions.map((id) => id.slice(0, 8)),
+    shownSessions,
+  );
+}
