@@ -215,8 +215,14 @@ export const figures: Readonly<Record<string, Figure>> = {
     unit: "ms",
     most: 3_000,
     value: ({ chat }) => chat,
-    beside: ({ paint, longest }) =>
-      `first paint ${ms(paint)} (goal 1,200 ms); longest task while 500 chats are scrolled ${ms(longest)}`,
+    beside: ({ paint }) => `first paint ${ms(paint)} (goal 1,200 ms)`,
+  }),
+  "chat-list": figure("chat", {
+    text: "500 chats of the list scrolled to the end, with a quarter of a processor: frames",
+    unit: "per s",
+    least: 60,
+    value: ({ frames }) => frames,
+    beside: ({ slowest }) => `the longest time between two ${ms(slowest)}`,
   }),
   operation: figure("clients", {
     text: "one client, p50: the slowest of a lease taken and released, a heartbeat, a state write that is notified",

@@ -3,32 +3,12 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { build } from "esbuild";
+import { rolldown } from "rolldown";
 import { pageHeaders } from "../src/shared/page-security.ts";
-import { bundlePrograms, loaderOf, loadedPrograms, shimHookScript, licensesOf } from "./programs.ts";
+import { bundlePrograms, closureOf, loaderOf, loadedPrograms, shimHookScript, licensesOf } from "./programs.ts";
 
-const browser = {
-  write: false,
-  bundle: true,
-  platform: "browser",
-  format: "esm",
-  target: "es2022",
-  jsx: "automatic",
-  jsxImportSource: "preact",
-  minify: true,
-  legalComments: "none",
-  // The schemas of the contract, which no page validates with, stay out.
-  plugins: [
-    {
-      name: "contract",
-      setup: ({ onResolve, resolve }) =>
-        onResolve({ filter: /\/contract\// }, async ({ path, pluginData, ...from }) =>
-          pluginData === "contract"
-            ? undefined
-            : { ...(await resolve(path, { ...from, pluginData: "contract" })), sideEffects: false },
-        ),
-    },
-  ],
-};
+const browser = { platform: "browser", transform: { target: "es2022" } };
+const script = { minify: true, comments: { legal: false } };
 
 const bundled = await bundlePrograms(process.cwd());
 const page = await buildPage();
@@ -46,7 +26,7 @@ const plugin = await build({
   legalComments: "none",
 });
 const loaders = loadedPrograms.map((name) => [`${name}.cjs`, loaderOf(name)]);
-const licenses = licensesOf(".", [...bundled.modules, ...Object.keys(page.metafile.inputs)]);
+const licenses = licensesOf(".", [...bundled.modules, ...page.modules]);
 const [openCodePlugin] = plugin.outputFiles;
 fill("dist", [
   ...Object.entries(bundled.files),
@@ -70,64 +50,82 @@ fill(join("dist", "web"), page.files);
  */
 async function buildPage() {
   const folder = join("src", "web");
-  const { outputFiles, metafile } = await build({
-    ...browser,
-    entryPoints: [
-      { in: join(folder, "app-entry.tsx"), out: "app" },
-      { in: join(folder, "app.css"), out: "app" },
-      { in: join(folder, "take-entry.ts"), out: "app-take" },
-    ],
-    outdir: join("dist", "web"),
-    entryNames: "[name]-[hash]",
-    chunkNames: "app-[name]-[hash]",
-    splitting: true,
-    metafile: true,
-  });
-  const assets = outputFiles.map(({ path, contents }) => [basename(path), contents]);
-  const outputs = Object.entries(metafile.outputs);
-  const [script, { imports }] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith("app-entry.tsx"));
-  const [style] = outputs.find(([name]) => name.endsWith(".css"));
-  const first = imports.filter(({ kind }) => kind === "import-statement").map(({ path }) => basename(path));
-  const preloads = first.map((name) => `<link rel="modulepreload" href="/${name}" />`);
-  const page = readFileSync(join(folder, "index.html"), "utf8")
-    .replace("app-entry.tsx", basename(script))
-    .replace("app.css", basename(style))
-    .replace("<script", () => [...preloads, "<script"].join("\n    "));
+  const [style] = (
+    await build({
+      entryPoints: { app: join(folder, "app.css") },
+      outdir: join("dist", "web"),
+      entryNames: "[name]-[hash]",
+      write: false,
+      bundle: true,
+      minify: true,
+    })
+  ).outputFiles;
+  const chunks = await pageScripts(folder);
+  const fileOf = (source) => chunks.find(({ moduleIds }) => moduleIds.at(-1)?.endsWith(source)).fileName;
+  const named = (name) =>
+    readFileSync(join(folder, name), "utf8")
+      .replaceAll(/[\w-]+-entry\.tsx?/g, fileOf)
+      .replace("app.css", basename(style.path));
+  const page = named("index.html");
   const others = ["icon.svg", "icon-maskable.svg", "manifest.webmanifest"];
   const shown = [
-    ...assets,
+    [basename(style.path), style.contents],
+    ...chunks.map(({ fileName, code }) => [fileName, Buffer.from(code)]),
     ...others.map((name) => [name, readFileSync(join(folder, name))]),
     // The icon of the desktop bundle: iPhones show no SVG, nor do some systems in a notification.
     ["icon.png", readFileSync(join("desktop", "icon.png"))],
   ];
-  const [takeScript] = outputs.find(([, { entryPoint }]) => entryPoint?.endsWith("take-entry.ts"));
-  const takePage = readFileSync(join(folder, "take.html"), "utf8")
-    .replace("take-entry.ts", basename(takeScript))
-    .replace("app.css", basename(style));
   const files = [
     ...shown,
     ["index.html", Buffer.from(page)],
     ["worker.js", await serviceWorker(shown, page)],
-    ["take.html", Buffer.from(takePage)],
+    ["take.html", Buffer.from(named("take.html"))],
     ["_headers", Buffer.from(headersFile())],
   ];
-  return { files, metafile };
+  return { files, modules: chunks.flatMap(({ moduleIds }) => moduleIds) };
+}
+
+/** All that the page needs before its first view is one file, since each file waits for a connection of few. */
+async function pageScripts(folder) {
+  const entries = { start: "start-entry.ts", page: "app-entry.tsx", take: "take-entry.ts" };
+  const chunksOf = async (codeSplitting) => {
+    const bundle = await rolldown({
+      ...browser,
+      input: Object.fromEntries(Object.entries(entries).map(([name, file]) => [name, join(folder, file)])),
+      preserveEntrySignatures: false,
+      // The schemas of the contract, which no page validates with, stay out.
+      treeshake: { moduleSideEffects: [{ test: /\/src\/contract\//, sideEffects: false }] },
+    });
+    const name = "app-[name]-[hash].js";
+    const names = { entryFileNames: name, chunkFileNames: name, hashCharacters: "base36" };
+    const { output } = await bundle.generate({ ...script, format: "esm", ...names, codeSplitting });
+    await bundle.close();
+    return output;
+  };
+  const apart = await chunksOf(true);
+  const byName = new Map(apart.map((chunk) => [chunk.fileName, chunk]));
+  const modulesFrom = (source) => {
+    const own = apart.filter(({ moduleIds }) => moduleIds.includes(join(process.cwd(), folder, source)));
+    return new Set([...closureOf(byName, own)].flatMap(({ moduleIds }) => moduleIds));
+  };
+  const [start, app] = [modulesFrom("start-entry.ts"), modulesFrom("app-entry.tsx")];
+  const name = (module) => (start.has(module) ? "start" : app.has(module) ? "page" : null);
+  return chunksOf({ groups: [{ debugName: "first", name }], includeDependenciesRecursively: false });
 }
 
 /** Its name stays, for browsers ask for it again; its content changes with the files that it keeps. */
 async function serviceWorker(shown, page) {
   const hash = createHash("sha256").update(page);
   for (const [, contents] of shown) hash.update(contents);
-  const { outputFiles } = await build({
-    ...browser,
-    entryPoints: [join("src", "web", "service-worker", "service-worker-entry.ts")],
-    format: "iife",
-    define: {
-      pageFiles: JSON.stringify(shown.map(([name]) => `/${name}`)),
-      pageVersion: JSON.stringify(hash.digest("hex").slice(0, 16)),
-    },
-  });
-  return outputFiles[0].contents;
+  const define = {
+    pageFiles: JSON.stringify(shown.map(([name]) => `/${name}`)),
+    pageVersion: JSON.stringify(hash.digest("hex").slice(0, 16)),
+  };
+  const input = join("src", "web", "service-worker", "service-worker-entry.ts");
+  const bundle = await rolldown({ ...browser, input, transform: { ...browser.transform, define } });
+  const { output } = await bundle.generate({ ...script, format: "iife" });
+  await bundle.close();
+  return output[0].code;
 }
 
 /** For the Worker's static assets, which are answered before its program runs. */

@@ -122,7 +122,10 @@ function partsOf(root: string, chunks: readonly OutputChunk[]): (module: string)
 }
 
 /** The chunks and those that they import, in any depth. */
-function closureOf(byName: ReadonlyMap<string, OutputChunk>, chunks: readonly OutputChunk[]): ReadonlySet<OutputChunk> {
+export function closureOf(
+  byName: ReadonlyMap<string, OutputChunk>,
+  chunks: readonly OutputChunk[],
+): ReadonlySet<OutputChunk> {
   const found = new Set<OutputChunk>();
   const add = (chunk: OutputChunk | undefined): void => {
     if (chunk === undefined || found.has(chunk)) return;

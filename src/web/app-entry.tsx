@@ -1,7 +1,8 @@
 import { signal } from "@preact/signals";
 import { render, type ComponentType, type JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { hasSecret, localBackend, signIn } from "./local-backend.ts";
+import { localBackend, signIn } from "./local-backend.ts";
+import { keptSecret } from "./local-post.ts";
 import {
   ageTick,
   changed,
@@ -20,8 +21,8 @@ import { NotLive } from "./parts/live.tsx";
 import { Finder } from "./parts/finder.tsx";
 import { Navigation } from "./parts/navigation.tsx";
 import { sectionOf, titleOf } from "./sections.ts";
-import type { teamViews } from "./views/team-views.ts";
 import { FleetView } from "./views/fleet.tsx";
+import { laterViews, type ViewProps } from "./views/later-views.ts";
 import { SignInHere } from "./views/sign-in.tsx";
 
 const ageTickMs = 10_000;
@@ -29,26 +30,6 @@ const ageTickMs = 10_000;
 const trouble = signal<string | null>(null);
 /** Shown by a phone without its machine. */
 const phoneGate = signal<ComponentType | null>(null);
-
-type ViewProps = { readonly id: string };
-
-const ofTeam = (name: keyof typeof teamViews) => async () => (await import("./views/team-views.ts")).teamViews[name];
-
-/** Beyond the first load. */
-const laterViews: Readonly<Record<string, () => Promise<ComponentType<ViewProps>>>> = {
-  chat: async () => (await import("./views/chat.tsx")).ChatView,
-  day: async () => (await import("./views/day.tsx")).DayView,
-  messages: ofTeam("messages"),
-  tasks: ofTeam("tasks"),
-  task: ofTeam("task"),
-  files: ofTeam("files"),
-  dead: ofTeam("dead"),
-  plan: ofTeam("plan"),
-  experiments: ofTeam("experiments"),
-  health: ofTeam("health"),
-  edge: async () => (await import("./views/sign-in-edge.tsx")).SignInToEdge,
-  phone: async () => (await import("./phone/phone-view.tsx")).PhoneView,
-};
 
 function View({ name, id }: ViewProps & { readonly name: string }): JSX.Element {
   const [Later, setLater] = useState<ComponentType<ViewProps> | null>(null);
@@ -135,12 +116,9 @@ async function isFromWorker(): Promise<boolean> {
 }
 
 async function start(): Promise<void> {
-  // The view of an opened link comes beside the sign-in, not after it.
-  const [, linked = ""] = /^#\/([a-z]+)/.exec(location.hash) ?? [];
-  void laterViews[linked]?.();
   const [, token] = /^#t=([\w-]+)$/.exec(location.hash) ?? [];
   if (token !== undefined) history.replaceState(null, "", location.pathname);
-  else isEdge.value = !hasSecret() && (await isFromWorker());
+  else isEdge.value = keptSecret() === "" && (await isFromWorker());
   if (isEdge.value) phoneGate.value = await (await import("./phone/start-phone.ts")).startPhone();
   else {
     trouble.value = await signIn(token);

@@ -1,33 +1,8 @@
+import { keep, keptSecret, post, storedAs } from "./local-post.ts";
 import { refused, toAnswer, type Answer, type Backend } from "./backend.ts";
 
 const otherTabsMs = 300;
-const storedAs = "shim-secret";
-
-/**
- * No cookie: a browser sends those of 127.0.0.1 to every port, so to servers of others too.
- * The storage is that of this tab and this port.
- */
-let secret = sessionStorage.getItem(storedAs) ?? "";
-
-/** A tab that has signed in here; no Worker gives such a secret. */
-export function hasSecret(): boolean {
-  return secret !== "";
-}
-
-function keep(given: string): void {
-  sessionStorage.setItem(storedAs, (secret = given));
-}
-
-function post(path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
-  return fetch(path, {
-    method: "POST",
-    headers: { "content-type": "application/json", authorization: `Bearer ${secret}` },
-    body: JSON.stringify(body),
-    ...(signal ? { signal } : {}),
-  });
-}
-
-async function ask<T>(path: string, body: unknown): Promise<Answer<T>> {
+async function ask<T>(path: string, body: object): Promise<Answer<T>> {
   try {
     return await toAnswer<T>(await post(path, body));
   } catch {
@@ -44,14 +19,16 @@ const send = (data: string | null): void => tabs.postMessage(data);
 export async function signIn(token?: string): Promise<string | null> {
   const answer = token === undefined ? null : await ask<{ secret: string }>("/api/sign-in", { token });
   const { promise, resolve } = Promise.withResolvers<string>();
-  tabs.addEventListener("message", ({ data }) => (data === null ? secret && send(secret) : resolve(String(data))));
+  tabs.addEventListener("message", ({ data }) =>
+    data === null ? keptSecret() && send(keptSecret()) : resolve(String(data)),
+  );
   if (answer?.ok) keep(answer.value.secret);
-  else if (secret === "") {
+  else if (keptSecret() === "") {
     send(null);
     setTimeout(() => resolve(""), otherTabsMs);
     keep(await promise);
   }
-  return answer?.ok === false && secret === "" ? answer.error.message : null;
+  return answer?.ok === false && keptSecret() === "" ? answer.error.message : null;
 }
 
 /** The terminal prints a link, unless one that it has printed is still good. */

@@ -1,6 +1,7 @@
 import { computed, signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import type { LiveLine } from "../contract/live-page.ts";
+import { addressOf } from "./address.ts";
 import type { Answer, CallInput, CallName, CallOutput, Backend, LinkState, Refused } from "./backend.ts";
 
 /** Null while the page is not signed in. */
@@ -44,11 +45,7 @@ export function announce(text: string): void {
 
 const fragment = signal("");
 
-export const route = computed(() => {
-  const [, view = "", id = ""] = /^#\/([a-z]+)(?:\/(.+))?$/.exec(fragment.value) ?? [];
-  // An address may be typed, or cut: unlike decodeURIComponent this throws at none.
-  return { view: view || "fleet", id: new URLSearchParams(`id=${id}`).get("id") ?? "" };
-});
+export const route = computed(() => addressOf(fragment.value));
 
 let hasAddress = false;
 

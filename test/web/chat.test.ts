@@ -99,6 +99,26 @@ const hostile = `<img src=x onerror="alert(1)"> <script>alert(2)</script>
 
 the end &lt;b&gt; &#x202E; &amp;`;
 
+it("a link to a chat asks once for the chat and its newest rows, while the script of the page is still on its way", async () => {
+  const { page, served } = await aChatPage((chat) => chat.asks("fix the parser").says("done"));
+  // Without hints each call is one of the view.
+  await page.route("**/api/live", (route) => route.abort());
+  const asked: string[] = [];
+  const { promise: bothAsked, resolve } = Promise.withResolvers<void>();
+  page.on("request", (request) => {
+    if (!request.url().endsWith("/api/call")) return;
+    asked.push((request.postDataJSON() as { name: string }).name);
+    if (asked.length === 2) resolve();
+  });
+  await page.goto("about:blank");
+  await page.route("**/app-page-*", (route) => bothAsked.then(() => route.continue()));
+  await page.goto(`${served.origin}/#/chat/${chatId}`);
+  await page.getByText("done", { exact: true }).waitFor();
+  await page.locator(".chat > .summary").waitFor();
+  expect(asked.slice(0, 2).toSorted()).toEqual(["conversation.read", "page.session"]);
+  expect(asked.slice(2).filter((name) => name === "conversation.read" || name === "page.session")).toEqual([]);
+});
+
 it("nothing that a chat says becomes HTML, runs, is loaded, or leads to another address than of the web and of mail", async () => {
   const { page, faults } = await aChatPage((chat) => {
     chat.asks(hostile).calls("Bash", { command: hostile }, hostile);

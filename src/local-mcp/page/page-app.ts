@@ -76,6 +76,8 @@ function addCalls(app: LoopbackApp, { feed, signIn, call }: PageParts): void {
       const caller = signIn.find(context.req.header("authorization"));
       return caller ? answer(context, caller) : refuse(context, "unauthenticated", "this page is not signed in");
     };
+  // Other sites cannot ask, so nothing is learnt from how short an answer becomes.
+  app.use("/api/call", compress());
   app.post(
     "/api/call",
     signedIn(async (context) => {

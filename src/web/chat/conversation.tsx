@@ -5,11 +5,12 @@ import { plain } from "../format.ts";
 import { call, revision } from "../page-state.ts";
 import { Empty, Trouble } from "../parts/pieces.tsx";
 import { type ChatWindow, nextFrom, opened, withEarlier, withLater } from "./chat-window.ts";
+import { firstChars } from "./first-reads.ts";
 import type { RowOwner } from "./row-owner.ts";
 import { Row } from "./row.tsx";
 
-/** Characters of the part that is read first, and of further ones. */
-const partChars = { first: 12_000, further: 60_000 };
+/** Characters of each part but the first. */
+const furtherChars = 30_000;
 /** The part before or after is read so many px before its place is seen. */
 const aheadPx = 1_500;
 /** So near to its end the conversation counts as read to the end. */
@@ -43,13 +44,13 @@ class Reading {
   open(row: string | null): Promise<void> {
     this.#asked = row;
     const from = row === null ? {} : { from: row };
-    return this.#read({ ...from, chars: partChars.first }, (page, at) => opened(page, at));
+    return this.#read({ ...from, chars: firstChars }, (page, at) => opened(page, at));
   }
 
   async earlier(): Promise<void> {
     const [first] = this.#window?.rows ?? [];
     if (this.#window?.hasEarlier !== true || !first) return;
-    await this.#read({ before: first.row.id, chars: partChars.further }, (page, at, window) =>
+    await this.#read({ before: first.row.id, chars: furtherChars }, (page, at, window) =>
       withEarlier(window ?? opened(page, at), page, at),
     );
   }
@@ -67,7 +68,7 @@ class Reading {
     if (!window) return isNew ? this.open(this.#asked) : undefined;
     const from = isNew ? nextFrom(window) : (window.rows.at(-1)?.row.id ?? null);
     if (from === null) return this.open(null);
-    await this.#read({ from, chars: partChars.further }, (page, at, known) => withLater(known ?? window, page, at));
+    await this.#read({ from, chars: furtherChars }, (page, at, known) => withLater(known ?? window, page, at));
   }
 
   async #read(
@@ -104,7 +105,11 @@ export function Conversation({ owner, found, onLeaveFound }: ConversationProps):
     };
   }, [owner.session, found]);
   const changes = revision.value;
-  useEffect(() => void reading.current?.later(true), [changes]);
+  const read = useRef(changes);
+  useEffect(() => {
+    if (read.current !== changes) void reading.current?.later(true);
+    read.current = changes;
+  }, [changes]);
   const onScroll = (): void => {
     const { scrollTop = 0, scrollHeight = 0, clientHeight = 0 } = frame.current ?? {};
     follows.note();

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { CallRow, ConversationRow } from "../../contract/machine/conversation.ts";
-import { count, plain } from "../format.ts";
+import { count, plain, timeText } from "../format.ts";
 import { backend, useCall } from "../page-state.ts";
 import { Command, Read, Shown } from "../parts/pieces.tsx";
 import { Diff } from "../text/diff.tsx";
@@ -53,20 +53,11 @@ function speakerOf(row: Exclude<SaidRow, { readonly kind: "note" }>): string {
   return row.isWaiting ? `${from}: the chat has not read it yet` : from;
 }
 
-const dayMs = 86_400_000;
-
 /** When it was said, by the clock of this browser. */
 function Clock({ row: { ageMs }, at }: { row: ConversationRow; at: number }): JSX.Element | null {
   if (ageMs === null) return null;
-  const time = new Date(Date.now() - (performance.now() - at) - ageMs);
-  const isOfToday = ageMs < dayMs && time.getDate() === new Date().getDate();
-  const day = isOfToday ? {} : ({ day: "numeric", month: "short" } as const);
-  const text = time.toLocaleString(undefined, { ...day, hour: "2-digit", minute: "2-digit" });
-  return (
-    <time class="age" dateTime={time.toISOString()}>
-      {text}
-    </time>
-  );
+  const time = Date.now() - (performance.now() - at) - ageMs;
+  return <time class="age" dateTime={new Date(time).toISOString()} children={timeText(time)} />;
 }
 
 const outcomes = { running: "runs", done: "", failed: "failed", unknown: "no result is known" } as const;
