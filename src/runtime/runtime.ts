@@ -9,6 +9,7 @@ import type { Result } from "../shared/result.ts";
 import type { Store } from "../store/store.ts";
 import type { Durations } from "./durations.ts";
 import type { HostedRuns } from "./hosted-runs.ts";
+import type { OpenWindows } from "./open-windows.ts";
 import type { PermissionRequests } from "./permission-requests.ts";
 
 /** A process that a client has started, as long as it is connected to this host. */
@@ -127,6 +128,8 @@ export interface Runtime {
   readonly permissions: PermissionRequests;
   /** The same of clients that the host has started. */
   readonly runs: HostedRuns;
+  /** The same of clients that people have started. */
+  readonly windows: OpenWindows;
   /** The machine's coordinator in the host; absent in the host itself. */
   readonly localCalls?: () => LocalCalls;
   /** Does a job in a process of its own; absent where none can be started. */

@@ -7,6 +7,7 @@ import { homeFrom, pathsIn } from "../platform/paths.ts";
 import { systemProcesses } from "../platform/processes.ts";
 import { Durations } from "./durations.ts";
 import { HostedRuns } from "./hosted-runs.ts";
+import { noWindows } from "./open-windows.ts";
 import { PermissionRequests } from "./permission-requests.ts";
 import { Fronts, type Runtime } from "./runtime.ts";
 import { Store, type StoreOptions } from "../store/store.ts";
@@ -39,5 +40,6 @@ export function systemRuntime({ env, ...options }: SystemOptions): Runtime {
     fronts: new Fronts(),
     permissions: new PermissionRequests(),
     runs: new HostedRuns(null),
+    windows: noWindows(),
   };
 }

@@ -16,7 +16,8 @@ import type { MachineOutput } from "#src/contract/machine/operations.ts";
 async function aChat(client: TerminalClient, steps: readonly Step[]) {
   const rig = await TerminalRig.open(client);
   write(rig.paths.home, { "config.json": JSON.stringify({ answers: { isEnabled: true, holdDialogSeconds: 50 } }) });
-  await rig.ask(await rig.window(), "do it please", steps);
+  const window = await rig.window();
+  await rig.ask(window, "do it please", steps);
   const list = () => JSON.parse(rig.shim("requests", "--json")) as MachineOutput<"requests.list">;
   /** Resolves once the chat asks for something that can be answered. */
   const asked = () =>
@@ -32,7 +33,7 @@ async function aChat(client: TerminalClient, steps: readonly Step[]) {
     const { outcome } = await untilFound(over, () => `an outcome in ${JSON.stringify(list())}`);
     return { decisions, outcome };
   };
-  return { rig, asked, answer };
+  return { rig, window, asked, answer };
 }
 
 it.each([codexTerminal, qwenTerminal, openCodeTerminal].map((client) => [client.name, client] as const))(
@@ -76,3 +77,45 @@ it("Qwen Code in its terminal: a question is declined from elsewhere with words,
   expect(await answer("deny", "--message", "Take Postgres.")).toEqual({ decisions: ["deny"], outcome: "taken" });
   expect(await rig.received("do it please")).toContain("Take Postgres.");
 });
+
+const slow = "tail -f one.ts";
+
+it.each([codexTerminal, openCodeTerminal].map((client) => [client.name, client] as const))(
+  "%s in its terminal: words from elsewhere are the idle chat's prompt at once, and are journaled once, with their surface",
+  async (_name, client) => {
+    const { rig, window } = await aChat(client, [{ text: "First done." }]);
+    await window.shows("First done.");
+    const { id } = await rig.begun();
+    await rig.turns(id, 1);
+    rig.answers("and the docs", [{ text: "The docs are done." }]);
+    expect(rig.shim("requests", "message", id, "and the docs, please")).toBe("The chat has it as its prompt.\n");
+    await window.shows("The docs are done.");
+    await rig.turns(id, 2);
+    const { timeline } = JSON.parse(rig.shim("sessions", "show", id, "--json")) as MachineOutput<"sessions.show">;
+    expect(timeline.filter(({ kind }) => kind === "prompt").map(({ text }) => text)).toEqual([
+      "user: do it please",
+      "user: (from the command line) and the docs, please",
+    ]);
+  },
+);
+
+it.each([codexTerminal, openCodeTerminal].map((client) => [client.name, client] as const))(
+  "%s in its terminal: its turn is stopped from elsewhere, its window lives on and takes the next prompt",
+  async (_name, client) => {
+    const { rig, window } = await aChat(client, [{ tools: [client.shell(slow)] }, { hold: "end", text: "Went on." }]);
+    const { id } = await rig.begun();
+    const state = () => rig.chats()[0]?.state;
+    await untilFound(
+      () => state() === "works",
+      () => `a turn: ${String(state())}`,
+    );
+    rig.shim("runs", "allow", rig.project);
+    expect(rig.shim("runs", "stop", id)).toContain("Stop was sent");
+    await untilFound(
+      () => ["idle", "waits"].includes(state() ?? ""),
+      () => `the end of the turn: ${String(state())}`,
+    );
+    await rig.ask(window, "once more please", [{ text: "Here again." }]);
+    await window.shows("Here again.");
+  },
+);

@@ -68,13 +68,15 @@ export function addCommand(program: Command, cli: Cli): void {
     operation: "requests.message",
     args: ["session"],
     rest: "text",
-    view: ({ comes }) => [
-      comes === "stop"
-        ? "The chat reads it when its turn ends."
-        : "The chat reads it with the next prompt that its terminal sends.",
-    ],
+    view: ({ comes }) => [cameTexts[comes]],
   });
 }
+
+const cameTexts = {
+  now: "The chat has it as its prompt.",
+  stop: "The chat reads it when its turn ends.",
+  prompt: "The chat reads it with the next prompt that its terminal sends.",
+} as const;
 
 /** A request, and below it all that it would do, or both ends. */
 function linesOf(cli: Cli, request: OpenRequest): string[] {

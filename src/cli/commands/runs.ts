@@ -53,7 +53,11 @@ export function addCommand(program: Command, cli: Cli): void {
   define(cli, runs, "stop", {
     operation: "runs.stop",
     args: ["run"],
-    view: ({ run }) => [`The run ${run} was stopped.`],
+    view: ({ run, session }) => [
+      run === null
+        ? `Stop was sent to ${session ?? ""}. \`shim sessions\` shows when its turn has ended.`
+        : `The run ${run} was stopped.`,
+    ],
   });
 }
 

@@ -3,6 +3,7 @@ import type { UsageLimit } from "../../contract/config.ts";
 import type { HookClient } from "../../contract/clients.ts";
 import type { HookAnswer, HookEvent } from "../../contract/hooks.ts";
 import type { Decision, RequestKind } from "../../contract/machine/requests.ts";
+import type { WindowWay } from "../../contract/window-acts.ts";
 import { type JsonObject, objectAt, textAt } from "../../shared/json-fields.ts";
 import { isWindowsPath } from "../../platform/paths.ts";
 import { filesOfPatch } from "./patch.ts";
@@ -78,6 +79,8 @@ export interface ClientAdapter {
   readonly answers?: RemoteAnswers;
   /** A hook at the end of a turn can have the chat go on with a text. */
   readonly continuesAtStop?: true;
+  /** Ways to reach its open window from elsewhere; absent: its terminal alone does that. */
+  readonly window?: { readonly prompt?: WindowWay; readonly stop?: WindowWay };
   /**
    * Reads a usage limit from the client's own record of an error, by codes and fields alone:
    * of its transcript, output or event. Null: another error. Absent: no record has a code for it.

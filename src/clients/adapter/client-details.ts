@@ -1,3 +1,4 @@
+import type { WindowAct } from "../../contract/window-acts.ts";
 import type { JsonObject } from "../../shared/json-fields.ts";
 import type { Result } from "../../shared/result.ts";
 import type { Driver } from "../../store/driver.ts";
@@ -54,6 +55,12 @@ export interface ClientDetails {
   readonly runOutput?: RunOutput;
   /** Absent: it is only run to continue the work of another client. */
   readonly driven?: DrivenRun;
+  /**
+   * Has the client's own server do something in a chat of an open window.
+   *
+   * @returns whether it has taken it
+   */
+  readonly actAtServer?: (session: string, transcript: string, act: WindowAct) => Promise<boolean>;
   /** Before the name of a prompt of a server, where the client shows it alone. */
   readonly promptPrefix?: string;
   /** Where and how SHIM is installed. `ClientFiles`: in files below the user's home folder. */

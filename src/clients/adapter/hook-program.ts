@@ -104,6 +104,12 @@ export function eventRequest(
  */
 export type SendEvent = (event: string, payload: JsonObject, gone?: AbortSignal) => Promise<JsonObject>;
 
+/** No event: a client asks what its user would have it do from elsewhere. */
+export const nextActEvent = "NextAct";
+
+/** Answers with a `WindowAct`; null: nothing for a while, or no host. */
+export type NextAct = (session: string) => Promise<JsonObject | null>;
+
 type HookLimits = Readonly<Record<keyof typeof pluginMs, number>>;
 
 /** Not every runtime shows that a host holds an event: one that may be held is waited for. */
@@ -155,6 +161,13 @@ export class HookProgram {
     if (isHeld || gone.aborted) return {};
     return this.#startProgram(event, input, { signal: gone, env: late.signal.aborted ? waited : {} }, report);
   }
+
+  /** Resolves with the next act, or when the host answers without one. */
+  nextAct: NextAct = async (session) => {
+    const input = JSON.stringify({ session_id: session });
+    const act = await this.#post(nextActEvent, input, never, () => undefined).catch(() => null);
+    return act !== null && Object.keys(act).length > 0 ? act : null;
+  };
 
   /** @returns null where no host has taken the event */
   async #post(event: string, input: string, signal: AbortSignal, onHeld: () => void): Promise<JsonObject | null> {

@@ -107,6 +107,8 @@ export const codexDetails: ClientDetails = {
   },
   namedBy: "first row",
   runOutput: codexRun,
+  // With the library of its protocol, which few calls need.
+  actAtServer: async (...given) => (await import("./codex-server.ts")).actAtServer(...given),
   sessions: codexSessions,
   form: {
     program: "codex",

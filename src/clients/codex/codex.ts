@@ -21,6 +21,7 @@ export const codex = defineClient({
   // A call is refused whose hook answers with an input or rules; no hook is asked about a question.
   answers: { dialog: "after-hook", permission: ["allow", "deny"], question: [], plan: [] },
   continuesAtStop: true,
+  window: { prompt: "server", stop: "server" },
   // Its summary is encrypted.
   compaction: { keepsPrompts: true, showsSummary: false },
   limitIn: (error) => (error["codex_error_info"] === "usage_limit_exceeded" ? { resetsAtMs: null } : null),

@@ -4,14 +4,19 @@
  */
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { ranText } from "../adapter/harness-text.ts";
-import { HookProgram, type SendEvent } from "../adapter/hook-program.ts";
+import { setIdleTimer } from "../../platform/timers.ts";
+import { HookProgram, type NextAct, type SendEvent } from "../adapter/hook-program.ts";
 import { subagentResult } from "./subagent-result.ts";
 
 /** OpenCode's input of a plugin, as far as it is used. */
 interface PluginInput {
   readonly directory: string;
   readonly client: {
-    readonly session: { get(options: { path: { id: string } }): Promise<{ data?: unknown }> };
+    readonly session: {
+      get(options: { path: { id: string } }): Promise<{ data?: unknown }>;
+      promptAsync(options: { path: { id: string }; body: JsonObject }): Promise<unknown>;
+      abort(options: { path: { id: string } }): Promise<unknown>;
+    };
     /** The library behind it names no call for a question. */
     readonly _client: {
       post(options: {
@@ -51,14 +56,19 @@ export function openCodePlugin(hook: readonly string[]): (input: PluginInput) =>
   const program = new HookProgram(hook, "opencode");
   return (input) =>
     Promise.resolve(
-      openCodeHooks(input, (event, payload, gone) =>
-        program.send(event, payload, (message) => reportOnce(input, message), gone),
+      openCodeHooks(
+        input,
+        (event, payload, gone) => program.send(event, payload, (message) => reportOnce(input, message), gone),
+        program.nextAct,
       ),
     );
 }
 
 /** Long enough to read a command. */
 const toastMs = 15_000;
+
+/** Between two tries to reach a host. */
+const retryMs = 5_000;
 
 /** Chat or subagent. */
 interface Session {
@@ -73,13 +83,15 @@ interface Session {
   ran: string | null;
   /** Ids of messages that the user took back, since the last prompt. */
   takenBack: string[];
+  /** Agent and model of the last prompt: another would follow other rules. */
+  choice: JsonObject;
 }
 
 /** In the user's name, before the call of a command that the user runs. */
 const ranMessage = "The following tool was executed by the user";
 
-export function openCodeHooks(input: PluginInput, sendEvent: SendEvent): OpenCodeHooks {
-  const chats = new OpenCodeChats(input, sendEvent);
+export function openCodeHooks(input: PluginInput, sendEvent: SendEvent, nextAct: NextAct): OpenCodeHooks {
+  const chats = new OpenCodeChats(input, sendEvent, nextAct);
   return {
     event: ({ event }) => chats.event(event),
     "chat.message": (given, output) => chats.prompt(textAt(given, "sessionID"), output),
@@ -96,6 +108,7 @@ class OpenCodeChats {
   readonly #client: PluginInput["client"];
   readonly #folder: string;
   readonly #sendEvent: SendEvent;
+  readonly #nextAct: NextAct;
   readonly #sessions = new Map<string, Session>();
   #queue: Promise<unknown> = Promise.resolve();
   /** Dialogs for permissions that are shown, by their ids. */
@@ -116,10 +129,11 @@ class OpenCodeChats {
     ["question.rejected", (_id, properties) => this.#replied(properties)],
   ]);
 
-  constructor({ client, directory }: PluginInput, sendEvent: SendEvent) {
+  constructor({ client, directory }: PluginInput, sendEvent: SendEvent, nextAct: NextAct) {
     this.#client = client;
     this.#folder = directory;
     this.#sendEvent = sendEvent;
+    this.#nextAct = nextAct;
   }
 
   async event(event: JsonObject): Promise<void> {
@@ -132,7 +146,9 @@ class OpenCodeChats {
     const session = id === null ? null : await this.#find(id);
     if (id === null || session?.parent !== null) return;
     const texts = parts.map(asObject).filter((part) => part?.["type"] === "text" && part["synthetic"] !== true);
-    const model = textAt(objectAt(message, "model"), "modelID") ?? undefined;
+    const { agent, model: chosen, variant } = message;
+    session.choice = { agent, model: chosen, variant };
+    const model = textAt(asObject(chosen), "modelID") ?? undefined;
     const given = texts.map((part) => textAt(part, "text") ?? "").join("\n");
     // `opencode run` quotes a prompt with blanks.
     const prompt = /^"([^]*)"\s*$/.exec(given)?.[1] ?? given;
@@ -154,7 +170,22 @@ class OpenCodeChats {
   async #start(id: string, session: Session, model: string | undefined): Promise<JsonObject> {
     if (session.isStarted) return {};
     session.isStarted = true;
+    this.#follow(id, session);
     return this.#send("SessionStart", id, { source: session.isNew ? "startup" : "resume", model });
+  }
+
+  /** Does what the user asks for from elsewhere, as long as the process lives. */
+  #follow(id: string, session: Session): void {
+    const { session: calls } = this.#client;
+    const follow = async (): Promise<void> => {
+      const act = await this.#nextAct(id);
+      const text = textAt(act, "prompt");
+      const body = { ...session.choice, parts: [{ type: "text", text }] };
+      if (text !== null) await calls.promptAsync({ path: { id }, body }).catch(() => undefined);
+      else if (act !== null) await calls.abort({ path: { id } }).catch(() => undefined);
+      setIdleTimer(() => void follow(), act === null ? retryMs : 0);
+    };
+    void follow();
   }
 
   async toolStart(id: string | null, call: JsonObject, args: unknown): Promise<void> {
@@ -355,6 +386,7 @@ function toSession(info: JsonObject | null, isNew: boolean): Session {
     text: null,
     ran: null,
     takenBack: [],
+    choice: {},
   };
 }
 

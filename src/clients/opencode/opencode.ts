@@ -36,6 +36,7 @@ export const opencode = claudeCompatible({
     question: ["answer", "deny"],
     plan: [],
   },
+  window: { prompt: "plugin", stop: "plugin" },
   isTranscriptUnread: true,
   commands: {
     resume: (session) => ({ command: "opencode", args: ["-s", session] }),

@@ -133,12 +133,15 @@ export const requestOperations = {
     example: { request: "k3v9", decision: "allow" },
   }),
   "requests.message": declare("host", "write", {
-    summary: "Write to a chat as its user: it becomes the chat's next prompt, or comes with it.",
+    summary: "Write to a chat as its user: a prompt where its window takes one, else it comes with the next.",
     input: z.strictObject({ session: IdPrefix.min(1), text: z.string().min(1).max(maxUserWordsChars) }),
     output: z.object({
       session: z.string(),
-      /** stop: the chat reads it when its turn ends; prompt: with the user's next prompt. */
-      comes: z.enum(["stop", "prompt"]),
+      /**
+       * now: its client has it as a prompt; stop: the chat reads it when its turn ends; prompt:
+       * with its next prompt.
+       */
+      comes: z.enum(["now", "stop", "prompt"]),
     }),
     errors: ["switched_off", "not_released", ...idErrors, "ended"],
     surfaces: ["page"],

@@ -23,7 +23,8 @@ export type Run = z.infer<typeof Run>;
 
 const RunList = z.object({
   projects: z.array(z.object({ project: z.string(), endsInMs: z.number().nullable() })),
-  clients: z.array(z.object({ name: z.enum(hookClients), title: z.string() })),
+  /** stops: whether it takes a stop of a turn in its window. */
+  clients: z.array(z.object({ name: z.enum(hookClients), title: z.string(), stops: z.boolean() })),
   runs: z.array(Run),
 });
 export type RunList = z.infer<typeof RunList>;
@@ -58,10 +59,11 @@ export const runOperations = {
     example: { session: "5f0e0e5e", text: "Go on with the tests." },
   }),
   "runs.stop": declare("host", "write", {
-    summary: "Stop a run that the host has started: its client ends, and its session can be continued.",
-    input: z.strictObject({ run: IdPrefix.min(1).describe("id of the run, or of its session") }),
-    output: z.object({ run: z.string(), session: z.string().nullable() }),
-    errors: ["not_released", ...idErrors],
+    summary: "Stop a run that the host has started, or the turn of a chat in a window, where its client takes that.",
+    input: z.strictObject({ run: IdPrefix.min(1).describe("id of the run, or of the session") }),
+    /** run: null: Stop was sent to the client of an open window. */
+    output: z.object({ run: z.string().nullable(), session: z.string().nullable() }),
+    errors: ["not_released", "switched_off", "ended", ...idErrors],
     surfaces: ["page"],
     example: { run: "3fae12ab" },
   }),

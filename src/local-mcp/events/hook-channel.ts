@@ -1,16 +1,26 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
-import { callerEnv, clientHeader, homeHeader, processHeader, valueOf } from "../../clients/adapter/hook-program.ts";
+import {
+  callerEnv,
+  clientHeader,
+  homeHeader,
+  nextActEvent,
+  processHeader,
+  valueOf,
+} from "../../clients/adapter/hook-program.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
+import { holdMs } from "../../contract/hook-limits.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
 import { decisionAnswer } from "../../machine/sessions/requests.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { readBody } from "../../platform/local-http.ts";
+import { setTimer } from "../../platform/timers.ts";
 import { isDescendant, statedProcess } from "../../platform/processes.ts";
 import { decodeText } from "../../platform/text-encoding.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
+import { parseObject, textAt } from "../../shared/json-fields.ts";
 import type { Settling } from "./after-answer.ts";
 import { answerHook, nothingTaken, rejectInput, take, type Taken } from "./answer-hook.ts";
 import { holdRequest, type HeldHook } from "./hold-request.ts";
@@ -153,6 +163,7 @@ export async function answerPosted(
     spoolGiven(own, { event, input, client, env, clientPid, id });
     return null;
   }
+  if (event === nextActEvent) return nextAct(own, input, goneSignal(request), onHold);
   let taken = nothingTaken;
   const text = answerHook(
     own,
@@ -170,6 +181,22 @@ export async function answerPosted(
     status: 200,
     text: decision === null ? text : JSON.stringify(client.answer(event, decisionAnswer(decision))),
   };
+}
+
+/** Held until there is one, or for as long as any answer is held. */
+async function nextAct(
+  { windows }: Runtime,
+  input: string,
+  gone: AbortSignal,
+  onHold: () => void,
+): Promise<PostedAnswer | null> {
+  const session = textAt(parseObject(input), "session_id") ?? "";
+  const late = new AbortController();
+  onHold();
+  const cancel = setTimer(() => late.abort(), holdMs);
+  const act = await windows.next(session, AbortSignal.any([gone, late.signal]));
+  cancel();
+  return gone.aborted ? null : { status: 200, text: act === null ? "" : JSON.stringify(act) };
 }
 
 function goneSignal({ socket }: IncomingMessage): AbortSignal {

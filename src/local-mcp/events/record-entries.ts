@@ -51,7 +51,7 @@ function recordEntries(recording: Recording, draft: Draft): void {
     const end = entry.kind === "tool_start" ? `end:${entry.id}` : undefined;
     const isFirst =
       noted.kind === "prompt"
-        ? prompts.record(sql, id, now, { key, entry: noted })
+        ? prompts.record(sql, id, now, { key, entry: withOrigin(sql, id, now, noted) })
         : journal.append(sql, id, now, key, noted, end);
     if (!isFirst) continue;
     if (!isLate) noteImage(recording, entry);
@@ -136,6 +136,13 @@ function withCall({ sql, session, incoming: { input } }: Recording, asks: Asks):
   return { ...asks, call: call.id, ...(deedOf(call.name) === "asks" ? { for: "dialog" } : {}) };
 }
 
+/** Adds where the words of a prompt came from, if that was not the terminal. */
+function withOrigin(sql: Sql, session: string, now: number, entry: Prompt): Prompt {
+  const from = news.takeAsPrompt(sql, now, session, entry.text);
+  return from === null ? entry : { ...entry, from };
+}
+
+type Prompt = Extract<JournalEntry, { readonly kind: "prompt" }>;
 type Asks = Extract<JournalEntry, { readonly kind: "asks" }>;
 
 /** Adds size and time, so that another's later edit shows before any hash. */

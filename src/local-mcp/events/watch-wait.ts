@@ -1,5 +1,5 @@
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
-import { standingOf } from "../../machine/sessions/life/questions.ts";
+import { isInTurn, standingOf } from "../../machine/sessions/life/questions.ts";
 import * as life from "../../machine/sessions/life/row.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { refresh } from "../../machine/sessions/signals/observe.ts";
@@ -42,6 +42,15 @@ export function watchTurn(runtime: Runtime, session: string): void {
     if (unread > 0 && unread === before) refresh(runtime, found);
     const standing = stands(runtime, session);
     return standing === "unanswered" || standing === "working";
+  });
+}
+
+/** The same for a turn that was stopped from elsewhere, until its end is read. */
+export function watchStop(runtime: Runtime, session: string): void {
+  repeat(runtime, () => {
+    const found = openSession(runtime, session);
+    if (found && unreadOf(found) > 0) refresh(runtime, found);
+    return isInTurn(runtime.store.read((sql) => life.read(sql, session), null)) === true;
   });
 }
 

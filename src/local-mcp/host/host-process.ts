@@ -26,6 +26,7 @@ import { lockFile, requireLocks, type LoadedDriver } from "../../store/open-driv
 import { drainInto } from "../events/answer-hook.ts";
 import type { CoordinatorRequests } from "./coordinator-requests.ts";
 import { answerPosted, isPostedEvent } from "../events/hook-channel.ts";
+import { hostWindows } from "./host-windows.ts";
 import { HostAddress } from "./host-address.ts";
 import { MachineWork } from "./machine-work.ts";
 import { ServedChat } from "./served-chat.ts";
@@ -376,8 +377,9 @@ export function hostHere({ home, self, open, fallbackReason, onEnded, startJob, 
     requireLocks(home, open);
     return null;
   }
-  const runtime = withCurrentConfig({
+  const runtime: Runtime = withCurrentConfig({
     ...systemRuntime({ driver: open, busyMs, env: process.env }),
+    windows: hostWindows(() => runtime),
     ...(startJob && { startJob }),
     ...(run && { runs: new HostedRuns(run) }),
   });

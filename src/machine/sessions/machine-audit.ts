@@ -17,6 +17,7 @@ export interface MachineAction {
     | "run.started"
     | "run.stopped"
     | "run.ended"
+    | "turn.stopped"
     | "project.forgotten"
     | "checkpoint.forgotten"
     | "files.undone"

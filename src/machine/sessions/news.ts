@@ -1,4 +1,6 @@
 import { adapterOf } from "../../clients/adapters.ts";
+import { stored } from "../../contract/limits.ts";
+import { redactAndKeepEnds } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Session } from "../../store/session-tables.ts";
@@ -136,6 +138,19 @@ export function waitingWords(sql: Sql, session: string): Words[] {
   return undeliveredOf(sql, session, "user_message", -1).flatMap(({ key, at, news }) =>
     news.kind === "user_message" ? [{ key, at, by: news.by, text: news.text }] : [],
   );
+}
+
+/**
+ * Words that a client has had as a prompt are delivered.
+ *
+ * @param text of the prompt, as it is stored
+ * @returns the surface that they came from; null: it was typed
+ */
+export function takeAsPrompt(sql: Sql, at: number, session: string, text: string): string | null {
+  const words = waitingWords(sql, session).find((one) => redactAndKeepEnds(one.text.trim(), stored.prompt) === text);
+  if (words === undefined) return null;
+  markKeyDelivered(sql, at, session, words.key);
+  return words.by;
 }
 
 /** The user's words that wait in a session, or were written to it, wait for the chat `to` now. */

@@ -109,8 +109,10 @@ function isOfRowAlone({ key }: journal.PromptRow): boolean {
   return key.startsWith(`prompt:${rowTurn}`);
 }
 
-function hasNoRow({ entry: { row, from } }: journal.PromptRow): boolean {
-  return from === undefined && (row === undefined || row.startsWith(queueRow));
+/** Words that SHIM itself has delivered have none. */
+function hasNoRow({ key, entry: { row, from } }: journal.PromptRow): boolean {
+  const isDelivered = from !== undefined && key.startsWith("prompt:user:");
+  return !isDelivered && (row === undefined || row.startsWith(queueRow));
 }
 
 /** Whether the session has the prompt of a row. */

@@ -2,6 +2,7 @@ import type { CallerSurface } from "../context/operation-wire.ts";
 import { adapterOf, clientTitle, supportedClients } from "../../clients/adapters.ts";
 import type { RequestDecision } from "../../contract/hooks.ts";
 import type { Decision, GivenAnswer, OpenRequest, Outcome, QuestionAnswer } from "../../contract/machine/requests.ts";
+import type { WindowAct } from "../../contract/window-acts.ts";
 import { redact } from "../../redaction/redact.ts";
 import type { EndedRequest, PermissionRequest, RequestEnd } from "../../runtime/permission-requests.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -87,17 +88,31 @@ export const requestHandlers = {
       return fail("ended", "no client works in this session, so no chat would read the message.");
     const now = runtime.now();
     const key = `${news.wordsKey(session.id)}${Buffer.from(runtime.random(8)).toString("hex")}`;
+    const words = redact(text).text;
     const comes = runtime.store.write((sql) => {
-      news.add(sql, now, session.id, key, { kind: "user_message", by, text: redact(text).text });
+      news.add(sql, now, session.id, key, { kind: "user_message", by, text: words });
       // A chat of another machine that continues this one reads them, too.
       if (devices.get(sql) !== null) pendingChanges.enqueue(sql, session.id, now);
       audit.append(sql, now, { kind: "message.sent", session: session.id, by, result: "done" });
       const isWorking = isInTurn(life.read(sql, session.id)) === true;
       return isWorking && adapterOf(session.client)?.continuesAtStop === true ? ("stop" as const) : ("prompt" as const);
     });
-    return ok({ session: session.id, comes });
+    // Words wait until the prompt is seen: the client may be gone before it reads them.
+    const isPrompt = comes === "prompt" && (await actInWindow(runtime, session, "prompt", { prompt: words }));
+    return ok({ session: session.id, comes: isPrompt ? "now" : comes });
   },
 } satisfies Partial<Handlers>;
+
+/** @returns false: its client does that in its terminal alone, or has not taken it */
+export async function actInWindow(
+  { windows }: Pick<Runtime, "windows">,
+  { id: session, client, transcriptPath: transcript }: sessions.Session,
+  kind: "prompt" | "stop",
+  act: WindowAct,
+): Promise<boolean> {
+  const way = adapterOf(client)?.window?.[kind];
+  return way !== undefined && windows.act(way, { session, client, transcript }, act);
+}
 
 /** A command that a chat has started speaks for no person: it might allow its own calls. */
 export function isByChat({ site, by = "command line" }: Pick<HandlerContext, "site" | "by">): boolean {

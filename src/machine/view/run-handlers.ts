@@ -1,4 +1,4 @@
-import { adapterOf, supportedClients } from "../../clients/adapters.ts";
+import { adapterOf, clientTitle, supportedClients } from "../../clients/adapters.ts";
 import type { ClientAdapter, HeadlessChat } from "../../clients/adapter/client-adapter.ts";
 import { clientEnvironment } from "../../clients/client-environment.ts";
 import type { RunRule } from "../../contract/config.ts";
@@ -16,10 +16,13 @@ import { fail, ok, type Result } from "../../shared/result.ts";
 import { covers } from "../../store/pause.ts";
 import type { CallerSurface } from "../context/operation-wire.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
-import { livingSessions } from "../sessions/life/presence.ts";
+import { findSession } from "../recovery/resolve-id.ts";
+import { isAlive, livingSessions } from "../sessions/life/presence.ts";
+import { isInTurn } from "../sessions/life/questions.ts";
+import * as life from "../sessions/life/row.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { originOf } from "../team/deliver-news.ts";
-import { isByChat } from "./request-handlers.ts";
+import { actInWindow, isByChat } from "./request-handlers.ts";
 
 /** Runs at once: each is a client with a model. */
 const maxRuns = 10;
@@ -36,7 +39,7 @@ export const runHandlers = {
         project,
         endsInMs: until === undefined ? null : Date.parse(until) - now,
       })),
-      clients: supportedClients.map(({ name, title }) => ({ name, title })),
+      clients: supportedClients.map(({ name, title, window }) => ({ name, title, stops: window?.stop !== undefined })),
       runs: namedRuns(runtime).map((run) => toShown(run, now)),
     });
   },
@@ -49,7 +52,7 @@ export const runHandlers = {
     const planned = session === undefined ? planNew(runtime, given) : await planOf(context, given, session);
     if (!planned.ok) return planned;
     const { cwd, takes } = planned.value;
-    const rule = runtime.config.runs.find((one) => isOpen(one, runtime.now()) && covers(one.project, cwd));
+    const rule = ruleOf(runtime, cwd);
     if (rule === undefined) return switchedOff(cwd);
     const isStarted = runtime.runs.list().some((run) => run.state === "runs" && run.session === planned.value.chat.id);
     if (isStarted) return fail("still_running", "the host has started its client already: wait for it, or stop it.");
@@ -70,8 +73,7 @@ export const runHandlers = {
     const working = namedRuns(runtime).filter(({ state }) => state === "runs");
     const [first, second] = working.filter(({ id, session }) => id.startsWith(given) || session?.startsWith(given));
     if (second !== undefined) return fail("ambiguous", `several runs begin with "${given}".`);
-    if (first === undefined)
-      return fail("not_found", `no run "${given}" is at work. A turn in a terminal is stopped there (Esc).`);
+    if (first === undefined) return stopTurn(runtime, given, by);
     const { id, session } = first;
     audit.record(runtime, { kind: "run.stopped", session, by, result: "done" });
     await runtime.runs.stop(id);
@@ -87,9 +89,14 @@ function isOpen({ until }: RunRule, now: number): boolean {
   return until === undefined || now < Date.parse(until);
 }
 
+/** By which clients may be started and stopped there. */
+function ruleOf({ config, now }: Runtime, folder: string): RunRule | undefined {
+  return config.runs.find((one) => isOpen(one, now()) && covers(one.project, folder));
+}
+
 function switchedOff(folder: string): Result<never> {
   const how = `\`shim runs allow ${folder}\`, on the machine, allows that`;
-  return fail("switched_off", `no client may be started in ${folder} from elsewhere. ${how}.`);
+  return fail("switched_off", `no client may be started or stopped in ${folder} from elsewhere. ${how}.`);
 }
 
 interface Asked {
@@ -193,6 +200,25 @@ function toShown({ id, session, project, client, by, state, text, startedAt }: H
   // A secret that a cut begins in would not be known as one.
   const shown = redactAndClip(text, text.length).slice(-maxTextChars);
   return { run: id, session, project, client, by: originOf(by), state, text: shown, ageMs: now - startedAt };
+}
+
+/** Stops the turn of a chat in a window; its client lives on. */
+async function stopTurn(
+  runtime: Runtime,
+  given: string,
+  by: CallerSurface,
+): Promise<Result<MachineOutput<"runs.stop">>> {
+  const found = findSession(runtime, given);
+  if (!found.ok) return found;
+  const session = found.value;
+  const { id, project } = session;
+  const inTurn = runtime.store.read((sql) => isInTurn(life.read(sql, id)), null);
+  if (!isAlive(runtime, session) || inTurn === false) return fail("ended", "no turn of it is at work.");
+  if (project === null || !ruleOf(runtime, project)) return switchedOff(project ?? "its folder");
+  if (!(await actInWindow(runtime, session, "stop", { stop: true })))
+    return fail("not_released", `${clientTitle(session)} takes no stop from elsewhere: stop it in its terminal (Esc).`);
+  audit.record(runtime, { kind: "turn.stopped", session: id, by, result: "sent" });
+  return ok({ run: null, session: id });
 }
 
 /** A run that was stopped, or whose store is gone, fails nothing. */

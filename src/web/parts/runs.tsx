@@ -53,6 +53,10 @@ export function RunsOfChat({ row, isAlive }: { row: FleetRow; isAlive: boolean }
       {!isAlive && run?.state !== "runs" && isAllowed && (
         <Start label="Continue it here, without a terminal" verb="Continue" input={{ session: row.id }} />
       )}
+      {isAlive &&
+        isAllowed &&
+        row.state === "works" &&
+        list.clients.some((one) => one.stops && row.client.startsWith(one.title)) && <StopTurn session={row.id} />}
       {isAlive && isAllowed && (
         <Fold title="Go on in a new chat">
           <Start
@@ -79,22 +83,41 @@ const states: Readonly<Record<Run["state"], string>> = {
   stopped: "was stopped",
 };
 
-function RunLine({ run, at }: { run: Run; at: number }): JSX.Element {
+/** @param run its id, or that of a chat whose turn is stopped in its window */
+function useStop(run: string): { readonly stop: JSX.Element; readonly trouble: JSX.Element } {
   const [trouble, setTrouble] = useState<string | null>(null);
   const stop = async (): Promise<void> => {
-    const answer = await call("runs.stop", { run: run.run }, crypto.randomUUID());
+    const answer = await call("runs.stop", { run }, crypto.randomUUID());
     setTrouble(answer.ok ? null : answer.error.message);
     revision.value++;
   };
+  const isOff = actTrouble(run) !== null;
+  return {
+    stop: <button type="button" disabled={isOff} onClick={() => void stop()} children="Stop" />,
+    trouble: <Trouble text={trouble} />,
+  };
+}
+
+function StopTurn({ session }: { session: string }): JSX.Element {
+  const { stop, trouble } = useStop(session);
+  return (
+    <p class="muted">
+      {"Works in its window. "}
+      {stop}
+      {trouble}
+    </p>
+  );
+}
+
+function RunLine({ run, at }: { run: Run; at: number }): JSX.Element {
+  const { stop, trouble } = useStop(run.run);
   return (
     <p role="status" class={run.state === "failed" ? "trouble warn" : "muted"}>
       {`${plain(run.client)} ${states[run.state]}: ${plain(run.by)}, `}
       <Age ms={run.ageMs} at={at} />
       {run.state === "failed" && `: ${plain(run.text.trim())}`}
-      {run.state === "runs" && (
-        <button type="button" disabled={actTrouble(run.run) !== null} onClick={() => void stop()} children="Stop" />
-      )}
-      <Trouble text={trouble} />
+      {run.state === "runs" && stop}
+      {trouble}
     </p>
   );
 }

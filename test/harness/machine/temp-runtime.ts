@@ -5,6 +5,7 @@ import { requireState } from "#src/machine/sessions/checkpoints/checkpoints.ts";
 import type { Paths } from "#src/platform/paths.ts";
 import type { ProcessFacts, Processes, ProcessIdentity } from "#src/platform/processes.ts";
 import { HostedRuns } from "#src/runtime/hosted-runs.ts";
+import { noWindows } from "#src/runtime/open-windows.ts";
 import { PermissionRequests } from "#src/runtime/permission-requests.ts";
 import { type Runtime, Fronts } from "#src/runtime/runtime.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
@@ -110,6 +111,7 @@ export function tempRuntime(options: TempRuntimeOptions = {}): TempRuntime {
     ...memory,
     permissions: new PermissionRequests(),
     runs: new HostedRuns(null),
+    windows: noWindows(),
     launch: { node: "/opt/node", script: "/opt/shim/bin/shim.mjs", hookScript: "/opt/shim/dist/hook.cjs" },
     config: configSchema().parse(config),
     log: (level, message, fields) => void logged.push(JSON.stringify({ level, message, ...fields })),

@@ -6,10 +6,12 @@ import { aSeededHome, type CliHome, failed, ids, printed } from "#harness/machin
 import { patience } from "#harness/machine/programs.ts";
 import { aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 import type { RunRule } from "#src/contract/config.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
 import { claimOf } from "#src/machine/sessions/recoveries.ts";
 import type { Program, ProgramExit } from "#src/platform/run-program.ts";
 import { HostedRuns } from "#src/runtime/hosted-runs.ts";
+import { OpenWindows } from "#src/runtime/open-windows.ts";
 
 /** A program that the host has started; the test says how it ends. */
 interface Started extends Pick<Program, "command" | "args" | "cwd" | "env" | "input" | "onStderr"> {
@@ -46,7 +48,7 @@ it("no client is started where no rule of its project, or one that is over, allo
   for (const rule of [null, { until: "2001-01-01T00:00:00Z" }, { project: "/elsewhere" }]) {
     const { home, started } = starting(rule);
     withWholeTranscript(home);
-    const why = `no client may be started in ${home.project} from elsewhere. \`shim runs allow ${home.project}\``;
+    const why = `no client may be started or stopped in ${home.project} from elsewhere. \`shim runs allow ${home.project}\``;
     const begin = ["--project", home.project, "--client", "codex", "hi"];
     expect(await home.shim(`runs start --session ${ids.dead} hi`)).toMatchObject(failed(1, why));
     expect(await home.shim("runs start", ...begin)).toMatchObject(failed(1, why));
@@ -124,11 +126,10 @@ it("a session that its client cannot go on with is continued by a new chat with 
   await expect.poll(claim, patience).not.toMatchObject({ is: "taken" });
 });
 
-it("a run is stopped by its id or its session, and a chat in a terminal is not", async () => {
+it("a run is stopped by its id or its session", async () => {
   const { home, started } = starting();
   withWholeTranscript(home);
   const { run } = await home.json(`runs start --session ${ids.dead}`, "go on");
-  expect(await home.shim(`runs stop ${ids.alive}`)).toMatchObject(failed(3, "A turn in a terminal is stopped there"));
   expect((await home.shim(`runs stop ${ids.dead}`)).out).toBe(`The run ${String(run)} was stopped.\n`);
   expect((await home.json("runs"))["runs"]).toMatchObject([{ run, state: "stopped" }]);
   expect(started).toHaveLength(1);
@@ -137,6 +138,32 @@ it("a run is stopped by its id or its session, and a chat in a terminal is not",
     ["run.ended", subject, "command line", { result: "stopped" }],
     ["run.stopped", subject, "command line", { result: "done" }],
   ]);
+});
+
+const stop = (home: CliHome) => home.shim(`runs stop ${ids.alive}`);
+
+it("the turn of a chat in a window is stopped where its client takes that and its project is allowed", async () => {
+  const acts: unknown[] = [];
+  const take = (...act: readonly object[]): Promise<boolean> => Promise.resolve(acts.push(act) > 0);
+  const aWindow = (rule: Partial<RunRule> | null = {}, client = "codex"): CliHome => {
+    const { home } = starting(rule);
+    Object.assign(home.runtime, { windows: new OpenWindows(take) });
+    home.runtime.store.write((sql) => {
+      sql.run("UPDATE sessions SET client = ? WHERE id = ?", client, ids.alive);
+      journal.append(sql, ids.alive, home.now, "prompt:one", { kind: "prompt", text: "build it" });
+    });
+    return home;
+  };
+  expect(await stop(aWindow(null))).toMatchObject(failed(1, "no client may be started or stopped in"));
+  const why = "Gemini CLI takes no stop from elsewhere: stop it in its terminal (Esc).";
+  expect(await stop(aWindow({}, "gemini"))).toMatchObject(failed(1, why));
+  expect(acts).toEqual([]);
+  const home = aWindow();
+  expect(await stop(home)).toMatchObject(printed(`Stop was sent to ${ids.alive}.`));
+  expect(acts).toMatchObject([[{ session: ids.alive, client: "codex" }, { stop: true }]]);
+  expect(actions(home, 1)).toEqual([["turn.stopped", ids.alive.slice(0, 8), "command line", { result: "sent" }]]);
+  home.runtime.store.write((sql) => journal.append(sql, ids.alive, home.now, "turn:one", { kind: "turn_end" }));
+  expect(await stop(home)).toMatchObject(failed(1, "no turn of it is at work"));
 });
 
 it("a command that a chat has started starts and stops no client", async () => {

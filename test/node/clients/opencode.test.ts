@@ -3,7 +3,14 @@ import type { ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { HookProgram, clientHeader, homeHeader, valueOf } from "#src/clients/adapter/hook-program.ts";
+import {
+  HookProgram,
+  clientHeader,
+  homeHeader,
+  valueOf,
+  type NextAct,
+  type SendEvent,
+} from "#src/clients/adapter/hook-program.ts";
 import { openCodeHooks } from "#src/clients/opencode/opencode-plugin.ts";
 import { hostSocket, prepareSocketFolder } from "#src/platform/host-socket.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
@@ -19,27 +26,34 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 
 const session = "ses_example0002";
 const client = {
-  session: { get: () => Promise.resolve({ data: { version: "1.18.33" } }) },
+  session: {
+    get: () => Promise.resolve({ data: { version: "1.18.33" } }),
+    promptAsync: (given: object) => Promise.resolve(void done.push(["prompt", given])),
+    abort: (given: object) => Promise.resolve(void done.push(["abort", given])),
+  },
   app: { log: () => Promise.resolve(null) },
   tui: { showToast: (toast: object) => Promise.resolve(void toasts.push(toast)) },
   _client: {
     post: ({ headers: _headers, ...reply }: { headers: object }) => Promise.resolve(void replies.push(reply)),
   },
 };
+const done: unknown[] = [];
+/** A host that has nothing for the plugin to do. */
+const noAct: NextAct = () => new Promise(() => undefined);
 const replies: object[] = [];
 const toasts: object[] = [];
 
 type Chat = ReturnType<typeof chatOf>;
 
 /** The plugin in a process of OpenCode. @param isRepeated each event comes twice */
-function chatOf(runtime = tempRuntime(), isRepeated = false) {
+function chatOf(runtime = tempRuntime(), isRepeated = false, nextAct = noAct) {
   const recorded = new RecordedClient(runtime, "opencode");
   const send = (event: string, payload: object): Promise<Record<string, unknown>> => {
     const answer = recorded.report(event, payload);
     if (isRepeated) recorded.report(event, payload);
     return Promise.resolve(answer);
   };
-  const hooks = openCodeHooks({ client, directory: "/home/user/project" }, send);
+  const hooks = openCodeHooks({ client, directory: "/home/user/project" }, send, nextAct);
   /** A recorded event with other properties, or one with these alone. */
   const happens = (name: string, changes: object = {}): Promise<void> => {
     const known = recordings("opencode")[`event.${name}`]?.payload ?? { type: name };
@@ -242,12 +256,13 @@ it("OpenCode shows the line while it waits for the end of its limit, and at an a
 function askingPlugin() {
   replies.length = 0;
   const sent: { payload: object; gone: AbortSignal | undefined; decide: (decision: object) => void }[] = [];
-  const hooks = openCodeHooks({ client, directory: "/p" }, (name, payload, gone) => {
+  const send: SendEvent = (name, payload, gone) => {
     if (name !== "PermissionRequest") return Promise.resolve({});
     const { promise, resolve } = Promise.withResolvers<Record<string, unknown>>();
     sent.push({ payload, gone, decide: (decision) => resolve({ hookSpecificOutput: { decision } }) });
     return promise;
-  });
+  };
+  const hooks = openCodeHooks({ client, directory: "/p" }, send, noAct);
   const happens = (type: string, id: string, properties: object): Promise<void> =>
     hooks.event({ event: { type, properties: { id, sessionID: session, ...properties } } });
   return { sent, happens };
@@ -307,12 +322,37 @@ it("a question of OpenCode gets its answers from elsewhere, or is rejected, unle
   ]);
 });
 
+it("the plugin does what the user asks for from elsewhere: a prompt with the agent and model of the last one, and a stop", async () => {
+  const acts: Record<string, unknown>[] = [{ prompt: "and the docs" }, { stop: true }];
+  const asked: string[] = [];
+  const nextAct: NextAct = (id) => {
+    asked.push(id);
+    const act = acts.shift();
+    return act === undefined ? new Promise(() => undefined) : Promise.resolve(act);
+  };
+  const hooks = chatOf(tempRuntime(), false, nextAct).hooks;
+  await prompt({ hooks });
+  await expect.poll(() => asked.length, patience).toBe(3);
+  const { agent, model } = call<{ message: Record<string, unknown> }>("chat.message").o.message;
+  const path = { id: session };
+  const body = { agent, model, variant: undefined, parts: [{ type: "text", text: "and the docs" }] };
+  expect(done.splice(0)).toEqual([
+    ["prompt", { path, body }],
+    ["abort", { path }],
+  ]);
+  expect(new Set(asked)).toEqual(new Set([session]));
+});
+
 it("a refusal reaches OpenCode as the call's error, a failing hook does not", async () => {
   const deny = { permissionDecision: "deny", permissionDecisionReason: "src/a.ts is reserved" };
-  const refusing = openCodeHooks({ client, directory: "/p" }, () => Promise.resolve({ hookSpecificOutput: deny }));
+  const refusing = openCodeHooks(
+    { client, directory: "/p" },
+    () => Promise.resolve({ hookSpecificOutput: deny }),
+    noAct,
+  );
   const before = refusing["tool.execute.before"]({ sessionID: session, tool: "edit", callID: "c1" }, { args: {} });
   await expect(before).rejects.toThrow("src/a.ts is reserved");
-  const failing = openCodeHooks({ client, directory: "/p" }, () => Promise.reject(new Error("gone")));
+  const failing = openCodeHooks({ client, directory: "/p" }, () => Promise.reject(new Error("gone")), noAct);
   await failing["tool.execute.before"]({ sessionID: session, tool: "edit", callID: "c1" }, { args: {} });
   await failing["tool.execute.after"]({ sessionID: session, tool: "edit", callID: "c1" }, { output: "ok" });
   expect(await prompt({ hooks: failing })).toHaveLength(1);

@@ -33,7 +33,7 @@ function cellOf(decisions: readonly Decision[] = []): string {
   return decisions.map((one) => words[one]).join(", ") || "terminal alone";
 }
 
-function rowOf({ title, answers, continuesAtStop }: ClientAdapter): string[] {
+function rowOf({ title, answers, continuesAtStop, window }: ClientAdapter): string[] {
   const when = { "beside-hook": "beside its dialog", "after-hook": "before its dialog" };
   return [
     title,
@@ -41,7 +41,13 @@ function rowOf({ title, answers, continuesAtStop }: ClientAdapter): string[] {
     cellOf(answers?.question),
     cellOf(answers?.plan),
     answers === undefined ? "-" : when[answers.dialog],
-    continuesAtStop === true ? "at the end of a turn" : "with the next prompt",
+    window?.prompt === undefined ? "with the next prompt" : "at once",
+    continuesAtStop === true
+      ? "at the end of its turn"
+      : window?.prompt === undefined
+        ? "with the next prompt"
+        : "at once",
+    window?.stop === undefined ? "terminal alone" : "yes",
   ];
 }
 

@@ -1,0 +1,84 @@
+import { expect, it } from "vitest";
+import { RecordedClient } from "#harness/clients/recorded-client.ts";
+import { ask, aHost } from "#harness/machine/host-rig.ts";
+import { patience } from "#harness/machine/programs.ts";
+import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import type { WindowAct } from "#src/contract/window-acts.ts";
+import { processHeader } from "#src/clients/adapter/hook-program.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
+import * as news from "#src/machine/sessions/news.ts";
+import { OpenWindows } from "#src/runtime/open-windows.ts";
+
+const session = "ses_example0002";
+
+/** A host, a chat that has ended a turn, and what its client was told to do. */
+async function anIdleChat(client: string, takes = true) {
+  const acts: WindowAct[] = [];
+  const take = (_window: unknown, act: WindowAct): Promise<boolean> => Promise.resolve(takes && acts.push(act) > 0);
+  const windows = new OpenWindows(take);
+  const config = { answers: { isEnabled: true }, runs: [{ project: "/p" }] };
+  const runtime = Object.assign(tempRuntime({ config }), { windows });
+  const host = await aHost(runtime, ["setTimeout"]);
+  const chat = new RecordedClient(runtime, client);
+  const event = (name: string, more: object = {}) => chat.report(name, { session_id: session, cwd: "/p", ...more });
+  event("SessionStart", { source: "startup" });
+  event("UserPromptSubmit", { prompt: "fix the parser" });
+  event("Stop");
+  const call = async (name: string, input: object): Promise<Record<string, unknown>> => {
+    const asked = { input, env: {}, by: "phone Ada's Pixel" };
+    return (JSON.parse((await ask(host.socket, "POST", `/call/${name}`, asked)).body) as { result: never }).result;
+  };
+  const write = async (text: string): Promise<unknown> => {
+    const { value } = await call("requests.message", { session, text });
+    return (value as { comes: string }).comes;
+  };
+  const prompts = (): unknown[] =>
+    runtime.store.read((sql) => journal.newest(sql, session, ["prompt"], 9), []).map(({ entry }) => entry);
+  const waiting = (): number => runtime.store.read((sql) => news.waitingWords(sql, session).length, 0);
+  return { acts, call, event, host, prompts, runtime, waiting, windows, write };
+}
+
+it("words to an idle chat are its prompt at once where its client takes one; they count once, with their surface", async () => {
+  const { acts, event, prompts, waiting, write } = await anIdleChat("codex");
+  expect(await write("and the docs, please")).toBe("now");
+  expect([acts, waiting()]).toEqual([[{ prompt: "and the docs, please" }], 1]);
+  // The prompt itself, as its client reports it: nothing comes with it.
+  expect(event("UserPromptSubmit", { prompt: "and the docs, please" })).toEqual({});
+  expect([waiting(), prompts()]).toEqual([
+    0,
+    [
+      { kind: "prompt", text: "and the docs, please", from: "phone Ada's Pixel" },
+      { kind: "prompt", text: "fix the parser" },
+    ],
+  ]);
+  // A chat that works reads them when its turn ends, as before.
+  expect([await write("then commit"), acts.length]).toEqual(["stop", 1]);
+});
+
+it("words that a client has taken and never had as a prompt, or has not taken, come with the next prompt", async () => {
+  for (const takes of [true, false]) {
+    const { event, prompts, waiting, write } = await anIdleChat("codex", takes);
+    expect(await write("and the docs")).toBe(takes ? "now" : "prompt");
+    expect(JSON.stringify(event("UserPromptSubmit", { prompt: "hello" }))).toContain("and the docs");
+    expect([waiting(), prompts().length]).toEqual([0, 3]);
+  }
+  const { acts, write } = await anIdleChat("gemini");
+  expect([await write("and the docs"), acts]).toEqual(["prompt", []]);
+});
+
+it("a plugin that waits in its client's process gets one act at a time; the newest of two that wait", async () => {
+  const { call, event, host, runtime, windows, write } = await anIdleChat("opencode");
+  expect(await write("nobody waits")).toBe("prompt");
+  const gone = new AbortController();
+  const old = windows.next(session, gone.signal);
+  const start = runtime.processes.start(3_000, 2_000).start;
+  const stat = `3000 (sh) S 2000 ${"0 ".repeat(17)}${start}`;
+  const headers = { "shim-home": `=${runtime.paths.home}`, [processHeader]: stat };
+  const posted = ask(host.socket, "POST", "/hook/opencode/NextAct", { session_id: session }, headers);
+  await expect.poll(() => windows.waiting(session), patience).toBe(2);
+  expect(await write("and the docs")).toBe("now");
+  expect(JSON.parse((await posted).body)).toEqual({ prompt: "and the docs" });
+  event("UserPromptSubmit", { prompt: "and the docs" });
+  expect(await call("runs.stop", { run: session })).toEqual({ ok: true, value: { run: null, session } });
+  expect(await old).toEqual({ stop: true });
+});
