@@ -108,6 +108,7 @@ export class Cli {
     return {
       paths,
       site: io,
+      caller: process.pid,
       loaded,
       runtime: async () => (await loaded()).runtime,
       hostClient: {

@@ -3,9 +3,11 @@ import * as z from "zod";
 import { isMachineOperation, machineOperations, type MachineInput } from "../../contract/machine/operations.ts";
 import type { OperationContext } from "../../machine/context/operation-context.ts";
 import { toSentError, type AnswerLine } from "../../machine/context/operation-wire.ts";
+import { statedProcess } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { stackOf } from "../../shared/error.ts";
 import { parseJson } from "../../shared/json-fields.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { Result } from "../../shared/result.ts";
 import type { MachineWork } from "./machine-work.ts";
 import { hostContext, OperationRunner } from "./operation-runner.ts";
@@ -14,6 +16,7 @@ const Asked = z.object({
   input: z.unknown(),
   env: z.record(z.string(), z.string()),
   by: z.union([z.enum(["command line", "live page"]), z.templateLiteral(["phone ", z.string().max(100)])]),
+  caller: z.string().optional(),
 });
 
 interface Doing {
@@ -24,7 +27,7 @@ interface Doing {
 /** Does an operation as its caller would, and answers with its lines. */
 export async function doOperation(doing: Doing, name: string, body: string, response: ServerResponse): Promise<void> {
   if (!isMachineOperation(name)) return void response.writeHead(404).end();
-  const { input, env, by } = Asked.parse(parseJson(body));
+  const { input, env, by, caller: stated } = Asked.parse(parseJson(body));
   const runtime = { ...doing.runtime, env };
   const send = (line: AnswerLine): void => void response.write(`${JSON.stringify(line)}\n`);
   const context: OperationContext = {
@@ -33,6 +36,7 @@ export async function doOperation(doing: Doing, name: string, body: string, resp
     ownRelay: () => doing.machine.phoneDoor(),
     syncNow: ({ url, workspace }) => doing.machine.syncNow({ url, workspace }),
     by,
+    ...omitUndefined({ caller: statedProcess(runtime.processes, stated ?? "")?.pid }),
     progress: (text) => send({ progress: text }),
     onSecretsRemoved: (count) => send({ secretsRemoved: count }),
   };

@@ -14,6 +14,7 @@ import {
 } from "../../contract/machine/operations.ts";
 import type { Json } from "../../contract/values.ts";
 import { editConfig } from "../../installer/file-edits.ts";
+import { refuseChat } from "../../machine/view/by-chat.ts";
 import { effectHandlers } from "../../machine/view/effects-handlers.ts";
 import { fileHandlers } from "../../machine/files/files-handlers.ts";
 import { handoverHandlers } from "../../machine/team/operations/handover-handlers.ts";
@@ -45,6 +46,7 @@ import { usageHandlers } from "../../machine/view/usage-handlers.ts";
 import { workspaceHandlers } from "../../machine/team/operations/workspace-handlers.ts";
 import { limitProblems } from "../../machine/sessions/usage/at-limit.ts";
 import { readConfig } from "../../platform/config-file.ts";
+import { ownStatement } from "../../platform/processes.ts";
 import { programPath } from "../../platform/program-path.ts";
 import type { Launch } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -132,8 +134,8 @@ const installationHandlers: Pick<Handlers, Exclude<keyof typeof installationOper
     const value = settingAt(config.value, key) as Json | undefined;
     return value === undefined ? unknownKey(key) : ok({ key, value });
   },
-  "config.set": ({ paths, site }, { key, value }) => change(paths, key, value, site.env),
-  "config.unset": ({ paths }, { key }) => change(paths, key, undefined),
+  "config.set": (context, { key, value }) => change(context, key, value),
+  "config.unset": (context, { key }) => change(context, key, undefined),
   "host.status": (context) => runningHost(context, "GET", "/status"),
   "host.stop": (context) => runningHost(context, "POST", "/stop"),
 };
@@ -147,15 +149,20 @@ function readCurrent(path: string): Result<Config> {
   );
 }
 
-function change(
-  { config: path }: OperationContext["paths"],
+/** Settings by which a chat could allow its own calls, or start another that may do more. */
+const ofUserAlone = /^(answers|runs)(\.|$)/;
+
+async function change(
+  context: HandlerContext,
   key: string,
   value: Json | undefined,
-  env: NodeJS.ProcessEnv = {},
-): Result<{ key: string; value: Json }> {
+): Promise<Result<{ key: string; value: Json }>> {
+  const { config: path } = context.paths;
   if (settingAt(defaults, key) === undefined) return unknownKey(key);
+  const refused = ofUserAlone.test(key) ? await refuseChat(context, "change this setting") : null;
+  if (refused !== null) return refused;
   const rules = key === "atLimit" ? limitRules().safeParse(value) : null;
-  const [problem] = rules?.success ? limitProblems(rules.data, env) : [];
+  const [problem] = rules?.success ? limitProblems(rules.data, context.site.env) : [];
   if (problem !== undefined) return fail("bad_input", `atLimit: ${problem}\nNothing was changed.`);
   const edited = editConfig(path, key, value);
   if (edited.ok) return ok({ key, value: settingAt(edited.value, key) as Json });
@@ -221,9 +228,10 @@ export class OperationRunner {
     const checked = machineOperations[name].input.safeParse(input);
     if (!checked.success) return fail("bad_input", `${name}: ${formatIssues(checked.error)}.`);
     const { doneBy, isLong }: MachineOperation = machineOperations[name];
-    const { hostClient, site, by = "command line", progress, onSecretsRemoved, onInterrupt } = this.#context;
+    const { hostClient, site, by = "command line", caller, progress, onSecretsRemoved, onInterrupt } = this.#context;
     const askHost = async (one: HostClient): Promise<Result<MachineOutput<Name>>> => {
-      const asked = { name, input: checked.data, env: site.env, by };
+      const own = caller === undefined ? {} : { caller: ownStatement() };
+      const asked = { name, input: checked.data, env: site.env, by, ...own };
       const ask = (signal?: AbortSignal): Promise<Result<unknown>> =>
         one.call(asked, omitUndefined({ progress, onSecretsRemoved, signal }));
       const answer = await (isLong && onInterrupt ? untilInterrupted(onInterrupt, ask) : ask());

@@ -73,6 +73,8 @@ export interface OperationContext {
   readonly onSecretsRemoved?: (count: number) => void;
   /** For the audit log; default: the command line. */
   readonly by?: CallerSurface;
+  /** Pid of the command that asks; absent: it is no process of its own, or not known. */
+  readonly caller?: number;
   /** Ctrl-C then does not end the process; absent in the host. @returns undoes that */
   readonly onInterrupt?: (listener: () => void) => () => void;
   /** Shows a line to a person who waits for the answer. */

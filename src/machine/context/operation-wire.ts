@@ -18,6 +18,8 @@ export interface AskedOperation {
   readonly input: unknown;
   readonly env: NodeJS.ProcessEnv;
   readonly by: CallerSurface;
+  /** The line by which a command describes its process. */
+  readonly caller?: string;
 }
 
 /** Lines of the host's answer, as JSON: the last one is a result or an error. */

@@ -23,15 +23,15 @@ import { requireCoordinator } from "../sharing/operations/membership.ts";
 import type { PairingRelay } from "../context/pairing-relay.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import { pickOne } from "../recovery/resolve-id.ts";
-import { isByChat } from "./request-handlers.ts";
+import { refuseChat } from "./by-chat.ts";
 
 export const phoneHandlers: Pick<
   Handlers,
   "phones.offer" | "phones.opened" | "phones.decide" | "phones.list" | "phones.remove"
 > = {
   async "phones.offer"(context, { answer, for: forMs, url, port }) {
-    if (isByChat(context))
-      return fail("not_released", "a chat has started this command: only its user may pair a phone.");
+    const refused = await refuseChat(context, "pair a phone");
+    if (refused !== null) return refused;
     if (forMs < pairedMs.min || forMs > pairedMs.max)
       return fail("bad_input", "a phone is paired for a minute to a year: give --for in between.");
     const address = url === undefined ? ok(null) : addressOf(url);

@@ -1,5 +1,5 @@
 import type { CallerSurface } from "../context/operation-wire.ts";
-import { adapterOf, clientTitle, supportedClients } from "../../clients/adapters.ts";
+import { adapterOf, clientTitle } from "../../clients/adapters.ts";
 import type { RequestDecision } from "../../contract/hooks.ts";
 import type { Decision, GivenAnswer, OpenRequest, Outcome, QuestionAnswer } from "../../contract/machine/requests.ts";
 import type { WindowAct } from "../../contract/window-acts.ts";
@@ -28,6 +28,7 @@ import * as sessions from "../sessions/sessions.ts";
 import * as devices from "../sharing/device.ts";
 import * as pendingChanges from "../sharing/pending-changes.ts";
 import { originOf } from "../team/deliver-news.ts";
+import { refuseChat } from "./by-chat.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import { findSession } from "../recovery/resolve-id.ts";
 import { isAlive } from "../sessions/life/presence.ts";
@@ -52,7 +53,7 @@ export const requestHandlers = {
   async "requests.answer"(context, { request: given, decision, answers, shown, message }) {
     const { runtime: load, by = "command line" } = context;
     const runtime = await load();
-    const refused = refusal(runtime, context);
+    const refused = await refusal(runtime, context);
     if (refused !== null) return refused;
     const found = findRequest(runtime, given);
     if (!found.ok) {
@@ -79,7 +80,7 @@ export const requestHandlers = {
   async "requests.message"(context, { session: id, text }) {
     const { runtime: load, by = "command line" } = context;
     const runtime = await load();
-    const refused = refusal(runtime, context);
+    const refused = await refusal(runtime, context);
     if (refused !== null) return refused;
     const found = findSession(runtime, id);
     if (!found.ok) return found;
@@ -114,17 +115,10 @@ export async function actInWindow(
   return way !== undefined && windows.act(way, { session, client, transcript }, act);
 }
 
-/** A command that a chat has started speaks for no person: it might allow its own calls. */
-export function isByChat({ site, by = "command line" }: Pick<HandlerContext, "site" | "by">): boolean {
-  const variables = supportedClients.flatMap(({ variables: { session } }) => session ?? []);
-  return by === "command line" && variables.some((name) => site.env[name] !== undefined);
-}
-
-function refusal({ config }: Runtime, context: HandlerContext): Result<never> | null {
-  if (!config.answers.isEnabled) return fail("switched_off", switchedOff);
-  return isByChat(context)
-    ? fail("not_released", "a chat has started this command: only its user may answer, or write to chats.")
-    : null;
+async function refusal({ config }: Runtime, context: HandlerContext): Promise<Result<never> | null> {
+  return config.answers.isEnabled
+    ? refuseChat(context, "answer, or write to chats")
+    : fail("switched_off", switchedOff);
 }
 
 const endTexts: Readonly<Record<Exclude<RequestEnd, "answered">, string>> = {

@@ -22,7 +22,8 @@ import { isInTurn } from "../sessions/life/questions.ts";
 import * as life from "../sessions/life/row.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { originOf } from "../team/deliver-news.ts";
-import { actInWindow, isByChat } from "./request-handlers.ts";
+import { refuseChat } from "./by-chat.ts";
+import { actInWindow } from "./request-handlers.ts";
 
 /** Runs at once: each is a client with a model. */
 const maxRuns = 10;
@@ -46,7 +47,8 @@ export const runHandlers = {
   async "runs.start"(context, { session, project, client, isNew, text }) {
     const { runtime: load, by = "command line" } = context;
     const runtime = await load();
-    if (isByChat(context)) return byChat;
+    const refused = await refuseChat(context, "start or stop clients");
+    if (refused !== null) return refused;
     if (!runtime.runs.areAllowed) return fail("switched_off", insideDesktop);
     const given = { session, folder: project, client, isNew };
     const planned = session === undefined ? planNew(runtime, given) : await planOf(context, given, session);
@@ -69,7 +71,8 @@ export const runHandlers = {
   async "runs.stop"(context, { run: given }) {
     const { runtime: load, by = "command line" } = context;
     const runtime = await load();
-    if (isByChat(context)) return byChat;
+    const refused = await refuseChat(context, "start or stop clients");
+    if (refused !== null) return refused;
     const working = namedRuns(runtime).filter(({ state }) => state === "runs");
     const [first, second] = working.filter(({ id, session }) => id.startsWith(given) || session?.startsWith(given));
     if (second !== undefined) return fail("ambiguous", `several runs begin with "${given}".`);
@@ -83,7 +86,6 @@ export const runHandlers = {
 
 const insideDesktop =
   "SHIM's host runs inside Claude Desktop, which lets it start no client: open a chat in another client, whose host does.";
-const byChat = fail("not_released", "a chat has started this command: only its user may start or stop clients.");
 
 function isOpen({ until }: RunRule, now: number): boolean {
   return until === undefined || now < Date.parse(until);

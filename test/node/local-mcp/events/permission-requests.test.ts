@@ -8,7 +8,7 @@ import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import { aChat, anotherClaude } from "#harness/machine/claude.ts";
 import { servedInTest } from "#harness/edge/real-server.ts";
 import { patience } from "#harness/machine/programs.ts";
-import { aFrontRig, settled } from "#harness/machine/host-rig.ts";
+import { aFrontRig, ask, settled } from "#harness/machine/host-rig.ts";
 import { aRequestRig, decided, on, printed, rm, session, undecided } from "#harness/machine/request-rig.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aUserLine } from "#harness/machine/transcripts.ts";
@@ -86,6 +86,38 @@ it("a command that a chat has started answers no request, and writes to no chat"
     expect(await call("requests.message", message, "command line", env)).toMatchObject(refused);
   }
   expect(await listed()).toHaveLength(1);
+});
+
+it("a command below the process of a client that has a session is a chat's, also of a client without a variable for it", async () => {
+  const { host, held, listed, runtime } = await aRequestRig();
+  const { id } = await held();
+  const { processes } = runtime;
+  const statement = (pid: number, parent: number): string => {
+    processes.start(parent, parent === 100 ? 1 : 100, "sh");
+    const { start } = processes.start(pid, parent, "node");
+    return `${pid} (node) S ${parent}${" 0".repeat(17)} ${start}`;
+  };
+  const asked = async (name: string, input: object, caller: string): Promise<unknown> => {
+    const { body } = await ask(host.socket, "POST", `/call/${name}`, { input, env: {}, by: "command line", caller });
+    return (JSON.parse(body) as { result: unknown }).result;
+  };
+  const ofChat = statement(401, 400);
+  const refused = { ok: false, error: { code: "not_released" } };
+  for (const [name, input] of [
+    ["requests.answer", { request: id, decision: "allow" }],
+    ["runs.start", { session, text: "hi" }],
+    ["phones.offer", { answer: true, for: 86_400_000 }],
+    ["config.set", { key: "runs", value: [{ project: "/p" }] }],
+    ["config.set", { key: "answers.isEnabled", value: true }],
+    ["config.unset", { key: "answers.holdDialogSeconds" }],
+  ] as const)
+    expect([name, await asked(name, input, ofChat)]).toMatchObject([name, refused]);
+  expect(await asked("config.set", { key: "risk.thresholds.memory", value: 0.8 }, ofChat)).toMatchObject({ ok: true });
+  expect(await listed()).toHaveLength(1);
+  processes.start(500, 1, "sh");
+  const { start } = processes.start(501, 500, "node");
+  const ofPerson = `501 (node) S 500${" 0".repeat(17)} ${start}`;
+  expect(await asked("requests.answer", { request: id, decision: "deny" }, ofPerson)).toMatchObject({ ok: true });
 });
 
 it.each([
