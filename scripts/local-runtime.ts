@@ -86,6 +86,34 @@ export interface LocalRuntimeOptions {
   readonly documents?: Readonly<Record<string, object>>;
   /** The built live page. */
   readonly page?: string;
+  /** In place of what wrangler.toml says. */
+  readonly as?: Declared;
+}
+
+/** A deployment, as Miniflare takes it. */
+export interface Declared {
+  readonly name: string;
+  readonly compatibilityDate: string;
+  readonly compatibilityFlags: string[];
+  readonly durableObjects: Readonly<Record<string, { readonly className: string; readonly useSQLite: boolean }>>;
+  readonly queueProducers: Readonly<Record<string, string>>;
+  readonly queueConsumers: Readonly<
+    Record<
+      string,
+      {
+        readonly maxBatchSize: number;
+        readonly maxBatchTimeout: number;
+        readonly maxRetries?: number;
+        readonly deadLetterQueue?: string;
+      }
+    >
+  >;
+  readonly ratelimits: Readonly<
+    Record<
+      string,
+      { readonly namespace_id: string; readonly simple: { readonly limit: number; readonly period: 10 | 60 } }
+    >
+  >;
 }
 
 /** What wrangler.toml says, as Miniflare takes it. What is made in the folder of the state is that of this name. */
@@ -108,7 +136,7 @@ export const declared = {
     RATE_LIMITER: { namespace_id: "1001", simple: { limit: 1_000, period: 10 } },
     AUTH_FAILURE_LIMITER: { namespace_id: "1002", simple: { limit: 20, period: 60 } },
   },
-} as const;
+} as const satisfies Declared;
 
 export function randomSecrets(): Secrets {
   const [signing, admin] = secretNames.map(() => randomBytes(32).toString("base64url"));
@@ -188,18 +216,18 @@ export async function bundle(entry: string, outfile: string): Promise<void> {
 }
 
 function workerd(options: LocalRuntimeOptions, secrets: Secrets, restarted: () => void): Miniflare {
-  const { script, state, port = 0, isLimited = false, bindings = {} } = options;
-  const { ratelimits } = declared;
+  const { script, state, port = 0, isLimited = false, bindings = {}, as = declared } = options;
+  const { ratelimits } = as;
   return new Miniflare(
     convertV4MiniflareOptions({
-      ...declared,
+      ...as,
       host: "127.0.0.1",
       port,
       modules: true,
       scriptPath: script,
       // workerd takes no module from above it, and without this it is the folder where the program runs.
       modulesRoot: dirname(script),
-      ratelimits: isLimited ? ratelimits : { AUTH_FAILURE_LIMITER: ratelimits.AUTH_FAILURE_LIMITER },
+      ratelimits: isLimited ? ratelimits : { AUTH_FAILURE_LIMITER: declared.ratelimits.AUTH_FAILURE_LIMITER },
       bindings: { ...secrets, SHIM_LOCAL: "1", ...bindings },
       resourcePersistencePath: state,
       // Else it asks Cloudflare for the properties of a request.
