@@ -3,9 +3,8 @@ import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { codex } from "../clients/codex/codex.ts";
 import type { Launch } from "../platform/shim-command.ts";
-import { programPath } from "../platform/program-path.ts";
+import { programPath, startProblem } from "../platform/program-path.ts";
 import { setTimer } from "../platform/timers.ts";
-import { messageOf } from "../shared/error.ts";
 import { type JsonObject, asObject, listAt, objectAt, parseObject, textAt } from "../shared/json-fields.ts";
 import { type Result, err, ok } from "../shared/result.ts";
 import { hookCommandLine } from "./entries.ts";
@@ -141,7 +140,7 @@ async function withAppServer<T>(source: TrustSource, use: (call: Call) => Promis
     send({ method: "initialized" });
     return ok(await use(call));
   } catch (error) {
-    return err(messageOf(error));
+    return err(startProblem("codex", error));
   } finally {
     cancel();
     child.stdin.end();

@@ -212,7 +212,9 @@ export function portableProcesses(platform: NodeJS.Platform): Processes {
     children: () => new Map(),
     inFolder: () => null,
     facts(pid) {
-      const found = isRunning(pid) ? { parent: 0, start: "unknown", command: "", residentBytes: null } : null;
+      // On Windows 0 is the process that asks.
+      const found =
+        pid > 0 && isRunning(pid) ? { parent: 0, start: "unknown", command: "", residentBytes: null } : null;
       return platform === "win32" || !found ? found : psFacts(pid, found);
     },
   };

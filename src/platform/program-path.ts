@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { delimiter, isAbsolute, join, win32 } from "node:path";
+import { codeOf, messageOf } from "../shared/error.ts";
 
 /**
  * Resolves a program's name on Windows, where a project's own `git.exe` would win over PATH.
@@ -16,6 +17,12 @@ export function programPath(
   const folders = path.split(";").filter((folder) => win32.isAbsolute(folder));
   const found = folders.map((folder) => win32.join(folder, `${name}.exe`)).find(exists);
   return found ?? win32.join("C:\\", "not-on-the-path", `${name}.exe`);
+}
+
+/** Pure. Why a program did not start, without the path of a file that is nowhere. */
+export function startProblem(name: string, error: unknown): string {
+  if (codeOf(error) !== "ENOENT") return messageOf(error);
+  return `there is no ${name}${process.platform === "win32" ? ".exe" : ""} on the PATH`;
 }
 
 /** Counts as found what depends on the folder it is started in, or on the system without a PATH. */

@@ -88,6 +88,8 @@ export interface ClientAdapter {
   readonly limitIn?: (error: JsonObject) => UsageLimit | null;
   /** No event says that a chat was closed. */
   readonly endsSilently?: true;
+  /** Without a shell on Windows: the parent of a hook is the client. */
+  readonly startsHooks?: "itself";
   /** The one reason that it gives for every end of a chat, also where its terminal was closed. */
   readonly endReason?: string;
   /**

@@ -51,6 +51,7 @@ export const claudeCode: ClientAdapter = {
   title: "Claude Code",
   verifiedWith: "2.1.328",
   asksUser: true,
+  startsHooks: "itself",
   answers: {
     dialog: "beside-hook",
     permission: ["allow", "session", "deny"],

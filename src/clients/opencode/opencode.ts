@@ -28,6 +28,7 @@ export const opencode = claudeCompatible({
   title: "OpenCode",
   threads: "one-server",
   endsSilently: true,
+  startsHooks: "itself",
   compaction: { keepsPrompts: false, showsSummary: true },
   answers: {
     dialog: "beside-hook",

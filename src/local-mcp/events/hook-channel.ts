@@ -225,7 +225,7 @@ function callerOf(runtime: Runtime, headers: IncomingHttpHeaders, client: Client
   if (parent === undefined) return null;
   return {
     env,
-    clientPid: findClientPid(processes, client.name, env, parent),
+    clientPid: findClientPid(processes, client, env, parent),
     eventId: eventIdOf(event, String(stated)),
   };
 }

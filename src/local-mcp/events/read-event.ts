@@ -159,16 +159,18 @@ function parseField(name: string, text: string): unknown {
 }
 
 /**
- * Clients start a hook in a shell, which may stay as its parent.
+ * Clients start a hook in a shell, which may stay as its parent. On Windows nothing says who has
+ * started the shell, which ends with the hook: no process is the client then, and that is 0.
  *
  * @param parent of the hook's process
  */
 export function findClientPid(
   processes: Processes,
-  client: HookClient,
+  { name, startsHooks }: Pick<ClientAdapter, "name" | "startsHooks">,
   env: NodeJS.ProcessEnv,
   parent: number,
 ): number {
-  if (client !== "claude-code") return skipShells(processes, parent);
+  const isUnseen = startsHooks !== "itself" && processes.facts(parent)?.command === "";
+  if (name !== "claude-code") return isUnseen ? 0 : skipShells(processes, parent);
   return Number(env["CLAUDE_PID"]) || skipShells(processes, clientPidOf(processes, env, parent));
 }

@@ -110,7 +110,7 @@ export function spoolUnanswered({ home, env, launch }: HostHome, unanswered: Una
   if (!named) return "";
   // The client of a process that is gone is not known.
   const parent = statedProcess(systemProcesses, stated)?.parent ?? 0;
-  const clientPid = findClientPid(systemProcesses, name, env, parent);
+  const clientPid = findClientPid(systemProcesses, named, env, parent);
   const given = { event, input, client: named, env, clientPid, id: eventIdOf(event, stated) };
   const { client, events, loss } = spoolGiven({ processes: systemProcesses, env, paths, now: Date.now, log }, given);
   const reason = loss ?? problem;

@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { adapterOf } from "#src/clients/adapters.ts";
+import { findClientPid } from "#src/local-mcp/events/read-event.ts";
 import { clientPidOf, identify, isAlive, isInOtherNamespace, isSameProcess } from "#src/platform/processes.ts";
 import { linuxProcesses, portableProcesses, skipShells, systemProcesses } from "#src/platform/processes.ts";
 import { unknownStart, type Processes } from "#src/platform/processes.ts";
@@ -55,7 +57,16 @@ it("where only the number of a process can be asked for, one that is there is al
   const processes = portableProcesses("win32");
   expect(processes.facts(process.pid)).toMatchObject({ start: "unknown", residentBytes: null });
   expect(processes.facts(1)).not.toBeNull();
-  expect(processes.facts(2 ** 30)).toBeNull();
+  for (const pid of [0, 2 ** 30]) expect(processes.facts(pid)).toBeNull();
+});
+
+it("on Windows the shell of a hook, which ends with it, is not the client", () => {
+  const processes = portableProcesses("win32");
+  const found = ["codex", "qwen", "opencode", "claude-code"].map((name) => {
+    const client = adapterOf(name);
+    return client && findClientPid(processes, client, {}, process.ppid);
+  });
+  expect(found).toEqual([0, 0, process.ppid, process.ppid]);
 });
 
 it("two records name the same process where boot, number and start agree, or a start could not be read", () => {

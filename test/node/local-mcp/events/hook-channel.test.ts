@@ -273,7 +273,7 @@ it("an answer depends on no variable that the script does not send", () => {
       const watchedEnv = watched({ HOME: "/home/user", ...env, ...own }, read);
       const input = JSON.stringify({ ...payload, cwd, ...(own === claude ? { timestamp: undefined } : {}) });
       isOfForeignCaller({ client: name, input, env: watchedEnv });
-      const pid = findClientPid(runtime.processes, adapter.name, watchedEnv, 2_000);
+      const pid = findClientPid(runtime.processes, adapter, watchedEnv, 2_000);
       answerHook({ ...runtime, env: watchedEnv }, event.split("-")[0] ?? "", () => input, pid, adapter);
     }
   }
