@@ -68,14 +68,11 @@ const pushReaders: Readonly<Record<PushKind, (sql: Sql, runtime: Runtime) => Use
 
 function findWaiting(sql: Sql, runtime: Runtime): UserNotification[] {
   return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
-    const { id } = session;
-    const stood = life.read(sql, id);
+    const stood = life.read(sql, session.id);
     const need = needOf(stood);
     // At an idle prompt a chat is done; of a usage limit another notification informs.
     if (need === null || need.for === "prompt" || failureOf(stood)?.limit) return [];
-    const title = sessions.displayTitle(session);
-    const text = `${quotedTitle(title)} ${stateTexts[need.for]}`;
-    return [{ event: "waits", key: `waits:${id}:${need.at}`, session: id, title, text }];
+    return [ofChat(session, "waits", need.at, stateTexts[need.for])];
   });
 }
 
@@ -91,14 +88,10 @@ const minTurnMs = 60_000;
 /** Turns that have ended, of chats of persons that are alive. */
 function findDone(sql: Sql, runtime: Runtime): UserNotification[] {
   return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
-    const { id } = session;
-    const turn = life.read(sql, id)?.turn;
+    const turn = life.read(sql, session.id)?.turn;
     if (session.isScripts || turn?.over?.how !== "done" || turn.over.at - turn.beganAt < minTurnMs) return [];
     if (!isWithin(runtime.now() - turn.over.at, maxEventAgeMs)) return [];
-    const title = sessions.displayTitle(session);
-    return [
-      { event: "done", key: `done:${id}:${turn.over.at}`, session: id, title, text: `${quotedTitle(title)} is done` },
-    ];
+    return [ofChat(session, "done", turn.over.at, "is done")];
   });
 }
 
@@ -146,10 +139,20 @@ function unrecordedDeaths(
 
 /** @param at the last sign of life, the same before and after the death is recorded */
 function deathOf(session: sessions.Session, at: number, cause: string): UserNotification {
-  const title = sessions.displayTitle(session);
   const causeText = cause === "unknown" ? "" : ` (${cause.replaceAll("_", " ")})`;
-  const text = `${quotedTitle(title)} died${causeText}`;
-  return { event: "chat_died", key: `chat_died:${session.id}:${at}`, session: session.id, title, text };
+  return ofChat(session, "chat_died", at, `died${causeText}`);
+}
+
+/** @param which tells the event from others of its kind in this chat */
+function ofChat(
+  session: sessions.Session,
+  event: UserNotification["event"],
+  which: number | string,
+  says: string,
+): UserNotification {
+  const title = sessions.displayTitle(session);
+  const text = `${quotedTitle(title)} ${says}`;
+  return { event, key: `${event}:${session.id}:${which}`, session: session.id, title, text };
 }
 
 /** Only of files that are known to be changed by two chats. */
@@ -190,11 +193,9 @@ function findUnreadMessages(sql: Sql, machine: Runtime): UserNotification[] {
 function findCriticalRisks(sql: Sql, runtime: Runtime): UserNotification[] {
   const { now, config } = runtime;
   return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
-    const { id, owner, readings } = session;
-    const title = sessions.displayTitle(session);
+    const { owner, readings } = session;
     if (assess(readings, config.risk, now()).level !== "critical") return [];
-    const key = `risk_critical:${id}:${owner ? processKey(owner) : ""}`;
-    return [{ event: "risk_critical", key, session: id, title, text: `${quotedTitle(title)} is at critical risk` }];
+    return [ofChat(session, "risk_critical", owner ? processKey(owner) : "", "is at critical risk")];
   });
 }
 
@@ -205,24 +206,19 @@ function findSwitches(sql: Sql, { now }: Runtime): UserNotification[] {
     const [session, successor] = [sessions.get(sql, sessionId), sessions.get(sql, by)];
     if (!session || !successor || (successor.client === session.client && !limit)) return [];
     if (!limit && session.ending?.cause !== "usage_limit") return [];
-    const { id } = session;
-    const title = sessions.displayTitle(session);
     const how = limit ? ` by your rule (${costText(limit)})` : "";
-    const text = `${quotedTitle(title)} reached a usage limit; ${limit?.to ?? clientTitle(successor)} continues${how}`;
-    return [{ event: "usage_limit", key: `usage_limit:${id}:${by}`, session: id, title, text }];
+    const says = `reached a usage limit; ${limit?.to ?? clientTitle(successor)} continues${how}`;
+    return [ofChat(session, "usage_limit", by, says)];
   });
 }
 
 /** Living chats at a usage limit, with the command that continues them. */
 function findLimited(sql: Sql, runtime: Runtime): UserNotification[] {
   return livingSessions(sql, runtime).flatMap((session): UserNotification[] => {
-    const { id } = session;
     const limit = openLimitOf(sql, session, runtime.now());
-    if (!limit || recoveries.claimOf(sql, id) !== null) return [];
-    const title = sessions.displayTitle(session);
+    if (!limit || recoveries.claimOf(sql, session.id) !== null) return [];
     const hint = limitLine(sql, runtime, session);
-    const text = `${quotedTitle(title)} reached a usage limit${hint === null ? "" : `; ${hint}`}`;
-    return [{ event: "usage_limit", key: `usage_limit:${id}:${limit.at}`, session: id, title, text }];
+    return [ofChat(session, "usage_limit", limit.at, `reached a usage limit${hint === null ? "" : `; ${hint}`}`)];
   });
 }
 
