@@ -116,40 +116,35 @@ function addConflicts(team: Command, cli: Cli): void {
 /** Conflicts of one kind between two chats, newest first. */
 function conflictLines(group: readonly ForeseenConflict[], cli: Cli): string[] {
   const [{ kind, chats }] = group as [ForeseenConflict];
-  const named = chats.map(({ shortId, title, client, root, savedAgeMs }) => {
-    const saved = savedAgeMs === null ? "" : `, as saved ${age(savedAgeMs)} ago`;
-    return `${shortId} "${oneLine(title ?? "untitled", 60)}" (${client}) in ${cli.short(root)}${saved}`;
-  });
-  const since = `(${age(Math.max(...group.map(({ ageMs }) => ageMs)))} ago)`;
   const [one, other] = chats;
-  const file = (conflict: ForeseenConflict): string =>
-    `  ${conflict.path}${kind === "file" ? "" : `: ${conflict.chats.map(didText).join(", ")}`}`;
-  const lines: Record<ForeseenConflict["kind"], () => string[]> = {
-    merge: () => [
-      `Will not merge ${since}:`,
-      ...named.map((text) => `  ${text}`),
-      ...group.map(file),
-      `What to do: let one commit first and the other merge that, or ask one to wait: \`shim team send ${other.shortId} <text>\`.`,
+  const wait = `ask one to wait: \`shim team send ${other.shortId} <text>\`.`;
+  const texts: Record<ForeseenConflict["kind"], readonly [what: string, advice: string]> = {
+    merge: ["Will not merge", `let one commit first and the other merge that, or ${wait}`],
+    file: [
+      "Both have edited the same file, and it is not committed",
+      `let one finish and commit before the other goes on, or ${wait}`,
     ],
-    file: () => [
-      `Both have edited the same file, and it is not committed ${since}:`,
-      ...named.map((text) => `  ${text}`),
-      ...group.map(file),
-      `What to do: let one finish and commit before the other goes on, or ask one to wait: \`shim team send ${other.shortId} <text>\`.`,
+    tree: [
+      "Both write one work tree, without reservations",
+      "give one of them a work tree of its own, or ask each to reserve its files, which its tool shim_files does.",
     ],
-    tree: () => [
-      `Both write one work tree, without reservations ${since}:`,
-      ...named.map((text, at) => `  ${text}: ${chats[at]?.edited.join(", ") || "no file known"}`),
-      `What to do: give one of them a work tree of its own, or ask each to reserve its files, which its tool shim_files does.`,
-    ],
-    apart: () => [
-      `Not compared ${since}:`,
-      ...named.map((text) => `  ${text}`),
-      ...group.map(({ path }) => `  ${path}`),
-      `What to do: fetch that commit in ${cli.short(one.root)}.`,
-    ],
+    apart: ["Not compared", `fetch that commit in ${cli.short(one.root)}.`],
   };
-  return lines[kind]();
+  const [what, advice] = texts[kind];
+  return [
+    `${what} (${age(Math.max(...group.map(({ ageMs }) => ageMs)))} ago):`,
+    ...chats.map(({ shortId, title, client, root, savedAgeMs, edited }) => {
+      const saved = savedAgeMs === null ? "" : `, as saved ${age(savedAgeMs)} ago`;
+      const files = kind === "tree" ? `: ${edited.join(", ") || "no file known"}` : "";
+      return `  ${shortId} "${oneLine(title ?? "untitled", 60)}" (${client}) in ${cli.short(root)}${saved}${files}`;
+    }),
+    ...(kind === "tree" ? [] : group.map((conflict) => `  ${conflict.path}${didTexts(conflict)}`)),
+    `What to do: ${advice}`,
+  ];
+}
+
+function didTexts({ kind, chats }: ForeseenConflict): string {
+  return kind === "merge" ? `: ${chats.map(didText).join(", ")}` : "";
 }
 
 function didText({ shortId, did, lines }: ForeseenConflict["chats"][number]): string {
