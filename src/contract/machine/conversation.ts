@@ -1,10 +1,8 @@
 import * as z from "zod";
 import { declare } from "../operation.ts";
-import { IdPrefix, idErrors } from "./operation.ts";
+import { IdPrefix, idErrors, count } from "./operation.ts";
 
 /** A session as a conversation, for a person who reads it. */
-
-const count = z.int().min(0);
 
 const row = {
   /** The same each time that the session is read, as long as what it names is a part of it. */

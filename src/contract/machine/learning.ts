@@ -1,9 +1,7 @@
 import * as z from "zod";
 import { NewTrial, Replayed } from "../learning.ts";
 import { declare } from "../operation.ts";
-import { idErrors, flag } from "./operation.ts";
-
-const count = z.int().min(0);
+import { idErrors, flag, count } from "./operation.ts";
 
 /** A trial of a setting. */
 export const ExperimentView = z.object({

@@ -5,6 +5,9 @@ export function flag(description: string): z.ZodDefault<z.ZodBoolean> {
   return z.boolean().default(false).describe(description);
 }
 
+/** Number of things. */
+export const count = z.int().min(0);
+
 /** How a person writes a value on a command line; the value itself is plain. */
 export type Form = "moment" | "duration" | "folder" | "file" | "session-or-project";
 

@@ -3,7 +3,7 @@ import { Lease } from "../leases.ts";
 import { riskLevels } from "../readings.ts";
 import { TaskLine, taskViewOperations } from "../task-views.ts";
 import { declare } from "../operation.ts";
-import { Duration, Folder } from "./operation.ts";
+import { Duration, Folder, count } from "./operation.ts";
 import { foldedScripts, SessionView } from "./sessions.ts";
 import { ShownChat } from "./team.ts";
 
@@ -24,8 +24,6 @@ const Pause = z.object({
 });
 
 const project = Folder.optional().describe("only this project");
-
-const count = z.int().min(0);
 
 /** State of a chat for its client's status line; printed as JSON, so fields are only added. */
 export const ChatStatus = z.object({

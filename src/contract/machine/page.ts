@@ -2,14 +2,13 @@ import * as z from "zod";
 import { Chat } from "../chats.ts";
 import { AuditEntry } from "../workspaces.ts";
 import { declare } from "../operation.ts";
-import { IdPrefix, idErrors } from "./operation.ts";
+import { IdPrefix, idErrors, count } from "./operation.ts";
 import { GivenAnswer, OpenRequest } from "./requests.ts";
 import { ForeseenConflict } from "./team.ts";
 import { foldedScripts, SessionView } from "./sessions.ts";
 
 /** Read models of the live page. They have ages, since the clock of a browser may be another. */
 
-const count = z.int().min(0);
 const age = z.number();
 
 export const FleetRow = SessionView.pick({

@@ -2,9 +2,8 @@ import * as z from "zod";
 import { chatStates } from "../chat-state.ts";
 import { crashCauses, riskLevels } from "../readings.ts";
 import { declare } from "../operation.ts";
-import { File, Folder, IdPrefix, idErrors, Moment, Named, SessionOrProject, flag } from "./operation.ts";
+import { File, Folder, IdPrefix, idErrors, Moment, Named, SessionOrProject, flag, count } from "./operation.ts";
 
-const count = z.int().min(0);
 const moment = z.int();
 
 const Risk = z.object({

@@ -1,12 +1,10 @@
 import * as z from "zod";
 import { metrics, type MetricName } from "../metrics.ts";
 import { declare } from "../operation.ts";
-import { Moment } from "./operation.ts";
+import { Moment, count } from "./operation.ts";
 
 export const Grouping = z.enum(["day", "session", "project", "model", "task"]);
 export type Grouping = z.infer<typeof Grouping>;
-
-const count = z.int().min(0);
 
 export const UsageLine = z.object({
   /** Day, id, folder, model or number; null: no project, or no task. */

@@ -2,9 +2,7 @@ import * as z from "zod";
 import { operations } from "../operations.ts";
 import { Workspace } from "../workspaces.ts";
 import { declare } from "../operation.ts";
-import { Secret, flag } from "./operation.ts";
-
-const count = z.int().min(0);
+import { Secret, flag, count } from "./operation.ts";
 
 /** Stored, too: add fields as optional. */
 const SyncNotes = z.object({
