@@ -1,15 +1,5 @@
 import { parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
-
-export interface ResponseTokens {
-  readonly input: number;
-  readonly output: number;
-  readonly cacheRead: number;
-  readonly cacheWrite: number;
-}
-
-export function totalTokens({ input, output, cacheRead, cacheWrite }: ResponseTokens): number {
-  return input + output + cacheRead + cacheWrite;
-}
+import type { TokenCounts } from "../transcript/token-counts.ts";
 
 export interface EndEvent {
   readonly kind: "ended";
@@ -40,7 +30,7 @@ export type RunEvent =
       readonly kind: "response";
       readonly id: string;
       readonly model: string | null;
-      readonly counts: ResponseTokens;
+      readonly counts: TokenCounts;
       /** False for those of sub-agents. */
       readonly isOwn: boolean;
       readonly problem: string | null;
@@ -50,7 +40,7 @@ export type RunEvent =
       readonly kind: "counted";
       readonly parent: string;
       readonly id: string | null;
-      readonly counts: ResponseTokens;
+      readonly counts: TokenCounts;
     }
   /** `isPart`: it continues the text before it. */
   | { readonly kind: "text"; readonly text: string; readonly isPart: boolean }

@@ -19,6 +19,7 @@ import {
   type TranscriptText,
   type Usage,
 } from "../transcript/transcript-draft.ts";
+import type { TokenCounts } from "../transcript/token-counts.ts";
 import { goOn, isForeignRow, linkOf, startBranch } from "../transcript/linked-rows.ts";
 
 const stateOf = rowState(() => ({
@@ -253,11 +254,22 @@ function usageIn(line: JsonObject, message: JsonObject | null, origin: LineOrigi
   return {
     messageId,
     model: wordAt(message, "model", 200),
-    inputTokens: numberAt(counts, "input_tokens") ?? 0,
-    cacheReadTokens: numberAt(counts, "cache_read_input_tokens") ?? 0,
-    cacheCreationTokens: numberAt(counts, "cache_creation_input_tokens") ?? 0,
-    outputTokens: numberAt(counts, "output_tokens") ?? 0,
+    ...readCounts(counts),
     at: origin.at,
+  };
+}
+
+const maxTokens = 1_000_000_000;
+
+/** Counts of a response, or of a model in the last event, which has names of its own for them. */
+export function readCounts(usage: JsonObject | null): TokenCounts {
+  const count = (name: string, otherName: string): number =>
+    Math.floor(numberAt(usage, name, maxTokens) ?? numberAt(usage, otherName, maxTokens) ?? 0);
+  return {
+    input: count("input_tokens", "inputTokens"),
+    output: count("output_tokens", "outputTokens"),
+    cacheRead: count("cache_read_input_tokens", "cacheReadInputTokens"),
+    cacheWrite: count("cache_creation_input_tokens", "cacheCreationInputTokens"),
   };
 }
 

@@ -4,12 +4,12 @@ import {
   beginEvents,
   runOutput,
   toolEvent,
-  totalTokens,
   type EndEvent,
-  type ResponseTokens,
   type RunEvent,
 } from "../adapter/run-output.ts";
+import { totalTokens } from "../transcript/token-counts.ts";
 import { claudeLimit } from "./claude-code.ts";
+import { readCounts } from "./claude-lines.ts";
 
 export function readSystem(event: JsonObject): RunEvent[] {
   switch (textAt(event, "subtype", 40)) {
@@ -69,20 +69,6 @@ function readCounted(event: JsonObject): RunEvent[] {
   if (!usage) return [];
   const parent = textAt(event, "parent_tool_use_id", 200) ?? "";
   return [{ kind: "counted", parent, id: textAt(message, "id", 200), counts: readCounts(usage) }];
-}
-
-const maxTokens = 1_000_000_000;
-
-/** Counts of a response, or of a model in the last event, which has names of its own for them. */
-function readCounts(usage: JsonObject | null): ResponseTokens {
-  const count = (name: string, otherName: string): number =>
-    Math.floor(numberAt(usage, name, maxTokens) ?? numberAt(usage, otherName, maxTokens) ?? 0);
-  return {
-    input: count("input_tokens", "inputTokens"),
-    output: count("output_tokens", "outputTokens"),
-    cacheRead: count("cache_read_input_tokens", "cacheReadInputTokens"),
-    cacheWrite: count("cache_creation_input_tokens", "cacheCreationInputTokens"),
-  };
 }
 
 function readLimit(event: JsonObject): RunEvent[] {

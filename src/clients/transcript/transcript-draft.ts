@@ -2,6 +2,7 @@ import type { UsageLimit } from "../../contract/config.ts";
 import type { GitPosition } from "../../contract/work-state.ts";
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { label } from "../../redaction/redact.ts";
+import type { TokenCounts } from "./token-counts.ts";
 import { withdrawnBranches, type Branch } from "./branches.ts";
 import type { ByteDamage } from "./transcript-rows.ts";
 
@@ -106,13 +107,9 @@ export interface TranscriptTurnEnd {
   readonly at: number | null;
 }
 
-export interface Usage {
+export interface Usage extends TokenCounts {
   readonly messageId: string;
   readonly model: string | null;
-  readonly inputTokens: number;
-  readonly cacheReadTokens: number;
-  readonly cacheCreationTokens: number;
-  readonly outputTokens: number;
   readonly at: number | null;
 }
 
@@ -295,10 +292,10 @@ export function addCounts(
   const count = (name = ""): number => numberAt(counts, name) ?? 0;
   addUsage(draft, {
     ...answer,
-    inputTokens: Math.max(0, count(fields.input) - count(fields.cached)),
-    cacheReadTokens: count(fields.cached),
-    cacheCreationTokens: count(fields.written),
-    outputTokens: fields.output.reduce((sum, name) => sum + count(name), 0),
+    input: Math.max(0, count(fields.input) - count(fields.cached)),
+    cacheRead: count(fields.cached),
+    cacheWrite: count(fields.written),
+    output: fields.output.reduce((sum, name) => sum + count(name), 0),
   });
 }
 

@@ -153,7 +153,7 @@ it("shows what was used, by which chat, and which limit is reached", async () =>
 function spend(home: CliHome, id: string, model: string, output: number, costUsd: number | null): void {
   home.runtime.store.write((sql) => {
     const session = sessions.get(sql, id) as sessions.Session;
-    const counts = { inputTokens: 1_000, cacheReadTokens: 50_000, cacheCreationTokens: 200, outputTokens: output };
+    const counts = { input: 1_000, cacheRead: 50_000, cacheWrite: 200, output };
     const usage = [{ messageId: `${id}${model}`, requestId: null, model, at: home.now, ...counts }];
     countResponses(sql, session, { usage, subagentUsage: [] }, home.now);
     if (costUsd !== null) countCost(sql, session, costUsd, model, home.now);

@@ -24,10 +24,10 @@ async function aBusyHome(): Promise<CliHome> {
   home.runtime.store.write((sql) => {
     const session = sessions.get(sql, id) as sessions.Session;
     const counts = {
-      inputTokens: 1_234_567,
-      cacheReadTokens: 987_654_321,
-      cacheCreationTokens: 45_678,
-      outputTokens: 9_876,
+      input: 1_234_567,
+      cacheRead: 987_654_321,
+      cacheWrite: 45_678,
+      output: 9_876,
     };
     const usage = [{ messageId: "m", requestId: null, model: "m", at: home.now, ...counts }];
     countResponses(sql, session, { usage, subagentUsage: [] }, home.now);

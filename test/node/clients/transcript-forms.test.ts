@@ -263,7 +263,7 @@ it.each([
     const answers = ["assistant: I look at the parser first.", "assistant: The parser accepts it now."];
     expect([...new Set(said(content))].toSorted()).toEqual([...answers, "user: Make the parser accept empty input"]);
     expect(content.usage).toHaveLength(5);
-    expect(content.contextUsage).toMatchObject({ inputTokens: 1_000, outputTokens: 20 });
+    expect(content.contextUsage).toMatchObject({ input: 1_000, output: 20 });
     expect(content.toolCalls.map(({ name }) => name)).toEqual(["Bash", "Write", "Read", "Bash"]);
     expect(content.toolCalls.every((call) => call.isUnhooked === true)).toBe(isUnhooked);
     expect(content.toolEnds.map(({ error }) => error !== null)).toEqual([false, false, true, true]);
@@ -344,14 +344,14 @@ it("texts, calls and ends of a rollout are read once each, with the exit code of
   ]);
   expect(calls(content)).toEqual(["Bash: Exit code 3 one", "mcp__shim__shim_session_status: done"]);
   expect(content.usage.map(({ messageId }) => messageId)).toEqual(["resp_1", "resp_2", "resp_3"]);
-  expect(content.contextUsage).toMatchObject({ model: "scripted", inputTokens: 1_000, cacheReadTokens: 0 });
+  expect(content.contextUsage).toMatchObject({ model: "scripted", input: 1_000, cacheRead: 0 });
   expect(content.contextWindow).toBe(258_400);
 });
 
 it("a compaction of Codex forgets the context's fill, and its summary is no answer of the chat", () => {
   const content = read("codex", recordedSession("codex-compaction"));
   expect(content.compactBoundary?.at).toBeGreaterThan(0);
-  expect(content.contextUsage?.inputTokens).toBe(1_000);
+  expect(content.contextUsage?.input).toBe(1_000);
   expect(said(content)).toEqual(["user: do a first thing", "assistant: Done."]);
   expect(content.toolEnds.map(({ error }) => error)).toEqual([null, null]);
 });

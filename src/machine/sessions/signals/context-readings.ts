@@ -1,5 +1,6 @@
 import type { Readings } from "../../../contract/readings.ts";
 import { merge, toReadings } from "../../../learning/policy/readings.ts";
+import { totalTokens } from "../../../clients/transcript/token-counts.ts";
 import { limitWindows, type LimitWindow, type Usage } from "../../../clients/transcript/transcript-draft.ts";
 import type { TranscriptPart } from "../../../clients/transcript.ts";
 import { numberAt, objectAt, parseObject, textAt, type JsonObject } from "../../../shared/json-fields.ts";
@@ -38,7 +39,7 @@ function streakReading({ outcomes }: TranscriptPart, { apiErrors: before }: Read
 }
 
 function contextReadings(usage: Usage, old: Readings, env: NodeJS.ProcessEnv, now: number): Readings {
-  const tokens = usage.inputTokens + usage.cacheReadTokens + usage.cacheCreationTokens + usage.outputTokens;
+  const tokens = totalTokens(usage);
   if (tokens === 0) return {};
   const at = Math.min(now, usage.at ?? now);
   const measuredWindow = old.contextWindow?.source === "measured" ? old.contextWindow.value : null;

@@ -1,3 +1,4 @@
+import { combine, noTokens, totalTokens, type TokenCounts } from "../../../clients/transcript/token-counts.ts";
 import type { TranscriptContent, Usage } from "../../../clients/transcript/transcript-draft.ts";
 import type { Config, ModelPrices } from "../../../contract/config.ts";
 import type { Grouping, UsageLine } from "../../../contract/machine/usage.ts";
@@ -5,7 +6,6 @@ import { modelFamily } from "../../../contract/metrics.ts";
 import { processKey } from "../../../coordinator-client/local/process-key.ts";
 import { canonicalModel } from "../../../shared/model-name.ts";
 import type { Sql } from "../../../shared/sql.ts";
-import type { RowOf } from "../../../shared/table.ts";
 import { usageCosts, usageMessages, usageTotals } from "../../../store/machine-tables.ts";
 import * as totals from "../../../store/metric-totals.ts";
 import { idOf } from "../entries.ts";
@@ -41,33 +41,22 @@ interface CountContext {
 
 const tokenCounts = usageMessages.pick("input", "output", "cacheRead", "cacheWrite");
 
-type TokenCounts = RowOf<typeof tokenCounts>;
-
-const zeroCounts: TokenCounts = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
-
 function countResponse(sql: Sql, session: Session, usage: Usage, context: CountContext): void {
   const { now, prices, current, isSubagent } = context;
   // A side chain repeats a message under another request, or none.
   const key = idOf(usage.messageId);
   const counted = tokenCounts.find(sql, { key });
-  const before = counted ?? zeroCounts;
-  const { inputTokens, outputTokens, cacheReadTokens, cacheCreationTokens } = usage;
-  const reported = {
-    input: inputTokens,
-    output: outputTokens,
-    cacheRead: cacheReadTokens,
-    cacheWrite: cacheCreationTokens,
-  };
-  const after = combine(before, reported, (counted, now) => Math.max(counted, Math.round(now)));
+  const before = counted ?? noTokens;
+  const after = combine(before, usage, (counted, now) => Math.max(counted, Math.round(now)));
   const increase = combine(after, before, (one, other) => one - other);
-  if (counted && totalOf(increase) === 0) return;
+  if (counted && totalTokens(increase) === 0) return;
   const at = Math.min(now, usage.at ?? now);
   // Some clients name the model elsewhere in their transcript.
   const model = modelOf(usage.model ?? session.model);
   const task = current && current.startedAt <= at ? current : null;
   insertResponse(sql, session, { key, at, model, task, isSubagent, counts: after });
   countTokens(sql, model, increase);
-  if (task) spending.add(sql, session.id, totalOf(increase), estimateOf(sql, session.id, prices[model], increase));
+  if (task) spending.add(sql, session.id, totalTokens(increase), estimateOf(sql, session.id, prices[model], increase));
 }
 
 function countTokens(sql: Sql, model: string, { input, output, cacheRead, cacheWrite }: TokenCounts): void {
@@ -101,20 +90,6 @@ function insertResponse(
     `ON CONFLICT (key) DO UPDATE SET input = excluded.input, output = excluded.output, cacheRead = excluded.cacheRead,
        cacheWrite = excluded.cacheWrite`,
   );
-}
-
-/** Combines each count of two. */
-function combine(a: TokenCounts, b: TokenCounts, how: (one: number, other: number) => number): TokenCounts {
-  return {
-    input: how(a.input, b.input),
-    output: how(a.output, b.output),
-    cacheRead: how(a.cacheRead, b.cacheRead),
-    cacheWrite: how(a.cacheWrite, b.cacheWrite),
-  };
-}
-
-function totalOf({ input, output, cacheRead, cacheWrite }: TokenCounts): number {
-  return input + output + cacheRead + cacheWrite;
 }
 
 /** Millionths of a dollar: dollars per million tokens equal that per token. Null: no price. */
@@ -215,8 +190,7 @@ export function usageBy(sql: Sql, { by, since, sessions }: UsageQuery, { prices 
   const lines = new Map<string, UsageLine>();
   for (const one of counted) {
     const estimate = hasClientCost.has(one.session) ? 0 : priceOf(prices[one.model], one);
-    const tokens = one.input + one.output + one.cacheRead + one.cacheWrite;
-    const cost = { estimatedCostUsd: (estimate ?? 0) / 1e6, unpricedTokens: estimate === null ? tokens : 0 };
+    const cost = { estimatedCostUsd: (estimate ?? 0) / 1e6, unpricedTokens: estimate === null ? totalTokens(one) : 0 };
     mergeLine(lines, { ...emptyLine, ...one, ...cost, key: keyText(one.key) });
   }
   for (const { key, micros } of costs)
@@ -230,10 +204,7 @@ export function usageBy(sql: Sql, { by, since, sessions }: UsageQuery, { prices 
 export const emptyLine: UsageLine = {
   key: null,
   responses: 0,
-  input: 0,
-  output: 0,
-  cacheRead: 0,
-  cacheWrite: 0,
+  ...noTokens,
   clientCostUsd: 0,
   estimatedCostUsd: 0,
   unpricedTokens: 0,
@@ -252,10 +223,7 @@ export function sum(a: UsageLine, b: UsageLine): UsageLine {
   return {
     key: a.key,
     responses: a.responses + b.responses,
-    input: a.input + b.input,
-    output: a.output + b.output,
-    cacheRead: a.cacheRead + b.cacheRead,
-    cacheWrite: a.cacheWrite + b.cacheWrite,
+    ...combine(a, b, (one, other) => one + other),
     clientCostUsd: a.clientCostUsd + b.clientCostUsd,
     estimatedCostUsd: a.estimatedCostUsd + b.estimatedCostUsd,
     unpricedTokens: a.unpricedTokens + b.unpricedTokens,
@@ -264,8 +232,4 @@ export function sum(a: UsageLine, b: UsageLine): UsageLine {
 
 export function totalCost({ clientCostUsd, estimatedCostUsd }: UsageLine): number {
   return clientCostUsd + estimatedCostUsd;
-}
-
-function totalTokens({ input, output, cacheRead, cacheWrite }: UsageLine): number {
-  return input + output + cacheRead + cacheWrite;
 }

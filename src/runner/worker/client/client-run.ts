@@ -1,10 +1,5 @@
-import {
-  totalTokens,
-  type EndEvent,
-  type ResponseTokens,
-  type RunEvent,
-  type RunOutput,
-} from "../../../clients/adapter/run-output.ts";
+import type { EndEvent, RunEvent, RunOutput } from "../../../clients/adapter/run-output.ts";
+import { combine, noTokens, totalTokens, type TokenCounts } from "../../../clients/transcript/token-counts.ts";
 import type { UsageLimit } from "../../../contract/config.ts";
 import { type RemainingBudget, type Usage, sum } from "../../../contract/budgets.ts";
 import type { Route } from "../../../contract/model-routes.ts";
@@ -15,14 +10,12 @@ import type { ClientDeps } from "../machine-deps.ts";
 import type { ClientCommand } from "./command.ts";
 import { toCheckpoint, type ClientWork } from "./continuation.ts";
 
-const noTokens: ResponseTokens = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
-
 /**
  * A response counts once; the sum of the last event replaces the count. The cost is 0 until
  * the client reports it. Never decreases.
  */
 class UsageMeter {
-  readonly #responses = new Map<string, ResponseTokens>();
+  readonly #responses = new Map<string, TokenCounts>();
   /** Response that is still arriving, by caller. */
   readonly #openResponses = new Map<string, string>();
   #measured = { tokens: 0, costUsd: 0 };
@@ -45,11 +38,9 @@ class UsageMeter {
     return { wallMs, tokens: this.#tokens, costMicros: this.#costMicros };
   }
 
-  #count(id: string, newCounts: ResponseTokens): void {
+  #count(id: string, newCounts: TokenCounts): void {
     const before = this.#responses.get(id) ?? noTokens;
-    const larger = (name: keyof ResponseTokens): number => Math.max(before[name], newCounts[name]);
-    const [input, output] = [larger("input"), larger("output")];
-    const counts = { input, output, cacheRead: larger("cacheRead"), cacheWrite: larger("cacheWrite") };
+    const counts = combine(before, newCounts, Math.max);
     this.#responses.set(id, counts);
     this.#counted += totalTokens(counts) - totalTokens(before);
     this.#tokens = Math.max(this.#tokens, this.#counted);
