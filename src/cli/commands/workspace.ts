@@ -91,7 +91,13 @@ async function joinWorkspace(
 ): Promise<CommandResult> {
   if (url === undefined) return wrongWords("give the coordinator: `shim workspace join <name> --url <url>`.");
   const [token, key] = cli.io.isInteractive ? [] : (await cli.io.readInput()).trim().split(/\r?\n/);
-  const input = { url, workspace, earlier, sync, ...omitUndefined({ token: token?.trim(), key: key?.trim() }) };
+  const input = {
+    url,
+    workspace,
+    earlier,
+    sync,
+    ...omitUndefined({ token: token?.trim() || undefined, key: key?.trim() }),
+  };
   const joined = await callWithAnswers(cli, "workspace.join", input, options);
   return joined.ok ? ok({ data: joined.value, text: joinedLines(joined.value) }) : joined;
 }

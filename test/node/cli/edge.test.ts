@@ -283,6 +283,22 @@ it("a registration whose answer was lost is repeated with the same key", async (
   expect((await home.shim("workspace sync")).code).toBe(0);
 });
 
+it("at a new address of its workspace a machine keeps tokens, key and device; another coordinator asks for a token", async () => {
+  const { server, home } = await aSynced(ids.dead);
+  const before = edgeOf(home);
+  const url = server.url.replace("127.0.0.1", "localhost");
+  expect((await home.shim("workspace join team --url", url)).err).toContain("with its present tokens");
+  expect(await home.shim("workspace join team --yes --url", url)).toMatchObject({ code: 0 });
+  expect(edgeOf(home)).toEqual({ ...before, url });
+  expect(await home.shim("workspace sync")).toMatchObject(printed("Sent: 0 sessions", "Received: 0 sessions"));
+  const other = await RealServer.listen();
+  const refused = JSON.stringify({ error: { code: "unauthenticated", message: "no", retryable: false } });
+  other.answer = (_request, response) => void response.writeHead(401).end(refused);
+  const asked = await home.shim("workspace join team --yes --url", other.url);
+  expect(asked).toMatchObject(failed(1, "the token of this machine is needed"));
+  expect(edgeOf(home)).toEqual({ ...before, url });
+});
+
 it("tasks and state of a machine stay in its own file, and are there again when it leaves", async () => {
   const { server, code, home } = await aSecond();
   addSession(home, { id: ids.dead });

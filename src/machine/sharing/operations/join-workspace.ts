@@ -234,37 +234,63 @@ type Joined = MachineOutput<"workspace.join">;
 /** Until all is done the machine stays where it is: `edge.json` is written last. */
 export async function joinWorkspace(
   context: OperationContext,
-  { token, key: code, sync, earlier, ...next }: CheckedMachineInput<"workspace.join">,
+  { token: given, key: code, sync, earlier, ...next }: CheckedMachineInput<"workspace.join">,
 ): Promise<Result<Joined>> {
-  const refused = refuseChange(context, next);
-  if (refused) return refused;
-  if (token === undefined || !isMachineToken(token)) {
-    const message =
-      "the token of this machine is needed (shim_...): `shim workspace join <name> --url <url> < token-file`.";
-    return fail("token_needed", message);
-  }
-  const { url, workspace } = next;
-  const machine = readTokenClaim(token, "m") ?? hostname();
   const current = currentEdge(context);
-  const kept = current && isSameWorkspace(current, next) ? omitUndefined({ adminToken: current.adminToken }) : {};
-  const edge: EdgeConfig = { url, workspace, machine, token, ...kept };
+  const moved = given === undefined && current?.workspace === next.workspace ? current : null;
+  const refused = refuseChange(context, next, moved !== null);
+  if (refused) return refused;
+  const edge = moved ? { ...moved, url: next.url } : edgeOfToken(current, next, given);
+  if (edge === null) return tokenNeeded;
   return onWorkspace(context, edge, async (link) => {
     const health = await link.call("health", {});
-    if (!health.ok) return health;
+    if (!health.ok) return moved && health.error.code === "unauthenticated" ? tokenNeeded : health;
+    // Its token counts there: this is the same workspace at another address.
+    const carried = carryKeys(context, moved, edge);
+    if (!carried.ok) return carried;
     const status = sync ? await link.call("sync.status", {}) : null;
     if (status?.ok === false) return status;
     const key = status ? findKey(context, edge, code, status.value.keyId) : ok(null);
     if (!key.ok) return key;
     // The key must be on the disk before anything is sealed under it.
     const saved = key.value ? await saveKey(context, edge, link, key.value) : ok(undefined);
-    return saved.ok ? completeJoin(context, { edge, key: key.value, earlier }) : saved;
+    return saved.ok ? completeJoin(context, { edge, key: key.value, earlier, isMoved: moved !== null }) : saved;
   });
+}
+
+const tokenNeeded = fail(
+  "token_needed",
+  "the token of this machine is needed (shim_...): `shim workspace join <name> --url <url> < token-file`.",
+);
+
+/** @returns null: it is no token of a machine */
+function edgeOfToken(
+  current: EdgeConfig | null,
+  { url, workspace }: EdgeWorkspace,
+  token: string | undefined,
+): EdgeConfig | null {
+  if (token === undefined || !isMachineToken(token)) return null;
+  const isSame = current !== null && isSameWorkspace(current, { url, workspace });
+  const kept = isSame ? omitUndefined({ adminToken: current.adminToken }) : {};
+  return { url, workspace, machine: readTokenClaim(token, "m") ?? hostname(), token, ...kept };
+}
+
+/** In their order: the newest one is current. */
+function carryKeys({ paths, site }: OperationContext, from: EdgeWorkspace | null, to: EdgeWorkspace): Result<void> {
+  const ring = from ? usable(readKeys(paths.home, from, site.env)) : ok(null);
+  if (!ring.ok) return ring;
+  for (const key of ring.value?.keys.values() ?? []) {
+    const stored = usable(addKey(paths.home, to, key));
+    if (!stored.ok) return stored;
+  }
+  return ok(undefined);
 }
 
 /** Two authorities are never mixed: the old one keeps its data. */
 function refuseChange(
   context: OperationContext,
   { url, workspace, replace }: EdgeWorkspace & { readonly replace: boolean },
+  keepsTokens = false,
 ): Result<never> | null {
   const elsewhere = environmentConflict(context);
   if (elsewhere) return elsewhere;
@@ -272,7 +298,10 @@ function refuseChange(
   if (!address.ok) return fail("bad_input", `${address.error}.`);
   const current = currentEdge(context);
   if (replace || !current || isSameWorkspace(current, { url, workspace })) return null;
-  const message = `This machine belongs to ${current.url}, workspace ${current.workspace}. Leave it for ${url}, workspace ${workspace}? What is stored there stays there.${lossText(current)}`;
+  const change = keepsTokens
+    ? `Use it at ${url} from now on, with its present tokens?`
+    : `Leave it for ${url}, workspace ${workspace}? What is stored there stays there.${lossText(current)}`;
+  const message = `This machine belongs to ${current.url}, workspace ${current.workspace}. ${change}`;
   return fail("other_workspace", message);
 }
 
@@ -288,15 +317,20 @@ interface Joining {
   readonly key: FoundKey | null;
   /** Whether sessions from before are synced too. */
   readonly earlier: boolean;
+  /** The workspace that the machine has joined is at another address now. */
+  readonly isMoved?: boolean;
 }
 
 /** Preferences are stored before any send; a repeated join keeps the device's numbers. */
-async function completeJoin(context: OperationContext, { edge, key, earlier }: Joining): Promise<Result<Joined>> {
+async function completeJoin(
+  context: OperationContext,
+  { edge, key, earlier, isMoved = false }: Joining,
+): Promise<Result<Joined>> {
   const { store, now, random } = await context.runtime();
   const { url, workspace, machine } = edge;
   const current = currentEdge(context);
   // Another coordinator may have a workspace of the same name.
-  const isMoving = current !== null && !isSameWorkspace(current, edge);
+  const isMoving = current !== null && !isMoved && !isSameWorkspace(current, edge);
   store.write((sql) => {
     const device = devices.get(sql);
     const known = device?.workspace === workspace && !isMoving ? device : null;
