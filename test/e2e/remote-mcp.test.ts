@@ -1,4 +1,4 @@
-import { execFile, spawn } from "node:child_process";
+import { execFile, spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -6,7 +6,8 @@ import { promisify, stripVTControlCharacters } from "node:util";
 import { expect, it } from "vitest";
 import { record, type Message } from "#harness/machine/mcp-connection.ts";
 import { bearerProxy } from "#harness/edge/real-server.ts";
-import { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
+import { openForm } from "#harness/edge/oauth-keeper.ts";
+import { EdgeRuntime, freePort } from "#harness/edge/edge-runtime.ts";
 import { outputOf } from "#harness/machine/programs.ts";
 
 const { resolve } = createRequire(import.meta.url);
@@ -16,7 +17,14 @@ const inspector = resolve("@modelcontextprotocol/inspector/clients/launcher/buil
 /** Passed checks of each scenario that needs no tools of the suite's own. */
 const scenarios = {
   "2025-11-25": { "server-initialize": 2, ping: 2, "tools-list": 3, "dns-rebinding-protection": 2 },
-  "2026-07-28": { "server-stateless": 22, "tools-list": 4, "dns-rebinding-protection": 2, caching: 4 },
+  "2026-07-28": {
+    "server-stateless": 22,
+    "tools-list": 4,
+    "dns-rebinding-protection": 2,
+    caching: 4,
+    "http-header-validation": 14,
+    "input-required-result-unsupported-methods": 2,
+  },
 };
 
 /** Checks that fail: they call tools of the suite's own, ask for a stream of changes, for prompts or for resources. */
@@ -41,10 +49,9 @@ it.each(Object.entries(scenarios))(
   async (revision, wanted) => {
     const edge = await EdgeRuntime.open({ log: () => undefined });
     const url = `${await bearerProxy(edge.url, edge.adminToken)}/mcp`;
-    const options = { cwd: edge.folder, env: { ...process.env, NO_COLOR: "1" } };
     for (const [scenario, count] of Object.entries(wanted)) {
       const args = ["server", "--url", url, "--scenario", scenario, "--spec-version", revision];
-      const { out, err } = await outputOf(spawn(process.execPath, [join(suite, "dist", "index.js"), ...args], options));
+      const { out, err } = await outputOf(startSuite(edge, args));
       const output = stripVTControlCharacters(out + err);
       const failed = [...output.matchAll(/\[([\w-]+) *\] FAILURE/g)].map(([, id = ""]) => id);
       const passed = Number(/Passed: (\d+)/.exec(output)?.[1]);
@@ -52,6 +59,36 @@ it.each(Object.entries(scenarios))(
     }
   },
 );
+
+function startSuite(edge: EdgeRuntime, args: readonly string[]): ChildProcessWithoutNullStreams {
+  const env = { ...process.env, NO_COLOR: "1" };
+  return spawn(process.execPath, [join(suite, "dist", "index.js"), ...args], { cwd: edge.folder, env });
+}
+
+it("the official suite of authorization servers passes, against workerd, with a person's consent @night", async () => {
+  const edge = await EdgeRuntime.open({ log: () => undefined, isOAuth: true });
+  const port = await freePort();
+  const client = { client_name: "suite", redirect_uris: [`http://127.0.0.1:${port}/callback`] };
+  const body = JSON.stringify({ ...client, token_endpoint_auth_method: "none" });
+  const headers = { "content-type": "application/json" };
+  const made = await fetch(`${edge.url}/oauth/register`, { method: "POST", headers, body });
+  const { client_id: id } = (await made.json()) as { client_id: string };
+  const about = ["--url", edge.url, "--client-id", id, "--resource", `${edge.url}/mcp`, "--port", String(port)];
+  const running = startSuite(edge, ["authorization", ...about]);
+  const asked = Promise.withResolvers<URL>();
+  running.stdout.on("data", (text: Buffer) => {
+    const [address] = /http:\S+\/authorize\?\S+/.exec(String(text)) ?? [];
+    if (address) asked.resolve(new URL(address));
+  });
+  const [{ out }] = await Promise.all([
+    outputOf(running),
+    asked.promise.then(async (url) => {
+      const allowed = await (await openForm(fetch, url)).allow(edge.adminToken);
+      return fetch(allowed.headers.get("location") ?? "");
+    }),
+  ]);
+  expect(out).toContain("Total: 3 passed, 0 failed");
+});
 
 it("MCP Inspector lists and calls the tools over HTTP, in both eras @night", async () => {
   const edge = await EdgeRuntime.open();
