@@ -92,8 +92,9 @@ export class PhoneDoor implements OwnRelay {
 
   async close(): Promise<void> {
     for (const pages of this.#pages.values()) for (const page of pages) page.terminate();
-    await this.#listening?.close();
+    const listening = this.#listening;
     this.#listening = null;
+    await listening?.close();
   }
 
   async isReachedAt(url: string): Promise<boolean> {

@@ -75,8 +75,8 @@ export function saysOther(
 ): boolean {
   const said = objectAt(asObject(response), "answers");
   return questionsOf(toolInput).some(({ question }, at) => {
-    const text = textAt(said, question);
-    return text !== null && given[at] !== undefined && text !== given[at].join(", ");
+    const texts = [said?.[question]].flat().filter((one) => typeof one === "string");
+    return texts.length > 0 && given[at] !== undefined && texts.join(", ") !== given[at].join(", ");
   });
 }
 

@@ -38,8 +38,6 @@ export const phoneHandlers: Pick<
     if (!address.ok) return address;
     const relay = await relayFor(context, address.value !== null);
     if (!relay.ok) return relay;
-    const own = address.value === null ? ok(null) : await serveOwn(context, address.value, port);
-    if (!own.ok) return own;
     const secret = newPairingSecret();
     const made = await relay.value.create(await hashOf(await claimOf(secret)), pairingMs.default);
     if (!made.ok) return refuse(made.error);
@@ -47,6 +45,9 @@ export const phoneHandlers: Pick<
     const until = context.site.now() + pairingMs.default;
     const offered: Offered = { id, secret, scope: answer ? "answer" : "view", own: address.value, forMs, until };
     change(context, (file) => ({ ...file, offered: [...file.offered, offered] }));
+    // While nothing is offered there, a refresh of the connections closes what is opened now.
+    const own = address.value === null ? ok(null) : await serveOwn(context, address.value, port);
+    if (!own.ok) return withdraw(context, id).then(() => own);
     return ok({
       id,
       link: `${address.value ?? relay.value.origin}/${pairingFragment(offered)}`,

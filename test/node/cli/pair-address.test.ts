@@ -5,7 +5,8 @@ import { pair } from "#harness/machine/phone.ts";
 import { pictureAfter, themes } from "#harness/machine/screen.ts";
 import { fakeBundle } from "#harness/web/live-page.ts";
 import { freePort, servedInTest } from "#harness/edge/real-server.ts";
-import { createServer } from "node:net";
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
 import { PhoneLinks } from "#src/local-mcp/host/phone-links.ts";
 import { readPhones } from "#src/machine/sharing/phones/phone-file.ts";
 
@@ -42,6 +43,39 @@ it("without a workspace a phone is paired over an address of the user, through t
   expect(await home.shim("phones", "remove", "Pixel 9, Chrome")).toMatchObject(printed("is no longer paired"));
   await phone.over.promise;
   next.refresh();
+});
+
+it("what refreshes the connections with phones while a link is made leaves the relay open that its phone needs", async () => {
+  const { home, links, port } = await aMachine();
+  const isReachedAt = links.door.isReachedAt.bind(links.door);
+  vi.spyOn(links.door, "isReachedAt").mockImplementation((url) => {
+    links.refresh();
+    return isReachedAt(url);
+  });
+  const { ran } = await pair(home, `pair --url http://127.0.0.1:${port} --port ${port}`);
+  expect(ran.err).not.toContain("does not lead here");
+  expect(ran).toMatchObject(printed("Pixel 9, Chrome is paired until"));
+});
+
+it("a connection that is refused ends no host when its other end is reset, and holds up no end of the relay", async () => {
+  const { home, links, port } = await aMachine();
+  await pair(home, `pair --url http://127.0.0.1:${port} --port ${port}`);
+  const key = "dGhlIHNhbXBsZSBub25jZQ==";
+  const head = `GET /v1/phones/nobody/connect HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`;
+  const knock = async (): Promise<Socket> => {
+    const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+    socket.on("error", () => undefined);
+    await once(socket, "connect");
+    socket.write(head);
+    return socket;
+  };
+  // One is reset before it is answered, the other one never ends its own side.
+  (await knock()).resetAndDestroy();
+  const silent = await knock();
+  await once(silent, "data");
+  onTestFinished(() => void silent.destroy());
+  expect((await fetch(`http://127.0.0.1:${port}/health`)).status).toBe(200);
+  await links.stop();
 });
 
 it("the machine's own relay has the page and the phones' requests, and nothing for another page, another phone or a guess", async () => {

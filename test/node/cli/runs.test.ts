@@ -99,6 +99,19 @@ it("a session that died is continued by its client without a terminal, with the 
   ]);
 });
 
+it("of two starts of one session the second one is refused; a secret that the cut of a run's last words meets is not shown", async () => {
+  const { home, started } = starting();
+  withWholeTranscript(home);
+  await home.json(`runs start --session ${ids.dead}`, "go on");
+  const again = await home.shim(`runs start --session ${ids.dead} again`);
+  expect(again).toMatchObject(failed(1, "the host has started its client already"));
+  expect(started).toHaveLength(1);
+  const secret = `ghp_${"a1B2".repeat(9)}`;
+  started[0]?.onStderr(`${secret} ${"x".repeat(580)}`);
+  const [run] = (await home.json("runs"))["runs"] as { text: string }[];
+  expect([run?.text.length, run?.text.includes("a1B2")]).toEqual([600, false]);
+});
+
 it("a session whose window is open is not continued beside it, since two programs would write one transcript; a new chat with its brief is", async () => {
   const { home, started } = starting();
   withWholeTranscript(home, ids.alive);

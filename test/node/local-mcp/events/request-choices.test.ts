@@ -49,16 +49,20 @@ it("a question is shown with its choices, and its answer from elsewhere is the c
   expect(await outcome()).toEqual([["answer", "taken"]]);
 });
 
-it("an answer that came after the terminal's is late", async () => {
+it.each([
+  ["late", { "Which database?": "DuckDB", "Which parts?": "A" }],
+  // OpenCode has a list for each question.
+  ["late", { "Which database?": ["DuckDB"], "Which parts?": ["A"] }],
+  ["taken", { "Which database?": ["SQLite"], "Which parts?": ["A"] }],
+])("an answer that came after the terminal's is late: %s %j", async (outcome, said) => {
   const { event, first, answer, list } = await aRequestRig();
   await event("UserPromptSubmit", { prompt: "choose" });
   void event("PermissionRequest", asked);
   await answer((await first()).id, "answer", { answers: [{ choices: [1] }, { choices: [1] }] });
-  const other = JSON.stringify({ "Which database?": "DuckDB", "Which parts?": "A" });
-  await event("PostToolUse", { tool_name: "AskUserQuestion", tool_use_id: "t1", "tool_response.answers": other });
-  expect((await list()).answers).toMatchObject([
-    { outcome: "late", text: "Too late to answer: its terminal had answered it" },
-  ]);
+  const answers = JSON.stringify(said);
+  await event("PostToolUse", { tool_name: "AskUserQuestion", tool_use_id: "t1", "tool_response.answers": answers });
+  const text = { late: "Too late to answer: its terminal had answered it", taken: "Answered" }[outcome];
+  expect((await list()).answers).toMatchObject([{ outcome, text }]);
 });
 
 it("a question that its terminal answers is over, and one that is declined tells the model why", async () => {

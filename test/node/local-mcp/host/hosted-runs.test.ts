@@ -6,11 +6,12 @@ import { aHost } from "#harness/machine/host-rig.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { isAlive, systemProcesses, identify } from "#src/platform/processes.ts";
-import { runProgram } from "#src/platform/run-program.ts";
+import { runProgram, type ProgramExit } from "#src/platform/run-program.ts";
 import { HostedRuns, type HostedRun } from "#src/runtime/hosted-runs.ts";
 
 afterEach(() => void vi.useRealTimers());
 
+const exited: ProgramExit = { kind: "exited", code: 0 };
 const facts = { session: null, project: "/p", client: "A client", by: "phone Ada's", startedAt: 1 };
 
 /** A real program in the place of a client. */
@@ -36,6 +37,21 @@ it.each([
   expect(runs.working).toBe(1);
   expect(await over).toMatchObject({ ...facts, state, text });
   expect([runs.working, runs.list()]).toMatchObject([0, [{ id: "r1", state }]]);
+});
+
+it("a run at work is known however many end after it, of which the newest hundred are", async () => {
+  const { promise: working, resolve: end } = Promise.withResolvers<ProgramExit>();
+  const runs = new HostedRuns(({ args: [kind] }) => (kind === "long" ? working : Promise.resolve(exited)));
+  const start = (id: string, kind: string): Promise<HostedRun> => {
+    const { promise, resolve } = Promise.withResolvers<HostedRun>();
+    runs.start({ ...facts, id }, { command: "client", args: [kind], cwd: "/", env: {}, input: "" }, resolve);
+    return promise;
+  };
+  const over = start("first", "long");
+  for (let at = 0; at < 120; at++) await start(`r${at}`, "short");
+  expect([runs.working, runs.list().length, runs.list()[0]?.id]).toEqual([1, 100, "first"]);
+  end(exited);
+  expect((await over).state).toBe("done");
 });
 
 it("a run whose program is missing has failed, and says which", async () => {
