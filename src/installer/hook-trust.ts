@@ -110,6 +110,7 @@ async function withAppServer<T>(source: TrustSource, use: (call: Call) => Promis
   const child = spawn(programPath("codex", env), ["app-server"], {
     env,
     stdio: ["pipe", "pipe", "ignore"],
+    windowsHide: true,
   });
   const cancel = setTimer(() => child.kill(), answerMs);
   // Its end says more than a broken pipe.

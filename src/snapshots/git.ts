@@ -36,6 +36,8 @@ const hardenedSettings = [
   "core.untrackedCache=false",
   "core.splitIndex=false",
   "core.looseCompression=0",
+  // Else Git for Windows refuses a path of more than 260 characters, and the snapshot with it.
+  "core.longPaths=true",
   "pack.compression=1",
   "pack.threads=2",
   // By default git leaves syncing references to the system: after a power cut they are empty files.

@@ -101,10 +101,15 @@ function endNow(): void {
 
 let streamParts: AsyncIterator<Buffer> | undefined;
 
+/** A process without an input fails here. */
+async function nextOfStream(): Promise<IteratorResult<Buffer>> {
+  streamParts ??= process.stdin[Symbol.asyncIterator]();
+  return streamParts.next();
+}
+
 /** On Windows no read can be given up but that of a stream, and what asks a host loads node:net. */
 function nextStreamPart(onPart: (part: Buffer | null) => void): void {
-  const next = async () => (streamParts ??= process.stdin[Symbol.asyncIterator]()).next();
-  void next().then(
+  void nextOfStream().then(
     ({ done, value }) => onPart(done === true ? null : value),
     () => onPart(null),
   );

@@ -33,6 +33,7 @@ function keepEvent(given: unknown): Promise<object> {
     const child = spawn(process.execPath, [join(__dirname, "hook.cjs"), hookTool], {
       stdio: ["pipe", "pipe", "ignore"],
       env: { ...env, CLAUDE_PID: `${own.clientPid}` },
+      windowsHide: true,
     });
     let answer = "";
     child.stdout.on("data", (data: Buffer) => (answer += data.toString()));

@@ -115,6 +115,7 @@ function spawnHost({ home, program, env }: HostStart): void {
       stdio: ["ignore", "ignore", log],
       cwd: home,
       env: withoutChat(env),
+      windowsHide: true,
     });
     started.once("error", (error) => failStart(home, `no process can be started (${messageOf(error)})`));
     started.unref();

@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from "node:child_process";
+import { fork, type ChildProcess, type ForkOptions } from "node:child_process";
 import type { Job, Runtime } from "../../runtime/runtime.ts";
 
 /** A failure has the fields of its error, since a copy of an error has no code. */
@@ -67,11 +67,14 @@ export function jobsOf(program: string): NonNullable<Runtime["startJob"]> {
 }
 
 function startProcess(program: string): ChildProcess {
-  const child = fork(program, {
+  const options: ForkOptions & { readonly windowsHide: true } = {
     execArgv: [],
     serialization: "advanced",
     stdio: ["ignore", "ignore", "inherit", "ipc"],
-  });
+    // Its parent has no console, so on Windows it would open a window.
+    windowsHide: true,
+  };
+  const child = fork(program, options);
   // One that ends while it is kept fails no job.
   return child.on("error", () => undefined);
 }

@@ -104,6 +104,7 @@ function runQuietly(
     env,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
+    windowsHide: true,
   });
   if (error && codeOf(error) === "ENOENT") return null;
   return { code: status ?? 1, text: error ? error.message : `${stdout}${stderr}` };
@@ -116,6 +117,7 @@ function versionOf(program: string, env: NodeJS.ProcessEnv): string | null {
       encoding: "utf8",
       timeout: versionTimeoutMs,
       stdio: ["ignore", "pipe", "ignore"],
+      windowsHide: true,
     }).trim();
   } catch {
     return null;
