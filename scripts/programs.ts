@@ -22,10 +22,12 @@ const dividedPrograms = {
 const wholePrograms = {
   mcp: "src/local-mcp/front/front-entry.ts",
   hook: "src/local-mcp/events/hook-entry.ts",
-  "hook-service": "src/machine/learning/assignment-service-entry.ts",
   "mcp-jobs": "src/local-mcp/host/jobs-entry.ts",
   statusline: "src/cli/statusline-entry.ts",
 };
+
+/** Started by few, and by those once a session: no file of its own starts it faster. */
+const plainProgram = { "hook-service": "src/machine/learning/assignment-service-entry.ts" };
 
 /** Programs whose code is another file than the one that is started. */
 export const loadedPrograms = Object.keys(wholePrograms);
@@ -175,7 +177,8 @@ export async function bundlePrograms(root: string): Promise<Bundled> {
   const whole = Object.entries(wholePrograms).map(([name, path]) =>
     chunksOf({ [name]: path }, { entryFileNames: "[name]-main.cjs", codeSplitting: false }),
   );
-  const chunks = [...divided, ...(await Promise.all(whole)).flat()];
+  const plain = chunksOf(plainProgram, { entryFileNames: "[name].cjs", codeSplitting: false });
+  const chunks = [...divided, ...(await Promise.all([...whole, plain])).flat()];
   return {
     files: Object.fromEntries(chunks.map(({ fileName, code }) => [fileName, code])),
     modules: chunks.flatMap(({ moduleIds }) => moduleIds),
