@@ -60,19 +60,5 @@ export interface RiskMark {
   readonly belowAt: number | null;
 }
 
-export interface RiskReason {
-  readonly name: string;
-  readonly value: number;
-  readonly threshold: number;
-  readonly weight: number;
-  readonly source: Source;
-}
-
-export interface Risk {
-  readonly score: number;
-  readonly level: RiskLevel;
-  readonly reasons: readonly RiskReason[];
-}
-
 export const crashCauses = ["closed", "killed", "out_of_memory", "context_full", "usage_limit", "unknown"] as const;
 export type CrashCause = (typeof crashCauses)[number];

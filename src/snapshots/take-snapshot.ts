@@ -176,17 +176,11 @@ export async function stageTree(
 }
 
 /** The project's files as they are, in the scratch folder. */
-export interface PresentFiles extends Pick<StagedTree, "root" | "ignored" | "reader" | "writer"> {
+export interface PresentFiles
+  extends Pick<StagedTree, "root" | "ignored" | "reader" | "writer">, Omit<About, "branch"> {
   /** Ids of the objects that the base has not. */
   readonly ids: readonly string[];
   readonly base: Base | null;
-  readonly head: string | null;
-  readonly settings: readonly string[];
-  readonly unsaved: readonly UnsavedFile[];
-  /** Paths of which the reading does not know how they are. */
-  readonly excluded: Exclusions;
-  readonly modes: FileModes;
-  readonly times: ChangeTimes;
   readonly leftOut: readonly ExcludedFile[];
 }
 
@@ -289,6 +283,7 @@ interface About {
   readonly branch: string | null;
   readonly settings: readonly string[];
   readonly unsaved: readonly UnsavedFile[];
+  /** Paths of which the reading does not know how they are. */
   readonly excluded: Exclusions;
   readonly modes: FileModes;
   readonly times: ChangeTimes;

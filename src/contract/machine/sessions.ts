@@ -21,6 +21,7 @@ const Risk = z.object({
     )
     .readonly(),
 });
+export type Risk = z.infer<typeof Risk>;
 
 /** A session of any machine of the workspace. Times are epoch ms of this machine. */
 export const SessionView = z.object({

@@ -1,5 +1,6 @@
 import type { Config } from "../../contract/config.ts";
-import type { Reading, ReadingName, Readings, Risk, RiskLevel, RiskReason, RiskMark } from "../../contract/readings.ts";
+import type { Risk } from "../../contract/machine/sessions.ts";
+import type { Reading, ReadingName, Readings, RiskLevel, RiskMark } from "../../contract/readings.ts";
 import type { Trigger } from "../../contract/checkpoint.ts";
 
 /** Pure: no clock, no storage. */
@@ -59,7 +60,7 @@ function reasonOf(
   name: ReadingName,
   { adds: weight, over, insteadOf }: RiskRule,
   { readings, config, now }: Assessed,
-): RiskReason | null {
+): Risk["reasons"][number] | null {
   const value = valueAt(readings, name, now);
   const reading = readings[name];
   const threshold = typeof over === "number" ? over : config.thresholds[over];

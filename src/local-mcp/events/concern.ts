@@ -33,11 +33,7 @@ export interface Recording extends IdentifiedEvent, EventTranscript {
   readonly arms: ServiceArms | null;
 }
 
-export interface StartedSession {
-  readonly session: Session;
-  /** Row before this start; null for a new session. */
-  readonly before: Session | null;
-  readonly claim: Claim | null;
+export interface StartedSession extends Pick<Recording, "session" | "before" | "claim"> {
   readonly source: string;
 }
 

@@ -7,12 +7,12 @@ import * as journal from "../../machine/sessions/journal.ts";
 import { note } from "../../machine/sessions/ending/ending.ts";
 import { noteProject } from "../../machine/sessions/projects.ts";
 import { clearPausedFolder, recordSettings, transcriptMark } from "../../machine/sessions/session-settings.ts";
-import { claimOf, type Claim } from "../../machine/sessions/recoveries.ts";
+import { claimOf } from "../../machine/sessions/recoveries.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { isAlive, isSameProcess, type ProcessIdentity } from "../../platform/processes.ts";
 import { label } from "../../redaction/redact.ts";
 import * as notices from "../../store/notices.ts";
-import type { Concern } from "./concern.ts";
+import type { Concern, Recording } from "./concern.ts";
 import type { IdentifiedEvent } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
 
@@ -43,11 +43,7 @@ export function isForeign({ sql, machine: { processes }, known: { row, parentId,
 /** Events that only a living session sends; the others may arrive after its end. */
 const signsOfLife: ReadonlySet<HookEvent> = new Set(["SessionStart", "UserPromptSubmit", "PreToolUse"]);
 
-interface Sighted {
-  readonly session: sessions.Session;
-  /** Row before the event; null for a new session. */
-  readonly before: sessions.Session | null;
-  readonly claim: Claim | null;
+interface Sighted extends Pick<Recording, "session" | "before" | "claim"> {
   /** Change of the row by the event itself, which is stored with the other changes. */
   readonly sighting: sessions.SessionChange;
 }

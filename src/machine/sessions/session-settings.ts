@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { defaults, type Config } from "../../contract/config.ts";
+import type { MachineTrial } from "../../contract/learning.ts";
 import type { SettingValue } from "../../contract/replay.ts";
 import { findParameter, isInRange } from "../../learning/experiments/parameters.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -88,15 +89,8 @@ export function withSessionConfig(runtime: Runtime, sessionId: string): Runtime 
   return config === runtime.config ? runtime : { ...runtime, config };
 }
 
-/** A trial whose canary runs. */
-export interface AssignedTrial {
-  readonly id: string;
-  readonly key: string;
-  readonly share: number;
-  readonly salt: string;
-  /** Assigns its sessions, from its start to its end: `local`, or a service. */
-  readonly provider: string;
-}
+/** A trial whose canary runs; `provider` is `local`, or a service. */
+export type AssignedTrial = Required<Pick<MachineTrial, "id" | "key" | "share" | "salt" | "provider">>;
 
 /** Arms of one session by trial, as a service has answered. */
 export interface ServiceArms {

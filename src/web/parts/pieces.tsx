@@ -1,6 +1,7 @@
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { readingWords, type Risk } from "../../contract/readings.ts";
+import type { Risk } from "../../contract/machine/sessions.ts";
+import { readingWords } from "../../contract/readings.ts";
 import { age } from "../../contract/age.ts";
 import { matches, plain, words } from "../format.ts";
 import type { CallInput, CallName, CallOutput } from "../backend.ts";

@@ -1,6 +1,7 @@
 import type { Failure } from "../../../contract/errors.ts";
 import { stateText, offeredText } from "../../../contract/chat-state.ts";
-import type { Readings, Risk } from "../../../contract/readings.ts";
+import type { Risk } from "../../../contract/machine/sessions.ts";
+import type { Readings } from "../../../contract/readings.ts";
 import type { ListedSession } from "../../../contract/tools.ts";
 import { Id } from "../../../contract/values.ts";
 import type { OpenedLink } from "../../../coordinator-client/client.ts";

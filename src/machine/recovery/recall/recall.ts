@@ -1,21 +1,12 @@
 import { o200kTokens } from "../../../learning/routing/tokens.ts";
+import type { CheckedMachineInput } from "../../../contract/machine/operations.ts";
 import type { Driver } from "../../../store/driver.ts";
 import type { Learnt, LearntName } from "../learnt/learnt.ts";
 import { PassageIndex } from "./passage-index.ts";
 import { isFile, passagesOf, type AskedSession, type Passage } from "./passages.ts";
 
 /** A question to a session; together its parts narrow. */
-export interface Question {
-  readonly words?: string | undefined;
-  /** Path, or its last parts. */
-  readonly file?: string | undefined;
-  /** Epoch ms. */
-  readonly at?: number | undefined;
-  /** Number of a prompt from 1; below 0: from the end. */
-  readonly prompt?: number | undefined;
-  /** From 1. */
-  readonly page: number;
-}
+export type Question = Omit<CheckedMachineInput<"recovery.recall">, "session" | "folder">;
 
 export interface Recalled {
   /** Best first, or in the order that the question asks for. */

@@ -1,5 +1,6 @@
 import type { UsageLimit } from "../../../contract/config.ts";
-import type { Readings, Risk, CrashCause, Reading, ReadingName } from "../../../contract/readings.ts";
+import type { Risk } from "../../../contract/machine/sessions.ts";
+import type { Readings, CrashCause, Reading, ReadingName } from "../../../contract/readings.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import type { NewRowOf } from "../../../shared/table.ts";
 import { crashes, signals } from "../../../store/session-tables.ts";
