@@ -18,6 +18,18 @@ export type ProgramEnding =
   /** A usage limit; `waitMs` null: its end is not known. */
   | { readonly kind: "limited"; readonly waitMs: number | null; readonly reason: string };
 
+/** The machine has too few of something just now. */
+const passing = /\bE(?:AGAIN|NOMEM|MFILE|NFILE)\b/;
+
+/** Begins of what parsers of a client's arguments print: commander, yargs, clap. */
+const refusedArguments =
+  /\b(?:error: (?:unknown (?:option|command)|unexpected argument|option '|too many arguments|missing required)|Unknown arguments?:)/;
+
+/** Whether another run would end the same way, by the last words of a client that did nothing. */
+export function areArgumentsRefused(words: string): boolean {
+  return refusedArguments.test(words);
+}
+
 /**
  * Distinguishes a worker's crash from an intended end, and from one that a restart would repeat.
  *
@@ -25,7 +37,10 @@ export type ProgramEnding =
  */
 export function endingOf(exit: ProgramExit, isLeft: boolean): ProgramEnding {
   if (isLeft) return { kind: "left" };
-  if (exit.kind === "not_started") return { kind: "crashed", reason: `it cannot be started: ${exit.message}` };
+  if (exit.kind === "not_started") {
+    const kind = passing.test(exit.message) ? "crashed" : "failed";
+    return { kind, reason: `it cannot be started: ${exit.message}` };
+  }
   const { code } = exit;
   if (code === 0) return { kind: "finished" };
   if (isUserSignal(exit)) return { kind: "stopped" };

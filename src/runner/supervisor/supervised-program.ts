@@ -340,9 +340,11 @@ function endingOf(outcome: RunOutcome): ProgramEnding {
       const { reason, delayMs, isByRule } = outcome;
       return isByRule ? { kind: "limited", waitMs: delayMs, reason } : { kind: "stopped", reason };
     }
-    case "failed":
-      if (outcome.isByUser) return { kind: "stopped" };
-      return { kind: outcome.isRetryable ? "crashed" : "failed", reason: outcome.reason };
+    case "failed": {
+      const { reason, isByUser, isRetryable } = outcome;
+      if (isByUser) return { kind: "stopped" };
+      return { kind: isRetryable && !restarter.areArgumentsRefused(reason) ? "crashed" : "failed", reason };
+    }
   }
 }
 

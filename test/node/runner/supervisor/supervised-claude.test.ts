@@ -126,6 +126,14 @@ it("what its user has ended is stopped", async () => {
   }
 });
 
+it("wrong arguments are no crash: it is not started again until the user asks for it", async () => {
+  const rig = await aRig();
+  rig.runs.at(-1)?.program.onStderr?.("error: unknown option '--permision-mode'\n");
+  await crash(rig, 1);
+  expect([rig.runs.length, rig.emitted("ended").at(-1)?.phase]).toEqual([1, "failed"]);
+  expect(rig.emitted("ended").at(-1)?.reason).toContain("unknown option");
+});
+
 it("a session that has ended, was continued elsewhere or dismissed is never begun again", async () => {
   const finished = await aRig();
   const id = live(finished);

@@ -141,8 +141,16 @@ it("tells a crash from an end that the user wanted", () => {
   expect(ended(137)).toEqual({ kind: "crashed", reason: "it was ended by signal 9" });
   expect(ended(139)).toMatchObject({ kind: "crashed" });
   expect(ended(1)).toEqual({ kind: "crashed", reason: "it ended with exit code 1" });
-  const reason = "it cannot be started: ENOENT";
-  expect(endingOf({ kind: "not_started", message: "ENOENT" }, false)).toEqual({ kind: "crashed", reason });
+  for (const [code, kind] of [
+    ["ENOENT", "failed"],
+    ["EAGAIN", "crashed"],
+  ] as const) {
+    const message = `spawn node ${code}`;
+    expect(endingOf({ kind: "not_started", message }, false)).toEqual({
+      kind,
+      reason: `it cannot be started: ${message}`,
+    });
+  }
 });
 
 it("wrong usage of a worker is no crash: it is not started again until the user asks for it", async () => {
