@@ -126,7 +126,7 @@ export async function call<Name extends CallName>(
 }
 
 const gapMs = { least: 500, most: 10_000 };
-/** Rests for so many times as long as the last reads took: the edge has no rest of its own. */
+/** Rests for so many times as long as the last reads took. A machine has a rest of its own. */
 const restPerMs = 10;
 let isDue = false;
 let tookMs = 0;
@@ -145,7 +145,8 @@ export function changed(part: LiveLine["changed"] = "all"): void {
     return;
   }
   isDue = true;
-  setTimeout(readAgain, Math.min(gapMs.most, Math.max(gapMs.least, restPerMs * tookMs)));
+  const restMs = backend.value?.kind === "machine" ? 0 : restPerMs * tookMs;
+  setTimeout(readAgain, Math.min(gapMs.most, Math.max(gapMs.least, restMs)));
 }
 
 function readAgain(): void {

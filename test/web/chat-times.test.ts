@@ -20,7 +20,9 @@ async function scrollThrough(page: Page): Promise<{ readonly frames: number; rea
   await page.evaluate("scrollTo(0, 0)");
   const session = await page.context().newCDPSession(page);
   const browser = page.context().browser();
-  await browser?.startTracing(page, { categories: ["devtools.timeline.frame", "disabled-by-default-devtools.timeline.frame", "cc", "benchmark"] });
+  await browser?.startTracing(page, {
+    categories: ["devtools.timeline.frame", "disabled-by-default-devtools.timeline.frame", "cc", "benchmark"],
+  });
   const gesture = { x: 195, y: 600, yDistance: -20_000, speed: 6_000, gestureSourceType: "mouse" } as const;
   await session.send("Input.synthesizeScrollGesture", gesture);
   const trace = JSON.parse(String(await browser?.stopTracing())) as { traceEvents: { name: string; ts: number }[] };

@@ -211,8 +211,8 @@ function hashOf(text: string): Buffer {
 
 /** Least time between two lines to one page, in ms: each makes it read again. */
 const gapMs = 1_000;
-/** Rest for each ms that the pages' reads took, so that they cost less than 2 % of a processor. */
-const restPerMs = 80;
+/** Rest for each ms that the pages' reads took, so that they cost at most 5 % of a processor. */
+const restPerMs = 20;
 const maxRestMs = 10_000;
 /** An empty line, so that a closed page is noticed. */
 const pulseMs = 30_000;

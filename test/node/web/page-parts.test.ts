@@ -107,12 +107,12 @@ it("nothing is done while no page is open; a closed page is forgotten, an open o
   expect(rig.feed.size).toBe(0);
 });
 
-it("after costly reads the pages hear of nothing for eighty times as long, at most ten seconds, and then of all of it", () => {
+it("after costly reads the pages hear of nothing for twenty times as long, at most ten seconds, and then of all of it", () => {
   const rig = new FeedRig();
   const { lines } = rig.open();
   rig.feed.changed("team");
-  rig.feed.spent(40);
-  rig.feed.spent(60);
+  rig.feed.spent(160);
+  rig.feed.spent(240);
   rig.feed.changed("team");
   rig.fire(1_000);
   expect(lines).toHaveLength(2);
@@ -123,7 +123,7 @@ it("after costly reads the pages hear of nothing for eighty times as long, at mo
   rig.feed.changed("team");
   rig.fire(9_000);
   expect(lines).toHaveLength(4);
-  rig.feed.spent(10);
+  rig.feed.spent(40);
   rig.fire(1_000);
   rig.feed.changed("sessions");
   expect(lines.at(-1)).toBe('{"changed":"sessions"}');
