@@ -56,11 +56,10 @@ const unsettledRows = 50;
 
 /** The row from which what is new is read; null: there is no row. */
 export function nextFrom({ rows }: ChatWindow): string | null {
-  const newest = rows.slice(-unsettledRows);
-  const open = newest.find(({ row }) => (row.kind === "call" && row.outcome === "running") || isWaiting(row));
-  return (open ?? rows.at(-1))?.row.id ?? null;
-}
-
-function isWaiting(row: ShownRow["row"]): boolean {
-  return row.kind === "prompt" && row.isWaiting;
+  const newest = rows.slice(-unsettledRows).map(({ row }) => row);
+  const running = newest.findIndex((row) => row.kind === "call" && row.outcome === "running");
+  // Its id, and its place, may be others once it is stored.
+  const unstored = newest.findIndex((row) => row.kind === "prompt" && row.number === null) - 1;
+  const open = [running, unstored].filter((at) => at >= 0);
+  return newest[Math.min(...open, newest.length - 1)]?.id ?? null;
 }

@@ -120,6 +120,36 @@ it("rows keep their ids as the chat goes on, so that what is new is read from th
   expect([known?.id, call]).toMatchObject([last, { outcome: "running" }]);
 });
 
+it("a prompt keeps its id when its row of the transcript comes", async () => {
+  const { home, transcript, read } = aChat();
+  const idOf = async (text: string) => (await read()).rows.find((row) => "text" in row && row.text === text)?.id;
+  transcript.asks("Paint the hull.").says("Done.");
+  noted(home, transcript.at + 200, { kind: "prompt", text: "And the mast." });
+  const first = await idOf("And the mast.");
+  transcript.asks("And the mast.").says("Done, too.");
+  expect(await idOf("And the mast.")).toBe(first);
+});
+
+it("rows without a time have the same ids however much of the session is read", async () => {
+  const { transcript, read } = aChat();
+  const line = (n: number): string =>
+    JSON.stringify({
+      type: "user",
+      message: { role: "user", content: n % 2 ? "again" : `again ${n} ${"x".repeat(800)}` },
+    });
+  writeFileSync(transcript.path, Array.from({ length: 1_600 }, (_, n) => `${line(n)}\n`).join(""));
+  const newest = await read("chars=20000");
+  expect(newest.rows.every((row) => row.ageMs === null)).toBe(true);
+  const all = [...newest.rows];
+  for (let page = newest; page.hasEarlier;) {
+    page = await read(`before=${all[0]?.id}`, "chars=150000");
+    expect(page.isReset).toBe(false);
+    all.unshift(...page.rows);
+  }
+  expect(all.length).toBe(1_600);
+  expect(new Set(all.map((row) => row.id)).size).toBe(1_600);
+});
+
 it("no row is larger than a phone's frame, however long its text is", async () => {
   const { transcript, read, call } = aChat();
   transcript.asks("Print all.").says("界".repeat(400_000)).calls("Bash", { command: "cat" }, "界".repeat(400_000));

@@ -75,12 +75,12 @@ export function rowsOf({ items, prompts, notes, isAlive }: Sources, now: number)
   const results = new Map(items.flatMap((item) => (item.kind === "result" ? [[item.of, item] as const] : [])));
   const lastPrompt = items.findLastIndex(({ kind }) => kind === "prompt");
   const unmatched = new Set(prompts);
-  const storedOf = (said: Item & { readonly text: string }): Said["stored"] => {
+  const storedOf = (said: Item & { readonly text: string }): StoredPrompt | null => {
     const until = said.at === null ? Infinity : said.at + eventAfterRowMs;
     const same = [...unmatched].filter(({ at, text }) => at <= until && isSame(text, said.text));
     const distance = ({ at }: StoredPrompt): number => Math.abs(at - (said.at ?? 0));
     const [known] = same.toSorted((one, two) => distance(one) - distance(two));
-    if (!known) return unknown;
+    if (!known) return null;
     unmatched.delete(known);
     return { ...known, isWaiting: false };
   };
@@ -90,8 +90,10 @@ export function rowsOf({ items, prompts, notes, isAlive }: Sources, now: number)
     if (item.kind === "result") return [];
     if (item.kind !== "call") {
       const { kind, text, pictures = [] } = item;
-      const id = idFor(kind, item.at, text);
-      const stored = kind === "prompt" ? storedOf(item) : unknown;
+      const known = kind === "prompt" ? storedOf(item) : null;
+      // A prompt was shown by what SHIM has stored before its transcript had it.
+      const id = idFor(kind, known?.at ?? item.at, text);
+      const stored = known ?? unknown;
       return [{ time, row: { id, at: item.at, kind, text, pictures, stored } }];
     }
     const result = results.get(item.id);

@@ -35,12 +35,14 @@ const sizes: Readonly<Record<"newest" | "all", Size>> = {
  * @param part newest: a quick read, whose first row may be any
  */
 export function readConversation(runtime: Runtime, session: Session, part: keyof typeof sizes): Conversation {
-  if (part === "newest") return readNow(runtime, session, part);
+  const newest = part === "newest" ? readNow(runtime, session, part) : null;
+  // A row without a time is known by its number among those that say the same.
+  if (newest?.rows.every((row) => row.kind === "call" || row.at !== null)) return newest;
   const mark = markOf(runtime, session);
   const known = lastRead.get(runtime.store);
   const conversation = known?.mark === mark ? known.conversation.deref() : undefined;
   if (mark !== null && conversation) return conversation;
-  const read = readNow(runtime, session, part);
+  const read = readNow(runtime, session, "all");
   lastRead.set(runtime.store, { mark, conversation: new WeakRef(read) });
   return read;
 }
