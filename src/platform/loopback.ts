@@ -1,4 +1,3 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
@@ -11,6 +10,7 @@ import { parseObject, type JsonObject } from "../shared/json-fields.ts";
 import { dataHeaders, isOwnHost, loopbackOrigins } from "../shared/page-security.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { readBody } from "./local-http.ts";
+import { isSecret, secretHash } from "./secret-hash.ts";
 
 interface Loopback {
   readonly Bindings: HttpBindings & { readonly origins: readonly string[] };
@@ -41,18 +41,14 @@ export function refuse(
   return context.json({ error: { code, message } }, status as ContentfulStatusCode);
 }
 
-/** Compares in constant time. */
 export function onlyWithToken(token: string): MiddlewareHandler<Loopback> {
+  const hash = secretHash(token);
   return async (context, next) => {
     const given = /^Bearer (\S+)$/i.exec(context.req.header("authorization") ?? "")?.[1] ?? "";
-    if (timingSafeEqual(digest(given), digest(token))) return next();
+    if (isSecret(given, hash)) return next();
     context.header("www-authenticate", "Bearer");
     return refuse(context, "unauthenticated", "the bearer token is needed");
   };
-}
-
-function digest(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
 }
 
 /** No form can send this type, and no script of another site without a preflight. */

@@ -1,4 +1,5 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { untilFound } from "#harness/claude/claude-code.ts";
 import type { Step, ToolCall } from "#harness/claude/scripted-model.ts";
@@ -50,6 +51,7 @@ it.each([codexTerminal, qwenTerminal, openCodeTerminal].map((client) => [client.
   },
 );
 
+const shimProgram = join(import.meta.dirname, "..", "..", "bin", "shim.mjs");
 const options = (...labels: readonly string[]) => labels.map((label) => ({ label, description: "one of them" }));
 const questions = [
   { question: "Which database?", header: "DB", options: options("SQLite", "Postgres") },
@@ -76,6 +78,24 @@ it("Qwen Code in its terminal: a question is declined from elsewhere with words,
   const { rig, answer } = await aChat(qwenTerminal, [{ tools: [ask] }]);
   expect(await answer("deny", "--message", "Take Postgres.")).toEqual({ decisions: ["deny"], outcome: "taken" });
   expect(await rig.received("do it please")).toContain("Take Postgres.");
+});
+
+it("OpenCode in its terminal: what is allowed for the session is allowed in the next chat of its window, as was said; a command of a chat allows nothing", async () => {
+  const { rig, window, asked, answer } = await aChat(openCodeTerminal, [
+    { tools: [openCodeTerminal.asking("touch one.txt")] },
+    { text: "One done." },
+  ]);
+  expect((await asked()).wider).toContain("in all chats of this window");
+  await answer("session");
+  await window.shows("One done.");
+  await window.send("/new");
+  await window.shows(openCodeTerminal.ready);
+  const shim = `${process.execPath} ${shimProgram} runs allow > ${rig.path("said.txt")} 2>&1`;
+  const steps = [openCodeTerminal.asking("touch two.txt"), openCodeTerminal.shell(shim)];
+  await rig.ask(window, "in another chat", [...steps.map((tool) => ({ tools: [tool] })), { text: "Two done." }]);
+  await window.shows("Two done.");
+  expect(existsSync(rig.path("two.txt"))).toBe(true);
+  expect(readFileSync(rig.path("said.txt"), "utf8")).toContain("only its user may change this setting");
 });
 
 const slow = "tail -f one.ts";

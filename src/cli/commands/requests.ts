@@ -80,12 +80,13 @@ const cameTexts = {
 
 /** A request, and below it all that it would do, or both ends. */
 function linesOf(cli: Cli, request: OpenRequest): string[] {
-  const { id, shortId, title, tool, text, folded, decisions, grant, reason, endsInMs } = request;
+  const { id, shortId, title, tool, text, folded, decisions, grant, wider, reason, endsInMs } = request;
   const how = reason === null ? `${decisions.join(", ")} for ${age(endsInMs)}` : `only in its terminal: ${reason}`;
   return [
     `${id}  ${tool} of ${quotedTitle(title)} (${shortId}), ${how}`,
     ...text.split("\n").map((line) => `    ${line}`),
     ...(grant === null ? [] : [`    session: allows ${grant} until the session ends`]),
+    ...(wider === null ? [] : [`    ${wider}`]),
     ...(folded === null ? [] : [cli.format(`    All of it: \`shim requests show ${id}\``)]),
   ];
 }

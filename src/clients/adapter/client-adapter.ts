@@ -44,6 +44,8 @@ export interface RemoteAnswers extends Readonly<Record<RequestKind, readonly Dec
   readonly dialog: "beside-hook" | "after-hook";
   /** Seconds for which the client waits for the hook; absent: as long as SHIM holds it. */
   readonly waitSeconds?: number;
+  /** Sentence: an answer to a permission decides more than its request. */
+  readonly wider?: string;
 }
 
 /** One client as SHIM knows it. Pure, and small: the hook process loads all of them. */

@@ -36,6 +36,8 @@ export const opencode = claudeCompatible({
     // A plan is a question with the choices yes and no.
     question: ["answer", "deny"],
     plan: [],
+    wider:
+      "OpenCode allows for the session in all chats of this window; a Deny denies all that this chat asks at the moment.",
   },
   window: { prompt: "plugin", stop: "plugin" },
   isTranscriptUnread: true,

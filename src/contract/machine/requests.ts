@@ -54,6 +54,8 @@ export const OpenRequest = z.object({
   decisions: z.array(z.enum(decisions)),
   /** All that the decision `session` allows until the session ends; null: it is not offered. */
   grant: z.string().nullable(),
+  /** Sentence: an answer decides more than this request; null: it does not. */
+  wider: z.string().nullable(),
   /** Effect of the call, redacted: all of it, or both ends with a mark between them. */
   text: z.string(),
   /** Size of the rest, which is shown before the request is allowed; null: there is none. */

@@ -1,4 +1,3 @@
-import { timingSafeEqual } from "node:crypto";
 import { existsSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { dirname, join } from "node:path";
@@ -17,7 +16,7 @@ import { closeCodes, pingText, pongText } from "../../contract/sockets.ts";
 import type { Socket, SocketEvents } from "../../coordinator-client/edge/platform.ts";
 import type { OwnRelay } from "../../machine/context/pairing-relay.ts";
 import { changePhones, readPhones, type PairedPhone } from "../../machine/sharing/phones/phone-file.ts";
-import { hashOf, randomText } from "../../pairing/sealing.ts";
+import { randomText } from "../../pairing/sealing.ts";
 import {
   isJson,
   listenOnLoopback,
@@ -27,6 +26,7 @@ import {
   type LoopbackApp,
   type LoopbackContext,
 } from "../../platform/loopback.ts";
+import { isSecret } from "../../platform/secret-hash.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { FrameBound, type FrameLimits } from "../../shared/frame-bound.ts";
 import { dataHeaders, isFromPage } from "../../shared/page-security.ts";
@@ -81,7 +81,7 @@ export class PhoneDoor implements OwnRelay {
       return fail("no_page", "the page is not built in this copy of SHIM: `npm run build`.");
     const listening = await listenOnLoopback(this.#app(), {
       port,
-      onUpgrade: (...asked) => void this.#connect(...asked),
+      onUpgrade: (...asked) => this.#connect(...asked),
     });
     if (!listening.ok) return fail("port_unusable", `${listening.error}: give another one with --port.`);
     await this.#listening?.close();
@@ -165,9 +165,9 @@ export class PhoneDoor implements OwnRelay {
       return next();
     });
     app.get("/health", (context) => context.json({ ok: true, door: this.#mark }));
-    app.get("/v1/phones/:id", async (context) => {
+    app.get("/v1/phones/:id", (context) => {
       const [, access = ""] = /^Bearer ([\w-]+)$/.exec(context.req.header("authorization") ?? "") ?? [];
-      const phone = await this.#find(context.req.param("id"), access);
+      const phone = this.#find(context.req.param("id"), access);
       return phone === null ? refuse(context, over.code, over.message) : context.json({});
     });
     app.post("/v1/phones/:id/introduction", (context) =>
@@ -193,7 +193,7 @@ export class PhoneDoor implements OwnRelay {
     const input = schema.safeParse(await readObject(context));
     if (!input.success) return refuse(context, "bad_input", "the request has another form");
     const begun = this.#begun.get(context.req.param("id") ?? "");
-    const isLinked = begun !== undefined && isSame(begun.claimHash, await hashOf(input.data.claim));
+    const isLinked = begun !== undefined && isOfHash(input.data.claim, begun.claimHash);
     if (!isLinked || begun.until <= this.#runtime.now()) return refuse(context, over.code, over.message);
     if (begun.claimant !== null && begun.claimant !== input.data.claimant)
       return refuse(context, "phone_claimed", "another phone has opened this link: run `shim pair` again");
@@ -209,19 +209,18 @@ export class PhoneDoor implements OwnRelay {
     );
   }
 
-  async #find(id: string, access: string): Promise<PairedPhone | null> {
+  #find(id: string, access: string): PairedPhone | null {
     const { paths, now } = this.#runtime;
-    const hash = await hashOf(access);
     const found = readPhones(paths.home).phones.find((one) => one.id === id && one.endsAt > now());
-    return found !== undefined && found.own !== null && isSame(found.own.accessHash, hash) ? found : null;
+    return found !== undefined && found.own !== null && isOfHash(access, found.own.accessHash) ? found : null;
   }
 
-  async #connect(request: IncomingMessage, connection: Duplex, head: Buffer): Promise<void> {
+  #connect(request: IncomingMessage, connection: Duplex, head: Buffer): void {
     const [, id = ""] = /^\/v1\/phones\/([\w-]{44})\/connect$/.exec(request.url ?? "") ?? [];
     const { origin, "sec-fetch-site": site, "sec-websocket-protocol": offered = "" } = request.headers;
     const [protocol, access = ""] = offered.slice(0, 200).split(/, */);
     const isAllowed = protocol === phoneProtocol && this.#isFromPage(origin, site);
-    const phone = isAllowed ? await this.#find(id, access) : null;
+    const phone = isAllowed ? this.#find(id, access) : null;
     if (phone === null)
       return void connection.end("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n", () => connection.destroy());
     // The phone has its grant: nothing of the pairing is needed any more.
@@ -267,7 +266,7 @@ function textOf(frame: RelayFrame): string {
   return JSON.stringify(frame);
 }
 
-/** In constant time. @param one hash, as the other one */
-function isSame(one: string, other: string): boolean {
-  return timingSafeEqual(Buffer.from(one), Buffer.from(other));
+/** @param hash in hex, as a coordinator has it */
+function isOfHash(secret: string, hash: string): boolean {
+  return isSecret(secret, Buffer.from(hash, "hex"));
 }

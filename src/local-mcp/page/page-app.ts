@@ -1,4 +1,3 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { extname, join } from "node:path";
@@ -16,6 +15,7 @@ import {
 import { messageOf } from "../../shared/error.ts";
 import { dataHeaders, isFromPage } from "../../shared/page-security.ts";
 import type { Result } from "../../shared/result.ts";
+import { isSecret, secretHash } from "../../platform/secret-hash.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 
@@ -163,7 +163,7 @@ export class SignIn {
   /** A new token; the one before is no longer valid. */
   newToken(): string {
     const token = this.#secret();
-    this.#token = { hash: hashOf(token), at: this.#deps.now() };
+    this.#token = { hash: secretHash(token), at: this.#deps.now() };
     return token;
   }
 
@@ -179,11 +179,11 @@ export class SignIn {
   /** @returns a new secret; null: the token is unknown, used or too old */
   exchange(given: string): string | null {
     const token = this.#token;
-    if (!token || !timingSafeEqual(token.hash, hashOf(given))) return null;
+    if (!token || !isSecret(given, token.hash)) return null;
     this.#token = null;
     if (!this.#isFresh(token.at)) return null;
     const secret = this.#secret();
-    this.#signedIn = [...this.#signedIn, { hash: hashOf(secret), ended: new AbortController() }];
+    this.#signedIn = [...this.#signedIn, { hash: secretHash(secret), ended: new AbortController() }];
     if (this.#signedIn.length > maxSignedIn) this.signOut(this.#signedIn[0]);
     return secret;
   }
@@ -191,8 +191,7 @@ export class SignIn {
   /** @param authorization header of a request */
   find(authorization = ""): SignedIn | undefined {
     const [, secret] = /^Bearer ([\w-]+)$/.exec(authorization) ?? [];
-    const hash = hashOf(secret ?? "");
-    return this.#signedIn.find((one) => timingSafeEqual(one.hash, hash));
+    return this.#signedIn.find((one) => isSecret(secret ?? "", one.hash));
   }
 
   signOut(signedIn: SignedIn | undefined): void {
@@ -203,10 +202,6 @@ export class SignIn {
   #secret(): string {
     return Buffer.from(this.#deps.random(secretBytes)).toString("base64url");
   }
-}
-
-function hashOf(text: string): Buffer {
-  return createHash("sha256").update(text).digest();
 }
 
 /** Least time between two lines to one page, in ms: each makes it read again. */

@@ -181,6 +181,7 @@ function toShown(sql: Sql, runtime: Runtime, request: PermissionRequest): OpenRe
     questions: [...questions],
     decisions: [...decisions],
     grant: decisions.includes("session") ? (grant?.text ?? null) : null,
+    wider: (kind === "permission" && reason === null && adapterOf(row?.client ?? "")?.answers?.wider) || null,
     reason,
     askedAgeMs: Math.max(0, now - askedAt),
     endsInMs: Math.max(0, endsAt - now),

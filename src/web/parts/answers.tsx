@@ -81,7 +81,7 @@ const verbs: Readonly<Record<Decision, string>> = {
 
 /** The answers that the client takes: a folded request is allowed once it was shown. */
 function Answers({ request, at, whole, chosen }: AnswersProps): JSX.Element {
-  const { tool, title, folded, grant, decisions, reason, endsInMs } = request;
+  const { tool, title, folded, grant, wider, decisions, reason, endsInMs } = request;
   const [trouble, setTrouble] = useState<string | null>(null);
   const [message, setMessage] = useState("");
   const [isSent, setSent] = useState(false);
@@ -132,6 +132,7 @@ function Answers({ request, at, whole, chosen }: AnswersProps): JSX.Element {
         />
       ))}
       {grant !== null && <span class="muted">{`For this session: ${plain(grant)}`}</span>}
+      {wider !== null && <span class="muted" children={wider} />}
       <Trouble text={trouble} />
     </Acts>
   );

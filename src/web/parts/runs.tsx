@@ -53,25 +53,37 @@ export function RunsOfChat({ row, isAlive }: { row: FleetRow; isAlive: boolean }
       {!isAlive && run?.state !== "runs" && isAllowed && (
         <Start label="Continue it here, without a terminal" verb="Continue" input={{ session: row.id }} />
       )}
-      {isAlive &&
-        isAllowed &&
-        row.state === "works" &&
-        list.clients.some((one) => one.stops && row.client.startsWith(one.title)) && <StopTurn session={row.id} />}
-      {isAlive && isAllowed && (
-        <Fold title="Go on in a new chat">
-          <Start
-            label="Its window stays as it is: a new chat gets its brief, and these words"
-            verb="Start"
-            input={{ session: row.id, isNew: true }}
-          />
-        </Fold>
-      )}
+      {isAlive && isAllowed && <OpenWindow row={row} isRun={run?.state === "runs"} list={list} />}
       {!isAlive && !isAllowed && (
         <p class="muted">
           {"To continue chats of this project from here, allow it on its machine: "}
           <code>{`shim runs allow ${plain(row.project ?? "")}`}</code>
         </p>
       )}
+    </>
+  );
+}
+
+interface OpenWindowProps {
+  readonly row: FleetRow;
+  /** The host has started its client, and stops that. */
+  readonly isRun: boolean;
+  readonly list: RunList;
+}
+
+/** A chat that works elsewhere: its turn is stopped where its client takes that. */
+function OpenWindow({ row, isRun, list }: OpenWindowProps): JSX.Element {
+  const stops = list.clients.some((one) => one.stops && row.client.startsWith(one.title));
+  return (
+    <>
+      {stops && !isRun && row.state === "works" && <StopTurn session={row.id} />}
+      <Fold title="Go on in a new chat">
+        <Start
+          label="Its window stays as it is: a new chat gets its brief, and these words"
+          verb="Start"
+          input={{ session: row.id, isNew: true }}
+        />
+      </Fold>
     </>
   );
 }

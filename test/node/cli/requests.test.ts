@@ -137,6 +137,17 @@ it("a message comes to a chat at the end of its turn or with its next prompt, an
     expect(await off.shim(command)).toMatchObject(failed(1, `answers from elsewhere are off. ${how}`));
 });
 
+it("what an answer decides beyond its request is said before it is given", async () => {
+  const home = answering();
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET client = 'opencode' WHERE id = ?", ids.alive));
+  void asks(home, "ab1", { grant: { text: "bash: rm *", rules: [] }, decisions: ["allow", "session", "deny"] });
+  void asks(home, "ab2", { kind: "question", tool: "AskUserQuestion" });
+  const lines = (await home.shim("requests")).out.split("\n").filter((line) => line.includes("window"));
+  expect(lines).toEqual([
+    "    OpenCode allows for the session in all chats of this window; a Deny denies all that this chat asks at the moment.",
+  ]);
+});
+
 it("the host of this machine says how many chats it serves, is ended, and one that answers nonsense is named", async () => {
   const home = aCliHome();
   const runtime = tempRuntime({ paths: home.paths });
