@@ -12,6 +12,7 @@ import { claimOf, newPairingSecret, pairingFragment, type PairingLink } from "#s
 import { hashOf } from "#src/pairing/sealing.ts";
 import type { ProgramExit } from "#src/platform/run-program.ts";
 import { HostedRuns } from "#src/runtime/hosted-runs.ts";
+import { OpenWindows } from "#src/runtime/open-windows.ts";
 import type { PermissionRequest } from "#src/runtime/permission-requests.ts";
 
 afterAll(closeBrowser);
@@ -254,6 +255,27 @@ it("a dead chat is continued from the phone where its project allows it, and a n
   expect(inputs).toEqual(["go on now", "say hello"]);
   const audited = { actor: "phone Pixel 9, Chrome", kind: "run.started" };
   expect(listNewest(home.runtime, 5)).toContainEqual(expect.objectContaining(audited));
+  expect(faults).toEqual([]);
+});
+
+it("the turn of a chat in a window is stopped from the phone, where its project and its client allow that", async () => {
+  const { home, links, page, faults } = await paired("pair --answer");
+  const acts: unknown[] = [];
+  const windows = new OpenWindows((_window, act) => Promise.resolve(acts.push(act) > 0));
+  Object.assign(home.runtime, { windows });
+  Object.assign(home.runtime.config, { runs: [{ project: home.project }] });
+  await page.evaluate(`location.hash = "#/chat/${fleetIds.works}"`);
+  await page.getByText("Go on in a new chat").waitFor();
+  const stop = page.getByRole("button", { name: "Stop", exact: true });
+  expect(await stop.count()).toBe(0);
+  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET client = 'codex' WHERE id = ?", fleetIds.works));
+  links.changed("sessions");
+  await stop.click();
+  await vi.waitUntil(() => acts.length === 1, patience);
+  expect(acts).toEqual([{ stop: true }]);
+  const audited = { actor: "phone Pixel 9, Chrome", kind: "turn.stopped" };
+  expect(listNewest(home.runtime, 1)).toEqual([expect.objectContaining(audited)]);
+  expect(await axeFaults(page)).toEqual([]);
   expect(faults).toEqual([]);
 });
 
