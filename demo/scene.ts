@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
-import { devNull, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { noFile } from "../src/snapshots/git.ts";
 import { pathsIn, type Paths } from "../src/platform/paths.ts";
 import { codeOf } from "../src/shared/error.ts";
 
@@ -27,7 +28,7 @@ export class Scene {
     this.env = {
       ...Object.fromEntries(kept),
       SHIM_HOME: this.paths.home,
-      GIT_CONFIG_GLOBAL: devNull,
+      GIT_CONFIG_GLOBAL: noFile,
       GIT_CONFIG_NOSYSTEM: "1",
     };
   }

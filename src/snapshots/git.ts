@@ -30,6 +30,9 @@ export class GitError extends Error {
 }
 
 /** Keeps git from running configured commands and from housekeeping. */
+/** For git, which cannot read what Node calls it on Windows. */
+export const noFile = process.platform === "win32" ? "NUL" : "/dev/null";
+
 const hardenedSettings = [
   "core.hooksPath=/dev/null",
   "core.fsmonitor=false",
@@ -103,7 +106,7 @@ export function repositoryGit(env: NodeJS.ProcessEnv, location: GitLocation, sig
   return {
     env: {
       ...cleanEnv(env),
-      GIT_CONFIG_GLOBAL: process.platform === "win32" ? "NUL" : "/dev/null",
+      GIT_CONFIG_GLOBAL: noFile,
       GIT_CONFIG_NOSYSTEM: "1",
       GIT_ATTR_NOSYSTEM: "1",
       GIT_DIR: location.gitDir,
