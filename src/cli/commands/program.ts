@@ -59,6 +59,7 @@ const groups: Readonly<Record<string, Commands>> = {
     experiment: { line: "try other values of settings on some sessions", load: () => import("./experiment.ts") },
   },
   "Everything else": {
+    completion: { load: () => import("./completion.ts") },
     call: { load: () => import("./call.ts") },
     phones: { load: () => import("./phones.ts") },
     demo: ofLauncher("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
@@ -136,6 +137,8 @@ export async function build(cli: Cli, complain: (text: string) => void): Promise
 
 /** Adds the commands that a command line may mean, which is all where its first word is none. */
 async function addNeeded(program: Command, cli: Cli, [word = "--help"]: readonly string[]): Promise<void> {
+  // Its script has them all.
+  if (word === "completion") return addAll(program, cli);
   if (["--version", "-V", "--help", "-h"].includes(word)) return;
   const found = Object.hasOwn(named, word) ? named[word] : undefined;
   return found === undefined ? addAll(program, cli) : addCommands(program, cli, { [word]: found });
