@@ -4,8 +4,11 @@ import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { journal } from "../../store/session-tables.ts";
 
+/** One thing that was seen. */
 export interface JournalRow {
+  /** Orders those of one time: as they arrived. */
   readonly seq: number;
+  /** Its own time (epoch ms). */
   readonly at: number;
   readonly entry: JournalEntry;
 }
@@ -32,9 +35,7 @@ export function append(
   return sql.run(query, session, at, kind, key, JSON.stringify(body), session, unless) > 0;
 }
 
-export interface PromptRow {
-  readonly seq: number;
-  readonly at: number;
+export interface PromptRow extends JournalRow {
   readonly key: string;
   readonly entry: Extract<JournalEntry, { readonly kind: "prompt" }>;
 }
@@ -90,9 +91,16 @@ export function list(sql: Sql, sessionId: string, afterSeq: number, limit = 5_00
   return entries.select(sql, rest, sessionId, afterSeq, limit).map(toJournalRow);
 }
 
-export function newest(sql: Sql, sessionId: string, kinds: readonly JournalKind[], limit: number): JournalRow[] {
-  const rest = `WHERE session = ? AND kind IN (${kinds.map(() => "?").join(", ")}) ORDER BY seq DESC LIMIT ?`;
-  return entries.select(sql, rest, sessionId, ...kinds, limit).map(toJournalRow);
+/** Newest first. @param until the last row that counts */
+export function newest(
+  sql: Sql,
+  sessionId: string,
+  kinds: readonly JournalKind[],
+  limit: number,
+  until = Number.MAX_SAFE_INTEGER,
+): JournalRow[] {
+  const rest = `WHERE session = ? AND seq <= ? AND kind IN (${kinds.map(() => "?").join(", ")}) ORDER BY seq DESC LIMIT ?`;
+  return entries.select(sql, rest, sessionId, until, ...kinds, limit).map(toJournalRow);
 }
 
 const recent = 50;
@@ -127,13 +135,13 @@ export function newestCompactions(sql: Sql, sessionId: string): number[] {
     .map(({ at }) => at);
 }
 
-/** Returns 0 without a prompt. */
 /** @returns 0: the session has no row */
 export function newestSeq(sql: Sql, sessionId: string): number {
   const [row] = sql.all<{ seq: number | null }>("SELECT max(seq) AS seq FROM journal WHERE session = ?", sessionId);
   return row?.seq ?? 0;
 }
 
+/** @returns 0 without a prompt */
 export function newestPromptSeq(sql: Sql, sessionId: string): number {
   return newestPrompt(sql, sessionId)?.seq ?? 0;
 }

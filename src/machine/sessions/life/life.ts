@@ -4,6 +4,7 @@ import type { JournalEntry, JournalKind } from "../../../contract/journal.ts";
 import type { Life, OpenCall } from "../../../contract/work-state.ts";
 import { interpret } from "../../../platform/time-budget.ts";
 import { interruptedOutput } from "../effects.ts";
+import type { JournalRow } from "../journal.ts";
 import { emptyState, isRequest } from "../work-state.ts";
 
 /**
@@ -11,17 +12,9 @@ import { emptyState, isRequest } from "../work-state.ts";
  * its time: in which order the news of it arrived changes nothing.
  */
 
-/** One thing that was seen, at its own time (epoch ms). */
-export interface Fact {
-  readonly at: number;
-  /** Orders facts of one time: as they arrived. */
-  readonly seq: number;
-  readonly entry: JournalEntry;
-}
-
 export const newLife: Life = emptyState.life;
 
-export function life(before: Life, facts: readonly Fact[]): Life {
+export function life(before: Life, facts: readonly JournalRow[]): Life {
   return facts
     .toSorted((one, other) => one.at - other.at || one.seq - other.seq)
     .reduce((state, { at, entry }) => next(state, at, entry), before);

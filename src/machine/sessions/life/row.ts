@@ -1,11 +1,8 @@
-import type { JournalEntry } from "../../../contract/journal.ts";
 import type { Life } from "../../../contract/work-state.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { isTurnEnd } from "../../../contract/turn-kinds.ts";
-import { journal } from "../../../store/session-tables.ts";
-import { life, lifeKinds, newLife, type Fact } from "./life.ts";
-
-const facts = journal.pick("seq", "at", "kind", "body");
+import * as journal from "../journal.ts";
+import { life, lifeKinds, newLife } from "./life.ts";
 
 /** Rows that are read: most turns have fewer than the first number, and none needs the last. */
 const windows = [60, 600] as const;
@@ -25,9 +22,9 @@ export function read(
   before: Basis = nothingBefore,
   until = Number.MAX_SAFE_INTEGER,
 ): Life | null {
-  let rows: readonly Fact[] = [];
+  let rows: readonly journal.JournalRow[] = [];
   for (const most of windows) {
-    rows = newest(sql, session, until, most);
+    rows = journal.newest(sql, session, lifeKinds, most, until);
     // Nothing before the end of a turn has an effect behind it.
     if (rows.length < most || rows.slice(most / 2).some(({ entry }) => isTurnEnd(entry.kind))) break;
   }
@@ -38,14 +35,5 @@ export function read(
 
 /** Number of the newest row that says where the chat stands; 0: none does. */
 export function newestSeq(sql: Sql, session: string): number {
-  return newest(sql, session, Number.MAX_SAFE_INTEGER, 1)[0]?.seq ?? 0;
-}
-
-function newest(sql: Sql, session: string, until: number, most: number): Fact[] {
-  const rest = `WHERE session = ? AND seq <= ? AND kind IN (${lifeKinds.map((kind) => `'${kind}'`).join(", ")})
-    ORDER BY seq DESC LIMIT ?`;
-  return facts.select(sql, rest, session, until, most).map(({ seq, at, kind, body }) => {
-    // append() wrote the row.
-    return { seq, at, entry: { kind, ...body } as JournalEntry };
-  });
+  return journal.newest(sql, session, lifeKinds, 1)[0]?.seq ?? 0;
 }

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import type { Life } from "#src/contract/work-state.ts";
-import { life, newLife, type Fact } from "#src/machine/sessions/life/life.ts";
+import { life, newLife } from "#src/machine/sessions/life/life.ts";
 import { isInTurn, standingOf, type Standing } from "#src/machine/sessions/life/questions.ts";
 import { read } from "#src/machine/sessions/life/row.ts";
 import { toState } from "#src/machine/sessions/life/stored-state.ts";
@@ -36,7 +36,7 @@ function anEntry(): fc.Arbitrary<JournalEntry> {
 /** No two of one time. */
 const history = fc
   .uniqueArray(fc.record({ at: fc.nat(20_000), entry: anEntry() }), { selector: ({ at }) => at, maxLength: 30 })
-  .map((all) => all.map(({ at, entry }, seq): Fact => ({ seq, at: T0 + at, entry })));
+  .map((all) => all.map(({ at, entry }, seq): journal.JournalRow => ({ seq, at: T0 + at, entry })));
 
 it("in whichever order the facts of a chat arrive, and how often each, it stands the same", () => {
   const shuffled = history.chain((all) => {
@@ -74,12 +74,12 @@ it("whatever is seen of a chat, it asks or works only in a turn that is not over
 it("a call that has ended, or that the user refused, is never open again; a prompt ends no call that is open", () => {
   const property = fc.property(history, fc.constantFrom(...ids), (all, id) => {
     const refused = "The user doesn't want to proceed with this tool use.";
-    const over: Fact = {
+    const over: journal.JournalRow = {
       seq: 98,
       at: T0 + 30_000,
       entry: { kind: "tool_error", id, name: "Bash", input: "", text: refused },
     };
-    const closed: Fact = { seq: 99, at: T0 + 30_001, entry: { kind: "detached", reason: "interrupted" } };
+    const closed: journal.JournalRow = { seq: 99, at: T0 + 30_001, entry: { kind: "detached", reason: "interrupted" } };
     expect(life(newLife, [...all, over, closed]).calls.map((call) => call.id)).not.toContain(id);
     const before = life(newLife, all);
     const after = life(before, [{ seq: 99, at: T0 + 30_000, entry: { kind: "prompt", text: "go" } }]);
@@ -89,13 +89,13 @@ it("a call that has ended, or that the user refused, is never open again; a prom
 });
 
 const call = { id: "a", name: "Bash", input: "npm run deploy" };
-const at = (ms: number, entry: JournalEntry): Fact => ({ seq: ms, at: T0 + ms, entry });
+const at = (ms: number, entry: JournalEntry): journal.JournalRow => ({ seq: ms, at: T0 + ms, entry });
 const prompt = at(0, { kind: "prompt", text: "deploy it" });
 const begun = at(10, { kind: "tool_start", ...call });
 const asked = at(20, { kind: "asks", for: "permission", call: "a" });
 const refusal = "The user doesn't want to proceed with this tool use. The tool use was rejected.";
 
-it.each<[string, Standing, Fact[]]>([
+it.each<[string, Standing, journal.JournalRow[]]>([
   ["waits for leave", "asking", [prompt, begun, asked]],
   ["was given leave by words of the user", "running", [prompt, begun, asked, at(900, { kind: "answered" })]],
   ["has a question open", "asking", [prompt, at(10, { kind: "tool_start", ...call, name: "AskUserQuestion" })]],

@@ -3,7 +3,8 @@ import { expect, it } from "vitest";
 import type { JournalEntry } from "#src/contract/journal.ts";
 import { stored } from "#src/contract/limits.ts";
 import type { WorkState, TodoItem } from "#src/contract/work-state.ts";
-import { life, newLife, type Fact } from "#src/machine/sessions/life/life.ts";
+import type { JournalRow } from "#src/machine/sessions/journal.ts";
+import { life, newLife } from "#src/machine/sessions/life/life.ts";
 import { emptyState, fold, withNotes } from "#src/machine/sessions/work-state.ts";
 import { T0 } from "#harness/store/store-test.ts";
 import { HookInput, type HookEvent } from "#src/contract/hooks.ts";
@@ -20,7 +21,7 @@ function stateAfter(...entries: JournalEntry[]): WorkState {
   return { ...fold(emptyState, rows), life: life(newLife, rows) };
 }
 
-function foldOn(state: WorkState, row: Fact): WorkState {
+function foldOn(state: WorkState, row: JournalRow): WorkState {
   return { ...fold(state, [row]), life: life(state.life, [row]) };
 }
 
