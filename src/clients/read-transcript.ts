@@ -107,7 +107,7 @@ function identifyDocument(document: JsonObject): TranscriptDocument | null {
   return null;
 }
 
-interface WholeTranscript {
+export interface WholeTranscript {
   readonly head: TranscriptHead;
   readonly content: TranscriptContent;
   /** Size of the file; 0: a database, which holds other sessions too. */

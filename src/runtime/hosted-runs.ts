@@ -1,17 +1,11 @@
+import type { Run } from "../contract/machine/runs.ts";
 import type { Program, ProgramExit, runProgram } from "../platform/run-program.ts";
 import { messageOf } from "../shared/error.ts";
 
 /** A client that works without a terminal, for one prompt. */
-export interface HostedRun {
+export interface HostedRun extends Readonly<Omit<Run, "run" | "text" | "ageMs">> {
   readonly id: string;
-  /** SHIM's id of the session; null: its client has named none yet. */
-  readonly session: string | null;
-  readonly project: string;
-  /** Name of the client. */
-  readonly client: string;
-  readonly by: string;
   readonly startedAt: number;
-  readonly state: "runs" | "done" | "failed" | "stopped";
   /** Process group; null: it has not begun. */
   readonly group: number | null;
   /** Last words that it printed; as they are. */

@@ -33,7 +33,7 @@ import type {
 } from "../../../clients/transcript/transcript-draft.ts";
 import type { TranscriptHead } from "../../../clients/transcript/transcript-file.ts";
 import { details } from "../../../clients/details.ts";
-import { readTranscript } from "../../../clients/read-transcript.ts";
+import { readTranscript, type WholeTranscript } from "../../../clients/read-transcript.ts";
 
 export interface ImportedTranscript extends TranscriptHead {
   /** `recorded`: SHIM has the session from its chat itself, and takes nothing from the file. */
@@ -96,11 +96,8 @@ function withoutPauses(readRow: LineFormat, folder: string, isInPause: ReturnTyp
   };
 }
 
-interface Reading {
-  readonly head: TranscriptHead;
+interface Reading extends WholeTranscript {
   readonly path: string;
-  readonly content: TranscriptContent;
-  readonly bytes: number;
   readonly isLongest: boolean;
 }
 
