@@ -11,11 +11,11 @@ export const Tier = z.strictObject({ name: Name, model: z.string().min(1).max(20
 export type Tier = z.infer<typeof Tier>;
 
 /**
- * By the form of a task. unknown: nothing says how hard it is; weak: only its text names files;
- * complex: many files, steps or kinds of work, or a long text; usual: the rest. Tiers are compared
- * within one band.
+ * By the form of a task. unknown: nothing says how hard it is; alike: earlier ones like it were
+ * small; complex: many files, steps or kinds of work, or a long text; usual: it states a few files
+ * or a kind of work. Tiers are compared within one band.
  */
-export const Band = z.enum(["unknown", "weak", "usual", "complex"]);
+export const Band = z.enum(["unknown", "alike", "usual", "complex"]);
 export type Band = z.infer<typeof Band>;
 
 /**

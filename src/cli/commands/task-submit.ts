@@ -223,7 +223,7 @@ async function estimate(cli: Cli, { model, ...given }: Given): Promise<CommandRe
   const text = typeof value === "string" ? value : JSON.stringify(value);
   const priced = await cli.call("tokens.estimate", { text, ...omitUndefined({ model: model as string | undefined }) });
   if (!priced.ok) return priced;
-  const band = bandOf(value);
+  const band = bandOf(value, []);
   // Without an answer of the coordinator the rest is still of use.
   const asked = await cli.withWorkspace((link) => link.call("tasks.routes", { type }));
   const routes = asked.ok ? asked.value.routes : null;
@@ -233,8 +233,9 @@ async function estimate(cli: Cli, { model, ...given }: Given): Promise<CommandRe
 
 /** How a route takes a task of that form. */
 const bandTexts: Readonly<Record<Band, string>> = {
-  unknown: "Its form does not say how hard it is: a route takes its default tier.",
-  weak: "Its text names a few files: a route takes its default tier, or the next one below.",
+  unknown:
+    "Its form does not say how hard it is: a route takes its default tier, unless five prompts like it were little work on the worker's machine.",
+  alike: "Prompts like it were little work: a route takes the cheapest tier that is proven.",
   usual: "It states a few files or a kind of work: a route takes the cheapest tier that is proven.",
   complex: "It has many files, steps or kinds of work, or a long text: a route takes its default tier.",
 };

@@ -2,6 +2,7 @@ import type { Json } from "../../contract/values.ts";
 import type { Band, Route, Tier, TierCounts } from "../../contract/model-routes.ts";
 import { Job } from "../../contract/plans.ts";
 import { folderOf } from "../../shared/complexity.ts";
+import { areLikeOnesSmall, type PastPrompt } from "./like-prompts.ts";
 
 const maxDepth = 6;
 const maxChars = 200_000;
@@ -11,10 +12,11 @@ const maxFiles = 200;
 const complexFrom = { files: 6, folders: 4, listItems: 8, chars: 6_000, kinds: 2 } as const;
 
 /**
- * The tasks among which tiers are compared, by the form of a payload alone: files, lists and length
- * are the same in every language. Pure; asks no model and keeps no text.
+ * The tasks among which tiers are compared, by the form of a payload (files, lists and length are
+ * the same in every language) and by what came of earlier prompts like it. That a text names a file
+ * says nothing: of recorded prompts those that do were as often much work as the others. Pure.
  */
-export function bandOf(payload: Json): Band {
+export function bandOf(payload: Json, past: readonly PastPrompt[]): Band {
   const job = Job.safeParse(payload);
   const { text, files, kinds } = job.success ? job.data : { text: textsOf(payload), files: [], kinds: [] };
   const written = withoutCode(text.slice(0, maxChars));
@@ -30,11 +32,11 @@ export function bandOf(payload: Json): Band {
   const names = Object.keys(complexFrom) as (keyof typeof complexFrom)[];
   if (names.some((name) => sizes[name] >= complexFrom[name])) return "complex";
   if (files.length > 0 || kinds.length > 0) return "usual";
-  return paths.length > 0 ? "weak" : "unknown";
+  return areLikeOnesSmall(text, past) ? "alike" : "unknown";
 }
 
 /** The texts of a payload, one a line. */
-function textsOf(value: Json, depth = 0): string {
+export function textsOf(value: Json, depth = 0): string {
   if (typeof value === "string") return value;
   if (depth > maxDepth || value === null || typeof value !== "object") return "";
   return Object.values(value)
@@ -95,8 +97,7 @@ export function chooseRoute(
   const least = table.acceptable * successBounds(countsAt(standard)).high;
   const isProven = (at: number): boolean => successBounds(countsAt(at)).low >= least;
   const isWorse = (at: number): boolean => countsAt(at).tried >= minTried && successBounds(countsAt(at)).high < least;
-  // Weak evidence goes one tier below the default at most, a complex task none.
-  const lowest = { complex: standard, weak: Math.max(0, standard - 1), usual: 0 }[band];
+  const lowest = band === "complex" ? standard : 0;
   const cheaper = Array.from({ length: standard - lowest }, (_, index) => lowest + index);
   const open = cheaper.filter((at) => !isProven(at) && !isWorse(at));
   const explored = random() < table.exploration ? open[Math.floor(random() * open.length)] : undefined;

@@ -41,7 +41,7 @@ it("a task is estimated with its price and not submitted", async () => {
   expect((await home.shim("task estimate fix --payload", payload)).out).toBe(
     `The payload has about 21 tokens (12 to 35).
 No price: name the model with --model.
-Its text names a few files: a route takes its default tier, or the next one below.
+Its form does not say how hard it is: a route takes its default tier, unless five prompts like it were little work on the worker's machine.
 ${unknown}`,
   );
   const options = ["--model", "claude-opus-5-5", "--payload", JSON.stringify(text)];

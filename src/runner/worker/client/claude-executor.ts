@@ -4,6 +4,7 @@ import type { RemainingBudget } from "../../../contract/budgets.ts";
 import { Tier, Route } from "../../../contract/model-routes.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
 import { serverName } from "../../../installer/entries.ts";
+import { pastPrompts } from "../../../machine/learning/past-prompts.ts";
 import { bandOf, chooseRoute, escalate } from "../../../learning/routing/model-router.ts";
 import { runProgram } from "../../../platform/run-program.ts";
 import { type Executor, type TaskRun, taskVariables } from "../executor.ts";
@@ -197,7 +198,10 @@ class RoutedTask {
     const random = (): number =>
       Buffer.from(runtime.random(randomBytes)).readUIntBE(0, randomBytes) / 2 ** (8 * randomBytes);
     const previous = this.#previous;
-    if (!previous) return chooseRoute(table, bandOf(task.payload), await findRouteCounts(), random);
+    if (!previous) {
+      const past = runtime.store.read(pastPrompts, []);
+      return chooseRoute(table, bandOf(task.payload, past), await findRouteCounts(), random);
+    }
     // A later attempt follows a failure.
     const isSame = previous.attempt === task.attempt || !previous.chosen.isCounted;
     const tier = table.tiers.find(({ name }) => name === previous.chosen.tier);

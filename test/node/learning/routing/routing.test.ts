@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import type { Band, TierCounts } from "#src/contract/model-routes.ts";
 import { bandOf, chooseRoute, escalate } from "#src/learning/routing/model-router.ts";
+import type { PastPrompt } from "#src/learning/routing/like-prompts.ts";
 import type { RouteTable } from "#src/learning/routing/model-router.ts";
 import { estimateTokens, o200kTokens } from "#src/learning/routing/tokens.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
@@ -37,10 +38,10 @@ it("without evidence, or without counts, the default tier does the task", () => 
   expect(choices("usual", null)).toEqual({ "medium no_counts": 1 });
 });
 
-it("exploration: one tier below the default for weak evidence, none for a complex task, all for others", () => {
+it("exploration: no cheaper tier for a complex task, all for others", () => {
   const [most, few] = [0.9, 0.05].map((share) => expect.closeTo(share, 1) as number);
   expect(choices("usual", [])).toEqual({ "medium chosen": most, "small explored": few, "tiny explored": few });
-  expect(Object.keys(choices("weak", [])).toSorted()).toEqual(["medium chosen", "small explored"]);
+  expect(Object.keys(choices("alike", [])).toSorted()).toEqual(["medium chosen", "small explored", "tiny explored"]);
   expect(choices("complex", [])).toEqual({ "medium chosen": 1 });
 });
 
@@ -50,7 +51,7 @@ it("the cheapest tier that is proven good enough does the task; counts of anothe
   expect(choices("usual", [standard, count("small", 5, 5)])["small chosen"]).toBeUndefined();
   // A default of which little is known proves no other tier.
   expect(choices("usual", [count("medium", 0, 1), count("small", 2, 4)])["small chosen"]).toBeUndefined();
-  for (const change of [{ model: "old" }, { effort: "low" }, { band: "weak" as const }])
+  for (const change of [{ model: "old" }, { effort: "low" }, { band: "alike" as const }])
     expect(choices("usual", [standard, count("small", 100, 100, change)])["small chosen"]).toBeUndefined();
 });
 
@@ -77,31 +78,50 @@ it("the words of a task say nothing of how hard it is, in no language", () => {
     "これをお願いします",
     "🙂",
   ])
-    expect([text, bandOf(text)]).toEqual([text, "unknown"]);
-  for (const nothing of [null, 5, true, [], {}, { a: { b: [1] } }]) expect(bandOf(nothing)).toBe("unknown");
+    expect([text, bandOf(text, [])]).toEqual([text, "unknown"]);
+  for (const nothing of [null, 5, true, [], {}, { a: { b: [1] } }]) expect(bandOf(nothing, [])).toBe("unknown");
 });
 
 const job = (count: number, rest: object = {}) => {
   const files = Array.from({ length: count }, (_, at) => ({ path: `src/f${at}.ts` }));
-  return bandOf({ title: "Parser", text: "", files, ...rest });
+  return bandOf({ title: "Parser", text: "", files, ...rest }, []);
 };
 
-const listed = (count: number) => bandOf("- 直す\n".repeat(count));
-const folders = (count: number) => bandOf(Array.from({ length: count }, (_, at) => `p${at}/a.ts`).join(" "));
+const listed = (count: number) => bandOf("- 直す\n".repeat(count), []);
+const folders = (count: number) => bandOf(Array.from({ length: count }, (_, at) => `p${at}/a.ts`).join(" "), []);
 
 it("files, folders, lists and length do, alike in every language; what a job states is more than what a text names", () => {
-  expect(bandOf("In src/a.ts fehlt ein Komma.")).toBe("weak");
-  expect(bandOf({ prompt: "src/a.ts", more: ["test/a.test.ts"] })).toBe("weak");
+  expect(bandOf("In src/a.ts fehlt ein Komma.", [])).toBe("unknown");
   expect([job(1), job(5), job(6)]).toEqual(["usual", "usual", "complex"]);
   expect([job(1, { kinds: ["fix"] }), job(1, { kinds: ["fix", "migrate"] })]).toEqual(["usual", "complex"]);
   expect([listed(7), listed(8)]).toEqual(["unknown", "complex"]);
-  expect([folders(3), folders(4)]).toEqual(["weak", "complex"]);
-  expect([bandOf("字".repeat(5_999)), bandOf("字".repeat(6_000))]).toEqual(["unknown", "complex"]);
+  expect([folders(3), folders(4)]).toEqual(["unknown", "complex"]);
+  expect([bandOf("字".repeat(5_999), []), bandOf("字".repeat(6_000), [])]).toEqual(["unknown", "complex"]);
+});
+
+/** So many earlier prompts for a new version, the last of which was this much work. */
+function versions(count: number, last: { calls: number; edits: number } = { calls: 3, edits: 1 }): PastPrompt[] {
+  return Array.from({ length: count }, (_, at) => ({
+    text: `${at % 2 === 0 ? "バージョン" : "Version"} 1.${at} freigeben und das Tag setzen`,
+    ...(at === count - 1 ? last : { calls: 3, edits: 1 }),
+  }));
+}
+
+it("five earlier prompts like it that all were little work say so, in every language, and nothing else of the past does", () => {
+  const next = "Version 1.9 freigeben und das Tag setzen";
+  expect(bandOf(next, versions(5))).toBe("alike");
+  expect(bandOf({ prompt: next }, versions(5))).toBe("alike");
+  expect(bandOf(next, versions(4))).toBe("unknown");
+  expect(bandOf(next, versions(6, { calls: 25, edits: 1 }))).toBe("unknown");
+  expect(bandOf(next, versions(6, { calls: 3, edits: 4 }))).toBe("unknown");
+  expect(bandOf("Rewrite the storage engine", versions(9))).toBe("unknown");
+  expect(bandOf(`${next}\n${"- mehr\n".repeat(8)}`, versions(9))).toBe("complex");
+  expect(bandOf("", versions(9))).toBe("unknown");
 });
 
 it("code between fences asks for nothing", () => {
   const code = "```ts\nimport x from './docs/readme.md';\n```";
-  expect([bandOf(code), bandOf(`Explain this:\n${code}`)]).toEqual(["unknown", "unknown"]);
+  expect([bandOf(code, []), bandOf(`Explain this:\n${code}`, [])]).toEqual(["unknown", "unknown"]);
 });
 
 const random = seededRandom(11);

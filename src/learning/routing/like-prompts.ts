@@ -1,0 +1,49 @@
+/** Pure: what came of earlier prompts that are written like one, in any language. */
+
+export interface PastPrompt {
+  readonly text: string;
+  /** Calls of its turn, and files that these edited. */
+  readonly calls: number;
+  readonly edits: number;
+}
+
+/**
+ * Set on 2,315 recorded prompts: 65 have five like ones or more that all were small by these, none
+ * of the 405 that were not. Of 643 others 64, and none of 127.
+ */
+const smallUntil = { calls: 25, edits: 4 } as const;
+const minLike = 5;
+const likeFrom = 0.6;
+const maxChars = 2_000;
+
+/** Whether at least five earlier prompts are like it, and all of them were little work. */
+export function areLikeOnesSmall(text: string, past: readonly PastPrompt[]): boolean {
+  const own = trigrams(text);
+  if (own.counts.size === 0) return false;
+  const like = past.filter((one) => likeness(own, trigrams(one.text)) >= likeFrom);
+  return (
+    like.length >= minLike && like.every(({ calls, edits }) => calls < smallUntil.calls && edits < smallUntil.edits)
+  );
+}
+
+interface Trigrams {
+  readonly counts: ReadonlyMap<string, number>;
+  readonly length: number;
+}
+
+function trigrams(text: string): Trigrams {
+  const line = text.slice(0, maxChars).toLowerCase().replaceAll(/\s+/g, " ");
+  const counts = new Map<string, number>();
+  for (let at = 0; at + 3 <= line.length; at++) {
+    const gram = line.slice(at, at + 3);
+    counts.set(gram, (counts.get(gram) ?? 0) + 1);
+  }
+  return { counts, length: Math.hypot(...counts.values()) };
+}
+
+/** Cosine of the angle between their counts, 0 to 1. */
+function likeness(one: Trigrams, other: Trigrams): number {
+  let product = 0;
+  for (const [gram, count] of one.counts) product += count * (other.counts.get(gram) ?? 0);
+  return other.length === 0 ? 0 : product / (one.length * other.length);
+}
