@@ -88,6 +88,9 @@ export interface HookAnswer {
   /** At Stop the client continues and the model gets the reason; a prompt goes back to the user. */
   readonly decision?: "block";
   readonly reason?: string;
+  /** Ends the turn; the user is shown `stopReason`. */
+  readonly continue?: false;
+  readonly stopReason?: string;
   readonly hookSpecificOutput?: {
     readonly hookEventName: HookEvent;
     readonly additionalContext?: string;

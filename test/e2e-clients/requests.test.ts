@@ -1,9 +1,11 @@
+import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { untilFound } from "#harness/claude/claude-code.ts";
 import type { Step, ToolCall } from "#harness/claude/scripted-model.ts";
 import {
+  claudeTerminal,
   codexTerminal,
   openCodeTerminal,
   qwenTerminal,
@@ -139,3 +141,28 @@ it.each([codexTerminal, openCodeTerminal].map((client) => [client.name, client] 
     await window.shows("Here again.");
   },
 );
+
+it("Claude Code in its terminal: its turn is stopped from elsewhere with the end of its call, its window lives on and takes the next prompt", async () => {
+  const child = spawn("sleep", ["600"]);
+  onTestFinished(() => void child.kill());
+  const command = `tail -f --pid=${child.pid} one.ts`;
+  const { rig, window } = await aChat(claudeTerminal, [
+    { tools: [claudeTerminal.shell(command)] },
+    { text: "Went on." },
+  ]);
+  const isRunning = () => rig.processes().some(({ command: words }) => words.join(" ") === command);
+  await untilFound(isRunning, "the command");
+  const { id } = await rig.begun();
+  rig.shim("runs", "allow", rig.project);
+  expect(rig.shim("runs", "stop", id)).toContain("Stop was sent");
+  child.kill();
+  await window.shows("you have stopped this turn from elsewhere");
+  const state = () => rig.chats()[0]?.state;
+  await untilFound(
+    () => state() === "idle",
+    () => `the end of the turn: ${String(state())}`,
+  );
+  await rig.ask(window, "once more please", [{ text: "Here again." }]);
+  await window.shows("Here again.");
+  expect(await window.screen()).not.toContain("Went on.");
+});

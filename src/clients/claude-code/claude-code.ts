@@ -59,6 +59,8 @@ export const claudeCode: ClientAdapter = {
     plan: ["allow", "deny"],
   },
   continuesAtStop: true,
+  // A signal ends the client, and a hook that wakes an idle chat brings no words of its user.
+  window: { stop: "hook" },
   events: hookEvents,
   lacks: [],
   // The summary comes after the start that follows a compaction.

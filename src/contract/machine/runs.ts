@@ -23,8 +23,10 @@ export type Run = z.infer<typeof Run>;
 
 const RunList = z.object({
   projects: z.array(z.object({ project: z.string(), endsInMs: z.number().nullable() })),
-  /** stops: whether it takes a stop of a turn in its window. */
-  clients: z.array(z.object({ name: z.enum(hookClients), title: z.string(), stops: z.boolean() })),
+  /** stops: when it takes a stop of a turn in its window; null: its terminal alone does. */
+  clients: z.array(
+    z.object({ name: z.enum(hookClients), title: z.string(), stops: z.enum(["now", "call"]).nullable() }),
+  ),
   runs: z.array(Run),
 });
 export type RunList = z.infer<typeof RunList>;

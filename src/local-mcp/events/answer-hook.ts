@@ -4,11 +4,13 @@ import { drainMs } from "../../contract/hook-limits.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
-import { type HookAnswer, HookInput, isHookEvent } from "../../contract/hooks.ts";
+import { type HookAnswer, type HookEvent, HookInput, isHookEvent } from "../../contract/hooks.ts";
 import { asProcessIdentity, identify as identifyProcess, isAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { drain, isEmpty, type SpoolEntry } from "../../store/spool.ts";
+import { isToolEnd } from "../../machine/sessions/hook-entries.ts";
+import * as journal from "../../machine/sessions/journal.ts";
 import { noteEvent, type AskedPermission } from "../../machine/sessions/requests.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { label } from "../../redaction/redact.ts";
@@ -119,12 +121,28 @@ function store(runtime: Runtime, incoming: IncomingEvent): Taken | null {
   if (!isLate && runtime.permissions.hasAny(sessionId)) noteEvent(runtime, { session: sessionId, event, input });
   const client = event === "UserPromptSubmit" && !isLate ? identifyProcess(runtime.processes, clientPid) : null;
   if (client) runtime.fronts.reported(client);
-  const answer = toAnswer(runtime, incoming, draft, start && startSession(runtime, start));
+  const given = toAnswer(runtime, incoming, draft, start && startSession(runtime, start));
+  const answer = isStopped(runtime, incoming, sessionId) ? { ...given, ...stopAnswer } : given;
   // A call that waits is not held up by readings.
   const isDone = event === "PreToolUse" && trigger === null && !isTranscriptBehind;
   const works = isDone ? [] : [{ runtime, event, sessionId, trigger, isTranscriptBehind }];
   return { answer, works, asked: asked === null ? [] : [asked] };
 }
+
+const stopAnswer = { continue: false, stopReason: "SHIM: you have stopped this turn from elsewhere." } as const;
+
+/** Whether the user has stopped the turn, which ends with this call; one that is over is let be. */
+function isStopped({ windows, store: kept, now }: Runtime, incoming: IncomingEvent, session: string): boolean {
+  const { event, input, isLate = false } = incoming;
+  const isEnd = isToolEnd(event);
+  if (isLate || input.agent_id !== undefined || !(isEnd || turnEvents.has(event))) return false;
+  if (!windows.takeStop(session) || !isEnd) return false;
+  const at = now();
+  kept.write((sql) => journal.append(sql, session, at, `interrupted:${at}`, { kind: "interrupted" }));
+  return true;
+}
+
+const turnEvents: ReadonlySet<HookEvent> = new Set(["UserPromptSubmit", "Stop", "StopFailure", "SessionStart"]);
 
 function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): Taken {
   const { event } = incoming;

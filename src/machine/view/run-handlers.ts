@@ -5,6 +5,7 @@ import type { RunRule } from "../../contract/config.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
 import type { Plan } from "../../contract/machine/recovery.ts";
 import type { Run } from "../../contract/machine/runs.ts";
+import type { WindowWay } from "../../contract/window-acts.ts";
 import { isFolder } from "../../platform/paths.ts";
 import { programEnv } from "../../platform/run-program.ts";
 import { identify, isDescendant } from "../../platform/processes.ts";
@@ -40,7 +41,7 @@ export const runHandlers = {
         project,
         endsInMs: until === undefined ? null : Date.parse(until) - now,
       })),
-      clients: supportedClients.map(({ name, title, window }) => ({ name, title, stops: window?.stop !== undefined })),
+      clients: supportedClients.map(({ name, title, window }) => ({ name, title, stops: stopsOf(window?.stop) })),
       runs: namedRuns(runtime).map((run) => toShown(run, now)),
     });
   },
@@ -202,6 +203,10 @@ function toShown({ id, session, project, client, by, state, text, startedAt }: H
   // A secret that a cut begins in would not be known as one.
   const shown = redactAndClip(text, text.length).slice(-maxTextChars);
   return { run: id, session, project, client, by: originOf(by), state, text: shown, ageMs: now - startedAt };
+}
+
+function stopsOf(way: WindowWay | undefined): "now" | "call" | null {
+  return way === undefined ? null : way === "hook" ? "call" : "now";
 }
 
 /** Stops the turn of a chat in a window; its client lives on. */

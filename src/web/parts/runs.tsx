@@ -73,10 +73,10 @@ interface OpenWindowProps {
 
 /** A chat that works elsewhere: its turn is stopped where its client takes that. */
 function OpenWindow({ row, isRun, list }: OpenWindowProps): JSX.Element {
-  const stops = list.clients.some((one) => one.stops && row.client.startsWith(one.title));
+  const stops = list.clients.find(({ title }) => row.client.startsWith(title))?.stops ?? null;
   return (
     <>
-      {stops && !isRun && row.state === "works" && <StopTurn session={row.id} />}
+      {stops !== null && !isRun && row.state === "works" && <StopTurn session={row.id} at={stops} />}
       <Fold title="Go on in a new chat">
         <Start
           label="Its window stays as it is: a new chat gets its brief, and these words"
@@ -110,11 +110,11 @@ function useStop(run: string): { readonly stop: JSX.Element; readonly trouble: J
   };
 }
 
-function StopTurn({ session }: { session: string }): JSX.Element {
+function StopTurn({ session, at }: { session: string; at: "now" | "call" }): JSX.Element {
   const { stop, trouble } = useStop(session);
   return (
     <p class="muted">
-      {"Works in its window. "}
+      {at === "now" ? "Works in its window. " : "Works in its window, and can be stopped at the end of its next call. "}
       {stop}
       {trouble}
     </p>

@@ -47,7 +47,7 @@ function rowOf({ title, answers, continuesAtStop, window }: ClientAdapter): stri
       : window?.prompt === undefined
         ? "with the next prompt"
         : "at once",
-    window?.stop === undefined ? "terminal alone" : "yes",
+    window?.stop === undefined ? "terminal alone" : window.stop === "hook" ? "with its next call" : "at once",
   ];
 }
 

@@ -82,3 +82,23 @@ it("a plugin that waits in its client's process gets one act at a time; the newe
   expect(await call("runs.stop", { run: session })).toEqual({ ok: true, value: { run: null, session } });
   expect(await old).toEqual({ stop: true });
 });
+
+it("a client that ends its turn with a hook alone does so with the end of its next call, once; a turn that was over first is left alone", async () => {
+  const { call, event, runtime } = await anIdleChat("claude-code");
+  const stop = () => call("runs.stop", { run: session });
+  const ended = (id: string) =>
+    event("PostToolUse", { tool_name: "Bash", tool_use_id: id, tool_input: { command: "ls" }, tool_response: {} });
+  expect(await stop()).toMatchObject({ error: { code: "ended" } });
+  event("UserPromptSubmit", { prompt: "build it" });
+  expect(await stop()).toMatchObject({ ok: true });
+  expect(event("PostToolUse", { agent_id: "a1", tool_name: "Bash", tool_use_id: "t0" })).toEqual({});
+  expect(ended("t1")).toEqual({ continue: false, stopReason: "SHIM: you have stopped this turn from elsewhere." });
+  expect(ended("t2")).toEqual({});
+  const kinds = runtime.store.read((sql) => journal.newest(sql, session, ["interrupted", "prompt"], 1), []);
+  expect(kinds.map(({ entry }) => entry.kind)).toEqual(["interrupted"]);
+  event("UserPromptSubmit", { prompt: "once more" });
+  expect(await stop()).toMatchObject({ ok: true });
+  event("Stop");
+  event("UserPromptSubmit", { prompt: "and again" });
+  expect(ended("t3")).toEqual({});
+});
