@@ -18,21 +18,16 @@ export class OpenWindows {
   /** Plugins that wait for an act, by session; the newest last. */
   readonly #plugins = new Map<string, readonly ((act: WindowAct | null) => void)[]>();
 
-  /** Sessions whose turn ends with the next hook. */
-  readonly #stops = new Set<string>();
+  /** Sessions whose turn ends with their next hook, which takes them out. */
+  readonly stops = new Set<string>();
 
   /** @param atServer reaches a client's own server */
   constructor(atServer: TakeAct) {
     this.#ways = {
       server: atServer,
       plugin: ({ session }, act) => Promise.resolve(this.#give(session, act)),
-      hook: ({ session }, act) => Promise.resolve("stop" in act && this.#stops.add(session).has(session)),
+      hook: ({ session }, act) => Promise.resolve("stop" in act && this.stops.add(session).has(session)),
     };
-  }
-
-  /** @returns whether a stop waits for a hook of the session, which it does no more */
-  takeStop(session: string): boolean {
-    return this.#stops.delete(session);
   }
 
   act(way: WindowWay, window: ChatWindow, act: WindowAct): Promise<boolean> {

@@ -136,7 +136,7 @@ function isStopped({ windows, store: kept, now }: Runtime, incoming: IncomingEve
   const { event, input, isLate = false } = incoming;
   const isEnd = isToolEnd(event);
   if (isLate || input.agent_id !== undefined || !(isEnd || turnEvents.has(event))) return false;
-  if (!windows.takeStop(session) || !isEnd) return false;
+  if (!windows.stops.delete(session) || !isEnd) return false;
   const at = now();
   kept.write((sql) => journal.append(sql, session, at, `interrupted:${at}`, { kind: "interrupted" }));
   return true;
