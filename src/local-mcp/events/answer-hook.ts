@@ -122,7 +122,8 @@ function store(runtime: Runtime, incoming: IncomingEvent): Taken | null {
   const client = event === "UserPromptSubmit" && !isLate ? identifyProcess(runtime.processes, clientPid) : null;
   if (client) runtime.fronts.reported(client);
   const given = toAnswer(runtime, incoming, draft, start && startSession(runtime, start));
-  const answer = isStopped(runtime, incoming, sessionId) ? { ...given, ...stopAnswer } : given;
+  const isOver = runtime.windows.stops.size > 0 && isStopped(runtime, incoming, sessionId);
+  const answer = isOver ? { ...given, ...stopAnswer } : given;
   // A call that waits is not held up by readings.
   const isDone = event === "PreToolUse" && trigger === null && !isTranscriptBehind;
   const works = isDone ? [] : [{ runtime, event, sessionId, trigger, isTranscriptBehind }];
