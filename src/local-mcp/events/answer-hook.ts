@@ -122,25 +122,26 @@ function store(runtime: Runtime, incoming: IncomingEvent): Taken | null {
   const client = event === "UserPromptSubmit" && !isLate ? identifyProcess(runtime.processes, clientPid) : null;
   if (client) runtime.fronts.reported(client);
   const given = toAnswer(runtime, incoming, draft, start && startSession(runtime, start));
-  const isOver = runtime.windows.stops.size > 0 && isStopped(runtime, incoming, sessionId);
-  const answer = isOver ? { ...given, ...stopAnswer } : given;
+  const answer = runtime.windows.stops.size > 0 ? withStop(runtime, incoming, sessionId, given) : given;
   // A call that waits is not held up by readings.
   const isDone = event === "PreToolUse" && trigger === null && !isTranscriptBehind;
   const works = isDone ? [] : [{ runtime, event, sessionId, trigger, isTranscriptBehind }];
   return { answer, works, asked: asked === null ? [] : [asked] };
 }
 
-const stopAnswer = { continue: false, stopReason: "SHIM: you have stopped this turn from elsewhere." } as const;
-
-/** Whether the user has stopped the turn, which ends with this call; one that is over is let be. */
-function isStopped({ windows, store: kept, now }: Runtime, incoming: IncomingEvent, session: string): boolean {
-  const { event, input, isLate = false } = incoming;
+/** The turn ends with this call where its user has stopped it; one that is over is let be. */
+function withStop(
+  { windows, store: kept, now }: Runtime,
+  { event, input, isLate = false }: IncomingEvent,
+  session: string,
+  answer: HookAnswer,
+): HookAnswer {
   const isEnd = isToolEnd(event);
-  if (isLate || input.agent_id !== undefined || !(isEnd || turnEvents.has(event))) return false;
-  if (!windows.stops.delete(session) || !isEnd) return false;
+  if (isLate || input.agent_id !== undefined || !(isEnd || turnEvents.has(event))) return answer;
+  if (!windows.stops.delete(session) || !isEnd) return answer;
   const at = now();
   kept.write((sql) => journal.append(sql, session, at, `interrupted:${at}`, { kind: "interrupted" }));
-  return true;
+  return { ...answer, continue: false, stopReason: "SHIM: you have stopped this turn from elsewhere." };
 }
 
 const turnEvents: ReadonlySet<HookEvent> = new Set(["UserPromptSubmit", "Stop", "StopFailure", "SessionStart"]);
