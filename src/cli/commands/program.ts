@@ -8,71 +8,52 @@ import { exitCodes } from "../../contract/exit-codes.ts";
 import { wrongUsage, wrongWords } from "../answer.ts";
 import { Cli, wordsOf } from "../cli.ts";
 import type { Io } from "../io.ts";
+import { type CommandName, commandGroups, description, firstHelp, helpWidth } from "../listing.ts";
 import { define } from "../operation-command.ts";
 
 /** Loads a module that adds a command with those below it. */
 type Load = () => Promise<{ readonly addCommand: (parent: Command, cli: Cli) => void }>;
 
-interface Listed {
-  /** In `shim --help`; absent: only `shim help --all` lists the command. */
-  readonly line?: string;
-  readonly load: Load;
-}
-
-/** By name; what a command needs is loaded when it is typed or listed with those below it. */
-type Commands = Readonly<Record<string, Listed>>;
-
-const groups: Readonly<Record<string, Commands>> = {
-  "Set up": {
-    init: { line: "connect the AI clients of this machine; --remove undoes it", load: () => import("./init.ts") },
-    doctor: { line: "check everything, and say how to fix what is wrong", load: () => import("./doctor.ts") },
-    config: { line: "show and change the settings of this machine", load: () => import("./config.ts") },
-    pair: { line: "see your chats on a phone, and answer them there", load: () => import("./pair.ts") },
-    pause: { line: "record nothing for a while", load: () => import("./pause.ts") },
-  },
-  Sessions: {
-    up: { line: "watch sessions, tasks and chats; --web: in a browser", load: () => import("./up.ts") },
-    sessions: { line: "list sessions; show, search, name or export them", load: () => import("./sessions.ts") },
-    requests: { line: "what chats ask you: permissions, questions, plans", load: () => import("./requests.ts") },
-    runs: { line: "start a client without a terminal, or stop one", load: () => import("./runs.ts") },
-    resume: { line: "continue a session that died", load: () => import("./resume.ts") },
-    rescue: { line: "find out why a session cannot continue, and repair that", load: () => import("./rescue.ts") },
-    fork: { line: "start again from an earlier prompt, with its files", load: () => import("./fork.ts") },
-    give: { line: "hand a session to another person or machine", load: () => import("./give.ts") },
-    withdraw: { line: "withdraw the link of a session that was given", load: () => import("./withdraw.ts") },
-    take: { line: "continue a session that was handed over", load: () => import("./take.ts") },
-    undo: { line: "take back what a chat changed since a prompt", load: () => import("./undo.ts") },
-    restore: { line: "put files back as they were at a checkpoint", load: () => import("./restore.ts") },
-    forget: { line: "delete a session or a project, with every copy", load: () => import("./forget.ts") },
-    effects: { line: "list what cannot be undone: pushes, deployments", load: () => import("./effects.ts") },
-    cost: { line: "tokens and cost of the chats of this machine", load: () => import("./cost.ts") },
-  },
-  "Work as a team": {
-    team: { line: "chats, messages, reserved files, budgets, settings", load: () => import("./team.ts") },
-    task: { line: "submit tasks, and see how far they are", load: () => import("./tasks.ts") },
-    worker: { line: "do tasks with a program or with Claude Code", load: () => import("./worker.ts") },
-    workspace: { line: "share all this between machines: create, join, leave", load: () => import("./workspace.ts") },
-  },
-  Improve: {
-    code: { line: "analyze, transform and improve a project's code", load: () => import("./code.ts") },
-    report: { line: "what the records of a week say, and what to change", load: () => import("./report.ts") },
-    experiment: { line: "try other values of settings on some sessions", load: () => import("./experiment.ts") },
-  },
-  "Everything else": {
-    completion: { load: () => import("./completion.ts") },
-    call: { load: () => import("./call.ts") },
-    phones: { load: () => import("./phones.ts") },
-    demo: ofLauncher("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
-  },
-  "Started by clients": {
-    statusline: ofLauncher("statusline", "status line of Claude Code"),
-    mcp: ofLauncher("mcp", "the MCP server of one chat, on stdio"),
-    hook: ofLauncher("hook", "one hook event, as JSON on stdin", { event: z.string() }),
-  },
+/** Modules of a command are loaded when it is typed or listed with those below it. */
+const loads: Readonly<Record<CommandName, Load>> = {
+  init: () => import("./init.ts"),
+  doctor: () => import("./doctor.ts"),
+  config: () => import("./config.ts"),
+  pair: () => import("./pair.ts"),
+  pause: () => import("./pause.ts"),
+  up: () => import("./up.ts"),
+  sessions: () => import("./sessions.ts"),
+  requests: () => import("./requests.ts"),
+  runs: () => import("./runs.ts"),
+  resume: () => import("./resume.ts"),
+  rescue: () => import("./rescue.ts"),
+  fork: () => import("./fork.ts"),
+  give: () => import("./give.ts"),
+  withdraw: () => import("./withdraw.ts"),
+  take: () => import("./take.ts"),
+  undo: () => import("./undo.ts"),
+  restore: () => import("./restore.ts"),
+  forget: () => import("./forget.ts"),
+  effects: () => import("./effects.ts"),
+  cost: () => import("./cost.ts"),
+  team: () => import("./team.ts"),
+  task: () => import("./tasks.ts"),
+  worker: () => import("./worker.ts"),
+  workspace: () => import("./workspace.ts"),
+  code: () => import("./code.ts"),
+  report: () => import("./report.ts"),
+  experiment: () => import("./experiment.ts"),
+  completion: () => import("./completion.ts"),
+  call: () => import("./call.ts"),
+  phones: () => import("./phones.ts"),
+  demo: ofLauncher("demo", "a chat that works, is killed and continues, with real processes in a temporary folder"),
+  statusline: ofLauncher("statusline", "status line of Claude Code"),
+  mcp: ofLauncher("mcp", "the MCP server of one chat, on stdio"),
+  hook: ofLauncher("hook", "one hook event, as JSON on stdin", { event: z.string() }),
 };
 
 /** Lists a command that bin/shim.mjs starts as a program of its own. */
-function ofLauncher(name: string, summary: string, args: z.ZodRawShape = {}): Listed {
+function ofLauncher(name: string, summary: string, args: z.ZodRawShape = {}): Load {
   const message = "start this through bin/shim.mjs, which has a separate program for it.";
   const addCommand = (parent: Command, cli: Cli): void => {
     define(cli, parent, name, {
@@ -83,10 +64,8 @@ function ofLauncher(name: string, summary: string, args: z.ZodRawShape = {}): Li
       run: () => fail("not_by_launcher", message),
     });
   };
-  return { load: async () => ({ addCommand }) };
+  return async () => ({ addCommand });
 }
-
-const named: Commands = Object.assign({}, ...Object.values(groups));
 
 /** @param argv without node and script @returns the exit code, see `exitCodes` */
 export function run(argv: readonly string[], io: Io): Promise<number> {
@@ -140,40 +119,20 @@ async function addNeeded(program: Command, cli: Cli, [word = "--help"]: readonly
   // Its script has them all.
   if (word === "completion") return addAll(program, cli);
   if (["--version", "-V", "--help", "-h"].includes(word)) return;
-  const found = Object.hasOwn(named, word) ? named[word] : undefined;
-  return found === undefined ? addAll(program, cli) : addCommands(program, cli, { [word]: found });
+  if (Object.hasOwn(loads, word)) return addCommand(program, cli, word as CommandName);
+  return addAll(program, cli);
 }
 
 async function addAll(program: Command, cli: Cli): Promise<void> {
-  for (const [title, commands] of Object.entries(groups)) {
+  for (const [title, commands] of Object.entries(commandGroups)) {
     program.commandsGroup(`${title}:`);
-    await addCommands(program, cli, commands);
+    for (const name of Object.keys(commands)) await addCommand(program, cli, name as CommandName);
   }
 }
 
-async function addCommands(program: Command, cli: Cli, commands: Commands): Promise<void> {
-  for (const { load } of Object.values(commands)) (await load()).addCommand(program, cli);
+async function addCommand(program: Command, cli: Cli, name: CommandName): Promise<void> {
+  (await loads[name]()).addCommand(program, cli);
 }
-
-const description = "Keeps AI chat sessions alive: nothing a chat knew or was doing is lost when it dies.";
-
-/** One line for each command that a person types; no command's module is loaded for it. */
-function firstHelp(help: Help): string {
-  const typed = Object.entries(groups).map(([title, commands]) => {
-    const lines = Object.entries(commands).flatMap(([name, { line }]) => (line === undefined ? [] : [{ name, line }]));
-    return { title, lines };
-  });
-  const width = Math.max(...typed.flatMap(({ lines }) => lines.map(({ name }) => name.length)));
-  const blocks = typed.flatMap(({ title, lines }) => {
-    const shown = lines.map(({ name, line }) => `${help.formatItem(name, width, line, help)}\n`);
-    return shown.length === 0 ? [] : [`${title}:\n${shown.join("")}\n`];
-  });
-  const wrap = (text: string): string => help.boxWrap(text, help.helpWidth ?? 80);
-  return `Usage: shim <command> [options]\n\n${wrap(description)}\n\n${blocks.join("")}${wrap(closing)}\n`;
-}
-
-const closing =
-  "Ids may be shortened to any unique prefix. Every command has --json. Exit codes: 0 done, 1 failed, 2 wrong usage or ambiguous, 3 not found, 78 unusable Node. SHIM_HOME names the folder of all stored data; NO_COLOR switches colors off; SHIM_DEBUG=1 shows where an error came from.\n`shim help <command>` has the options of one and an example, `shim help --all` lists the rest.";
 
 /** Help and version arrive as errors too. */
 function finish(cli: Cli, error: CommanderError, complaint: string, isJson: boolean, { command, next }: At): void {
@@ -293,8 +252,4 @@ function usageOf(command: Command): string {
 function argumentText(argument: Argument): string {
   const name = `${argument.name()}${argument.variadic ? "..." : ""}`;
   return argument.required ? `<${name}>` : `[${name}]`;
-}
-
-function helpWidth(columns: number): number {
-  return Math.min(100, columns);
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -187,6 +188,15 @@ it("a program gets its arguments without a shell, in the folder that is named; i
   const missing = startProcess({ command: "shim-no-such-program", args: [], cwd });
   await expect(missing).rejects.toMatchObject({ code: "ENOENT" });
   expect(process.listenerCount("SIGINT")).toBe(0);
+});
+
+it("the small program of --help and --version prints what the whole one does", async () => {
+  const home = aCliHome();
+  const program = join(import.meta.dirname, "../../../src/cli/help-entry.ts");
+  for (const word of ["--help", "--version"]) {
+    const said = execFileSync(process.execPath, [program, word], { encoding: "utf8", stdio: "pipe" });
+    expect(said).toBe((await home.shim(word)).out);
+  }
 });
 
 it("the runtime and the host of a command are those of its environment, whatever this process has", async () => {
