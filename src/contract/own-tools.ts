@@ -1,24 +1,6 @@
-/** SHIM's tools, by the names that its MCP server gives them. */
-export const ownTools = [
-  "shim_auto_checkpoint",
-  "shim_check_recovery",
-  "shim_recall",
-  "shim_monitor_signals",
-  "shim_session_status",
-  "shim_force_checkpoint",
-  "shim_clear_state",
-  "shim_chats",
-  "shim_submit",
-  "shim_next",
-  "shim_report",
-  "shim_send",
-  "shim_inbox",
-  "shim_files",
-  "shim_state_set",
-] as const;
 /**
- * Tools that only read, or save what the chat knows. None of them deletes, assigns work or
- * speaks to other chats.
+ * SHIM's tools that only read, or save what the chat knows, by the names that its MCP server gives
+ * them. None of them deletes, assigns work or speaks to other chats.
  */
 export const harmlessTools = [
   "shim_auto_checkpoint",
@@ -29,7 +11,18 @@ export const harmlessTools = [
   "shim_force_checkpoint",
   "shim_chats",
   "shim_inbox",
-] as const satisfies readonly (typeof ownTools)[number][];
+] as const;
+/** All of its tools. */
+export const ownTools = [
+  ...harmlessTools,
+  "shim_clear_state",
+  "shim_submit",
+  "shim_next",
+  "shim_report",
+  "shim_send",
+  "shim_files",
+  "shim_state_set",
+] as const;
 
 /** Tools by which a chat loads the definition of a deferred one, such as SHIM's. */
 const toolSearches: ReadonlySet<string> = new Set(["ToolSearch", "tool_search"]);

@@ -144,7 +144,7 @@ it("at the limit each tool of SHIM stays open under the name of every client, an
     const { payload } = recording(client, client === "gemini" ? "AfterTool-mcp" : "PreToolUse-mcp");
     expect(payload["tool_name"]).toBe(toolForms[client][0]?.replace("TOOL", "shim_brief"));
   }
-  expect(Object.keys({ ...machineTools, ...teamTools })).toEqual(ownTools);
+  expect(Object.keys({ ...machineTools, ...teamTools }).toSorted()).toEqual(ownTools.toSorted());
   const { one } = await withTask({ tokens: 1_000 });
   answered(one, 1_000);
   const forms = Object.values(toolForms).flat();
