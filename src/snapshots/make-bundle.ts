@@ -5,13 +5,18 @@ import { GitError, repositoryGit, lines, run, withAuthor, withTimeLimit, text, t
 import { prepareScratch } from "./repository.ts";
 import { discover, type WorkTree } from "./work-tree.ts";
 
-export interface BundleInput {
-  readonly env: NodeJS.ProcessEnv;
-  readonly snapshots: string;
+/** Files of a project as a snapshot has them. */
+export interface SavedCommit {
+  /** The repository of the snapshot. */
   readonly repository: string;
   readonly commit: string;
   readonly head: string | null;
   readonly project: string;
+}
+
+export interface BundleInput extends SavedCommit {
+  readonly env: NodeJS.ProcessEnv;
+  readonly snapshots: string;
   readonly maxBytes: number;
   readonly now: number;
   readonly timeoutMs: number;

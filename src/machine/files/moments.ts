@@ -2,6 +2,7 @@ import type { Trigger } from "../../contract/checkpoint.ts";
 import type { ForkFiles, ForkMoment } from "../../contract/machine/forks.ts";
 import { oneLine } from "../../shared/format.ts";
 import type { Sql } from "../../shared/sql.ts";
+import type { SavedCommit } from "../../snapshots/make-bundle.ts";
 import { maxAwaitMs } from "../../snapshots/stored-snapshots.ts";
 import { currentState, stateAt, type PastState } from "../sessions/checkpoints/capture.ts";
 import * as journal from "../sessions/journal.ts";
@@ -51,7 +52,7 @@ export function promptNumbers(sql: Sql, session: string): ReadonlyMap<number, nu
 }
 
 /** Saved files of a session. */
-export interface SavedFiles {
+export interface SavedFiles extends SavedCommit {
   readonly checkpointId: string;
   readonly trigger: Trigger;
   /** Last row of the journal before them. */
@@ -59,10 +60,6 @@ export interface SavedFiles {
   readonly checkpointAt: number;
   /** Epoch ms at which they were read. */
   readonly at: number;
-  readonly repository: string;
-  readonly commit: string;
-  readonly head: string | null;
-  readonly project: string;
   /** JSON with the files that were left out. */
   readonly detail: string;
 }

@@ -21,8 +21,10 @@ export interface WrittenFiles {
 
 /** Stored beside the worktree, from before it is made. Add fields as optional. */
 const FilesRecord = z.object({
+  /** Names the content, which is then written once; null: it is written each time. */
   of: z.nullable(z.string()),
   project: z.string(),
+  /** Commit that the branch begins at; null: there was none. */
   head: z.nullable(z.string()),
   folder: z.string(),
   owner: z.object({ boot: z.string(), pid: z.int(), start: z.string() }),
@@ -31,14 +33,9 @@ const FilesRecord = z.object({
 });
 type FilesRecord = z.infer<typeof FilesRecord>;
 
-interface NewFiles {
+interface NewFiles extends Pick<FilesRecord, "of" | "project" | "head"> {
   /** Begins the names of the folder and of the branch. */
   readonly name: string;
-  /** Names the content, which is then written once; null: it is written each time. */
-  readonly of: string | null;
-  readonly project: string;
-  /** Commit that the branch begins at; null: there was none. */
-  readonly head: string | null;
 }
 
 type Site = Pick<Runtime, "paths" | "env" | "processes">;

@@ -6,7 +6,7 @@ import { parseObject } from "../../shared/json-fields.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import { err, fail, ok, type Result } from "../../shared/result.ts";
 import { repositoryGit, text, failureReason } from "../../snapshots/git.ts";
-import { makeBundle, type BundleResult } from "../../snapshots/make-bundle.ts";
+import { makeBundle, type BundleResult, type SavedCommit } from "../../snapshots/make-bundle.ts";
 import { checkpoints } from "../../store/session-tables.ts";
 import { leftOutIn } from "../sessions/session-content.ts";
 import type { Device } from "./device.ts";
@@ -64,7 +64,7 @@ export async function prepareFiles(
 /** Packs a snapshot for another machine. @returns why not */
 export async function bundleFiles(
   runtime: Runtime,
-  { repository, commit, head, project }: Pick<PendingFiles, "repository" | "commit" | "head" | "project">,
+  { repository, commit, head, project }: SavedCommit,
   signal?: AbortSignal,
 ): Promise<Result<Extract<BundleResult, { state: "made" }>, string>> {
   const { env, paths, config, now } = runtime;

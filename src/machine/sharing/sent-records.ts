@@ -1,5 +1,6 @@
 import type { SyncStatus } from "../../contract/machine/workspaces.ts";
 import type { Sql, SqlValue } from "../../shared/sql.ts";
+import type { SavedCommit } from "../../snapshots/make-bundle.ts";
 import { checkpoints, isOpenSql, sessions, snapshots } from "../../store/session-tables.ts";
 import { syncDevice, syncSent } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
@@ -22,14 +23,10 @@ export interface SharedSession {
   readonly files: string | null;
 }
 
-export interface PendingFiles {
+export interface PendingFiles extends SavedCommit {
   readonly session: string;
   readonly checkpoint: string;
   readonly at: number;
-  readonly project: string;
-  readonly repository: string;
-  readonly commit: string;
-  readonly head: string | null;
   readonly detail: string;
 }
 
