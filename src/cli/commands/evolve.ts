@@ -1,11 +1,21 @@
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
-import { type RunLimits, EvolveInput, EvolveSettings, describe, methodText } from "../../code/evolution/candidate.ts";
+import {
+  type RunLimits,
+  EvolveInput,
+  EvolveSettings,
+  TestsInput,
+  describe,
+  methodText,
+  sourceExtension,
+} from "../../code/evolution/candidate.ts";
 import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts";
 import type { Evolved, Planned } from "../../code/evolution/run-evolve.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { exitCodes } from "../../contract/exit-codes.ts";
-import { textOf, type Lines } from "../answer.ts";
+import { textOf, wrongUsage, type Lines } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { readSettings } from "../plan-file.ts";
@@ -17,9 +27,30 @@ export function addEvolve(code: Command, cli: Cli): void {
     args: ["folder"],
     run: (input) => evolveProject(cli, input),
   });
+  define(cli, code, "tests", {
+    input: TestsInput,
+    summary: "Write tests of a file on branches: each fails with a defect that no test found, and passes without.",
+    example: { file: "src/parser.ts", config: "evolve.yaml" },
+    args: ["file"],
+    run: async ({ file, ...input }) => {
+      const path = resolve(cli.io.cwd, file);
+      if (!sourceExtension.test(path) || !existsSync(path))
+        return wrongUsage(`${file} is no file of JavaScript or TypeScript.`);
+      const folder = packageAbove(dirname(path));
+      if (folder === null) return wrongUsage(`there is no package.json above ${file}.`);
+      return evolveProject(cli, { ...input, folder, allowApi: false }, path);
+    },
+  });
 }
 
-async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResult> {
+/** The nearest folder with a package.json. */
+function packageAbove(folder: string): string | null {
+  if (existsSync(join(folder, "package.json"))) return folder;
+  return dirname(folder) === folder ? null : packageAbove(dirname(folder));
+}
+
+/** @param file absolute path of the one that tests are written for */
+async function evolveProject(cli: Cli, input: EvolveInput, file?: string): Promise<CommandResult> {
   const { config } = input;
   const settings =
     config === undefined
@@ -31,6 +62,7 @@ async function evolveProject(cli: Cli, input: EvolveInput): Promise<CommandResul
     settings: settings.value,
     cwd: cli.io.cwd,
     signal: cli.io.interrupted(),
+    ...(file === undefined ? {} : { file }),
     onPlan: (planned) => cli.io.stderr(cli.verbatim(textOf(planLines(planned)))),
   });
   return done.ok ? answer(done.value) : done;

@@ -3,13 +3,26 @@ import * as z from "zod";
 import { Duration, File, Folder } from "../../contract/machine/operation.ts";
 import { ClaudeSettings } from "../../runner/worker/client/claude-executor.ts";
 import { compare } from "../../shared/compare.ts";
+import { oneLine } from "../../shared/format.ts";
 import { conceptOf, type Finding, type Level } from "../analysis/finding.ts";
 import type { FixName } from "../transform/transformers.ts";
 import type { Hotspot } from "../analysis/report.ts";
 
 /** Subjects that a run may be limited to. */
-const subjects = ["types", "lint", "complexity", "duplicates", "dead code"] as const;
+const subjects = ["types", "lint", "complexity", "duplicates", "dead code", "tests"] as const;
 type Subject = (typeof subjects)[number];
+
+/** A defect that is planted in a file to see whether a test holds it. */
+export interface Mutation {
+  /** Relative to the project, with `/`. */
+  readonly file: string;
+  readonly line: number;
+  /** Text that is replaced, and what replaces it. */
+  readonly from: string;
+  readonly to: string;
+  /** The whole file with it. */
+  readonly source: string;
+}
 
 /** One change that is worth trying. Paths are relative to the project, with `/`. */
 export interface Candidate {
@@ -21,6 +34,8 @@ export interface Candidate {
   readonly fixer: FixName | null;
   readonly files: readonly string[];
   readonly findings: readonly Finding[];
+  /** A defect that a new test is to hold; absent: the change is about its findings. */
+  readonly mutation?: Mutation;
   /** severity × hotspot ÷ effort */
   readonly value: number;
 }
@@ -30,9 +45,14 @@ export function methodText({ fixer, method }: Pick<Candidate, "fixer" | "method"
 }
 
 const maxTextChars = 200;
+const maxPartChars = 60;
 
 /** One line: what, where, and how often. */
-export function describe({ findings }: Candidate): string {
+export function describe({ findings, mutation }: Candidate): string {
+  if (mutation) {
+    const { file, line, from, to } = mutation;
+    return `a test of ${file}:${line}, ${oneLine(from, maxPartChars)} -> ${oneLine(to, maxPartChars)}`;
+  }
   const [first] = findings;
   if (!first) return "";
   const rules = [...new Set(findings.map(({ rule }) => rule))].join(", ");
@@ -79,6 +99,10 @@ export const EvolveInput = z.strictObject({
 });
 export type EvolveInput = z.infer<typeof EvolveInput>;
 
+/** A run that writes tests of one file. */
+export const TestsInput = EvolveInput.omit({ folder: true, only: true, allowApi: true }).extend({ file: File });
+export type TestsInput = z.infer<typeof TestsInput>;
+
 /** A file of settings of runs. */
 export const EvolveSettings = z.strictObject({
   /** Does what no tool can. */
@@ -96,6 +120,7 @@ const efforts = {
   "dead code": 2,
   complexity: 5,
   duplicates: 5,
+  tests: 5,
 } as const satisfies Readonly<Record<"fix" | Subject, number>>;
 
 /** A file that is no hotspot counts 1, the hottest one this much. */
@@ -121,6 +146,11 @@ export function rank(
   return candidates.toSorted(
     (a, b) => b.value - a.value || compare(a.files[0] ?? "", b.files[0] ?? "") || compare(a.id, b.id),
   );
+}
+
+/** Its file, and those of the code that it is about, too, such as the other part of a duplicate. */
+export function filesOf({ file, related = [] }: Pick<Finding, "file" | "related">): string[] {
+  return [file, ...related.map((one) => one.file)];
 }
 
 /** A fixer gets all it can remove in a file; a worker one rule in it, or one complex function. */
@@ -158,6 +188,17 @@ function methodOf({ tool, rule, file }: Finding): Candidate["method"] {
     : "person";
 }
 
+/** Pure. A test of what none holds. */
+export function candidateOf(mutation: Mutation): Candidate {
+  const { file, line, from, to } = mutation;
+  const id = digestOf(["tests", file, line, from, to]);
+  return { id, subject: "tests", method: "worker", fixer: null, files: [], findings: [], mutation, value: 1 };
+}
+
+function digestOf(identity: readonly unknown[]): string {
+  return createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 12);
+}
+
 function toCandidate(
   group: readonly Finding[],
   factors: ReadonlyMap<string, number>,
@@ -169,13 +210,13 @@ function toCandidate(
   const fixer = fixable.get(first.fingerprint) ?? null;
   const method = fixer === null ? methodOf(first) : "fix";
   const subject = subjectOf(first);
-  const files = [...new Set(findings.flatMap((one) => [one, ...(one.related ?? [])].map(({ file }) => file)))];
+  const files = [...new Set(findings.flatMap(filesOf))];
   const severity = findings.reduce((sum, { level }) => sum + severities[level], 0);
   const hotspot = Math.max(...files.map((file) => factors.get(file) ?? 1));
   const effort = efforts[fixer === null ? subject : "fix"];
   const identity = [method, fixer ?? "", ...findings.map(({ fingerprint }) => fingerprint).toSorted()];
   return {
-    id: createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 12),
+    id: digestOf(identity),
     subject,
     method,
     fixer,

@@ -13,9 +13,11 @@ import {
   type RepositoryProject,
   type ThrowawayWorktree,
 } from "../transform/worktree.ts";
+import type { Mutation } from "./candidate.ts";
 import { applyPatch, type Patches } from "./fixers.ts";
 import { judge, type FileDelta } from "./judge.ts";
 import { measure, type Measured, type MeasureDeps } from "./measure.ts";
+import { isHeld } from "./mutations.ts";
 import { sumUsage, type Change, type Rejections, type Run } from "./run.ts";
 import { loadAstGrep } from "./silencers.ts";
 
@@ -52,12 +54,15 @@ function ended(outcome: "failed" | "stopped", why: string | null): Made {
 /** Makes one change in a worktree, on top of those that were kept, and judges it. */
 export async function makeChange(work: ChangeWork): Promise<Made> {
   const { deps, project } = work.options;
-  const { findings, files } = work.change.candidate;
+  const { findings, files, mutation } = work.change.candidate;
   const { head } = work.run;
   const present = new Set(head.findings.map(({ fingerprint }) => fingerprint));
-  // Another change has removed the findings.
-  if (!findings.some(({ fingerprint }) => present.has(fingerprint))) return { outcome: "unchanged", why: null };
-  work.onNote(`changing ${firstOf(files, maxNamed)}`);
+  // Another change has removed the findings, or its test holds this defect, too.
+  const isOpen = mutation
+    ? !(await holds(work, head.commit, mutation))
+    : findings.some(({ fingerprint }) => present.has(fingerprint));
+  if (!isOpen) return { outcome: "unchanged", why: null };
+  work.onNote(mutation ? `writing a test of ${mutation.file}` : `changing ${firstOf(files, maxNamed)}`);
   const { top, repository } = project;
   const source = { top, repository, base: head.commit };
   const worktree = await createThrowaway(deps, source, { keepsObjects: true, hasLinks: true });
@@ -66,6 +71,12 @@ export async function makeChange(work: ChangeWork): Promise<Made> {
   } finally {
     await worktree.remove();
   }
+}
+
+/** Whether the tests of the commit fail with the defect. */
+function holds({ options, signal }: ChangeWork, commit: string, mutation: Mutation): Promise<boolean> {
+  const { deps, project, tests } = options;
+  return isHeld(deps, { project, commit, tests, signal }, mutation);
 }
 
 const maxNamed = 3;
@@ -78,7 +89,8 @@ async function makeAndJudge(work: ChangeWork, worktree: ThrowawayWorktree): Prom
   const git = worktree.git(signal);
   const made = await applyChange(work, worktree.tree, git);
   if (made !== null) return made;
-  const message = `shim: ${candidate.subject} in ${candidate.files.join(", ")}`;
+  const about = candidate.mutation ? [candidate.mutation.file] : candidate.files;
+  const message = `shim: ${candidate.subject} in ${about.join(", ")}`;
   const { commit } = await commitAll(git, { tree: worktree.tree, message, now: deps.now() });
   const changes = await changedFiles(git, before.commit, commit, project.prefix);
   if (changes.length === 0) return reject(work, ["nothing was changed"]);
@@ -89,7 +101,10 @@ async function makeAndJudge(work: ChangeWork, worktree: ThrowawayWorktree): Prom
   if (!after.ok) return reject(work, [after.error]);
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
   const reasons = judge({ before, after: after.value, candidate, allowsApi: run.allowsApi, changes, astGrep });
-  return reasons.length > 0 ? reject(work, reasons) : { outcome: "kept", why: null, measured: after.value };
+  if (reasons.length > 0) return reject(work, reasons);
+  if (candidate.mutation && !(await holds(work, commit, candidate.mutation)))
+    return signal.aborted ? ended("stopped", null) : reject(work, ["the tests pass with the defect, too"]);
+  return { outcome: "kept", why: null, measured: after.value };
 }
 
 function reject({ options, change }: ChangeWork, reasons: readonly string[]): Made {
@@ -161,10 +176,23 @@ export const workerRules = [
   "Run the tests before you end. A judge then analyses the code again and runs the tests: a change that adds a finding or breaks a test is thrown away.",
 ].join("\n");
 
+/** Rules of a test that a model writes. */
+export const testRules = [
+  "The payload names a defect that no test of the project finds: in `file`, `present` would be `defect`. Write one test that passes on the code as it is and would fail with the defect.",
+  "Write it as the tests that are there, in their file for this code or in a new one beside it. Change nothing else: no line of code, and no line of a test that is there.",
+  "Assert what the code is for, not how it is written. Where the defect changes nothing that a caller can see, write no test and say so.",
+  "A judge then runs the tests, once without the defect and once with it: a test that does not tell the two apart is thrown away.",
+].join("\n");
+
 const maxMessageChars = 300;
 
 /** For the prompt of a model: its text is data, which the prompt fences. */
 function toPayload({ change: { candidate }, run: { allowsApi } }: ChangeWork): object {
+  const { mutation } = candidate;
+  if (mutation) {
+    const { file, line, from: present, to: defect } = mutation;
+    return { goal: "a test that fails with the defect", file, line, present, defect };
+  }
   const findings = candidate.findings.map(({ tool, rule, file, range, message }) => ({
     tool,
     rule,

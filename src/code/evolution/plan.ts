@@ -1,12 +1,14 @@
 import { join } from "node:path";
+import { pluralize } from "../../shared/format.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { gitInFolder } from "../../snapshots/user-repository.ts";
 import { lintTools, type Finding } from "../analysis/finding.ts";
 import type { FixName } from "../transform/transformers.ts";
-import { isOpen, isToolSettings, rank, sourceExtension, type Candidate } from "./candidate.ts";
+import { candidateOf, filesOf, isOpen, isToolSettings, rank, sourceExtension, type Candidate } from "./candidate.ts";
 import type { ChangeOptions } from "./change.ts";
 import { isUnusedName, type Patches, tryFixer } from "./fixers.ts";
 import { measure, type Measured } from "./measure.ts";
+import { findSurvivors } from "./mutations.ts";
 import { withBranches, type RunFacts } from "./run.ts";
 import { loadAstGrep, needsParser } from "./silencers.ts";
 
@@ -42,7 +44,7 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
   const chosen = findings.filter((one) => isOpen(one, only));
   const tests = new Set(measured.testFiles);
   // The judge permits no change of a test, so findings in tests are none of this run's.
-  const open = chosen.filter(({ file }) => !tests.has(file));
+  const open = chosen.filter((one) => filesOf(one).every((file) => !tests.has(file)));
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
   const trial = await tryFixers(options, measured, open, signal);
   if (signal.aborted) return err("stopped before it was done");
@@ -78,6 +80,39 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
     ].slice(0, maxNotes),
   };
   return ok({ candidates, facts, patches: trial.patches, measured });
+}
+
+/** Plants defects in a file; what no test holds is worth a test. The error says why it cannot. */
+export async function planTests(
+  options: ChangeOptions,
+  { maxTasks, commit, isRetry, signal }: Omit<PlanInput, "only">,
+  file: string,
+): Promise<Result<Plan, string>> {
+  const { project, claude, deps, tests, rejections } = options;
+  const astGrep = await loadAstGrep(join(project.top, project.prefix));
+  if (astGrep === null) return err(needsParser);
+  const found = await measure(deps, project, { commit, tests, runs: 2, signal });
+  if (!found.ok) return found;
+  const measured = found.value;
+  const refusal = baselineRefusal(measured);
+  if (refusal !== null) return err(refusal);
+  const hunted = await findSurvivors(deps, { project, commit, tests, signal }, file, astGrep);
+  if (!hunted.ok) return hunted;
+  const { survivors, planted, by } = hunted.value;
+  const decided = new Set(await withBranches(gitInFolder(deps.env, project.top)));
+  if (!isRetry) for (const id of rejections.all()) decided.add(id);
+  const all = survivors.map(candidateOf).filter(({ id }) => !decided.has(id));
+  const candidates = all.slice(0, maxTasks);
+  const counts = [
+    [survivors.length, `of ${pluralize(planted, "defect")} that ${by} planted in ${file} are held by no test`],
+    [claude === null ? all.length : 0, "need a worker, which is not set up: name a file of settings with --config"],
+    [all.length - candidates.length, "more are worth a test than this run may try"],
+    [survivors.length - all.length, "are left out, since a branch waits, or the judge has rejected them"],
+  ] as const;
+  const notes = [...measured.notes, ...counts.flatMap(([count, why]) => (count > 0 ? [`${count} ${why}.`] : []))];
+  const tools = measured.tools.filter(({ status }) => status === "ran").map(({ name }) => name);
+  const facts = { base: commit, findings: measured.findings.length, tools, notes };
+  return ok({ candidates, facts, patches: new Map(), measured });
 }
 
 /** @returns why the tests cannot judge a change */

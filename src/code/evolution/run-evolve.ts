@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, realpathSync } from "node:fs";
+import { join, relative, sep } from "node:path";
 import { maxUsage, zeroUsage } from "../../contract/budgets.ts";
 import type { OperationContext } from "../../machine/context/operation-context.ts";
 import { isOnPath } from "../../platform/program-path.ts";
@@ -13,9 +13,9 @@ import { findTarget, requireTrust } from "../tool-runner/project-folder.ts";
 import { parseTests } from "../tool-runner/run-tool.ts";
 import { removeAbandoned, type RepositoryProject } from "../transform/worktree.ts";
 import { describe, RunLimits, type EvolveInput, type EvolveSettings } from "./candidate.ts";
-import { makeChange, workerRules, type ChangeOptions } from "./change.ts";
+import { makeChange, testRules, workerRules, type ChangeOptions } from "./change.ts";
 import type { Patches } from "./fixers.ts";
-import { makePlan, type Plan } from "./plan.ts";
+import { makePlan, planTests, type Plan } from "./plan.ts";
 import { branchName, Rejections, stopReason, toReport, type Change, type EvolveReport, type Run } from "./run.ts";
 
 interface FoundProject {
@@ -52,6 +52,8 @@ export interface EvolveCall {
   readonly settings: EvolveSettings;
   readonly cwd: string;
   readonly signal: AbortSignal;
+  /** Absolute path of the file that tests are written for; absent: findings are removed. */
+  readonly file?: string;
   /** Gets the plan before work begins. */
   readonly onPlan: (planned: Planned) => void;
 }
@@ -65,17 +67,18 @@ export async function evolve(
   const found = await findProject(context, input.folder ?? call.cwd);
   if (!found.ok) return found;
   const { project, folder } = found.value;
-  const options = await optionsOf(context, input, call.settings, project);
+  const options = await optionsOf(context, input, call, project);
   if (!options.ok) return options;
   const { deps } = options.value;
-  const plan = await planRun(context, options.value, found.value, input, call.signal);
+  const plan = await planRun(context, options.value, found.value, input, call);
   if (!plan.ok) return plan;
   const { budgetCost, timeLimitMs: timeMs, allowApi: allowsApi } = input;
   const costMicros = budgetCost === undefined ? undefined : Math.round(budgetCost * 1_000_000);
   const limits = RunLimits.parse(omitUndefined({ timeMs, costMicros }));
   const planned = { kind: "planned", plan: plan.value, limits, folder } as const;
   const { candidates, facts, measured: head } = plan.value;
-  if (input.dryRun || candidates.length === 0) return ok(planned);
+  const isIdle = candidates.every(({ method }) => method === "worker" && options.value.claude === null);
+  if (input.dryRun || isIdle) return ok(planned);
   call.onPlan(planned);
   const run = { startedAt: deps.now(), allowsApi, limits, facts, changes: [], head };
   return ok(await workOn(context, options.value, plan.value, run, call.signal));
@@ -85,7 +88,7 @@ export async function evolve(
 async function optionsOf(
   context: OperationContext,
   { trust, tests: words }: EvolveInput,
-  { claude }: EvolveSettings,
+  { settings: { claude }, file }: Pick<EvolveCall, "settings" | "file">,
   project: RepositoryProject,
 ): Promise<Result<ChangeOptions>> {
   const { paths, site } = context;
@@ -97,7 +100,7 @@ async function optionsOf(
   const work = await workDeps(context);
   if (!work.ok) return work;
   const deps = { ...work.value, ...(await clientDeps(context)) };
-  const instruction = [workerRules, claude?.instruction ?? []].flat().join("\n\n");
+  const instruction = [file === undefined ? workerRules : testRules, claude?.instruction ?? []].flat().join("\n\n");
   return ok({
     deps,
     project,
@@ -112,12 +115,15 @@ async function planRun(
   options: ChangeOptions,
   { base, uncommitted, folder }: FoundProject,
   { retry: isRetry, only = [], maxTasks }: EvolveInput,
-  signal: AbortSignal,
+  { signal, file }: Pick<EvolveCall, "signal" | "file">,
 ): Promise<Result<Plan>> {
   context.progress?.(`Analysing ${folder} at ${base.slice(0, 12)}, and running its tests twice ...`);
   if (uncommitted > 0)
     context.progress?.(`Changes that are not committed are left out: ${pluralize(uncommitted, "file")}.`);
-  const plan = await makePlan(options, { commit: base, signal, only, maxTasks, isRetry });
+  const wanted = { commit: base, signal, only, maxTasks, isRetry };
+  const plan = await (file === undefined
+    ? makePlan(options, wanted)
+    : planTests(options, wanted, relative(realpathSync(folder), realpathSync(file)).split(sep).join("/")));
   if (plan.ok) return plan;
   return signal.aborted
     ? fail("stopped", "it was stopped.")

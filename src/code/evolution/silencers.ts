@@ -35,7 +35,7 @@ function isTypeScript(file: string): boolean {
 }
 
 /** The grammar of TSX also reads JavaScript. */
-function parseSource({ parse, Lang }: AstGrep, file: string, source: string): SgNode {
+export function parseSource({ parse, Lang }: AstGrep, file: string, source: string): SgNode {
   return parse(isTypeScript(file) ? Lang.TypeScript : Lang.Tsx, source).root();
 }
 

@@ -1,0 +1,149 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  objectAt,
+  listAt,
+  asObject,
+  parseObject,
+  textAt,
+  numberAt,
+  type JsonObject,
+} from "../../shared/json-fields.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
+import { detectTool } from "../analysis/adapter.ts";
+import { openProject } from "../tool-runner/project-folder.ts";
+import { runTests, runTool, testScript, type Tests } from "../tool-runner/run-tool.ts";
+import { inCommit, type RepositoryProject } from "../transform/worktree.ts";
+import type { Mutation } from "./candidate.ts";
+import { limitMs, type MeasureDeps } from "./measure.ts";
+import { parseSource, type AstGrep } from "./silencers.ts";
+
+const swaps: Readonly<Record<string, string>> = {
+  "===": "!==",
+  "!==": "===",
+  "==": "!=",
+  "!=": "==",
+  "<": "<=",
+  "<=": "<",
+  ">": ">=",
+  ">=": ">",
+  "&&": "||",
+  "||": "&&",
+  "+": "-",
+  "-": "+",
+  "*": "/",
+  "/": "*",
+  true: "false",
+  false: "true",
+};
+
+/** Pure. By the syntax of JavaScript and TypeScript, in the order of the file. */
+export function mutationsOf(astGrep: AstGrep, file: string, source: string): Mutation[] {
+  const root = parseSource(astGrep, file, source);
+  const kinds = ["binary_expression", "true", "false"].map((kind) => ({ kind }));
+  return root.findAll({ rule: { any: kinds } }).flatMap((node): Mutation[] => {
+    // A literal of a type is none of the program.
+    if (node.parent()?.kind() === "literal_type") return [];
+    const changed = node.kind() === "binary_expression" ? node.field("operator") : node;
+    const to = changed === null ? undefined : swaps[changed.text()];
+    if (!changed || to === undefined) return [];
+    const { start, end } = changed.range();
+    const [from, before] = [node.text(), start.index - node.range().start.index];
+    const defect = from.slice(0, before) + to + from.slice(before + end.index - start.index);
+    return [{ file, line: start.line + 1, from, to: defect, source: root.commitEdits([changed.replace(to)]) }];
+  });
+}
+
+interface Hunt {
+  readonly project: RepositoryProject;
+  readonly commit: string;
+  /** Command; null: `npm test`. */
+  readonly tests: Tests | null;
+  readonly signal: AbortSignal;
+}
+
+/** Whether the tests of a commit fail with the defect. */
+export async function isHeld(
+  deps: MeasureDeps,
+  { project, commit, tests, signal }: Hunt,
+  mutation: Mutation,
+): Promise<boolean> {
+  return inCommit(deps, project, { commit, signal }, async (folder) => {
+    writeFileSync(join(folder, mutation.file), mutation.source);
+    const passed = await runTests(testsOf(tests, folder), { folder, env: deps.env, timeMs: limitMs, signal });
+    return !passed.ok && !signal.aborted;
+  });
+}
+
+/** A measured commit has some. */
+function testsOf(given: Tests | null, folder: string): Tests {
+  return given ?? testScript(folder) ?? ["npm", "test"];
+}
+
+/** More take too long; they are drawn evenly from the file. */
+const maxPlanted = 40;
+
+interface Survivors {
+  /** Those that no test holds. */
+  readonly survivors: readonly Mutation[];
+  readonly planted: number;
+  readonly by: string;
+}
+
+/**
+ * Defects of a file that the tests of a commit do not hold: by the project's own Stryker, else by
+ * planting them one after the other.
+ */
+export async function findSurvivors(
+  deps: MeasureDeps,
+  hunt: Hunt,
+  file: string,
+  astGrep: AstGrep,
+): Promise<Result<Survivors, string>> {
+  const { project, commit, tests, signal } = hunt;
+  return inCommit(deps, project, { commit, signal }, async (folder, worktree) => {
+    const path = join(folder, file);
+    const source = readFileSync(path, "utf8");
+    const installed = openProject(join(project.top, project.prefix));
+    const stryker = detectTool(installed, { packageName: "@stryker-mutator/core", program: "stryker", setUp: null });
+    if (stryker?.kind === "ready") {
+      const args = ["run", "--mutate", file, "--reporters", "json"];
+      const options = { folder, scratch: worktree.folder, env: deps.env, timeMs: limitMs, signal };
+      const ran = await runTool({ ...options, tool: stryker.tool, command: { args }, hasLoopback: true });
+      if (!ran.ok) return err(`stryker ${ran.error}`);
+      return readStryker(join(folder, "reports", "mutation", "mutation.json"), file, source);
+    }
+    const all = mutationsOf(astGrep, file, source);
+    const step = Math.max(1, all.length / maxPlanted);
+    const planted = all.filter((_, at) => Math.floor(at / step) > Math.floor((at - 1) / step));
+    const survivors: Mutation[] = [];
+    for (const one of planted) {
+      writeFileSync(path, one.source);
+      const passed = await runTests(testsOf(tests, folder), { folder, env: deps.env, timeMs: limitMs, signal });
+      if (signal.aborted) return err("stopped before it was done");
+      if (passed.ok) survivors.push(one);
+    }
+    return ok({ survivors, planted: planted.length, by: "ast-grep" });
+  });
+}
+
+/** A report in the mutation testing report schema. */
+export function readStryker(path: string, file: string, source: string): Result<Survivors, string> {
+  const report = parseObject(readFileSync(path, "utf8"));
+  const mutants = listAt(objectAt(objectAt(report, "files"), file), "mutants").map(asObject);
+  const lines = source.split("\n");
+  const starts = lines.map((_, at) => lines.slice(0, at).join("\n").length + (at === 0 ? 0 : 1));
+  const indexOf = (position: JsonObject | null): number =>
+    (starts[(numberAt(position, "line") ?? 1) - 1] ?? 0) + (numberAt(position, "column") ?? 1) - 1;
+  const survivors = mutants.flatMap((mutant): Mutation[] => {
+    const [to, location] = [textAt(mutant, "replacement"), objectAt(mutant, "location")];
+    if (to === null || !["Survived", "NoCoverage"].includes(textAt(mutant, "status") ?? "")) return [];
+    const start = objectAt(location, "start");
+    const [from, until] = [indexOf(start), indexOf(objectAt(location, "end"))];
+    const line = numberAt(start, "line") ?? 1;
+    return [
+      { file, line, from: source.slice(from, until), to, source: source.slice(0, from) + to + source.slice(until) },
+    ];
+  });
+  return ok({ survivors, planted: mutants.length, by: "stryker" });
+}

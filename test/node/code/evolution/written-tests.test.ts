@@ -1,0 +1,109 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as astGrep from "@ast-grep/napi";
+import { expect, it } from "vitest";
+import { mutationsOf, readStryker } from "#src/code/evolution/mutations.ts";
+import type { EvolveReport } from "#src/code/evolution/run.ts";
+import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
+import { expectClean } from "#harness/evolution/sample-project.ts";
+import { aCliHome, failed, printed } from "#harness/machine/cli-home.ts";
+import { git, makeRepository, temporaryFolder, write } from "#harness/machine/git-project.ts";
+
+it("defects are planted in operators and truth values of the program, and in nothing else", () => {
+  const source = `type On = true;
+// a < b, true
+export const isSmall = (a: number): boolean => a < 3 && a !== 1;
+const on: On = true, text = "a + b";
+`;
+  const planted = mutationsOf(astGrep, "src/a.ts", source);
+  expect(planted.map(({ line, from, to }) => `${line}: ${from} -> ${to}`)).toEqual([
+    "3: a < 3 && a !== 1 -> a < 3 || a !== 1",
+    "3: a < 3 -> a <= 3",
+    "3: a !== 1 -> a === 1",
+    "4: true -> false",
+  ]);
+  expect(planted[1]?.source).toBe(source.replace("=> a < 3", "=> a <= 3"));
+});
+
+it("of a report of Stryker's those count that survived, or that no test reached", () => {
+  const source = "const a = 1;\nconst b = a > 1;\n";
+  const location = { start: { line: 2, column: 11 }, end: { line: 2, column: 16 } };
+  const path = join(temporaryFolder(), "mutation.json");
+  const mutants = ["Killed", "Survived", "NoCoverage", "Timeout"].map((status) => ({
+    status,
+    replacement: "a < 1",
+    location,
+  }));
+  writeFileSync(path, JSON.stringify({ files: { "src/a.js": { mutants } } }));
+  const read = readStryker(path, "src/a.js", source);
+  const survivor = { file: "src/a.js", line: 2, from: "a > 1", to: "a < 1", source: source.replace("a > 1", "a < 1") };
+  expect(read).toEqual({ ok: true, value: { survivors: [survivor, survivor], planted: 4, by: "stryker" } });
+});
+
+const files = {
+  ".gitignore": "node_modules\n",
+  "package.json": "{}",
+  "check.cjs": `for (const name of require("node:fs").readdirSync("src")) if (/test/.test(name)) require("./src/" + name);\n`,
+  "src/limit.cjs": "exports.isFull = (count) => count >= 10;\nexports.isEmpty = (count) => count === 0;\n",
+  "src/limit.test.cjs": 'const assert = require("node:assert");\nassert(require("./limit.cjs").isEmpty(0));\n',
+};
+
+/** A project in which no test holds the bound of `isFull`, and a Claude Code that writes these files. */
+function aProject(...parts: readonly NonNullable<Part["files"]>[]) {
+  const home = aCliHome();
+  home.alive.add(process.pid);
+  makeRepository(home.project, files);
+  const done = lines(init(), result());
+  const program = writeFakeClaude(
+    home.folder,
+    parts.map((written) => ({ text: done, files: written })),
+  );
+  write(home.folder, { "evolve.json": JSON.stringify({ claude: { program, env: ["HOME"] } }) });
+  const { signal } = new AbortController();
+  const run = (options: string) =>
+    home.shimWith(
+      { interrupted: () => signal },
+      `code tests src/limit.cjs --trust ${options} --tests`,
+      "node check.cjs",
+    );
+  return Object.assign(home, { run, config: `--config ${join(home.folder, "evolve.json")}` });
+}
+
+const holds = 'const assert = require("node:assert");\nassert(require("./limit.cjs").isFull(10));\n';
+
+it("a test is kept that fails with the defect and passes without; one that tells nothing, or changes code, is not", async () => {
+  const idle = { "src/idle.test.cjs": "require('./limit.cjs').isFull(10);\n" };
+  const home = aProject(idle);
+  const what = "a test of src/limit.cjs:1, count >= 10 -> count > 10";
+  const plan = await home.run("");
+  const note = "1 of 2 defects that ast-grep planted in src/limit.cjs are held by no test.";
+  expect(plan).toMatchObject(printed("1 change to try", `  1. ${what}`, note, "need a worker, which is not set up"));
+  const first = (await home.run(`${home.config} --json`)).json() as unknown as EvolveReport;
+  expect(first.tried).toMatchObject([{ what, outcome: "rejected", why: "the tests pass with the defect, too" }]);
+  expectClean(home, 0);
+  expect(await home.run(`${home.config} --dry-run`)).toMatchObject(printed("the judge has rejected them"));
+
+  const bold = aProject({ "src/full.test.cjs": holds, "src/limit.cjs": "exports.isFull = (count) => count >= 10;\n" });
+  const second = (await bold.run(`${bold.config} --json`)).json() as unknown as EvolveReport;
+  expect(second.tried[0]).toMatchObject({ outcome: "rejected" });
+  expect(second.tried[0]?.why).toContain("files of no concern were changed: src/limit.cjs");
+
+  const good = aProject({ "src/full.test.cjs": holds });
+  const third = (await good.run(`${good.config} --json`)).json() as unknown as EvolveReport;
+  expect(third.tried).toMatchObject([{ what, outcome: "kept", method: "a worker" }]);
+  expectClean(good, 1);
+  expect(git(good.project, "show", `${third.tried[0]?.branch}:src/full.test.cjs`)).toBe(holds);
+  git(good.project, "merge", "--quiet", third.tried[0]?.branch ?? "");
+  expect((await good.run(`${good.config} --dry-run`)).out).toContain("0 changes to try");
+});
+
+it("a file that is none, of another language or in no package is wrong usage, and tests that fail before say nothing", async () => {
+  const home = aProject();
+  await home.misuses("code tests --trust", [
+    ["src/none.cjs", "is no file of JavaScript or TypeScript"],
+    [".gitignore", "is no file of JavaScript or TypeScript"],
+  ]);
+  write(home.project, { "check.cjs": "process.exit(1);\n" });
+  git(home.project, "commit", "--quiet", "--all", "--message", "broken");
+  expect(await home.run("--dry-run")).toMatchObject(failed(1, "the tests fail before any change"));
+});
