@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { parse } from "yaml";
@@ -23,6 +23,12 @@ it("server.json is current, and a registry takes its name, its version and the l
 it("the guide to clients has the ends that the tests try in each terminal", () => {
   const page = readFileSync(join(root, "docs", endsPage), "utf8");
   expect(withEnds(page), "npm run docs").toBe(page);
+});
+
+it("the dashboards that Grafana's container reads are those of the table of metrics", () => {
+  const folder = join(root, "ops/grafana/dashboards");
+  const stored = readdirSync(folder).map((file) => [file, readFileSync(join(folder, file), "utf8")]);
+  expect(Object.fromEntries(stored), "npm run dashboards").toEqual(dashboards());
 });
 
 type Query = Readonly<Record<"expr" | "refId", string>>;
