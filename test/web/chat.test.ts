@@ -128,6 +128,11 @@ it("nothing that a chat says becomes HTML, runs, is loaded, or leads to another 
       .says(hostile);
   });
   await page.getByText("the end <b>").last().waitFor();
+  const scrolledUp = async (): Promise<number> => {
+    await page.locator(".frame").evaluate((frame) => frame.scrollTo({ top: 0 }));
+    return shown(page).count();
+  };
+  await expect.poll(scrolledUp, patience).toBe(5);
   await shown(page).nth(1).locator("summary").click();
   await page.locator(".opened pre").last().waitFor();
   const made = "img, iframe, svg:not(nav svg), script:not([src]), style, .frame b, .frame [onerror], .frame [onload]";

@@ -70,7 +70,20 @@ const ConversationPage = z.object({
 const OpenedCall = z.object({
   /** Its input by field, without the texts of edits. */
   input: z.string(),
-  edits: z.array(z.object({ path: z.string(), before: z.string(), after: z.string() })),
+  /** At most 100. */
+  edits: z.array(
+    z.object({
+      path: z.string(),
+      added: count,
+      removed: count,
+      /** Lines, each after its sign: `+`, `-` or a space. */
+      diff: z.string(),
+      /** Number of further lines. */
+      left: count,
+    }),
+  ),
+  /** Number of further edits. */
+  moreEdits: count,
   output: z.string(),
 });
 export type OpenedCall = z.infer<typeof OpenedCall>;

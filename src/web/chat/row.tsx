@@ -93,12 +93,13 @@ function Opened({ row, owner: { session, agent, forkCommand } }: { row: CallRow;
   return (
     <div class="opened">
       <Read name="conversation.call" input={{ session, ...inAgent, row: row.id }} isSettled={isSettled}>
-        {({ input, edits, output }) => (
+        {({ input, edits, moreEdits, output }) => (
           <>
             {input !== "" && <Text label="Input" text={input} />}
             {edits.map((edit, at) => (
               <Diff key={at} {...edit} />
             ))}
+            {moreEdits > 0 && <p class="muted">{`and ${count(moreEdits, "file")} more`}</p>}
             {row.isAgent && agent === undefined && (
               <Agent owner={{ session, agent: row.id, forkCommand }} isSettled={isSettled} />
             )}

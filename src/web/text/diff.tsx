@@ -1,36 +1,34 @@
 import type { JSX } from "preact";
-import { useMemo } from "preact/hooks";
-import { plain } from "../format.ts";
-import { diffLines, type DiffLine } from "./line-diff.ts";
+import type { OpenedCall } from "../../contract/machine/conversation.ts";
+import { count, plain } from "../format.ts";
 
-interface DiffProps {
-  readonly path: string;
-  readonly before: string;
-  readonly after: string;
-}
-
-const classes: Readonly<Record<DiffLine["sign"], string>> = { "+": "added", "-": "removed", " ": "" };
+const classes: Readonly<Record<string, string>> = { "+": "added", "-": "removed" };
 
 /** An edit: its lines with their numbers in the texts of the call. */
-export function Diff({ path, before, after }: DiffProps): JSX.Element {
-  const lines = useMemo(() => diffLines(plain(before), plain(after)), [before, after]);
+export function Diff({ path, diff, left }: OpenedCall["edits"][number]): JSX.Element {
+  const number = { before: 0, after: 0 };
+  const lines = diff === "" ? [] : plain(diff).split("\n");
   return (
     <figure class="diff">
       <figcaption>{plain(path)}</figcaption>
       <div class="wide" tabIndex={0} role="region" aria-label={`Changes of ${plain(path)}`}>
         <table>
           <tbody>
-            {lines.map(({ sign, text, before: old, after: now }, at) => (
-              <tr key={at} class={classes[sign]}>
-                <td class="line-number">{old}</td>
-                <td class="line-number">{now}</td>
-                <td class="sign">{sign}</td>
-                <td class="text">{text}</td>
-              </tr>
-            ))}
+            {lines.map((line, at) => {
+              const sign = line.slice(0, 1);
+              return (
+                <tr key={at} class={classes[sign] ?? ""}>
+                  <td class="line-number">{sign === "+" ? null : (number.before += 1)}</td>
+                  <td class="line-number">{sign === "-" ? null : (number.after += 1)}</td>
+                  <td class="sign">{sign}</td>
+                  <td class="text">{line.slice(1)}</td>
+                </tr>
+              );
+            })}
           </tbody>
         </table>
       </div>
+      {left > 0 && <p class="muted">{`and ${count(left, "line")} more`}</p>}
     </figure>
   );
 }

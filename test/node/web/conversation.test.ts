@@ -132,12 +132,11 @@ it("a prompt keeps its id when its row of the transcript comes", async () => {
 
 it("rows without a time have the same ids however much of the session is read", async () => {
   const { transcript, read } = aChat();
-  const line = (n: number): string =>
-    JSON.stringify({
-      type: "user",
-      message: { role: "user", content: n % 2 ? "again" : `again ${n} ${"x".repeat(800)}` },
-    });
-  writeFileSync(transcript.path, Array.from({ length: 1_600 }, (_, n) => `${line(n)}\n`).join(""));
+  const lines = Array.from({ length: 1_600 }, (_, n) => {
+    const content = n % 2 ? "again" : `again ${n} ${"x".repeat(800)}`;
+    return `${JSON.stringify({ type: "user", message: { role: "user", content } })}\n`;
+  });
+  writeFileSync(transcript.path, lines.join(""));
   const newest = await read("chars=20000");
   expect(newest.rows.every((row) => row.ageMs === null)).toBe(true);
   const all = [...newest.rows];
@@ -150,6 +149,45 @@ it("rows without a time have the same ids however much of the session is read", 
   expect(new Set(all.map((row) => row.id)).size).toBe(1_600);
 });
 
+const nothing = { path: "", added: 0, removed: 0, diff: "", left: 0 };
+const numbered = (of: number, odd: string): string =>
+  Array.from({ length: of }, (_, n) => (n % 50 === 7 ? odd : `line ${n} ${"x".repeat(60)}`)).join("\n");
+
+it("an edit has the same numbers of lines in its row and when it is opened, also where its lines are too many to be shown", async () => {
+  const { transcript, read, call } = aChat();
+  transcript.asks("Edit.").calls("Edit", { file_path: "/p/a.ts", old_string: "a\nb\na", new_string: "a\na\nb" });
+  transcript.calls("Edit", {
+    file_path: "/p/b.ts",
+    old_string: numbered(2_000, "old"),
+    new_string: `${numbered(2_000, "new")}\nmore`,
+  });
+  const [, small, large] = (await read()).rows;
+  const opened = async (row?: ConversationRow) => (await call("conversation.call", `row=${row?.id}`))["edits"];
+  expect(small).toMatchObject({ lines: { added: 1, removed: 1 } });
+  expect(await opened(small)).toEqual([{ path: "/p/a.ts", added: 1, removed: 1, diff: " a\n-b\n a\n+b", left: 0 }]);
+  expect(large).toMatchObject({ lines: { added: 41, removed: 40 } });
+  const [{ diff, left, ...counts } = nothing] = (await opened(large)) as (typeof nothing)[];
+  expect(counts).toEqual({ path: "/p/b.ts", added: 41, removed: 40 });
+  expect(diff.length).toBeLessThanOrEqual(60_000);
+  expect(diff.split("\n").length + left).toBe(2_000 + 41);
+});
+
+it("a patch of hundreds of files is opened within the bound of a frame, and says how many it leaves out", async () => {
+  const { transcript, read, call } = aChat();
+  const files = Array.from(
+    { length: 400 },
+    (_, n) => `*** Update File: src/${n}.ts\n-${"界".repeat(200)}\n+${"字".repeat(200)}`,
+  );
+  transcript.asks("Patch.").calls("apply_patch", { patch: `*** Begin Patch\n${files.join("\n")}\n*** End Patch` });
+  const row = (await read()).rows.at(-1);
+  expect(row).toMatchObject({ lines: { added: 400, removed: 400 } });
+  const opened = await call("conversation.call", `row=${row?.id}`);
+  const edits = opened["edits"] as { added: number }[];
+  expect(edits.length + Number(opened["moreEdits"])).toBe(400);
+  expect(edits.length).toBe(100);
+  expect(Buffer.byteLength(JSON.stringify(opened)) * (4 / 3)).toBeLessThan(maxPhoneFrameChars);
+});
+
 it("no row is larger than a phone's frame, however long its text is", async () => {
   const { transcript, read, call } = aChat();
   transcript.asks("Print all.").says("界".repeat(400_000)).calls("Bash", { command: "cat" }, "界".repeat(400_000));
@@ -160,7 +198,7 @@ it("no row is larger than a phone's frame, however long its text is", async () =
   expect(textsOf(page)[1]).toMatch(/界 \[cut, \d+ more characters\]$/);
 });
 
-it("an opened call has its input by field, its edits with both texts, and its output; nothing that is shown has a secret", async () => {
+it("an opened call has its input by field, its edits line by line, and its output; nothing that is shown has a secret", async () => {
   const { transcript, read, call } = aChat();
   const key = "sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijk-abcdefAA";
   transcript.asks(`Use ${key}.`);
@@ -170,7 +208,7 @@ it("an opened call has its input by field, its edits with both texts, and its ou
   const open = (at: number) => call("conversation.call", `row=${page.rows[at]?.id}`);
   expect(await open(2)).toMatchObject({
     input: "",
-    edits: [{ path: "/p/a.ts", before: "one", after: "two" }],
+    edits: [{ path: "/p/a.ts", added: 1, removed: 1, diff: "-one\n+two", left: 0 }],
     output: "updated",
   });
   const found = await call("conversation.search", "words=curl");

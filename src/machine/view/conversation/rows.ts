@@ -9,9 +9,10 @@ import { deedOf, startsAgent } from "../../../clients/adapter/tools.ts";
 import type { CallRow, ConversationRow, OpenedCall } from "../../../contract/machine/conversation.ts";
 import { asObject } from "../../../shared/json-fields.ts";
 import { oneLine } from "../../../shared/format.ts";
+import { diffLines, type DiffLine } from "../../../shared/line-diff.ts";
 import { beginningOf } from "../../../shared/shorten.ts";
 import { visible } from "../../../shared/visible-text.ts";
-import { editsOf, valuesIn } from "../../recovery/learnt/edits.ts";
+import { editsOf, valuesIn, type FileEdit } from "../../recovery/learnt/edits.ts";
 import { subjectOf } from "../../recovery/recall/passages.ts";
 import { isSame } from "../../sessions/prompts.ts";
 
@@ -140,8 +141,8 @@ function ids(): (kind: string, at: number | null, text: string) => string {
   };
 }
 
-/** Most characters of a text of a row, and of each part of an opened call. */
-const most = { text: 100_000, part: 60_000, line: 160 };
+/** Most characters of a text of a row, and of a part of an opened call: its edits are one. */
+const most = { text: 100_000, part: 60_000, line: 160, edits: 100, diffLine: 2_000 };
 
 /** @param now epoch ms */
 export function shownRow(row: Row, now: number): ConversationRow {
@@ -168,7 +169,7 @@ function shownCall({ call: { name, input }, result, isRunning }: Called): Omit<C
     subject: oneLine(subjectOf(name, input), most.line),
     outcome: isRunning ? "running" : result === null ? "unknown" : isFailed ? "failed" : "done",
     result: result !== null && (isFailed || edits.length === 0) ? oneLine(lineOf(result, name), most.line) : "",
-    lines: edits.length === 0 ? null : countLines(edits),
+    lines: edits.length === 0 ? null : countLines(edits.map(diffOf)),
     pictures: result?.pictures?.length ?? 0,
     isAgent: startsAgent(name),
   };
@@ -181,29 +182,39 @@ function lineOf({ text, isError }: CallResult, name: string): string {
   return (isError ? lines[0] : lines.at(-1)) ?? "";
 }
 
-function countLines(edits: ReturnType<typeof editsOf>): NonNullable<CallRow["lines"]> {
-  return {
-    added: edits.reduce((sum, { before, after }) => sum + linesWithout(after, before), 0),
-    removed: edits.reduce((sum, { before, after }) => sum + linesWithout(before, after), 0),
-  };
+function countLines(diffs: readonly Diff[]): NonNullable<CallRow["lines"]> {
+  const sumOf = (kind: "added" | "removed"): number => diffs.reduce((sum, diff) => sum + diff[kind], 0);
+  return { added: sumOf("added"), removed: sumOf("removed") };
 }
 
-/** Number of lines that the other text does not have. */
-function linesWithout(text: string, other: string): number {
-  const known = new Set(other.split("\n"));
-  return text === "" ? 0 : text.split("\n").filter((line) => !known.has(line)).length;
+interface Diff {
+  readonly path: string;
+  readonly lines: readonly DiffLine[];
+  readonly added: number;
+  readonly removed: number;
+}
+
+function diffOf({ path, before, after }: FileEdit): Diff {
+  const lines = diffLines(visible(before), visible(after));
+  const numberOf = (wanted: DiffLine["sign"]): number => lines.filter(({ sign }) => sign === wanted).length;
+  return { path: oneLine(path), lines, added: numberOf("+"), removed: numberOf("-") };
 }
 
 export function openedCall({ call: { name, input }, result }: Called): OpenedCall {
   const edits = deedOf(name) === "reads" ? [] : editsOf(name, input);
   const texts = new Set(edits.flatMap(({ path, before, after }) => [path, before, after]));
+  let left = most.part;
+  const shown = edits.slice(0, most.edits).map((edit): OpenedCall["edits"][number] => {
+    const { path, lines, added, removed } = diffOf(edit);
+    const all = lines.map(({ sign, text }) => `${sign}${beginningOf(text, most.diffLine)}`);
+    const fits = all.findIndex((line) => (left -= line.length + 1) < 0);
+    const diff = fits < 0 ? all : all.slice(0, fits);
+    return { path, added, removed, diff: diff.join("\n"), left: all.length - diff.length };
+  });
   return {
     input: shownText(fieldLines(input, texts), most.part),
-    edits: edits.map(({ path, before, after }) => ({
-      path: oneLine(path),
-      before: shownText(before, most.part),
-      after: shownText(after, most.part),
-    })),
+    edits: shown,
+    moreEdits: edits.length - shown.length,
     output: shownText(result?.text ?? "", most.part),
   };
 }
