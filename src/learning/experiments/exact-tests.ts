@@ -88,14 +88,20 @@ export function judgePairs(differences: readonly number[], reach: number, margin
   const isAbove = (middle: number): boolean => tail(values.map((one) => one - middle)) <= side;
   const isBelow = (middle: number): boolean => tail(values.map((one) => middle - one)) <= side;
   if (isAbove(-margin) && isBelow(margin)) return { verdict: "equivalent", ...judged };
-  return { verdict: isAbove(0) ? "worse" : isBelow(0) ? "better" : "undecided", ...judged };
+  // A benefit has to matter, too; harm need not.
+  const isBetter = mean(values) <= -margin && isBelow(0);
+  return { verdict: isAbove(0) ? "worse" : isBetter ? "better" : "undecided", ...judged };
 }
+
+/** More are as good as never. */
+const maxNeeded = 100_000;
 
 function pairsNeeded(values: readonly number[], margin: number): number {
   if (values.length < 2) return minPairs;
   const size = Math.abs(mean(values));
-  const apart = Math.max(size, margin - size);
-  return Math.max(minPairs, Math.ceil(((distance * sampleStandardDeviation([...values])) / apart) ** 2));
+  const apart = size >= margin ? size : margin - size;
+  const needed = Math.ceil(((distance * sampleStandardDeviation([...values])) / apart) ** 2);
+  return Math.min(maxNeeded, Math.max(minPairs, needed));
 }
 
 /** Probability, all signs being equally likely, of a sum of at least the present one. */

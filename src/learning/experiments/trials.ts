@@ -85,13 +85,12 @@ export function firstStep(trial: MachineTrial, replayed: Replayed, pace: number,
     return move(trial, "decided", at, note);
   }
   const needed = Math.ceil(canary.sessions / canary.share);
-  const watch = `harm is watched for in ${needed} new chats`;
   if (pace < needed) {
-    const why = `${watch} elsewhere, and here ${pace} began in ${canary.maxDays} days, so replay alone decides`;
+    const why = `a watch for harm takes ${needed} new chats in ${canary.maxDays} days, and ${pace} began here, so replay alone decides`;
     return move(trial, "deployed", at, `${replayText(replayed)}; ${why}`);
   }
   const names = ["sampleRatio", ...Object.keys(guardrails)].join(", ");
-  const note = `${watch}, ${paceText(needed, pace)}; ${Math.round((canary.share / 2) * 100)} % of them get the value; guardrails: ${names}`;
+  const note = `harm is watched for in ${needed} new chats, ${paceText(needed, pace)}; ${Math.round((canary.share / 2) * 100)} % of them get the value; guardrails: ${names}`;
   return move(trial, "canary", at, note);
 }
 

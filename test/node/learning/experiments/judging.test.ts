@@ -149,6 +149,16 @@ it("equivalent only within the margin, better or worse only without 0, undecided
   };
   expect([0, 0.3, -2, 2].map((value) => judged(value))).toEqual(["equivalent", "equivalent", "better", "worse"]);
   expect(judged(-2, 19)).toBe("undecided");
+  // Surely below 0, and less than what matters for some.
+  const small = Array.from({ length: 30 }, (_, index) => (index % 2 === 0 ? -0.9 : 0.1));
+  expect(judgePairs(small, 6, margin).verdict).toBe("undecided");
+  expect(
+    judgePairs(
+      small.map((one) => -one),
+      6,
+      margin,
+    ).verdict,
+  ).toBe("worse");
   expect(judgePairs([], 6, margin)).toMatchObject({ verdict: "undecided", difference: null, n: 0 });
 });
 

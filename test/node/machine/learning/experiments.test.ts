@@ -137,7 +137,7 @@ it("where too few chats begin for a watch of harm, replay alone decides, and say
   const started = startBy(runtime, {});
   expect(started).toMatchObject({ ok: true, value: { state: "deployed", verdict: "better" } });
   expect(started.ok && started.value.steps.at(-1)?.note).toMatch(
-    /^better in 60 recorded chats: -1\.00 .*; harm is watched for in 400 new chats elsewhere, and here 0 began in 28 days, so replay alone decides; .* is 8 in config\.json$/,
+    /^better in 60 recorded chats: -1\.00 .*; a watch for harm takes 400 new chats in 28 days, and 0 began here, so replay alone decides; .* is 8 in config\.json$/,
   );
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(8);
 });
