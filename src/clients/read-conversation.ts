@@ -161,9 +161,10 @@ class Recorder {
   }
 
   #addResults(ends: readonly TranscriptToolEnd[], branch: Branch | null): void {
-    for (const { toolUseId, error, at } of ends) {
+    for (const { toolUseId, error, at, response } of ends) {
       const item: CallResult = { kind: "result", of: toolUseId, text: error ?? "", isError: error !== null, at };
-      this.#recorded.push({ item, branch });
+      const agent = textAt(response ?? null, "agentId", 200);
+      this.#recorded.push({ item: agent === null ? item : { ...item, agent }, branch });
     }
   }
 

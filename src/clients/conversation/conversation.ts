@@ -39,6 +39,8 @@ export interface CallResult extends Timed {
   readonly of: string;
   readonly text: string;
   readonly isError: boolean;
+  /** Id of the sub-agent that did it; absent: none, or its client names none. */
+  readonly agent?: string;
   readonly pictures?: readonly Picture[];
   /** Nothing is recorded: the call runs, or its result was lost. The text says so to a model. */
   readonly isMissing?: true;

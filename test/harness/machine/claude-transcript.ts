@@ -41,11 +41,11 @@ export class ClaudeTranscript {
     return this.#add(anAssistantLine({ id: `msg_${this.#at}`, content }, this.#about));
   }
 
-  /** @param result null: none is written */
-  calls(name: string, input: object, result: unknown = "ok", isFailed = false): this {
+  /** @param result null: none is written. @param more fields of the row of the result */
+  calls(name: string, input: object, result: unknown = "ok", isFailed = false, more: object = {}): this {
     const id = `call_${(this.#calls += 1)}`;
     const message = { id: `msg_${id}`, content: [aToolUse(id, name, input)], stop_reason: "tool_use" };
     this.#add(anAssistantLine(message, this.#about));
-    return result === null ? this : this.#add(aToolResultLine(id, result, isFailed, this.#about));
+    return result === null ? this : this.#add(aToolResultLine(id, result, isFailed, { ...this.#about, ...more }));
   }
 }

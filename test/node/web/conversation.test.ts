@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import Database from "better-sqlite3";
 import { expect, it } from "vitest";
 import type { ConversationRow } from "#src/contract/machine/conversation.ts";
 import type { JournalEntry } from "#src/contract/journal.ts";
@@ -258,6 +259,61 @@ it("the rows of a sub-agent are read by the call that started it", async () => {
   const [, call] = (await read()).rows;
   expect(call).toMatchObject({ kind: "call", isAgent: true, result: "There are two." });
   expect(textsOf(await read(`agent=${call?.id}`))).toEqual([prompt, "Two berths."]);
+});
+
+it("the rows of sub-agents with the same prompt, or the same beginning of it, are told apart", async () => {
+  const { home, transcript, read } = aChat();
+  const folder = join(home.folder, id, "subagents");
+  mkdirSync(folder, { recursive: true });
+  const started = (agentId: string, prompt: string): void => {
+    const about = { isSidechain: true, agentId, timestamp: new Date(transcript.at).toISOString() };
+    const answer = anAssistantLine({ content: [{ type: "text", text: `I am ${agentId}.` }] }, about);
+    writeFileSync(join(folder, `agent-${agentId}.jsonl`), `${aUserLine(prompt, about)}\n${answer}\n`);
+  };
+  transcript.asks("Go.");
+  for (const [agentId, prompt] of [
+    ["a1", "Find berths."],
+    ["a2", "Find berths."],
+  ] as const) {
+    transcript.calls("Task", { description: "Find", prompt }, "Done.", false, { toolUseResult: { agentId, prompt } });
+    started(agentId, prompt);
+  }
+  transcript.calls("Task", { description: "Find", prompt: "Find berths. Be quick." }, null);
+  started("a0", "Find berths. Be quick. And quiet.");
+  started("a3", "Find berths. Be quick.");
+  const calls = (await read()).rows.slice(1);
+  const answers = await Promise.all(calls.map(async (call) => textsOf(await read(`agent=${call.id}`)).at(-1)));
+  expect(answers).toEqual(["I am a1.", "I am a2.", "I am a3."]);
+});
+
+it("the rows of a sub-agent of OpenCode are read from the session of its own that it has in the database", async () => {
+  const home = aCliHome();
+  const folder = join(home.folder, ".local", "share", "opencode");
+  mkdirSync(folder, { recursive: true });
+  const db = new Database(join(folder, "opencode.db"));
+  db.exec(`CREATE TABLE session (id text, directory text, parent_id text, time_updated integer);
+    CREATE TABLE message (id text, session_id text, time_created integer, data text);
+    CREATE TABLE part (id text, message_id text, session_id text, data text);
+    INSERT INTO session VALUES ('ses_boat', '/p', NULL, 2), ('ses_crew', '/p', 'ses_boat', 1)`);
+  const write = (session: string, n: number, role: string, part: object): void => {
+    const at = home.now + n;
+    const info = JSON.stringify({ role, time: { created: at } });
+    db.prepare("INSERT INTO message VALUES (?, ?, ?, ?)").run(`m${n}`, session, at, info);
+    db.prepare("INSERT INTO part VALUES (?, ?, ?, ?)").run(`p${n}`, `m${n}`, session, JSON.stringify(part));
+  };
+  const input = { description: "Find berths", prompt: "Find all berths." };
+  const state = { status: "completed", input, output: "There are two.", metadata: { sessionId: "ses_crew" } };
+  write("ses_boat", 1, "user", { type: "text", text: "Go." });
+  write("ses_boat", 2, "assistant", { type: "tool", callID: "c1", tool: "task", state });
+  write("ses_crew", 3, "user", { type: "text", text: input.prompt });
+  write("ses_crew", 4, "assistant", { type: "text", text: "Two berths." });
+  db.close();
+  addSession(home, { id: "ses_boat", client: "opencode", entries: [] });
+  const read = async (...args: string[]) =>
+    (await home.json("call conversation.read session=ses_boat", ...args)) as unknown as Page;
+  const call = (await read()).rows[1];
+  expect(call).toMatchObject({ kind: "call", isAgent: true, outcome: "done" });
+  expect(textsOf(await read(`agent=${call?.id}`))).toEqual(["Find all berths.", "Two berths."]);
 });
 
 it("a picture is counted in its row, and read by itself", async () => {

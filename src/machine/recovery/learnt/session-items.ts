@@ -86,29 +86,42 @@ export function readKept(runtime: Runtime, session: Session, size: Size): readon
   return null;
 }
 
-/**
- * Items of the sub-agent that was given a prompt, without secrets, oldest first; none where its
- * client keeps no file of it.
- */
-export function readAgentItems(runtime: Runtime, session: Session, prompt: string, size: Size): readonly Item[] {
-  const { store } = runtime;
+/** A sub-agent as the call that started it names it. */
+export interface SubagentCall {
+  /** Its id; null: its client names none, or not yet. */
+  readonly agent: string | null;
+  readonly prompt: string | null;
+  /** Ids of those that other calls have started. */
+  readonly others: ReadonlySet<string>;
+}
+
+/** Items of a sub-agent, without secrets, oldest first; none where its client keeps none. */
+export function readAgentItems(runtime: Runtime, session: Session, call: SubagentCall, size: Size): readonly Item[] {
+  const { env, store } = runtime;
   const client = hookClients.find((one) => one === session.client);
   if (client === undefined) return [];
-  const text = JSON.stringify(prompt).slice(1, -1);
-  for (const { path } of subagentsOf(session)) {
-    // Its first row has the prompt.
-    if (
-      !readBytes(path, text.length + agentHeadBytes)
-        .bytes.toString("utf8")
-        .includes(text)
-    )
-      continue;
+  const own = call.agent === null ? [] : (details[client].database?.paths(env) ?? []);
+  for (const path of [...own, fileOfAgent(session, call) ?? []].flat()) {
     const limits = store.read((sql) => limitsOf(sql, path, session), {});
-    const source = { client, path, driver: store.context.driver, session: session.id, limits };
+    const source = { client, path, driver: store.context.driver, session: call.agent ?? session.id, limits };
     const items = readNewestItems(source, size.bytes, "sub-agent");
     if (items) return withoutSecrets(ofSession(items, session, limits), size.chars);
   }
   return [];
+}
+
+function fileOfAgent(session: Session, { agent, prompt, others }: SubagentCall): string | undefined {
+  const files = subagentsOf(session);
+  const named = files.find(({ agentId }) => agentId === agent);
+  if (named || prompt === null) return named?.path;
+  const quoted = JSON.stringify(prompt);
+  // The first row has the prompt, in some clients among other words.
+  const first = files
+    .filter(({ agentId }) => !others.has(agentId))
+    .map(({ path }) => ({ path, text: readBytes(path, quoted.length + agentHeadBytes).bytes.toString("utf8") }));
+  return (
+    first.find(({ text }) => text.includes(quoted)) ?? first.find(({ text }) => text.includes(quoted.slice(1, -1)))
+  )?.path;
 }
 
 /** Bytes of a first row beside the characters of its prompt. */

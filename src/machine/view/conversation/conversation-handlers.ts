@@ -85,7 +85,7 @@ function rowIn({ rows }: Conversation, id: string): Row | undefined {
 
 function whole(runtime: Runtime, session: Session, agent: string | undefined): Conversation {
   const all = readConversation(runtime, session, "all");
-  return agent === undefined ? all : readAgent(runtime, session, rowIn(all, agent));
+  return agent === undefined ? all : readAgent(runtime, session, all.rows, agent);
 }
 
 function hitOf({ id, at, kind }: Row, text: string, found: number) {

@@ -1,6 +1,5 @@
 import { statSync } from "node:fs";
 import type { JournalKind } from "../../../contract/journal.ts";
-import type { Item } from "../../../clients/conversation/conversation.ts";
 import { asObject, textAt } from "../../../shared/json-fields.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
@@ -72,12 +71,21 @@ function readNow(runtime: Runtime, session: Session, part: keyof typeof sizes): 
   return { rows, isPartial: from !== "transcript" };
 }
 
-/** Rows of the sub-agent that a call has started; none where its client keeps none. */
-export function readAgent(runtime: Runtime, session: Session, row: Row | undefined): Conversation {
-  const prompt = row?.kind === "call" ? textAt(asObject(row.call.input), "prompt") : null;
-  const items: readonly Item[] = prompt === null ? [] : readAgentItems(runtime, session, prompt, sizes.all);
-  const isRunning = row?.kind === "call" && row.isRunning;
-  return { rows: rowsOf({ items, prompts: [], notes: [], isAlive: isRunning }, runtime.now()), isPartial: false };
+/**
+ * Rows of the sub-agent that a call has started; none where its client keeps none.
+ *
+ * @param rows of the session
+ * @param id of the row of the call
+ */
+export function readAgent(runtime: Runtime, session: Session, rows: readonly Row[], id: string): Conversation {
+  const calls = rows.flatMap((row) => (row.kind === "call" ? [row] : []));
+  const call = calls.find((row) => row.id === id);
+  const others = new Set(calls.flatMap((row) => (row === call ? [] : (row.result?.agent ?? []))));
+  const prompt = textAt(asObject(call?.call.input), "prompt");
+  const named = { agent: call?.result?.agent ?? null, prompt, others };
+  const items = call ? readAgentItems(runtime, session, named, sizes.all) : [];
+  const isAlive = call?.isRunning === true;
+  return { rows: rowsOf({ items, prompts: [], notes: [], isAlive }, runtime.now()), isPartial: false };
 }
 
 function readStored(sql: Sql, session: string): { prompts: StoredPrompt[]; notes: Note[] } {
