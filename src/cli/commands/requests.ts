@@ -73,7 +73,7 @@ export function addCommand(program: Command, cli: Cli): void {
 }
 
 const cameTexts = {
-  now: "The chat has it as its prompt.",
+  now: "Its client has it, as the chat's prompt.",
   stop: "The chat reads it when its turn ends.",
   prompt: "The chat reads it with the next prompt that its terminal sends.",
 } as const;

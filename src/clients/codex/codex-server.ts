@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { WebSocket } from "ws";
 import type { WindowAct } from "../../contract/window-acts.ts";
 import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
@@ -14,8 +14,8 @@ const answerMs = 5_000;
  * @returns whether it has; false where none listens
  */
 export async function actAtServer(thread: string, transcript: string, act: WindowAct): Promise<boolean> {
-  const [home] = transcript.split(/[\\/]sessions[\\/]/);
-  const path = join(home ?? dirname(transcript), "app-server-control", "app-server-control.sock");
+  const home = transcript.replace(/[\\/]sessions[\\/]\d{4}[\\/].*$/s, "");
+  const path = join(home, "app-server-control", "app-server-control.sock");
   const socket = new WebSocket(`ws+unix://${path}:/`, { handshakeTimeout: answerMs });
   const signal = AbortSignal.timeout(answerMs);
   try {

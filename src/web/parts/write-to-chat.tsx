@@ -5,7 +5,7 @@ import { call } from "../page-state.ts";
 import { WordsForm } from "./live.tsx";
 
 const comes = {
-  now: "The chat has it as its prompt.",
+  now: "Its client has it, as the chat's prompt.",
   stop: "The chat reads it when its turn ends.",
   prompt: "The chat reads it with its next prompt.",
 } as const;

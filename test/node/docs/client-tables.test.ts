@@ -35,6 +35,7 @@ function cellOf(decisions: readonly Decision[] = []): string {
 
 function rowOf({ title, answers, continuesAtStop, window }: ClientAdapter): string[] {
   const when = { "beside-hook": "beside its dialog", "after-hook": "before its dialog" };
+  const atWork = window?.prompt === undefined ? "with the next prompt" : "after its call";
   return [
     title,
     cellOf(answers?.permission),
@@ -42,11 +43,7 @@ function rowOf({ title, answers, continuesAtStop, window }: ClientAdapter): stri
     cellOf(answers?.plan),
     answers === undefined ? "-" : when[answers.dialog],
     window?.prompt === undefined ? "with the next prompt" : "at once",
-    continuesAtStop === true
-      ? "at the end of its turn"
-      : window?.prompt === undefined
-        ? "with the next prompt"
-        : "at once",
+    continuesAtStop === true ? "at the end of its turn" : atWork,
     window?.stop === undefined ? "terminal alone" : window.stop === "hook" ? "with its next call" : "at once",
   ];
 }
