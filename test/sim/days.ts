@@ -1,3 +1,4 @@
+import { Access, mostPerToken } from "./access.ts";
 import { acts, taskActs } from "./client/acts.ts";
 import { Client, type Habits } from "./client/client.ts";
 import { chatIndexOf, Faults, strike, stormy, Network } from "./faults.ts";
@@ -71,12 +72,13 @@ class Days {
   }
 
   async #until(events: number): Promise<void> {
-    const { sim, oracle } = this.#world;
+    const { sim, oracle, access } = this.#world;
     let nextCheck = sim.events + checkEvery;
     while (sim.events < events && (await sim.step())) {
       if (sim.events < nextCheck) continue;
       nextCheck = sim.events + checkEvery;
       oracle.check();
+      access.check();
     }
   }
 
@@ -156,7 +158,13 @@ class Days {
 const chats = 10;
 const machines = 4;
 
-const keeps = { keepTasksMs: 3_600_000, keepDeadTasksMs: 7_200_000, keepDedupeMs: 3_600_000, maxTasks: 300 };
+const keeps = {
+  maxBoxesPerToken: mostPerToken,
+  keepTasksMs: 3_600_000,
+  keepDeadTasksMs: 7_200_000,
+  keepDedupeMs: 3_600_000,
+  maxTasks: 300,
+};
 
 /** Longer than any lease of the simulation. */
 const quietMs = 90_000;
@@ -171,6 +179,7 @@ export class World {
   readonly front: Front;
   readonly network: Network;
   readonly oracle: Oracle;
+  readonly access: Access;
   readonly machines: readonly Machine[];
   readonly clients = new Set<Client>();
   readonly leaseBeliefs: LeaseBeliefs;
@@ -189,6 +198,7 @@ export class World {
     this.leaseBeliefs = new LeaseBeliefs(sim);
     const oracle = (this.oracle = new Oracle(sim, this.host, this.leaseBeliefs));
     const quiet = "SELECT 1 FROM meta WHERE key = 'quiet_until'";
+    this.access = new Access(sim, this.host);
     oracle.leases.isQuiet = () => this.host.sql.peek(quiet).length > 0;
     this.machines = Array.from(
       { length: machines },
@@ -212,10 +222,9 @@ export class World {
     const { sim, host } = this;
     const { epoch } = meta.readFacts(host.sql);
     if (!this.#backup || meta.raisedEpoch(sim.hostNow) <= epoch) return false;
-    host.restore(this.#backup.image);
     this.#backup.putBack();
     this.leaseBeliefs.lostUpTo = (epoch + 1) * numbersPerEpoch;
-    this.askUntilAnswered("epoch.raise", { reason: "restored", quietMs });
+    host.restore(this.#backup.image, { id: `${sim.events}`, to: T0, reason: "restored", quietMs, by: "admin" });
     return true;
   }
 

@@ -224,6 +224,12 @@ const plan: Readonly<Record<string, Fault>> = {
   ],
   "socket broken": [7, ({ client }) => client.socket?.breakOff()],
   deploy: [6, ({ world }) => world.host.deploy()],
+  access: [
+    60,
+    ({ world, rng }) => {
+      for (let left = rng.between(1, 6); left > 0; left -= 1) world.access.act();
+    },
+  ],
   admin: [3, ({ world, rng }) => administer(world, rng)],
   backup: [12, ({ world }) => world.backUp()],
   restore: [10, ({ world }) => world.restore() && world.sim.count("restored")],

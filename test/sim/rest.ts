@@ -198,6 +198,7 @@ async function sleep(world: World): Promise<void> {
     world.sim.must(known.isEnded, "due", () => `task ${known.task} was cancelled and is ${known.state}`);
   }
   await runFor(world, nightMs);
+  world.access.mustBeOver();
   // A chat that held nothing has no due time; it counts as gone with the next request about it.
   mustBeEmpty(world, "chats", "dueAt IS NOT NULL OR status = 'offline'");
   mustBeEmpty(world, "inboxes", "chat NOT IN (SELECT chat FROM chats)");

@@ -98,6 +98,7 @@ export type Rule =
   | "turn"
   | "restore"
   | "requests"
+  | "access"
   | "client"
   | "throws";
 

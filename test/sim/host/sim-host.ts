@@ -6,6 +6,7 @@ import * as meta from "#src/coordination/kernel/meta.ts";
 import type { CheckedInputOf, OutputOf } from "#src/contract/operations.ts";
 import type { Settings } from "#src/contract/workspaces.ts";
 import { type EngineOperation, EngineHost } from "#src/coordination/engine.ts";
+import * as restore from "#src/coordination/workspace/restore.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx, WorkspaceFacts } from "#src/coordination/kernel/tx.ts";
 import { migrate } from "#src/shared/migrate.ts";
@@ -20,6 +21,8 @@ export interface Request<Name extends EngineOperation = EngineOperation> {
   readonly input: CheckedInputOf<Name>;
   readonly actor: Actor;
   readonly connection?: Connection;
+  /** Called where it succeeds and is stored, whatever becomes of the answer. */
+  readonly onKept?: () => void;
 }
 
 export type Reply = Result<unknown>;
@@ -47,6 +50,7 @@ export class SimHost {
   readonly isGone: IsGone;
   weather: Weather = stormy;
   onHint: (hint: Hint) => void = () => undefined;
+  onEndedBoxes: () => void = () => undefined;
   onCommit: (commit: Commit) => void = () => undefined;
   readonly #sim: Sim;
   readonly #engine: EngineHost;
@@ -107,6 +111,7 @@ export class SimHost {
       const [{ result }] = commits;
       if (!isKept) return result;
       for (const commit of commits) this.onCommit(commit);
+      if (result.ok) request.onKept?.();
       if (result.ok && request.name === "chats.register") {
         const { chat, incarnation } = result.value as OutputOf<"chats.register">;
         this.connections.bind(chat, incarnation, request.connection ?? null);
@@ -149,6 +154,16 @@ export class SimHost {
     this.#event(null, () => this.#run((tx) => audit.append(tx, { kind: "queue.lost", subject: "sim", detail })));
   }
 
+  /** Work of the object itself. @param onKept called where it is stored. @returns null: the host died */
+  run<T>(work: (tx: Tx) => Result<T>, onKept: (result: Result<T>) => void): Result<T> | null {
+    this.#start();
+    return this.#event(this.#draw(), (isKept) => {
+      const result = this.#engine.run(work);
+      if (isKept) onKept(result);
+      return result;
+    });
+  }
+
   nextDue(): number | null {
     return due.nextDue(this.#engine.tx());
   }
@@ -172,10 +187,23 @@ export class SimHost {
     this.#isFresh = true;
   }
 
-  restore(image: Buffer): void {
+  /** Puts the storage back, and begins as the object does: with who may open it as that is now. */
+  restore(image: Buffer, mark: restore.RestoreMark): void {
+    const kept = restore.keep(this.sql);
     this.deploy();
     this.sql.restore(image);
     this.alarm.lose();
+    this.#event(null, () => {
+      this.#run((tx) => restore.settle(tx, mark, kept));
+      const { epoch } = meta.readFacts(this.sql);
+      const { quietMs, reason } = mark;
+      const request = {
+        name: "epoch.raise",
+        input: { reason, quietMs },
+        actor: { machine: mark.by, isAdmin: true },
+      } as const;
+      this.onCommit({ request, result: ok({ epoch }), facts: this.sql.takeFacts() });
+    });
   }
 
   /** The host hibernates, or takes its sockets with it. */
@@ -258,6 +286,7 @@ export class SimHost {
     const isGone = hint.kind === "offline" && this.statusOf(hint.chat) === "offline";
     if (isGone) this.connections.end(hint.chat, "chat.offline");
     if (hint.kind === "dispatch") this.queue.send();
+    if (hint.kind === "boxes") this.onEndedBoxes();
     this.onHint(hint);
   }
 
