@@ -3,8 +3,11 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { patience, type Output } from "#harness/machine/programs.ts";
+import { startScriptedModel } from "#harness/claude/scripted-model.ts";
+import { qwen } from "#harness/clients/real-clients.ts";
 import { Windows, windowsPath } from "#harness/windows/windows.ts";
 import { WindowsUser } from "#harness/windows/windows-user.ts";
+import { programOf } from "../../scripts/install-clients.ts";
 import { parseObject } from "#src/shared/json-fields.ts";
 
 const root = join(import.meta.dirname, "..", "..");
@@ -136,4 +139,30 @@ it("[Windows] a hook ends with 0 where its client leaves the input open", async 
   const hook = user.start([windowsPath(join(root, "dist", "hook.cjs")), "UserPromptSubmit"], { CLAUDECODE: "1" });
   hook.write(JSON.stringify(input));
   expect(await hook.ended).toEqual({ code: 0, out: "", err: "" });
+});
+
+/** Wine 8 has no option of a socket that this sets. */
+const withoutKeepAlive = 'require("net").Socket.prototype.setKeepAlive = function () { return this; };';
+
+it("[Windows] the real Qwen Code has a turn of a chat recorded by its hooks: prompt, call, answer and end @night", async () => {
+  const user = new WindowsUser(windows, "Qwen");
+  user.write({ "keep.cjs": withoutKeepAlive });
+  for (const [path, content] of Object.entries(qwen.files)) user.write({ [path]: JSON.stringify(content) });
+  await user.shim(windows.launcher, "init", "--yes");
+  const file = `${user.project}\\größe.txt`;
+  const model = await startScriptedModel({
+    steps: [{ tools: [qwen.write(file, "one\r\n")] }, { text: "It is written." }],
+  });
+  const { NODE_COMPILE_CACHE: _, ...env } = qwen.env(model.url, "");
+  const program = windowsPath(programOf(qwen.pinned));
+  const words = ["--require", `${user.home}\\keep.cjs`, program, "--yolo", "write the größe file"];
+  expect(await user.node(words, "", env)).toMatchObject({ code: 0, out: "It is written.\n" });
+  const listed = await user.shim(windows.launcher, "sessions", "--json", "--scripts");
+  const { sessions } = JSON.parse(listed) as { sessions: { id: string }[] };
+  expect(sessions).toEqual([
+    expect.objectContaining({ client: "qwen", state: "ended", title: "write the größe file" }),
+  ]);
+  const shown = await user.shim(windows.launcher, "sessions", "show", sessions[0]?.id ?? "");
+  for (const text of ["prompt 1, user: write the größe file", `[created ${file}]`, "assistant: It is written."])
+    expect(shown).toContain(text);
 });
