@@ -57,7 +57,7 @@ export const inBrief = {
    * An item of the client's summary; all of them, by how many prompts there were since; its words
    * about one file, and about all.
    */
-  summary: { item: 600, fresh: 6_500, newer: 1_600, old: 1_000, file: { most: 450, all: 3_300 } },
+  summary: { item: 600, fresh: 2_300, newer: 1_600, old: 1_000, file: { most: 220, all: 2_000 } },
   /** The last words of a sub-agent, and at most as much of them. */
   result: 300,
   answer: 900,

@@ -59,6 +59,7 @@ function isInside(project: string | null, path: string | null): path is string {
   return inside !== "" && !inside.startsWith("..") && !isAbsolute(inside);
 }
 
+const bare: LearntFile = { names: [], sentence: null };
 const none: Learnt = { names: [], sentences: new Map() };
 
 /** Names that a brief has, for the lines of its files. */
@@ -106,32 +107,33 @@ export class LearntNames {
     const summedUp = this.#summedUp.get(path);
     const { first, all } = this.#room;
     const rank = isNeeded ? 0 : (summedUp?.rank ?? (this.isFirst(path) ? ranks.first : ranks.all));
+    const [few = bare, many] = [this.#first.files.get(path), this.#all.files.get(path)];
+    const early = { rank: Math.min(ranks.first, summedUp?.rank ?? ranks.first), most: first.brief };
     const growths = [
-      ...(summedUp ? [growth({ names: [], sentence: null }, summedUp, text, summedUp)] : []),
-      ...this.#named(this.#first, path, text, { rank: ranks.first, most: first.brief }),
-      ...this.#named(this.#all, path, text, { rank: ranks.all, most: all.brief }),
+      growth(text, few, few, undefined, early),
+      ...(summedUp ? [growth(text, few, few, summedUp, summedUp)] : []),
+      ...(many ? [growth(text, many, few, summedUp, { rank: ranks.all, most: all.brief })] : []),
     ];
     return { text, rank, growths, ...(isNeeded ? {} : { most: (this.isFirst(path) ? first : all).brief }) };
   }
-
-  #named({ files }: Chosen, path: string, line: string, at: Pick<Growth, "rank" | "most">): Growth[] {
-    const file = files.get(path);
-    return file ? [growth(file, this.#summedUp.get(path), line, at)] : [];
-  }
 }
 
+/** Words of the summary stand before the names, and give way to the first of these. */
 function growth(
-  { names, sentence }: LearntFile,
-  summedUp: SummedUpFile | undefined,
   line: string,
+  { names, sentence }: LearntFile,
+  first: LearntFile,
+  summedUp: SummedUpFile | undefined,
   { rank, most }: Pick<Growth, "rank" | "most">,
 ): Growth {
   const said = summedUp === undefined ? "" : `; by the summary: ${summedUp.text}`;
-  const others = { names: names.filter(({ name }) => !said.includes(name)), sentence };
-  const text = (chars: number): string => {
-    const start = line.length + said.length <= chars ? line + said : line;
-    return start + learntText(start === line ? { names, sentence } : others, chars - start.length);
-  };
+  const unsaid = (all: readonly LearntName[]): LearntName[] => all.filter(({ name }) => !said.includes(name));
+  const start = line + said;
+  const least = start.length + learntText({ names: unsaid(first.names), sentence: null }, Infinity).length;
+  const text = (chars: number): string =>
+    least <= chars
+      ? start + learntText({ names: unsaid(names), sentence }, chars - start.length)
+      : line + learntText({ names, sentence }, chars - line.length);
   return { rank, most, isBeside: true, text };
 }
 

@@ -168,11 +168,12 @@ export function promptLines(
   const isEdge = (index: number): boolean => index === 0 || index > newest - counts.recent;
   const isBegun = (index: number): boolean => index === 0 || index > newest - counts.begun;
   const growthsOf = (index: number, limit: number, text: Growth["text"]): Growth[] => {
-    if (index === request && index < newest) return [{ ...worth.request, rank: olderRanks.request, text }];
-    if (index === newest || index === assignment) return [{ ...worth.request, text }];
     const upTo = (most: number): Growth["text"] => {
       return (room) => text(Math.min(room, most));
     };
+    const early = { ...worth.request, rank: olderRanks.request, text: upTo(inBrief.newestPrompt) };
+    if (index === request && index < newest) return [early, { ...worth.request, text }];
+    if (index === newest || index === assignment) return [{ ...worth.request, text }];
     const rank = isEdge(index) ? olderRanks.whole : olderRanks.old;
     const whole = isBegun(index) ? [{ rank, most: worth.approved.most, text: upTo(limit) }] : [];
     return isEdge(index) ? [...whole, { ...worth.words, text: upTo(2 * inBrief.recentPrompt) }] : whole;

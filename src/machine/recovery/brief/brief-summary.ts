@@ -27,7 +27,12 @@ const { fresh, newer, old } = inBrief.summary;
 /** Characters of a line of one that is quoted as it was written. */
 const longestLine = 1_500;
 /** One without a prompt since is quoted as it was written; ranks of its lines. */
-const freshWorth = { ranks: { most: 1.2, text: 1.45, code: 1.46 }, chars: fresh, most: 2_500 };
+const freshWorth = {
+  ranks: { ahead: 1.19, most: 1.2, text: 1.45, code: 1.46 },
+  files: 1.42,
+  chars: fresh,
+  most: 2_500,
+};
 const worths: readonly [newer: Worth, old: Worth] = [
   { early: { rank: 1.97, chars: 700 }, files: 2.1, named: 2.2, other: 3.2, chars: newer, most: 1_900 },
   { early: { rank: 2.2, chars: 500 }, files: 2.9, named: 3, other: 4.1, chars: old, most: 1_900 },
@@ -72,10 +77,9 @@ export interface Summary {
 /** @param paths absolute ones of the brief */
 export function readSummary(state: WorkState, paths: readonly string[]): Summary {
   const { compactSummary, editedSince = [] } = state;
-  // While no prompt came since, it is quoted as it was written.
-  if (compactSummary === null || laterPrompts(state) === 0) return { parts: [], files: new Map() };
+  if (compactSummary === null) return { parts: [], files: new Map() };
   const { parts, files } = splitUp(compactSummary, paths, new Set(editedSince));
-  const { files: rank, most } = worthOf(state);
+  const { files: rank, most } = laterPrompts(state) === 0 ? freshWorth : worthOf(state);
   const share = Math.min(inBrief.summary.file.most, inBrief.summary.file.all / files.size);
   const ranked = [...files].map(
     ([path, text], index) => [path, { rank: rank + index / 1_000, most, text: excerpt(text, share) }] as const,
@@ -98,7 +102,7 @@ export function summaryLines({ state }: Restoration, { parts }: Summary, { now, 
   const later = laterPrompts(state);
   const isLimited = state.compactions > 0;
   const from = `the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, perhaps outdated`;
-  if (later === 0) return headed(`of ${from}, as written:`, writtenLines(state, scale));
+  if (later === 0) return headed(`of ${from}, as written:`, writtenLines(state, parts, scale));
   const worth = worthOf(state);
   const said = new Passages(prompts.flatMap((one) => (one.at > at ? [one.text] : [])).join("\n"));
   const quoted = new Passages(prompts.map(({ text }) => text).join("\n"));
@@ -118,10 +122,9 @@ export function summaryLines({ state }: Restoration, { parts }: Summary, { now, 
 }
 
 /** Lines as they were written; where not all fit, code and parts of less worth are left out. */
-function writtenLines(state: WorkState, scale: number): BriefLine[] {
+function writtenLines(state: WorkState, split: readonly Part[], scale: number): BriefLine[] {
   const { ranks, chars, most } = freshWorth;
-  const parts = writtenParts(state);
-  const blocks = parts.flat();
+  const parts = writtenParts(state, split);
   let left = chars * scale;
   const fits = ({ lines }: Block): boolean => {
     const size = lines.join(" ").length + lines.length;
@@ -129,10 +132,22 @@ function writtenLines(state: WorkState, scale: number): BriefLine[] {
     left -= size;
     return true;
   };
-  const kept = new Set(Object.values(ranks).flatMap((rank) => blocks.filter((one) => one.rank === rank && fits(one))));
+  const kept = new Set<Block>();
+  const take = (part: readonly Block[]): void => {
+    // What is below a line that is left out would pass for what is below the one before it.
+    let leftOut = Infinity;
+    for (const block of part) {
+      const depth = indentOf(block.lines[0] ?? "");
+      if (depth > leftOut) continue;
+      leftOut = fits(block) ? Infinity : depth;
+      if (leftOut === Infinity) kept.add(block);
+    }
+  };
+  for (const rank of Object.values(ranks)) for (const part of parts) take(part.filter((one) => one.rank === rank));
   // A heading alone says nothing.
   for (const [heading, ...below] of parts)
     if (heading && below.length > 0 && !below.some((one) => kept.has(one))) kept.delete(heading);
+  const blocks = parts.flat();
   return blocks.flatMap((block, index): BriefLine[] => {
     const isAnnounced = block.rank === ranks.code && kept.has(blocks[index - 1] ?? block);
     const lines = kept.has(block) ? block.lines : isAnnounced ? ["[code left out]"] : [];
@@ -148,24 +163,30 @@ interface Block {
 }
 
 /** Blocks of each part, without prompts that are here. */
-function writtenParts({ compactSummary, prompts }: WorkState): Block[][] {
+function writtenParts({ prompts }: WorkState, parts: readonly Part[]): Block[][] {
   const { ranks } = freshWorth;
   const quoted = new Passages(prompts.map(({ text }) => text).join("\n"));
-  return partsOf(compactSummary ?? "").map(([heading, ...below], number) => {
+  // It says what the user wants.
+  const first = Math.max(
+    0,
+    parts.findIndex(({ heading }) => heading !== ""),
+  );
+  return parts.map((part, number) => {
+    const [heading, ...below] = part.heading === "" ? part.lines : [part.heading, ...part.lines];
     const blocks: Block[] = [];
     if (heading === undefined) return blocks;
     const isOfUser = promptParts.test(heading);
-    // The first part says what the user wants.
-    const saysMost = number < 2 || isOfUser || ahead.test(heading) || found.test(heading);
+    const saysMost = number === first || isOfUser || found.test(heading);
+    const own = ahead.test(heading) ? ranks.ahead : saysMost ? ranks.most : ranks.text;
     let isCode = false;
     for (const line of [heading, ...below.filter((one) => !isOfUser || !quoted.has(unlisted(one)))]) {
       const isFence = fence.test(line);
       const last = blocks.at(-1);
       if (isCode && last) last.lines.push(line.trimEnd());
       else {
-        const rank = isFence ? ranks.code : saysMost ? ranks.most : ranks.text;
-        const own = line.length > longestLine ? excerpt(line, longestLine) : line.trimEnd();
-        blocks.push({ lines: [own], rank });
+        const text =
+          line.length > longestLine ? " ".repeat(indentOf(line)) + excerpt(line, longestLine) : line.trimEnd();
+        blocks.push({ lines: [text], rank: isFence ? ranks.code : own });
       }
       if (isFence) isCode = !isCode;
     }
@@ -241,12 +262,12 @@ function splitUp(
     files.set(path, said.join("; "));
     return true;
   };
-  const parts = partsOf(summary).map((all): Part => {
+  const parts = partsOf(summary).flatMap((all): Part[] => {
     const [first = "", ...below] = all;
     const hasHeading = below.length > 0 && fileOf(first, paths) === undefined;
     const sections = hasHeading ? sectionsOf(below) : [all];
     const lines = sections.filter((section) => !isOfFile(section)).flat();
-    return { heading: hasHeading ? first : "", lines };
+    return lines.length === 0 ? [] : [{ heading: hasHeading ? first : "", lines }];
   });
   return { parts, files };
 }
@@ -257,12 +278,16 @@ function partsOf(summary: string): string[][] {
   return parts.map((part) => part.split("\n").filter((line) => line.trim() !== ""));
 }
 
+function indentOf(line: string): number {
+  return line.length - line.trimStart().length;
+}
+
 /** A line with those that are indented deeper; code is not. */
 function sectionsOf(lines: readonly string[]): string[][] {
   const sections: string[][] = [];
   let depth = 0;
   for (const line of lines) {
-    const indent = line.length - line.trimStart().length;
+    const indent = indentOf(line);
     const last = sections.at(-1);
     if (last && indent > depth) last.push(line);
     else {
@@ -322,7 +347,7 @@ function grouped(lines: readonly string[]): string[][] {
   const groups: string[][] = [];
   let [depth, chars] = [0, 0];
   for (const line of lines) {
-    const indent = line.length - line.trimStart().length;
+    const indent = indentOf(line);
     const last = groups.at(-1);
     const isAnnounced = last?.at(-1)?.trimEnd().endsWith(":") === true;
     if (last && (indent > depth || isAnnounced) && chars + line.length < itemChars) {

@@ -119,6 +119,34 @@ it("what the summary says of a file stands in the line of that, until the chat e
   const later = of({ editedSince: ["/p/src/hull.ts"] });
   expect(later).not.toContain("by the summary: paintHull");
   expect(later).toContain("by the summary: `raiseMast`");
+  const fresh = of({ prompts: [] });
+  expect(fresh).toContain(`src/hull.ts ${state}; by the summary: paintHull takes a colour, maxCoats bounds it`);
+  expect(fresh).not.toMatch(/^> .*(?:hull|mast)\.ts/m);
+});
+
+it("what stands below a line of the summary that is too long goes with it", () => {
+  const board = (name: string): string => `   - ${name}: ${"it is oiled, but for its ends. ".repeat(40)}`;
+  const boards = ["stem", "keel", "deck", "rail"].flatMap((name) => [board(name), `     - below the ${name}`]);
+  const state = { compactSummary: ["1. Paint the hull:", ...boards].join("\n"), statedAt: { summary: T0 } };
+  const text = shown(state);
+  const [whole, below] = [/ {3}- (\w+): it is/g, /below the (\w+)/g].map((line) =>
+    [...text.matchAll(line)].map(([, name]) => name),
+  );
+  expect(whole).toEqual(["stem"]);
+  expect(below).toEqual(whole);
+});
+
+it("a fresh summary and names of files have room beside a long request", () => {
+  const plan = times(400, (n) => `Step ${n} paints a board.`).join(" ");
+  const names = [{ name: "stormHold", file: "/p/src/hull.ts", worth: 1, change: null }];
+  const text = shown(
+    { compactSummary, statedAt: { summary: T0, compaction: T0 }, compactions: 1, prompts: prompts(plan, "Go on.") },
+    { session: aSession({ project: "/p" }), learnt: { names, sentences: new Map() } },
+  );
+  expect(text).toContain("Sand the keel before the next tide comes in.");
+  expect(text).toContain(
+    "src/hull.ts (named); by the summary: paintHull takes a colour, maxCoats bounds it; has stormHold",
+  );
 });
 
 it("a compaction whose summary cannot be read is said, until one can be read", () => {
