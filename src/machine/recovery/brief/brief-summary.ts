@@ -134,7 +134,7 @@ function writtenLines(state: WorkState, split: readonly Part[], scale: number): 
   };
   const kept = new Set<Block>();
   const take = (part: readonly Block[]): void => {
-    // What is below a line that is left out would pass for what is below the one before it.
+    // Lines below one that is left out would pass for lines below the one before it.
     let leftOut = Infinity;
     for (const block of part) {
       const depth = indentOf(block.lines[0] ?? "");
@@ -166,7 +166,7 @@ interface Block {
 function writtenParts({ prompts }: WorkState, parts: readonly Part[]): Block[][] {
   const { ranks } = freshWorth;
   const quoted = new Passages(prompts.map(({ text }) => text).join("\n"));
-  // It says what the user wants.
+  // The first part with a heading says what the user wants.
   const first = Math.max(
     0,
     parts.findIndex(({ heading }) => heading !== ""),

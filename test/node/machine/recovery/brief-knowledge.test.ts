@@ -125,8 +125,11 @@ it("what the summary says of a file stands in the line of that, until the chat e
 });
 
 it("what stands below a line of the summary that is too long goes with it", () => {
-  const board = (name: string): string => `   - ${name}: ${"it is oiled, but for its ends. ".repeat(40)}`;
-  const boards = ["stem", "keel", "deck", "rail"].flatMap((name) => [board(name), `     - below the ${name}`]);
+  const ends = "it is oiled, but for its ends. ".repeat(40);
+  const boards = ["stem", "keel", "deck", "rail"].flatMap((name) => [
+    `   - ${name}: ${ends}`,
+    `     - below the ${name}`,
+  ]);
   const state = { compactSummary: ["1. Paint the hull:", ...boards].join("\n"), statedAt: { summary: T0 } };
   const text = shown(state);
   const [whole, below] = [/ {3}- (\w+): it is/g, /below the (\w+)/g].map((line) =>
