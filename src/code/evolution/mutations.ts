@@ -70,10 +70,14 @@ export async function isHeld(
 ): Promise<boolean> {
   return inCommit(deps, project, { commit, signal }, async (folder) => {
     writeFileSync(join(folder, mutation.file), mutation.source);
-    const passed = await runTests(testsOf(tests, folder), { folder, env: deps.env, timeMs: limitMs, signal });
+    const passed = await runTests(testsOf(tests, folder), { folder, env: deps.env, timeMs: maxDefectMs, signal });
     return !passed.ok && !signal.aborted;
   });
 }
+
+/** Limit of the tests of a defect, in ms: it may be a loop without an end. */
+const maxDefectMs = 300_000;
+const spareMs = 10_000;
 
 /** A measured commit has some. */
 function testsOf(given: Tests | null, folder: string): Tests {
@@ -117,9 +121,13 @@ export async function findSurvivors(
     const step = Math.max(1, all.length / maxPlanted);
     const planted = all.filter((_, at) => Math.floor(at / step) > Math.floor((at - 1) / step));
     const survivors: Mutation[] = [];
+    const run = { folder, env: deps.env, signal };
+    const since = deps.monotonic();
+    await runTests(testsOf(tests, folder), { ...run, timeMs: limitMs });
+    const timeMs = Math.min(maxDefectMs, Math.ceil(2 * (deps.monotonic() - since)) + spareMs);
     for (const one of planted) {
       writeFileSync(path, one.source);
-      const passed = await runTests(testsOf(tests, folder), { folder, env: deps.env, timeMs: limitMs, signal });
+      const passed = await runTests(testsOf(tests, folder), { ...run, timeMs });
       if (signal.aborted) return err("stopped before it was done");
       if (passed.ok) survivors.push(one);
     }

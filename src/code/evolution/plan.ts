@@ -104,12 +104,12 @@ export async function planTests(
   const all = survivors.map(candidateOf).filter(({ id }) => !decided.has(id));
   const candidates = all.slice(0, maxTasks);
   const counts = [
-    [survivors.length, `of ${pluralize(planted, "defect")} that ${by} planted in ${file} are held by no test`],
     [claude === null ? all.length : 0, "need a worker, which is not set up: name a file of settings with --config"],
     [all.length - candidates.length, "more are worth a test than this run may try"],
     [survivors.length - all.length, "are left out, since a branch waits, or the judge has rejected them"],
   ] as const;
-  const notes = [...measured.notes, ...counts.flatMap(([count, why]) => (count > 0 ? [`${count} ${why}.`] : []))];
+  const held = `${survivors.length} of ${pluralize(planted, "defect")} that ${by} planted in ${file} are held by no test.`;
+  const notes = [...measured.notes, held, ...counts.flatMap(([count, why]) => (count > 0 ? [`${count} ${why}.`] : []))];
   const tools = measured.tools.filter(({ status }) => status === "ran").map(({ name }) => name);
   const facts = { base: commit, findings: measured.findings.length, tools, notes };
   return ok({ candidates, facts, patches: new Map(), measured });
