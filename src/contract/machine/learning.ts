@@ -169,6 +169,20 @@ export const learningOperations = {
     input: NewTrial,
     output: ExperimentView,
     errors: trialErrors,
+    example: {
+      key: "checkpoint.everyToolCalls",
+      to: 8,
+      reason: "replay finds it better",
+      replayed: {
+        verdict: "undecided",
+        difference: -1,
+        n: 12,
+        changed: 12,
+        needed: 20,
+        saves: { before: 90, after: 110 },
+      },
+      isByPerson: false,
+    },
   }),
   "experiments.stop": declare("host", "write", {
     summary: "End a trial; its value before is in force at once.",
