@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { forAll } from "#harness/properties.ts";
-import { checkSocketFolder, prepareSocketFolder, SocketFolderError } from "#src/platform/host-socket.ts";
+import { checkSocketFolder, newHostSocket, prepareSocketFolder, SocketFolderError } from "#src/platform/host-socket.ts";
 import { usualHome } from "#src/platform/paths.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { programPath } from "#src/platform/program-path.ts";
@@ -169,6 +169,15 @@ it("SHIM's folder is where each system keeps the data of programs, unless the us
     ["/home/jo/Library/Application Support/shim", "/home/jo/Library/Application Support/shim"],
     ["/home/jo/.local/share/shim", "/data/shim"],
   ]);
+});
+
+it("the socket of a home with a long path fits into the 104 bytes of macOS, in the temporary folder of a user there", () => {
+  vi.stubEnv("TMPDIR", "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T/");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  const user = "/Users/anna.mustermann/Library/Application Support/shim";
+  for (const home of [user, `${user}/${"a".repeat(60)}`])
+    expect(Buffer.byteLength(newHostSocket(home, "a-boot"))).toBeLessThan(104);
+  expect(newHostSocket(user, "a-boot")).toMatch(/^\/Users\//);
 });
 
 it("a named pipe of Windows has no folder, which is neither looked at nor made", () => {
