@@ -197,6 +197,40 @@ it("what a chat says comes by itself: at the end it is followed, and a reader wh
   await expect.poll(() => fromEnd(page), patience).toBeLessThan(2);
 });
 
+it("a conversation whose first read has failed is read again with the next change", async () => {
+  const { page, home, served } = await aChatPage((chat) => chat.asks("fix the parser").says("done"));
+  await page.goto("about:blank");
+  let hasFailed = false;
+  await page.route("**/api/call", async (route) => {
+    const { name } = route.request().postDataJSON() as { name: string };
+    if (name !== "conversation.read" || hasFailed) return route.continue();
+    hasFailed = true;
+    await route.fulfill({ status: 500, json: { error: { code: "internal", message: "SHIM failed" } } });
+  });
+  await page.goto(`${served.origin}/#/chat/${chatId}`);
+  await page.getByText("SHIM failed").waitFor();
+  touch(home);
+  await page.getByText("done", { exact: true }).waitFor();
+  expect(await page.getByText("SHIM failed").count()).toBe(0);
+});
+
+it("words of thousands of characters are shown as they were written, and code with one without colours", async () => {
+  const code = (word: string): string => `\`\`\`ts\nconst ${word} = 1;\n\`\`\``;
+  const { page } = await aChatPage((chat) => {
+    chat
+      .asks("go")
+      .says(code("short"))
+      .says(code("l".repeat(1_500)))
+      .says(`*not* ${"_a*".repeat(1_000)}`);
+  });
+  const answers = page.locator(".talk > .answer");
+  await expect.poll(() => answers.count(), patience).toBe(3);
+  await answers.nth(0).locator(".hljs-keyword").waitFor();
+  expect(await answers.nth(1).locator("pre span").count()).toBe(0);
+  expect(await answers.nth(1).innerText()).toContain("l".repeat(1_500));
+  expect(await answers.nth(2).locator("p.raw").innerText()).toContain(`*not* ${"_a*".repeat(1_000)}`);
+});
+
 it("a picture of a chat is read when it comes into sight, and shown without another host", async () => {
   const data = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
   const { page, faults } = await aChatPage((chat) => {

@@ -121,6 +121,15 @@ it("rows keep their ids as the chat goes on, so that what is new is read from th
   expect([known?.id, call]).toMatchObject([last, { outcome: "running" }]);
 });
 
+it("a part from a row on has the one after it, too, however long they are", async () => {
+  const { transcript, read } = aChat();
+  transcript.asks("Count.").says("x".repeat(90_000)).says("y".repeat(90_000));
+  const [long] = (await read("chars=1000")).rows;
+  transcript.says("z".repeat(90_000)).says("End.");
+  const page = await read(`from=${long?.id}`, "chars=1000");
+  expect([page.rows.length, page.rows[0]?.id, page.hasLater]).toEqual([2, long?.id, true]);
+});
+
 it("a prompt keeps its id when its row of the transcript comes", async () => {
   const { home, transcript, read } = aChat();
   const idOf = async (text: string) => (await read()).rows.find((row) => "text" in row && row.text === text)?.id;
