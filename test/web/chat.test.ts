@@ -214,8 +214,9 @@ it("a conversation whose first read has failed is read again with the next chang
   expect(await page.getByText("SHIM failed").count()).toBe(0);
 });
 
+const code = (word: string): string => `\`\`\`ts\nconst ${word} = 1;\n\`\`\``;
+
 it("words of thousands of characters are shown as they were written, and code with one without colours", async () => {
-  const code = (word: string): string => `\`\`\`ts\nconst ${word} = 1;\n\`\`\``;
   const { page } = await aChatPage((chat) => {
     chat
       .asks("go")

@@ -5,6 +5,7 @@ import { plain } from "../format.ts";
 import { call } from "../page-state.ts";
 import { ActionButton, type Action } from "../parts/confirm.tsx";
 import { Age, Badge, Command, Empty, Head, Read, Table } from "../parts/pieces.tsx";
+import { changeText } from "../setting-words.ts";
 
 /** Trials of settings. */
 export function ExperimentsView(): JSX.Element {
@@ -31,10 +32,10 @@ function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: n
         caption="Experiments"
         items={experiments.toReversed()}
         keyOf={({ id }) => id}
-        textsOf={(one) => [one.id, changeOf(one), one.state, one.reason]}
+        textsOf={(one) => [one.id, one.key, changeText(one), one.state, one.reason]}
         none={<Empty title="No experiment yet." />}
         columns={[
-          { head: "Setting", cell: (one) => plain(changeOf(one)) },
+          { head: "Setting", cell: (one) => plain(changeText(one)) },
           { head: "State", cell: ({ state, isRunning }) => <Badge kind={isRunning ? "running" : ""}>{state}</Badge> },
           { head: "Sessions", cell: ({ sessions: n }) => (n ? `${n.with} with it, ${n.without} without` : "-") },
           { head: "Moved", cell: ({ steps }) => <Age ms={ageOf(steps.at(-1)?.at ?? readAt, readAt)} at={at} /> },
@@ -48,10 +49,6 @@ function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: n
   );
 }
 
-function changeOf({ key, from, to }: ExperimentView): string {
-  return `${key}: ${from} -> ${to}`;
-}
-
 function ageOf(at: number, readAt: number): number {
   return Math.max(0, readAt - at);
 }
@@ -59,7 +56,7 @@ function ageOf(at: number, readAt: number): number {
 function endOne(one: ExperimentView, { consequence }: NonNullable<ExperimentView["ending"]>): Action {
   const { id: experiment } = one;
   return {
-    title: `Stop ${experiment}, ${plain(changeOf(one))}?`,
+    title: `Stop ${experiment}, ${plain(changeText(one))}?`,
     effect: [consequence, "It cannot be continued, only started anew."],
     verb: "Stop",
     run: (requestId) => call("experiments.stop", { experiment }, requestId),
@@ -77,7 +74,9 @@ const stopAll: Action = {
 
 const allow: Action = {
   title: "Allow experiments again?",
-  effect: ["New ones may start: yours, and SHIM's own where kaizen is “apply”. Those that were stopped stay so."],
+  effect: [
+    "New ones may start: yours, and SHIM's own where you let it try values by itself. Those that were stopped stay so.",
+  ],
   verb: "Allow",
   run: (requestId) => call("experiments.allow", {}, requestId),
   done: "Experiments may start.",
