@@ -22,6 +22,7 @@ export const benches = {
   capacity: async () => (await import("./capacity/capacity.ts")).capacity(),
   sync: async () => (await import("./sync/sync.ts")).sync(),
   handover: async () => (await import("./handover.ts")).handover(),
+  flood: async () => (await import("./flood.ts")).flood(),
   neighbour: async (args: readonly string[]) => (await import("./stress/attack-run.ts")).neighbour(args),
 } as const;
 

@@ -317,10 +317,18 @@ export const figures: Readonly<Record<string, Figure>> = {
   neighbour: figure("neighbour", {
     text: "neighbour of an attacking token, p50, the worst attack",
     unit: "x",
-    most: 2,
+    most: 1.5,
     value: (of) => of.ratio,
     beside: ({ attacks, p99, memory }) =>
       `the same without attack; ${attacks} attacks, p99 ${ms(p99)}, ${whole(memory)} MB`,
+  }),
+  flood: figure("flood", {
+    text: "hook event while the machine's coordinator floods it, p50",
+    unit: "x",
+    most: 2,
+    value: ({ p50, before }) => p50 / before,
+    beside: ({ before, more, frames, connections }) =>
+      `${ms(before)} before; ${whole(frames)} frames on ${whole(connections)} connections, ${whole(more)} MB more (goal 30 MB)`,
   }),
   conflicts: figure("conflicts", {
     text: "files in conflict foreseen before the second commit",

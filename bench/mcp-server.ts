@@ -86,6 +86,11 @@ function answered(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
 
 type Command = readonly [program: string, ...args: string[]];
 
+/** One event by the script that clients are given. */
+export function hookOnce(event: string, turn: string, env: NodeJS.ProcessEnv): void {
+  hook(byScript, event, turn, env);
+}
+
 function hook([program, ...args]: Command, event: string, turn: string, env: NodeJS.ProcessEnv): void {
   const input = JSON.stringify({
     session_id: "bench-session",

@@ -11,6 +11,8 @@ export class FrameBound {
   readonly #limits: FrameLimits;
   /** Frames that may come now; Infinity: none has come. */
   #left = Number.POSITIVE_INFINITY;
+  /** Frames that may come besides, since they were asked for. */
+  #asked = 0;
   #at = 0;
 
   constructor(limits: FrameLimits) {
@@ -25,8 +27,21 @@ export class FrameBound {
   take(chars: number, now: number, frames = 1): boolean {
     const { framesPerSecond, charsPerFrame } = this.#limits;
     const passed = (Math.max(0, now - this.#at) * framesPerSecond) / 1_000;
-    this.#left = Math.min(3 * framesPerSecond, this.#left + passed) - frames - chars / charsPerFrame;
+    const left = Math.min(3 * framesPerSecond, this.#left + passed) - frames - chars / charsPerFrame;
+    const used = Math.min(this.#asked, Math.max(0, -left));
+    this.#asked -= used;
+    this.#left = left + used;
     this.#at = now;
     return this.#left >= 0;
+  }
+
+  /** Something of up to so many characters was asked for. */
+  ask(chars: number): void {
+    this.#asked += chars / this.#limits.charsPerFrame;
+  }
+
+  /** @param chars of all that is still to come of what was asked for */
+  keepAsked(chars: number): void {
+    this.#asked = Math.min(this.#asked, chars / this.#limits.charsPerFrame);
   }
 }

@@ -23,6 +23,9 @@ const stableAfterMs = 5_000;
 /** Retry the socket after `afterMs` plus up to `spreadMs` of jitter. */
 const socketRetry = { afterMs: 15_000, spreadMs: 30_000 };
 
+/** Pause after a flood, of either side. */
+const afterFloodMs = 10_000;
+
 /** Quick tries where a socket has opened before, so sockets are not blocked. */
 const maxQuickTries = 4;
 
@@ -211,7 +214,7 @@ export class Connection implements ClientConnection {
     if (isReplaced) this.#registration.lose({ code: "chat_replaced", message });
     if (code === closeCodes.token) return this.close("the token was revoked, or is not accepted");
     if (wasFallback) return this.#scheduleSocketRetry();
-    if (wasOpen) return this.#disconnect(message);
+    if (wasOpen) return this.#disconnect(message, code === closeCodes.flood ? afterFloodMs : 0);
     void this.#tryHttp(message);
   }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { WebSocket } from "ws";
 import { setTimer } from "../../platform/timers.ts";
+import { closeCodes } from "../../contract/sockets.ts";
 import { messageOf } from "../../shared/error.ts";
 import { uuidv7 } from "../../shared/ids.ts";
 import type { Clock } from "./trust.ts";
@@ -133,6 +134,8 @@ const openSocket: OpenSocket = (url, headers, { onOpen, onText, onClose }, maxPa
   begin().catch((error: unknown) => closeOnce(1006, messageOf(error)));
   const close = (code: number): void => {
     if (socket === null) closeOnce(code, "closed before it was opened");
+    // An end that floods sends for as long as it is waited for.
+    else if (code === closeCodes.flood) socket.terminate();
     else socket.close(code);
   };
   return { send: (text) => socket?.send(text), close };

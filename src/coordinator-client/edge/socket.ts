@@ -5,6 +5,7 @@ import {
   type Notification,
   flowReadMethod,
   leaveMethod,
+  maxAnswerChars,
   maxChatsPerSocket,
   maxPingIntervalMs,
   protocolVersion,
@@ -76,9 +77,10 @@ export class EdgeSockets {
   }
 }
 
-/** From a coordinator that may be at fault, or lie: 40 MB a second. */
-const frameLimits: FrameLimits = { framesPerSecond: 1_000, charsPerFrame: 40_000 };
-/** Answers of `maxAnswerChars`, and one more with a row of 2 MB, in UTF-8. */
+/** Hints of a coordinator, which may be at fault, or lie; answers are asked for. */
+const frameLimits: FrameLimits = { framesPerSecond: 1_000, charsPerFrame: 200 };
+/** The answers of one frame, the last of which may have a row of 2 MB. */
+const answerChars = 2 * maxAnswerChars;
 const maxFrameBytes = 16_777_216;
 
 class EdgeSocket {
@@ -106,7 +108,7 @@ class EdgeSocket {
       onOpen: () => this.#onOpen(),
       onText: (text) => {
         if (this.#bound.take(text.length, platform.clock.monotonic())) this.#onText(text);
-        else this.#end(1006, "the coordinator sends more than a client takes");
+        else this.#end(closeCodes.flood, "the coordinator sends more than a client takes");
       },
       onClose: (code, reason) => this.#end(code, reason || `closed with code ${code}`),
     };
@@ -158,6 +160,7 @@ class EdgeSocket {
         resolve(outcome);
       };
       this.#pending.set(id, { name, sentAt, channel, finish });
+      this.#bound.ask(answerChars);
       this.#socket.send(requestFrame(id, name, input));
     });
   }
@@ -262,6 +265,7 @@ class EdgeSocket {
   #finish(id: number, outcome: RequestOutcome<never>): void {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
+    this.#bound.keepAsked(this.#pending.size * answerChars);
     pending?.finish(outcome);
   }
 
@@ -269,7 +273,7 @@ class EdgeSocket {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#cancelTimer();
-    this.#socket.close(1000);
+    this.#socket.close(code === closeCodes.flood ? code : 1000);
     const isProtocolError = code === closeCodes.protocol;
     for (const id of this.#pending.keys())
       this.#finish(id, isProtocolError ? garbledOutcome(message) : lostOutcome(true, message));

@@ -68,6 +68,7 @@ export class PhoneLink {
   #pages = 0;
   #calls = 0;
   #isOver = false;
+  #isFlooded = false;
 
   constructor(options: PhoneLinkOptions) {
     this.#options = options;
@@ -122,7 +123,7 @@ export class PhoneLink {
     const line = {
       send: (text: string) => socket.send(text),
       ping: () => socket.send(pingText),
-      close: () => socket.close(1000),
+      close: () => socket.close(this.#isFlooded ? closeCodes.flood : 1000),
     };
     return line;
   }
@@ -154,6 +155,7 @@ export class PhoneLink {
   /** Beyond the limits the connection ends, and is made again later. */
   #mayTake(chars: number, frames?: number): boolean {
     const isWithin = chars <= maxPhoneFrameChars + 200 && this.#bound.take(chars, this.#options.now(), frames);
+    this.#isFlooded = !isWithin;
     if (!isWithin) this.#connection.rest(floodMs);
     return isWithin;
   }

@@ -360,6 +360,24 @@ it("a frame that is announced as longer than any is refused unread, of a coordin
     }
 });
 
+it("a client ends a connection that floods it, and takes hints, and answers as long as any", async () => {
+  const { edge, call, ...made } = aClient();
+  given(await call("state.set", { key: "a", value: "x".repeat(100_000) }));
+  const flood = async (frames: number, text = '{"jsonrpc":"2.0","method":"tasks.new","params":{"chat":"c1"}}') => {
+    const opened = edge.upgrades.length;
+    for (let sent = 0; sent < frames; sent++) edge.connections.at(-1)?.sendText(text);
+    await edge.time.pass(60_000);
+    return edge.upgrades.length - opened;
+  };
+  expect(await flood(1_500)).toBe(0);
+  // An answer that nobody waits for.
+  expect(await flood(1, `{"jsonrpc":"2.0","id":99,"result":"${"x".repeat(700_000)}"}`)).toBe(1);
+  expect(await flood(4_000)).toBe(1);
+  for (let times = 0; times < 5; times++)
+    expect(given(await call("state.get", { key: "a" }))).toMatchObject({ entry: { value: "x".repeat(100_000) } });
+  expect(statesOf(made).filter((state) => state === "disconnected")).toHaveLength(2);
+});
+
 /** The bound with which a client of a workspace opens its socket, in bytes. */
 async function boundOfClient(): Promise<number> {
   const bound = Promise.withResolvers<number>();
