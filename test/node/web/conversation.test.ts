@@ -325,6 +325,37 @@ it("the rows of a sub-agent of OpenCode are read from the session of its own tha
   expect(textsOf(await read(`agent=${call?.id}`))).toEqual(["Find all berths.", "Two berths."]);
 });
 
+it("the rows of a sub-agent of Qwen Code are read from its file", async () => {
+  const home = aCliHome();
+  const path = join(home.folder, ".qwen", "projects", "-p", "chats", `${id}.jsonl`);
+  const agents = join(path, "..", "..", "subagents", id);
+  for (const folder of [join(path, ".."), agents]) mkdirSync(folder, { recursive: true });
+  let n = 0;
+  const row = (type: string, parts: readonly object[], more: object = {}): string => {
+    n += 1;
+    const about = { uuid: `u${n}`, parentUuid: null, sessionId: id, timestamp: new Date(home.now + n).toISOString() };
+    const role = type === "assistant" ? "model" : "user";
+    return `${JSON.stringify({ ...about, type, cwd: "/p", message: { role, parts }, ...more })}\n`;
+  };
+  const args = { description: "Find berths", prompt: "Find all berths." };
+  const result = { functionResponse: { id: "t1", name: "agent", response: { output: "There are two." } } };
+  const ended = { toolCallResult: { callId: "t1", status: "success" } };
+  const rows = [
+    row("user", [{ text: "Go." }]),
+    row("assistant", [{ functionCall: { id: "t1", name: "agent", args } }]),
+    row("tool_result", [result], ended),
+  ];
+  writeFileSync(path, rows.join(""));
+  const own = [row("user", [{ text: args.prompt }]), row("assistant", [{ text: "Two berths." }])];
+  writeFileSync(join(agents, "agent-explore-1.jsonl"), own.join(""));
+  addSession(home, { id, client: "qwen", transcriptPath: path, entries: [] });
+  const read = async (...args: string[]) =>
+    (await home.json(`call conversation.read session=${id}`, ...args)) as unknown as Page;
+  const call = (await read()).rows[1];
+  expect(call).toMatchObject({ kind: "call", isAgent: true, outcome: "done" });
+  expect(textsOf(await read(`agent=${call?.id}`))).toEqual(["Find all berths.", "Two berths."]);
+});
+
 it("a picture is counted in its row, and read by itself", async () => {
   const { transcript, read, call } = aChat();
   const data = Buffer.from("a picture").toString("base64");
