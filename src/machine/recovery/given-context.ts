@@ -16,9 +16,9 @@ import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
-import { brief, type Occasion } from "./brief/brief.ts";
+import { besideBrief, brief, type Occasion } from "./brief/brief.ts";
 import { missingFrom } from "./brief/compaction.ts";
-import { restore } from "./incomplete/restoration.ts";
+import { restore, type Restoration } from "./incomplete/restoration.ts";
 import { withLearnt } from "./learnt/session-items.ts";
 
 export interface Acceptance {
@@ -78,16 +78,17 @@ function acceptedLine(title: string | null, shortId: string): string {
 
 /** For the model. */
 export function acceptedContext(runtime: Runtime, { session, brief: occasion }: Acceptance): string {
-  const again = occasion && briefFor(runtime, session, occasion);
-  if (again !== null) return again;
-  return `SHIM: the user continues session ${session}, and this chat has it now: do not call shim_check_recovery for it. Continue its work from its next step, after checking what its brief marks as unverified.`;
+  const from = restorationOf(runtime, session);
+  if (from && occasion) return brief(withLearnt(runtime, from), runtime.now(), occasion);
+  const taken = `SHIM: the user continues session ${session}, and this chat has it now: do not call shim_check_recovery for it. Continue its work from its next step, after checking what its brief marks as unverified.`;
+  const beside = from && besideBrief(from);
+  return beside ? `${taken}\n${beside}` : taken;
 }
 
 /** @returns null: nothing is known of the session on this machine */
-function briefFor(runtime: Runtime, session: string, occasion: Occasion): string | null {
+function restorationOf(runtime: Runtime, session: string): Restoration | null {
   const dead = runtime.store.read((sql) => sessions.get(sql, session), null);
-  const from = dead && restore(runtime, dead);
-  return from && brief(withLearnt(runtime, from), runtime.now(), occasion);
+  return dead && restore(runtime, dead);
 }
 
 /**

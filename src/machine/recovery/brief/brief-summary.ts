@@ -5,7 +5,7 @@ import { neutralize } from "../../sessions/text/neutralize.ts";
 import { Passages } from "../../sessions/text/passages.ts";
 import type { Restoration } from "../incomplete/restoration.ts";
 import { headed, laterThan, type BriefContext, type BriefLine, type Growth } from "./brief-quotes.ts";
-import { formatWhen, oneLine } from "./brief-text.ts";
+import { formatWhen, oneLine, sanitize } from "./brief-text.ts";
 
 /** Pure: what a brief quotes of the client's own summary of what it compacted. */
 
@@ -23,14 +23,13 @@ interface Worth {
   /** Tokens that the brief may have with them. */
   readonly most: number;
 }
-const { fresh, newer, old } = inBrief.summary;
+const { fresh, newer, old, whole } = inBrief.summary;
 /** Characters of a line of one that is quoted as it was written. */
 const longestLine = 1_500;
 /** One without a prompt since is quoted as it was written; ranks of its lines. */
 const freshWorth = {
   ranks: { ahead: 1.19, most: 1.2, text: 1.45, code: 1.46 },
   files: 1.42,
-  chars: fresh,
   most: 2_500,
 };
 const worths: readonly [newer: Worth, old: Worth] = [
@@ -102,7 +101,7 @@ export function summaryLines({ state }: Restoration, { parts }: Summary, { now, 
   const later = laterPrompts(state);
   const isLimited = state.compactions > 0;
   const from = `the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, perhaps outdated`;
-  if (later === 0) return headed(`of ${from}, as written:`, writtenLines(state, parts, scale));
+  if (later === 0) return headed(`of ${from}, as written:`, writtenLines(state, parts, fresh * scale));
   const worth = worthOf(state);
   const said = new Passages(prompts.flatMap((one) => (one.at > at ? [one.text] : [])).join("\n"));
   const quoted = new Passages(prompts.map(({ text }) => text).join("\n"));
@@ -121,11 +120,21 @@ export function summaryLines({ state }: Restoration, { parts }: Summary, { now, 
   return headed(`of ${from} (prompts since then: ${later}):`, lines);
 }
 
-/** Lines as they were written; where not all fit, code and parts of less worth are left out. */
-function writtenLines(state: WorkState, split: readonly Part[], scale: number): BriefLine[] {
-  const { ranks, chars, most } = freshWorth;
+/** A summary without a prompt since, of which the brief has a part; null: none, or it has all. */
+export function wholeSummary(state: WorkState): string | null {
+  const { compactSummary } = state;
+  if (compactSummary === null || compactSummary.length <= fresh || laterPrompts(state) > 0) return null;
+  const parts = partsOf(compactSummary).map((lines): Part => ({ heading: "", lines }));
+  return writtenLines(state, parts, whole)
+    .map(({ text }) => sanitize(text))
+    .join("\n");
+}
+
+/** Lines as they were written, in so many characters: code and parts of less worth give way. */
+function writtenLines(state: WorkState, split: readonly Part[], chars: number): BriefLine[] {
+  const { ranks, most } = freshWorth;
   const parts = writtenParts(state, split);
-  let left = chars * scale;
+  let left = chars;
   const fits = ({ lines }: Block): boolean => {
     const size = lines.join(" ").length + lines.length;
     if (size > left) return false;
@@ -144,9 +153,15 @@ function writtenLines(state: WorkState, split: readonly Part[], scale: number): 
     }
   };
   for (const rank of Object.values(ranks)) for (const part of parts) take(part.filter((one) => one.rank === rank));
-  // A heading alone says nothing.
-  for (const [heading, ...below] of parts)
+  // A heading alone says nothing, nor does a line that announces others.
+  for (const [heading, ...below] of parts) {
+    for (const [index, block] of [...below.entries()].toReversed()) {
+      const next = below[index + 1];
+      const announces = next !== undefined && next.rank !== ranks.code && block.lines[0]?.endsWith(":");
+      if (announces && !kept.has(next)) kept.delete(block);
+    }
     if (heading && below.length > 0 && !below.some((one) => kept.has(one))) kept.delete(heading);
+  }
   const blocks = parts.flat();
   return blocks.flatMap((block, index): BriefLine[] => {
     const isAnnounced = block.rank === ranks.code && kept.has(blocks[index - 1] ?? block);

@@ -121,6 +121,33 @@ it("a chat continues a dead session by its name, also one that another chat was 
   await ask("shim_check_recovery", take);
 });
 
+it("a chat that takes a session, by a tool or its user's word, has all of the fresh summary of which the brief had a part", async () => {
+  const boards = Array.from(
+    { length: 60 },
+    (_, n) => `   - board ${n} of the deck was sanded and oiled, but for its ends`,
+  );
+  const summary = ["1. Primary Request and Intent:", "   Oil the deck.", "2. Key Concepts:", ...boards].join("\n");
+  const claimed = async (how: "tool" | "word"): Promise<readonly [brief: string, taken: string]> => {
+    const runtime = tempRuntime();
+    const dead = new Claude(runtime, { cwd: aProject() });
+    dead.turn("oil the deck");
+    dead.compact(summary);
+    dead.kill();
+    const next = anotherClaude(runtime, dead, { pid: 400, session: "next-session" });
+    const brief = next.start();
+    if (how === "word") return [brief, JSON.stringify(next.prompt("continue"))];
+    const { ask } = await connect(runtime, { clientPid: 400 });
+    return [brief, (await ask("shim_check_recovery", { of: dead.session, take: true })).text];
+  };
+  for (const how of ["tool", "word"] as const) {
+    const [brief, taken] = await claimed(how);
+    expect(brief).toContain("board 0 of the deck");
+    expect(brief).not.toContain("board 59 of the deck");
+    expect(taken).toContain(">    - board 59 of the deck was sanded and oiled, but for its ends");
+    expect(taken.length).toBeLessThan(22_000);
+  }
+});
+
 it("what cannot be continued is refused with what to do, and stays as it was", async () => {
   const runtime = tempRuntime({ config: { recovery: "resume" } });
   const continued = aDeadClaude(runtime);
