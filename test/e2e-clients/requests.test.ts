@@ -110,7 +110,9 @@ it.each([codexTerminal, openCodeTerminal].map((client) => [client.name, client] 
     const { id } = await rig.begun();
     await rig.turns(id, 1);
     rig.answers("and the docs", [{ text: "The docs are done." }]);
-    expect(rig.shim("requests", "message", id, "and the docs, please")).toBe("Its client has it, as the chat's prompt.\n");
+    expect(rig.shim("requests", "message", id, "and the docs, please")).toBe(
+      "Its client has it, as the chat's prompt.\n",
+    );
     await window.shows("The docs are done.");
     await rig.turns(id, 2);
     const { timeline } = JSON.parse(rig.shim("sessions", "show", id, "--json")) as MachineOutput<"sessions.show">;
