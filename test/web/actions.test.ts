@@ -39,33 +39,6 @@ it("the page follows what other processes write, without a reload; a session is 
   await page.getByRole("alert").waitFor();
 });
 
-it("a read that failed after its whole time does not delay the next one", async () => {
-  const { home, page } = await aFleetPage();
-  await page.getByText("live", { exact: true }).waitFor();
-  await page.evaluate(`
-    globalThis.delays = [];
-    globalThis.lateMs = 0;
-    const [now, later] = [performance.now.bind(performance), setTimeout];
-    performance.now = () => now() + lateMs;
-    setTimeout = (work, ms, ...more) => (delays.push(ms), later(work, ms, ...more));`);
-  const { promise: isRead, resolve } = Promise.withResolvers<void>();
-  await page.route("**/api/call", async (route) => {
-    await page.evaluate("lateMs += 10_000");
-    await route.abort();
-    resolve();
-  });
-  const add = (n: number, title: string): void => {
-    home.alive.add(1_000 + n);
-    addSession(home, { id: `9999000${n}-0000-4000-8000-00000000000${n}`, pid: 1_000 + n, title });
-  };
-  add(1, "First chat");
-  await isRead;
-  await page.unroute("**/api/call");
-  add(2, "Second chat");
-  await page.getByText("Second chat").waitFor();
-  expect(await page.evaluate("delays.filter((ms) => ms === 10_000)")).toEqual([]);
-});
-
 it("replay, discard and cancel show their effect, ask once, and change the task @night", async () => {
   const { team, page } = await aFleetPage();
   const get = (task: number) => given(team.coordinator.call("tasks.get", { task }));

@@ -1,4 +1,4 @@
-import type { Page } from "playwright-core";
+import type { Page, Route } from "playwright-core";
 import { afterAll, expect, it, vi } from "vitest";
 import type { EdgeRuntime } from "#harness/edge/edge-runtime.ts";
 import type { CliHome } from "#harness/machine/cli-home.ts";
@@ -77,6 +77,32 @@ it("the page follows the workspace over its socket, opened with a ticket that is
   const { tokens } = await edge.call("tokens.list", {});
   expect(tokens.find((one) => one.id === id)?.isRevoked).toBe(true);
   expect(faults).toEqual([]);
+});
+
+it("a read of a workspace that failed after its whole time does not delay the next one", async () => {
+  const edge = await anEdge();
+  const { page } = await openTab(edge.url);
+  await page.getByLabel("Access token").fill(edge.adminToken);
+  await page.keyboard.press("Enter");
+  await page.getByText("live", { exact: true }).waitFor();
+  await page.evaluate(`
+    globalThis.delays = [];
+    globalThis.lateMs = 0;
+    const [now, later] = [performance.now.bind(performance), setTimeout];
+    performance.now = () => now() + lateMs;
+    setTimeout = (work, ms, ...more) => (delays.push(ms), later(work, ms, ...more));`);
+  const { promise: isRead, resolve } = Promise.withResolvers<void>();
+  const fail = async (route: Route): Promise<void> => {
+    await page.evaluate("lateMs += 10_000");
+    await route.abort();
+    resolve();
+  };
+  await page.route("**/chats?**", fail, { times: 1 });
+  await register(edge, "chat-1");
+  await isRead;
+  await register(edge, "chat-2");
+  await page.getByText("Work of chat-2").waitFor();
+  expect(await page.evaluate("delays.filter((ms) => ms === 10_000)")).toEqual([]);
 });
 
 it("the link of a hand-over opened in a browser says what to type, asks the coordinator for nothing, and uses nothing up @night", async () => {
