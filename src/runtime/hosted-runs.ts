@@ -22,7 +22,8 @@ interface Kept {
 
 /** Runs that have ended are known so long that their outcome can be read. */
 const maxKept = 100;
-const maxTextChars = 2_000;
+/** More than is shown, so that a key of many lines that ends in what is shown is known as one. */
+const maxTextChars = 20_000;
 /** Times after the interrupt and after TERM, in ms: a client saves its transcript. */
 const interruptMs = 5_000;
 const graceMs = 5_000;

@@ -110,6 +110,11 @@ it("of two starts of one session the second one is refused; a secret that the cu
   started[0]?.onStderr(`${secret} ${"x".repeat(580)}`);
   const [run] = (await home.json("runs"))["runs"] as { text: string }[];
   expect([run?.text.length, run?.text.includes("a1B2")]).toEqual([600, false]);
+  const lines = Array.from({ length: 50 }, () => "c3D4".repeat(16));
+  const key = ["-----BEGIN PRIVATE KEY-----", ...lines, "-----END PRIVATE KEY-----"].join("\n");
+  started[0]?.onStderr(`${key}\nThe end.`);
+  const [later] = (await home.json("runs"))["runs"] as { text: string }[];
+  expect([later?.text.endsWith("The end."), later?.text.includes("c3D4")]).toEqual([true, false]);
 });
 
 it("a session whose window is open is not continued beside it, since two programs would write one transcript; a new chat with its brief is", async () => {
