@@ -55,9 +55,17 @@ export const inBrief = {
   recap: 600,
   /**
    * An item of the client's summary; all of them, by how many prompts there were since; the whole
-   * of it, for the chat that takes the session; its words about one file, and about all.
+   * of it for the chat that takes the session, from a tool (all that is stored) and from a hook; its
+   * words about one file, and about all.
    */
-  summary: { item: 600, fresh: 2_300, newer: 1_600, old: 1_000, whole: 9_000, file: { most: 220, all: 2_000 } },
+  summary: {
+    item: 600,
+    fresh: 2_300,
+    newer: 1_600,
+    old: 1_000,
+    whole: { tool: 17_000, hook: 9_000 },
+    file: { most: 220, all: 2_000 },
+  },
   /** The last words of a sub-agent, and at most as much of them. */
   result: 300,
   answer: 900,

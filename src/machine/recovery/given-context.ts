@@ -81,7 +81,7 @@ export function acceptedContext(runtime: Runtime, { session, brief: occasion }: 
   const from = restorationOf(runtime, session);
   if (from && occasion) return brief(withLearnt(runtime, from), runtime.now(), occasion);
   const taken = `SHIM: the user continues session ${session}, and this chat has it now: do not call shim_check_recovery for it. Continue its work from its next step, after checking what its brief marks as unverified.`;
-  const beside = from && besideBrief(from);
+  const beside = from && besideBrief(from, "hook");
   return beside ? `${taken}\n${beside}` : taken;
 }
 

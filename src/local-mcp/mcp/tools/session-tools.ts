@@ -229,7 +229,7 @@ export const checkRecovery: ToolHandler<"shim_check_recovery"> = async (chat, in
 
 /** The chat that continues a session gets what its brief had no room for. */
 function withSummary(chosen: Brief | null, { text, output }: Answer): Answer {
-  const summary = chosen && besideBrief(chosen.from);
+  const summary = chosen && besideBrief(chosen.from, "tool");
   return { text: summary ? `${text}\n\n${summary}` : text, output };
 }
 

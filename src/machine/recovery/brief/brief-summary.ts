@@ -23,7 +23,7 @@ interface Worth {
   /** Tokens that the brief may have with them. */
   readonly most: number;
 }
-const { fresh, newer, old, whole } = inBrief.summary;
+const { fresh, newer, old } = inBrief.summary;
 /** Characters of a line of one that is quoted as it was written. */
 const longestLine = 1_500;
 /** One without a prompt since is quoted as it was written; ranks of its lines. */
@@ -121,11 +121,11 @@ export function summaryLines({ state }: Restoration, { parts }: Summary, { now, 
 }
 
 /** A summary without a prompt since, of which the brief has a part; null: none, or it has all. */
-export function wholeSummary(state: WorkState): string | null {
+export function wholeSummary(state: WorkState, chars: number): string | null {
   const { compactSummary } = state;
   if (compactSummary === null || compactSummary.length <= fresh || laterPrompts(state) > 0) return null;
   const parts = partsOf(compactSummary).map((lines): Part => ({ heading: "", lines }));
-  return writtenLines(state, parts, whole)
+  return writtenLines(state, parts, chars)
     .map(({ text }) => sanitize(text))
     .join("\n");
 }

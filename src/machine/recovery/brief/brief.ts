@@ -205,8 +205,8 @@ export function brief(from: Restoration, now: number, occasion: Occasion): strin
 }
 
 /** The client's fresh summary, for the chat that takes a session; null: the brief has all of it. */
-export function besideBrief({ session, state }: Restoration): string | null {
-  const summary = interpret(() => wholeSummary(state)) ?? null;
+export function besideBrief({ session, state }: Restoration, by: keyof typeof inBrief.summary.whole): string | null {
+  const summary = interpret(() => wholeSummary(state, inBrief.summary.whole[by])) ?? null;
   if (summary === null) return null;
   const fence = fenceOf(session.id);
   return [
