@@ -55,8 +55,8 @@ export const inBrief = {
   recap: 600,
   /**
    * An item of the client's summary; all of them, by how many prompts there were since; the whole
-   * of it for the chat that takes the session, from a tool (all that is stored) and from a hook; its
-   * words about one file, and about all.
+   * of it for the chat that takes the session, by a tool (all that is stored) or a hook; its words
+   * about one file, and about all.
    */
   summary: {
     item: 600,
