@@ -120,10 +120,10 @@ export function summaryLines({ state }: Restoration, { parts }: Summary, { now, 
   return headed(`of ${from} (prompts since then: ${later}):`, lines);
 }
 
-/** A summary without a prompt since, of which the brief has a part; null: none, or it has all. */
+/** A summary without a prompt since; null: there is none. */
 export function wholeSummary(state: WorkState, chars: number): string | null {
   const { compactSummary } = state;
-  if (compactSummary === null || compactSummary.length <= fresh || laterPrompts(state) > 0) return null;
+  if (compactSummary === null || laterPrompts(state) > 0) return null;
   const parts = partsOf(compactSummary).map((lines): Part => ({ heading: "", lines }));
   return writtenLines(state, parts, chars)
     .map(({ text }) => sanitize(text))

@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import type { WorkState } from "#src/contract/work-state.ts";
 import type { RestoredFile } from "#src/machine/recovery/incomplete/restoration.ts";
-import { aSession, prompts } from "#harness/machine/temp-runtime.ts";
+import { composeBrief, startingPrompt } from "#src/machine/recovery/brief/brief.ts";
+import { aRestoration, aSession, prompts } from "#harness/machine/temp-runtime.ts";
 import { linesUnder, shown, times } from "#harness/machine/brief-text.ts";
 import { T0 } from "#harness/store/store-test.ts";
 
@@ -150,6 +151,16 @@ it("a fresh summary and names of files have room beside a long request", () => {
   expect(text).toContain(
     "src/hull.ts (named); by the summary: paintHull takes a colour, maxCoats bounds it; has stormHold",
   );
+});
+
+it("a chat that begins with a session's work has all of its fresh summary, also what a file's line has no room for", () => {
+  const long = `   - src/hull.ts: ${times(40, (n) => `plank ${n} is oiled.`).join(" ")}`;
+  const state = { compactSummary: `2. Key Files:\n${long}`, statedAt: { summary: T0 } };
+  const edited = { action: "edited", hash: null, at: T0, now: "same", isCommitted: true } as const;
+  const files: RestoredFile[] = [{ path: "/p/src/hull.ts", ...edited }];
+  const composed = composeBrief(aRestoration(state, { files, session: aSession({ project: "/p" }) }), T0);
+  expect(composed.text("resume")).not.toContain("plank 20 is oiled.");
+  expect(startingPrompt(composed)).toContain(`> ${long}`);
 });
 
 it("a compaction whose summary cannot be read is said, until one can be read", () => {
