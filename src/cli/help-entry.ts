@@ -13,7 +13,7 @@ endWithoutReader();
 if (["--version", "-V"].includes(argv[2] ?? "")) stdout.write(`${version}\n`);
 else {
   const help = new Help();
-  help.prepareContext({ helpWidth: helpWidth(stdout.isTTY ? stdout.columns : 100) });
+  help.prepareContext({ helpWidth: helpWidth(stdout.isTTY ? stdout.columns || 120 : 100) });
   stdout.write(firstHelp(help));
   const source = { env, launch: launchOf(fileURLToPath(import.meta.url)) };
   const { howTo } = typedCommand(source, { platform, homedir: homedir() });

@@ -125,7 +125,7 @@ function wordsOf(value: unknown): string[] {
   const words = found.command.match(shellWords) ?? [];
   const read = words.map((word) =>
     word.replaceAll(/'((?:[^']|'')*)'|"([^"]*)"|\\(['"\s])/g, (_, single = "", double = "", other = "") =>
-      [String(single).replaceAll("''", "'"), double, other].join(""),
+      [String(single).replaceAll(/(['\u2018-\u201B])\1/g, "$1"), double, other].join(""),
     ),
   );
   return read.flatMap((word) => {

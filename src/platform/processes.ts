@@ -74,13 +74,14 @@ export function skipShells(processes: Processes, pid: number): number {
   return next;
 }
 
-const maxWrappers = 10;
+/** Against a chain that ends nowhere. */
+const maxWrappers = 1_000;
 
 /** Accepts wrappers in between (`sh -c`, `npx`). */
 export function isDescendant(processes: Processes, pid: number, ancestor: ProcessIdentity): boolean {
   if (!isAlive(processes, ancestor)) return false;
   let next = processes.facts(pid)?.parent ?? 0;
-  for (let steps = 0; next > 1 && steps < maxWrappers; steps++) {
+  for (let steps = 0; next > 0 && steps < maxWrappers; steps++) {
     if (next === ancestor.pid) return true;
     next = processes.facts(next)?.parent ?? 0;
   }

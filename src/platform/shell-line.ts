@@ -19,9 +19,12 @@ export function commandLine(words: readonly string[], shell: Shell): string {
   return shell === "powershell" && line.startsWith("'") ? `& ${line}` : line;
 }
 
+/** PowerShell takes each of them for the plain one. */
+const singleQuotes = /['\u2018-\u201B]/g;
+
 function windowsWord(text: string, shell: "cmd" | "powershell"): string {
   if (plainOnWindows.test(text)) return text;
-  return shell === "cmd" ? `"${text}"` : `'${text.replaceAll("'", "''")}'`;
+  return shell === "cmd" ? `"${text}"` : `'${text.replaceAll(singleQuotes, "$&$&")}'`;
 }
 
 /**

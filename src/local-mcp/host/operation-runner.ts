@@ -152,7 +152,7 @@ function readCurrent(path: string): Result<Config> {
 }
 
 /** Settings by which a chat could allow its own calls, or start another that may do more. */
-const ofUserAlone = /^(answers|runs)(\.|$)/;
+const ofUserAlone = /^(answers|atLimit|runs)(\.|$)/;
 
 async function change(
   context: HandlerContext,

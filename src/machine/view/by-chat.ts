@@ -17,7 +17,7 @@ export async function refuseChat(
   { site, by = "command line", caller, runtime: load }: Pick<HandlerContext, "site" | "by" | "caller" | "runtime">,
   what: string,
 ): Promise<Result<never> | null> {
-  if (by !== "command line") return null;
+  if (by !== "command line" && by !== "live page") return null;
   const refused = fail("not_released", `a chat has started this command: only its user may ${what}.`);
   if (variables.some((name) => site.env[name] !== undefined)) return refused;
   if (caller === undefined) return null;

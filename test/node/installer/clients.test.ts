@@ -208,6 +208,7 @@ it("what SHIM prints is for the shell that the user has", () => {
     '"C:\\Program Files\\node.exe" "C:\\it\'s\\shim.mjs"',
     "& 'C:\\Program Files\\node.exe' 'C:\\it''s\\shim.mjs'",
   ]);
+  expect(commandLine(["C:\\O’Brien\\shim.exe"], "powershell")).toBe("& 'C:\\O’’Brien\\shim.exe'");
 });
 
 it.each([
@@ -221,6 +222,11 @@ it.each([
     "copilot",
     onDisk("C:\\it's", "C:\\Program Files\\node.exe"),
     "& 'C:\\Program Files\\node.exe' 'C:\\it''s\\dist\\hook.cjs' Stop --client copilot 2>$null ; exit 0",
+  ],
+  [
+    "gemini",
+    onDisk("C:\\O’Brien"),
+    "C:\\node\\node.exe 'C:\\O’’Brien\\dist\\hook.cjs' Stop --client gemini 2>$null ; exit 0",
   ],
   [
     "qwen",

@@ -93,12 +93,12 @@ it("a command below the process of a client that has a session is a chat's, also
   const { id } = await held();
   const { processes } = runtime;
   const statement = (pid: number, parent: number): string => {
-    processes.start(parent, parent === 100 ? 1 : 100, "sh");
+    if (parent === 400) processes.start(parent, 100, "sh");
     const { start } = processes.start(pid, parent, "node");
     return `${pid} (node) S ${parent}${" 0".repeat(17)} ${start}`;
   };
-  const asked = async (name: string, input: object, caller: string): Promise<unknown> => {
-    const { body } = await ask(host.socket, "POST", `/call/${name}`, { input, env: {}, by: "command line", caller });
+  const asked = async (name: string, input: object, caller: string, by = "command line"): Promise<unknown> => {
+    const { body } = await ask(host.socket, "POST", `/call/${name}`, { input, env: {}, by, caller });
     return (JSON.parse(body) as { result: unknown }).result;
   };
   const ofChat = statement(401, 400);
@@ -110,8 +110,13 @@ it("a command below the process of a client that has a session is a chat's, also
     ["config.set", { key: "runs", value: [{ project: "/p" }] }],
     ["config.set", { key: "answers.isEnabled", value: true }],
     ["config.unset", { key: "answers.holdDialogSeconds" }],
+    ["config.set", { key: "atLimit", value: [] }],
   ] as const)
     expect([name, await asked(name, input, ofChat)]).toMatchObject([name, refused]);
+  const answer = { request: id, decision: "allow" };
+  expect(await asked("requests.answer", answer, ofChat, "live page")).toMatchObject(refused);
+  for (let pid = 402; pid < 420; pid++) processes.start(pid, pid - 1, "sh");
+  expect(await asked("requests.answer", answer, statement(421, 419))).toMatchObject(refused);
   expect(await asked("config.set", { key: "risk.thresholds.memory", value: 0.8 }, ofChat)).toMatchObject({ ok: true });
   expect(await listed()).toHaveLength(1);
   processes.start(500, 1, "sh");
