@@ -155,7 +155,9 @@ async function reads(counts: readonly number[], fill: (at: Place, count: number)
     for (const [name, work] of Object.entries(works))
       (found[name] ??= []).push((await counted(at.workspace, () => work(at))).read);
   }
-  for (const [name, [few, more]] of Object.entries(found)) expect([name, more]).toEqual([name, few]);
+  // Ids are drawn: by where they fall an entry of an index more is read, or less.
+  for (const [name, [few = 0, more = Infinity]] of Object.entries(found))
+    expect([name, Math.abs(more - few)]).toEqual([name, expect.toSatisfy((apart: number) => apart <= 2)]);
   return found;
 }
 
