@@ -78,8 +78,15 @@ export const figures: Readonly<Record<string, Figure>> = {
     unit: "x",
     most: 0.4,
     value: ({ script, node }) => script / node,
-    beside: ({ first, program, statusLine, node }) =>
-      `\`node -e 0\`; first turn of a new host ${ratio(first / node)}; \`hook.cjs\`, where there is no perl: ${ratio(program / node)}; status line ${ratio(statusLine / node)}`,
+    beside: ({ first, program, node }) =>
+      `\`node -e 0\`; first turn of a new host ${ratio(first / node)}; \`hook.cjs\`, where there is no perl: ${ratio(program / node)}`,
+  }),
+  "status-line": figure("start", {
+    text: "status line of Claude Code, as its client starts it, p50",
+    unit: "x",
+    most: 0.5,
+    value: ({ statusLine, node }) => statusLine / node,
+    beside: () => "`node -e 0`",
   }),
   "tool-call": figure("tool-call", {
     text: "tool call of Claude Code, p50",

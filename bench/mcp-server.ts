@@ -9,7 +9,7 @@ import { build } from "esbuild";
 import { CLAUDE_VERSION, claudeBinary } from "../scripts/install-claude.ts";
 import { hookToolGroups, isHookToolEvent } from "../src/contract/hook-tool.ts";
 import { hookEvents } from "../src/contract/hooks.ts";
-import { serverCommand, setClaudeHooks } from "../src/installer/entries.ts";
+import { serverCommand, setClaudeHooks, statusLineCommand } from "../src/installer/entries.ts";
 import { startClaude, type ClaudeOptions } from "../test/harness/claude/claude-code.ts";
 import { startScriptedModel, type Step } from "../test/harness/claude/scripted-model.ts";
 import { hostsOf, killEvery } from "#harness/machine/process-tree.ts";
@@ -110,7 +110,8 @@ function hook([program, ...args]: Command, event: string, turn: string, env: Nod
 /** As Claude Code runs it, while a host serves the chat. */
 function statusLine(env: NodeJS.ProcessEnv): void {
   const input = JSON.stringify({ session_id: "bench-session", cwd: "/", model: { id: "m", display_name: "M" } });
-  const done = spawnSync(process.execPath, ["bin/shim.mjs", "statusline"], { env, input, encoding: "utf8" });
+  const command = statusLineCommand(launch, "linux") ?? "";
+  const done = spawnSync("/bin/sh", ["-c", command], { env, input, encoding: "utf8" });
   if (done.status !== 0 || done.stdout === "") throw new Error(`the status line: ${done.stderr}`);
 }
 
@@ -184,14 +185,14 @@ export async function toolCall() {
 }
 
 const clone = join(import.meta.dirname, "..");
+const launch = {
+  node: process.execPath,
+  script: join(clone, "bin", "shim.mjs"),
+  hookScript: join(clone, "dist", "hook.cjs"),
+};
 
 /** What `init` writes: the script, or on Windows a process of Node for each event. */
 function commandHooks(platform: NodeJS.Platform): Setting {
-  const launch = {
-    node: process.execPath,
-    script: join(clone, "bin", "shim.mjs"),
-    hookScript: join(clone, "dist", "hook.cjs"),
-  };
   const settings = {};
   setClaudeHooks(settings, launch, { server: null, version: CLAUDE_VERSION, platform });
   return { mcpServers: { shim: { type: "stdio", ...serverCommand(launch) } }, settings };

@@ -1,11 +1,14 @@
-/** Program of `shim statusline`: runs after every step, so it loads little. Never fails. */
+/**
+ * Program of `shim statusline`, and of the status line where no host answers its script. It loads
+ * little, and never fails.
+ */
 import { fstatSync } from "node:fs";
 import type { ChatStatus } from "../contract/machine/overview.ts";
 import { endReading, ownLimits, readStdin, writeTo } from "../local-mcp/events/hook-stdin.ts";
 import { statusOfHost } from "../local-mcp/host-client/status-of-host.ts";
+import { renderStatus } from "../machine/view/status-text.ts";
 import { HomeError, homeFrom } from "../platform/paths.ts";
 import { oneLine } from "../shared/format.ts";
-import { renderStatus } from "./commands/statusline.ts";
 
 async function main(): Promise<void> {
   const home = homeFrom(process.env);

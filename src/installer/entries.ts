@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { adapterOf } from "../clients/adapters.ts";
+import { statusLineEvent } from "../clients/adapter/hook-program.ts";
 import { formOf } from "../clients/details.ts";
 import type { HookHandler, ServerForm } from "../clients/adapter/client-form.ts";
 import { type HookEvent, hookEvents } from "../contract/hooks.ts";
@@ -72,13 +73,14 @@ function scriptCommand(launch: Launch, event: string, client: string): { command
 const noStatus = "SHIM does not work: this chat is not saved";
 
 /**
- * On Windows the shell is Git Bash or PowerShell, so the text must mean the same to both: it uses
- * slashes, and starts a node whose path has blanks from its folder, since PowerShell reads a
- * leading quoted word as a value. Returns null for a path that cannot be written for both.
+ * By the script of hooks, which asks the host. On Windows the shell is Git Bash or PowerShell, so
+ * the text must mean the same to both: it uses slashes, and starts a node whose path has blanks
+ * from its folder, since PowerShell reads a leading quoted word as a value. Returns null for a path
+ * that cannot be written for both.
  */
 export function statusLineCommand(launch: Launch, platform: NodeJS.Platform): string | null {
   if (platform !== "win32")
-    return `${shellWord(launch.node)} ${shellWord(launch.script)} statusline || echo ${shellWord(noStatus)}`;
+    return `${commandLine([shell, shellHookOf(launch), launch.node, statusLineEvent], "sh")} || echo ${shellWord(noStatus)}`;
   const node = launch.node.replaceAll("\\", "/");
   const script = windowsWord(launch.script.replaceAll("\\", "/"));
   const cut = node.lastIndexOf("/");
@@ -146,7 +148,8 @@ export function isOurServer(value: unknown): boolean {
 
 export function isOurStatusLine(value: unknown): boolean {
   const words = wordsOf(value);
-  return endsWith(words.at(-1) === noStatus ? words.slice(0, -3) : words, "statusline");
+  const start = words.at(-1) === noStatus ? words.slice(0, -3) : words;
+  return endsWith(start, "statusline") || (start.at(-1) === statusLineEvent && shellHook.test(start.at(-3) ?? ""));
 }
 
 function endsWith(words: readonly string[], command: string): boolean {

@@ -107,6 +107,9 @@ export type SendEvent = (event: string, payload: JsonObject, gone?: AbortSignal)
 /** No event: a client asks what its user would have it do from elsewhere. */
 export const nextActEvent = "NextAct";
 
+/** No event: Claude Code asks what its status line shows. */
+export const statusLineEvent = "StatusLine";
+
 /** Answers with a `WindowAct`; null: nothing for a while, or no host. */
 export type NextAct = (session: string) => Promise<JsonObject | null>;
 

@@ -7,6 +7,7 @@ import {
   homeHeader,
   nextActEvent,
   processHeader,
+  statusLineEvent,
   valueOf,
 } from "../../clients/adapter/hook-program.ts";
 import { adapterOf } from "../../clients/adapters.ts";
@@ -15,6 +16,8 @@ import { holdMs } from "../../contract/hook-limits.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
 import { decisionAnswer } from "../../machine/sessions/requests.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
+import { statusOf } from "../../machine/view/status-line.ts";
+import { renderStatus } from "../../machine/view/status-text.ts";
 import { readBody } from "../../platform/local-http.ts";
 import { setTimer } from "../../platform/timers.ts";
 import { isDescendant, statedProcess } from "../../platform/processes.ts";
@@ -157,13 +160,14 @@ export async function answerPosted(
   const input = decodeText(body);
   const isLeft = await hasGone(request);
   const { env, clientPid, eventId: id } = caller;
-  if (isOfForeignCaller({ client: client.name, env, input })) return refused(200, "");
   const own = { ...runtime, env };
+  const answerQuestion = questions.get(event);
+  if (answerQuestion) return isLeft ? null : answerQuestion(own, input, request, onHold);
+  if (isOfForeignCaller({ client: client.name, env, input })) return refused(200, "");
   if (isLeft) {
     spoolGiven(own, { event, input, client, env, clientPid, id });
     return null;
   }
-  if (event === nextActEvent) return nextAct(own, input, goneSignal(request), onHold);
   let taken = nothingTaken;
   const text = answerHook(
     own,
@@ -182,6 +186,19 @@ export async function answerPosted(
     text: decision === null ? text : JSON.stringify(client.answer(event, decisionAnswer(decision))),
   };
 }
+
+type AnswerQuestion = (
+  runtime: Runtime,
+  input: string,
+  request: IncomingMessage,
+  onHold: () => void,
+) => PostedAnswer | Promise<PostedAnswer | null>;
+
+/** Requests that are posted as events and are none: of a caller that has gone nothing is kept. */
+const questions: ReadonlyMap<string, AnswerQuestion> = new Map<string, AnswerQuestion>([
+  [nextActEvent, (runtime, input, request, onHold) => nextAct(runtime, input, goneSignal(request), onHold)],
+  [statusLineEvent, (runtime, input) => ({ status: 200, text: renderStatus(statusOf(runtime, input), runtime.now()) })],
+]);
 
 /** Held until there is one, or for as long as any answer is held. */
 async function nextAct(

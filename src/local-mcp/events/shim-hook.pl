@@ -1,9 +1,10 @@
 # The build puts this into `shim-hook`. It loads no module: each takes as long as the rest.
-my ($hook, $node, $event, undef, $client) = @ARGV;
+my ($program, $node, $event, undef, $client) = @ARGV;
 $client ||= "claude-code";
+my $is_line = $event eq "StatusLine";
 
 # To another client that runs hooks of Claude Code the answer comes before its input ends.
-start() if $client eq "claude-code" && $ENV{CLAUDECODE} ne "1" && !exists $ENV{CLAUDE_CODE_ENTRYPOINT};
+start() if !$is_line && $client eq "claude-code" && $ENV{CLAUDECODE} ne "1" && !exists $ENV{CLAUDE_CODE_ENTRYPOINT};
 
 # A handle that the client has closed would get the number of the next file.
 my @null;
@@ -50,6 +51,8 @@ exit if $is_ended && $input eq "";
 
 my $self = describe();
 my $answer = $is_ended ? undef : post();
+# Nothing is lost: the client has asked for the next one.
+exit if $is_ended && $is_line;
 put(\*STDOUT, $answer // run(), $elapsed + 2);
 alarm 0;
 exit $is_failed;
@@ -57,8 +60,9 @@ exit $is_failed;
 # Becomes the program. Where its node is gone another one starts it, by the launcher, which says when it is too old.
 sub start {
   my @event = ($event, "--client", $client);
-  exec $node, $hook, @event;
-  exec "node", $hook =~ s{dist/hook\.cjs$}{bin/shim.mjs}r, "hook", @event;
+  exec $node, $program, @event;
+  my ($folder, $name) = $program =~ m{^(.*)dist/(\w+)\.cjs$};
+  exec "node", "${folder}bin/shim.mjs", $name, @event;
   exit 1;
 }
 

@@ -6,7 +6,7 @@ import { holding, printed, throwing, withStore } from "#harness/machine/cli-home
 import { aChat, sync, twoCliHomes } from "#harness/machine/cli-rigs.ts";
 import { aFront, aHost } from "#harness/machine/host-rig.ts";
 import { listSamples, storedBytes, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { renderStatus } from "#src/cli/commands/statusline.ts";
+import { renderStatus } from "#src/machine/view/status-text.ts";
 import type { Io } from "#src/cli/io.ts";
 import { localTime } from "#src/contract/age.ts";
 import { stateText, waitingProgress, type ShownState } from "#src/contract/chat-state.ts";

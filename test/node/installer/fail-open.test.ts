@@ -4,7 +4,13 @@ import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import type { HookClient } from "#src/contract/clients.ts";
 import { clientFiles } from "#src/clients/details.ts";
-import { hookCommandLine, missingText, ourHandlers, setClaudeHooks } from "#src/installer/entries.ts";
+import {
+  hookCommandLine,
+  missingText,
+  ourHandlers,
+  setClaudeHooks,
+  statusLineCommand,
+} from "#src/installer/entries.ts";
 import type { Launch } from "#src/platform/shim-command.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { pluginHooks } from "../../../scripts/plugin-files.ts";
@@ -15,6 +21,10 @@ const shells = ["/bin/dash", "/bin/bash", "/bin/zsh", "/bin/busybox"].filter((pa
 /** The program of hooks: it has its client refuse the call. */
 const denial = '{"decision":"block"}';
 const program = `process.stdin.resume().on("end", () => console.log(${JSON.stringify(JSON.stringify({ decision: "block" }))}));\n`;
+
+/** The program of the status line. */
+const line = "SHIM: not saved yet";
+const lineProgram = program.replace(JSON.stringify(denial), JSON.stringify(line));
 
 /** SHIM in a folder, the entries that lead there, and a home without a host. */
 class EntryRig {
@@ -28,15 +38,25 @@ class EntryRig {
   };
 
   constructor(shell = "/bin/sh") {
-    write(this.dist, { "shim-hook": shimHookScript(), "hook.cjs": program });
+    write(this.dist, { "shim-hook": shimHookScript(), "hook.cjs": program, "statusline.cjs": lineProgram });
     mkdirSync(this.bin);
     // Some shells behave by the name by which they are started.
     symlinkSync(shell, join(this.bin, "sh"));
   }
 
   /** A hook as its client starts it: what it prints, and its code. */
-  run(client: HookClient, event: string, { uid }: { uid?: number } = {}): readonly [number | null, string] {
-    const words = this.#command(client, event).map((word) => (word === "/bin/sh" ? join(this.bin, "sh") : word));
+  run(client: HookClient, event: string, options?: { uid?: number }): readonly [number | null, string] {
+    return this.#start(this.#command(client, event), options);
+  }
+
+  /** The status line of Claude Code in the same way. */
+  line(options?: { uid?: number }): readonly [number | null, string] {
+    const command = statusLineCommand(this.launch, "linux") ?? "";
+    return this.#start(["/bin/sh", "-c", command.replace("/bin/sh", join(this.bin, "sh"))], options);
+  }
+
+  #start(given: readonly string[], { uid }: { uid?: number } = {}): readonly [number | null, string] {
+    const words = given.map((word) => (word === "/bin/sh" ? join(this.bin, "sh") : word));
     const [command = "", ...args] = words;
     const env = { PATH: this.bin, HOME: this.folder, SHIM_HOME: this.folder, CLAUDECODE: "1" };
     const input = '{"session_id":"a","prompt":"it\'s"}';
@@ -86,7 +106,7 @@ const faults: Readonly<Record<string, (rig: EntryRig) => { uid?: number } | void
     const script = 'exec "$1" "${0%/*}/hook.cjs" "$2"\n';
     write(rig.dist, { "shim-hook": script, "hook.cjs": "process.stderr.write('no'); process.exitCode = 2;\n" });
   },
-  "the program is gone": (rig) => rmSync(join(rig.dist, "hook.cjs")),
+  "the programs are gone": ({ dist }) => ["hook.cjs", "statusline.cjs"].forEach((name) => rmSync(join(dist, name))),
   "node is gone": (rig) => {
     rig.launch = { ...rig.launch, node: "/nonexistent/node" };
   },
@@ -118,6 +138,7 @@ it.each(Object.entries(faults))(
         if (event !== "SessionStart") expect(out).toBe("");
         else for (const path of [rig.dist, rig.launch.node]) expect(messageIn(out)).toContain(path);
       }
+      expect(rig.line(options), shell).toEqual([0, "SHIM does not work: this chat is not saved"]);
     }
   },
 );
@@ -132,6 +153,7 @@ it("where nothing is missing the answer of SHIM reaches the client as it is, in 
   for (const shell of shells) {
     const rig = new EntryRig(shell);
     for (const [client, event] of starts) expect(rig.run(client, event), `${client} ${event}`).toEqual([0, denial]);
+    expect(rig.line()).toEqual([0, line]);
   }
 });
 
@@ -143,7 +165,10 @@ it("where the node of the entries is gone another one on the PATH starts SHIM", 
     for (const path of ["bin/shim.mjs", "plugin/launch.mjs"]) write(rig.folder, { [path]: readFileSync(path, "utf8") });
     symlinkSync(process.execPath, join(rig.bin, "node"));
     rig.launch = { ...rig.launch, node: "/nonexistent/node" };
-    expect(rig.run("codex", "PreToolUse")).toEqual([0, denial]);
+    expect([rig.run("codex", "PreToolUse"), rig.line()]).toEqual([
+      [0, denial],
+      [0, line],
+    ]);
   }
 });
 

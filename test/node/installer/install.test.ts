@@ -42,7 +42,10 @@ it("puts server, hooks and status line into a Claude Code without settings, and 
   const known = hookEvents.filter((event) => event !== "PreModelSwitch");
   const timeouts: Partial<Record<HookEvent, number>> = { SessionStart: 15, PermissionRequest: 600 };
   const hooks = known.map((event) => [event, [{ hooks: [handler(event, timeouts[event] ?? 10)] }]]);
-  const statusLine = { type: "command", command: `/opt/node/bin/node /src/shim/bin/shim.mjs statusline ${otherwise}` };
+  const statusLine = {
+    type: "command",
+    command: `/bin/sh /src/shim/dist/shim-hook /opt/node/bin/node StatusLine ${otherwise}`,
+  };
   expect(home.value(home.settings)).toEqual({ hooks: Object.fromEntries(hooks) as object, statusLine });
   expect(home.read(home.config)).toBeNull();
   home.install(home.desktop);
@@ -90,7 +93,7 @@ it("corrects the entries of a clone that moved without moving them and leaves th
   home.install();
   expect(home.value(home.servers)).toEqual({ mcpServers: { memory: { ...changed, ...server } } });
   expect(home.value(home.settings, "hooks", "Stop")).toEqual([{ hooks: [own, handler("Stop")] }]);
-  expect(home.value(home.settings, "statusLine", "command")).toContain(launch.script);
+  expect(home.value(home.settings, "statusLine", "command")).toContain("/src/shim/dist/shim-hook");
   home.uninstall();
   expect(home.value(home.settings)).toEqual({ hooks: { Stop: [{ hooks: [own] }] } });
 });
@@ -125,7 +128,7 @@ it("leaves the user's own status line, now and when it goes, and says how to hav
     const home = aClientHome();
     const own = { statusLine: line, hooks: { Stop: [] } };
     home.write(home.settings, JSON.stringify(own));
-    const both = "let it also run `/opt/node/bin/node /src/shim/bin/shim.mjs statusline ";
+    const both = "let it also run `/bin/sh /src/shim/dist/shim-hook /opt/node/bin/node StatusLine ";
     expect(home.install().notes).toEqual([expect.stringContaining(both)]);
     change(home, home.settings, (text) => json.set(text, ["theUsers"], 1));
     home.uninstall();
@@ -143,13 +146,13 @@ it("with the plugin enabled sets only the status line, and takes out what an ear
 });
 
 it("the status line's command is one that the shell splits as meant", () => {
-  const odd = { ...launch, node: "/opt/my node/it's/node", script: "/a $HOME/`x`/bin/shim.mjs" };
+  const odd = { ...launch, node: "/opt/my node/it's/node", hookScript: "/a $HOME/`x`/dist/hook.cjs" };
   const command = statusLineCommand(odd, "linux") ?? "";
   const words = execFileSync("sh", ["-c", `printf '%s\\n' ${command}`], { encoding: "utf8" });
   expect(execFileSync("sh", ["-c", command], { encoding: "utf8" })).toBe(
     "SHIM does not work: this chat is not saved\n",
   );
-  expect(words).toBe("/opt/my node/it's/node\n/a $HOME/`x`/bin/shim.mjs\nstatusline\n");
+  expect(words).toBe("/bin/sh\n/a $HOME/`x`/dist/shim-hook\n/opt/my node/it's/node\nStatusLine\n");
   expect(isOurStatusLine({ type: "command", command })).toBe(true);
 });
 
@@ -175,7 +178,8 @@ it("knows its own entries, of any clone, and no others", () => {
     hook(`/bin/sh -c '(. "$0") 2>/dev/null; exit 0' '/a b/dist/shim-hook' '/n o/node' Stop --client codex`),
     hook('"/usr/bin/node" "/a b/bin/shim.mjs" hook Stop'),
     isOurStatusLine({ command: "shim statusline" }),
-  ]).toEqual(Array(7).fill(true));
+    isOurStatusLine({ command: "/bin/sh '/a b/dist/shim-hook' '/n o/node' StatusLine" }),
+  ]).toEqual(Array(8).fill(true));
   expect([
     isOurServer({ command: node, args: ["/x/other.mjs", "mcp"] }),
     isOurServer({ command: node, args: ["/x/bin/shim.mjs", "up"] }),

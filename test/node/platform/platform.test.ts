@@ -13,7 +13,7 @@ import { Claude, aProject, anotherClaude } from "#harness/machine/claude.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { desktop } from "#harness/machine/mcp-process.ts";
 import { type TempRuntime, tempRuntime } from "#harness/machine/temp-runtime.ts";
-import { renderStatus } from "#src/cli/commands/statusline.ts";
+import { renderStatus } from "#src/machine/view/status-text.ts";
 import { statusOf } from "#src/machine/view/status-line.ts";
 import { shimCommand, withShimCommand } from "#src/platform/shim-command.ts";
 import * as notices from "#src/store/notices.ts";

@@ -17,6 +17,8 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { aHost, ask } from "#harness/machine/host-rig.ts";
 import { adapterOf } from "#src/clients/adapters.ts";
 import { findClientPid } from "#src/local-mcp/events/read-event.ts";
+import { statusOf } from "#src/machine/view/status-line.ts";
+import { renderStatus } from "#src/machine/view/status-text.ts";
 import { isOfForeignCaller } from "#src/local-mcp/events/payload.ts";
 import { valueVariables } from "#src/clients/adapter/hook-program.ts";
 import { column } from "#harness/store/store-test.ts";
@@ -209,6 +211,35 @@ it("a host that began in the run of a task gives the brief to another chat all t
   expect((await post("codex", "SessionStart", { source: "startup", cwd })).body).toContain("fix the parser");
 });
 
+it("the status line that a script asks for is its chat's, whose readings are stored; of a caller that has gone nothing is", async () => {
+  const { runtime, link, own, post, stored } = await aScript();
+  const claude = { ...own, "shim-env-claudecode": "=1", "shim-env-claude-pid": "=100" };
+  await post("claude-code", "SessionStart", { source: "startup" }, claude);
+  const measured = (tokens: number) => ({
+    model: { id: "claude-opus-5-5" },
+    context_window: { context_window_size: 200_000, current_usage: { input_tokens: tokens } },
+  });
+  const { body } = await post("claude-code", "StatusLine", measured(100_000), own);
+  expect(body).toBe(renderStatus(statusOf(runtime, JSON.stringify(payload("StatusLine"))), runtime.now()));
+  expect(body).toContain("SHIM: not saved yet | risk 0");
+  const isHalf = { readings: { contextFill: { value: 0.5, source: "measured" } } };
+  expect(stored()).toMatchObject(isHalf);
+  await leave(link, own, "claude-code/StatusLine", payload("StatusLine", measured(150_000)));
+  await post("claude-code", "Stop", {}, claude);
+  expect(stored()).toMatchObject(isHalf);
+  expect(runtime.logged).toEqual([]);
+});
+
+/** A caller that has gone with its last byte. */
+async function leave(link: string, own: object, path: string, event: object): Promise<void> {
+  const body = JSON.stringify(event);
+  const headers = Object.entries({ host: "shim", ...own, "content-length": body.length });
+  const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  const connection = connect(link);
+  connection.end(`POST /hook/${path} HTTP/1.1\r\n${head}\r\n${body}`);
+  await new Promise((resolve) => connection.once("close", resolve).resume());
+}
+
 it("a risky tool of a client that posts is answered when its files are saved", async () => {
   const { project } = makeProject({ "a.txt": "one\n" });
   const { runtime, post } = await aScript(tempRuntime({ config: { checkpoint: { beforeTools: ["Bash"] } } }));
@@ -231,12 +262,7 @@ it("a stranger, an unknown client and a body that is too long are refused, and n
 
 it("the event of a caller that has gone with its last byte waits in the spool, and comes with the next event", async () => {
   const { link, own, post, stored } = await aScript();
-  const body = JSON.stringify(payload("Stop", { session_id: "another" }));
-  const headers = Object.entries({ host: "shim", ...own, "content-length": body.length });
-  const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
-  const connection = connect(link);
-  connection.end(`POST /hook/codex/Stop HTTP/1.1\r\n${head}\r\n${body}`);
-  await new Promise((resolve) => connection.once("close", resolve).resume());
+  await leave(link, own, "codex/Stop", payload("Stop", { session_id: "another" }));
   await post("codex", "UserPromptSubmit");
   expect([stored("another"), stored()]).toEqual([expect.anything(), expect.anything()]);
 });
@@ -275,6 +301,7 @@ it("an answer depends on no variable that the script does not send", () => {
       isOfForeignCaller({ client: name, input, env: watchedEnv });
       const pid = findClientPid(runtime.processes, adapter, watchedEnv, 2_000);
       answerHook({ ...runtime, env: watchedEnv }, event.split("-")[0] ?? "", () => input, pid, adapter);
+      statusOf({ ...runtime, env: watchedEnv }, input);
     }
   }
   expect(read).toContain("CLAUDE_CODE_ENTRYPOINT");

@@ -211,6 +211,9 @@ process.stdin.setEncoding("latin1").on("data", (part) => (input += part)).on("en
 });
 `;
 
+/** The program of the status line. */
+const lineProgram = 'process.stdin.on("data", (part) => console.log(`of the program: ${part}`));\n';
+
 interface HookStart {
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
@@ -231,7 +234,7 @@ class ShimHookRig {
     mkdirSync(this.home, { recursive: true });
     const script = isTimed ? shimHookScript() : shimHookScript().replaceAll("alarm 1", "alarm 3600");
     const own = hasPerl ? script : script.replaceAll("/usr/bin/perl", "/nonexistent/perl");
-    write(this.folder, { "shim-hook": own, "hook.cjs": hookProgram });
+    write(this.folder, { "shim-hook": own, "hook.cjs": hookProgram, "statusline.cjs": lineProgram });
   }
 
   async host(answer: RealServer["answer"]): Promise<void> {
@@ -328,6 +331,28 @@ it("an answer with another status than 200, and one that breaks off, is not prin
     response.writeHead(200, { "content-length": 100 }).write("half 200", () => response.destroy());
   });
   expect(await given(rig.run(hostile))).toMatchObject(asItWas());
+});
+
+const line = ["StatusLine"];
+
+it("the status line is the host's answer, whatever started the script; without one, or without perl, it is its own program's", async () => {
+  const [rig, alone, bare] = [new ShimHookRig(), new ShimHookRig(), new ShimHookRig({ hasPerl: false })];
+  for (const one of [rig, bare]) await one.host((_request, response) => response.end("SHIM: saved\n"));
+  expect(await rig.run("{}", { args: line })).toEqual(answered("SHIM: saved\n"));
+  expect(rig.posted).toMatchObject([{ method: "POST", url: "/hook/claude-code/StatusLine", body: "{}" }]);
+  for (const one of [alone, bare])
+    expect(await one.run("{}", { args: line })).toEqual(answered("of the program: {}\n"));
+  expect([bare.posted, [rig, alone, bare].some(({ given: path }) => existsSync(path))]).toEqual([[], false]);
+});
+
+it("a status line that its client ends while the host is asked starts no program", async () => {
+  const rig = new ShimHookRig();
+  const isAsked = new Promise<void>((resolve) => void rig.host(() => resolve()));
+  const child = rig.start({ args: line });
+  child.stdin.write("{}");
+  await isAsked;
+  process.kill(-(child.pid ?? 0), "SIGTERM");
+  expect(await outputOf(child, null)).toEqual(answered(""));
 });
 
 /** A host that takes a connection and answers nothing. */

@@ -4,7 +4,7 @@ import * as sessions from "#src/machine/sessions/sessions.ts";
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { renderStatus } from "#src/cli/commands/statusline.ts";
+import { renderStatus } from "#src/machine/view/status-text.ts";
 import { currentState } from "#src/machine/sessions/checkpoints/capture.ts";
 import { readMessages } from "#src/machine/view/overview-handlers.ts";
 import { statusOf } from "#src/machine/view/status-line.ts";

@@ -13,7 +13,7 @@ import { aProject, anotherClaude, Claude, type Printed, aChat } from "#harness/m
 import { reservationReceived, joinTeam } from "#harness/team/team-rig.ts";
 import { type TempRuntimeOptions, tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { execFileSync } from "node:child_process";
-import { renderStatus } from "#src/cli/commands/statusline.ts";
+import { renderStatus } from "#src/machine/view/status-text.ts";
 import { statusOf } from "#src/machine/view/status-line.ts";
 import { readConflicts as open } from "#src/machine/team/operations/team-handlers.ts";
 import { ConflictWatch } from "#src/machine/team/conflict-watch.ts";

@@ -2,9 +2,9 @@ import { localTime } from "../../contract/age.ts";
 import { stateWords } from "../../contract/chat-state.ts";
 import type { ChatStatus } from "../../contract/machine/overview.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
-import { safeText } from "../screen-text.ts";
+import { visible } from "../../shared/visible-text.ts";
 
-/** @param now epoch ms */
+/** The lines that a client shows, in the time zone of this process. @param now epoch ms */
 export function renderStatus(status: ChatStatus, now: number): string {
   const { session, died, trouble } = status;
   const parts = [
@@ -14,7 +14,7 @@ export function renderStatus(status: ChatStatus, now: number): string {
     ...(died > 0 ? [`${died} ${stateWords.died}`] : []),
   ];
   const said = status.notices.map((text) => `\nSHIM: ${oneLine(text, 150)}`).join("");
-  return safeText(`SHIM: ${parts.join(" | ")}${said}\n`);
+  return visible(`SHIM: ${parts.join(" | ")}${said}\n`);
 }
 
 /** Empty for a chat that has an offer and nothing of its own that could be lost. */
