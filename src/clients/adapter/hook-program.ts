@@ -109,6 +109,8 @@ export const nextActEvent = "NextAct";
 
 /** No event: Claude Code asks what its status line shows. */
 export const statusLineEvent = "StatusLine";
+/** The header of that question: minutes that the caller's clock is ahead of UTC. */
+export const zoneHeader = "shim-zone";
 
 /** Answers with a `WindowAct`; null: nothing for a while, or no host. */
 export type NextAct = (session: string) => Promise<JsonObject | null>;

@@ -9,6 +9,7 @@ import {
   processHeader,
   statusLineEvent,
   valueOf,
+  zoneHeader,
 } from "../../clients/adapter/hook-program.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
@@ -197,7 +198,13 @@ type AnswerQuestion = (
 /** Requests that are posted as events and are none: of a caller that has gone nothing is kept. */
 const questions: ReadonlyMap<string, AnswerQuestion> = new Map<string, AnswerQuestion>([
   [nextActEvent, (runtime, input, request, onHold) => nextAct(runtime, input, goneSignal(request), onHold)],
-  [statusLineEvent, (runtime, input) => ({ status: 200, text: renderStatus(statusOf(runtime, input), runtime.now()) })],
+  [
+    statusLineEvent,
+    (runtime, input, { headers }) => {
+      const zone = Number(headers[zoneHeader]) || 0;
+      return { status: 200, text: renderStatus(statusOf(runtime, input), runtime.now(), zone) };
+    },
+  ],
 ]);
 
 /** Held until there is one, or for as long as any answer is held. */

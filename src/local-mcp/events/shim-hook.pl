@@ -141,6 +141,7 @@ sub post {
   my $home = $ENV{SHIM_HOME} || "$data/shim";
   my @head = ("POST /hook/$client/$event HTTP/1.1", "Host: shim", "Connection: close");
   push @head, "Content-Length: " . length $input, "shim-process: $self", "shim-home: =$home";
+  push @head, "shim-zone: " . zone() if $is_line;
   for my $name (qw(@variables@)) {
     push @head, "@prefix@" . lc($name =~ tr/_/-/r) . ": =$ENV{$name}" if exists $ENV{$name};
   }
@@ -161,6 +162,14 @@ sub post {
   return $body if $head =~ m{^HTTP/1\.1 200 } && defined $length && $length == length $body;
   # A host that is gone has recorded the event which it held.
   return $is_held ? "{}" : undef;
+}
+
+# Minutes that the clock of this process is ahead of UTC.
+sub zone {
+  my @utc = gmtime(my $now = time);
+  my @here = localtime $now;
+  my $days = $here[5] <=> $utc[5] || $here[7] <=> $utc[7];
+  return $days * 1440 + ($here[2] - $utc[2]) * 60 + $here[1] - $utc[1];
 }
 
 # Has the program start a host, or keep the event where the time for that is over. In a group of its

@@ -1,15 +1,18 @@
-import { localTime } from "../../contract/age.ts";
 import { stateWords } from "../../contract/chat-state.ts";
 import type { ChatStatus } from "../../contract/machine/overview.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
 import { visible } from "../../shared/visible-text.ts";
 
-/** The lines that a client shows, in the time zone of this process. @param now epoch ms */
-export function renderStatus(status: ChatStatus, now: number): string {
+/**
+ * @param now epoch ms
+ * @param zone minutes that the reader's clock is ahead of UTC: a host keeps the time zone that it
+ *   began with
+ */
+export function renderStatus(status: ChatStatus, now: number, zone = -new Date(now).getTimezoneOffset()): string {
   const { session, died, trouble } = status;
   const parts = [
     ...(trouble === null ? [] : [trouble]),
-    ...(trouble !== null && session === null ? [] : ownParts(status, now)),
+    ...(trouble !== null && session === null ? [] : ownParts(status, now, zone)),
     ...chatParts(status),
     ...(died > 0 ? [`${died} ${stateWords.died}`] : []),
   ];
@@ -18,16 +21,17 @@ export function renderStatus(status: ChatStatus, now: number): string {
 }
 
 /** Empty for a chat that has an offer and nothing of its own that could be lost. */
-function ownParts({ savedMsAgo, risk, offered, continued }: ChatStatus, now: number): string[] {
+function ownParts({ savedMsAgo, risk, offered, continued }: ChatStatus, now: number, zone: number): string[] {
   const riskParts = risk ? [`risk ${risk.score} ${risk.level}`] : [];
-  if (savedMsAgo !== null) return [`saved ${clock(now - savedMsAgo, now)}`, ...riskParts];
+  if (savedMsAgo !== null) return [`saved ${clock(now - savedMsAgo, now, zone)}`, ...riskParts];
   return offered.length + continued.length > 0 ? [] : ["not saved yet", ...riskParts];
 }
 
 /** The line stays until the client asks for the next one: an age would grow wrong. */
-function clock(at: number, now: number): string {
-  const [day, time] = localTime(at).slice(0, 16).split(" ");
-  return localTime(now).startsWith(`${day} `) ? `at ${time}` : `on ${day} ${time}`;
+function clock(at: number, now: number, zone: number): string {
+  const here = (moment: number): string => new Date(moment + zone * 60_000).toISOString();
+  const [day, time] = here(at).slice(0, 16).split("T");
+  return here(now).startsWith(`${day}T`) ? `at ${time}` : `on ${day} ${time}`;
 }
 
 function chatParts({ offered, continued, conflicts, messages, waits, stuck }: ChatStatus): string[] {

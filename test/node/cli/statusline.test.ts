@@ -49,6 +49,14 @@ it("it shows when the chat was saved, its risk, what died, and notices made safe
   expect(notice).not.toContain("\u001b");
 });
 
+it("a time is that of the reader's clock, with its day where that is another one", () => {
+  const home = aSeededHome();
+  const status = { ...statusOf(home.runtime, input(ids.alive)), savedMsAgo: 3_600_000 };
+  const now = Date.UTC(2026, 10, 30, 18, 30);
+  const savedIn = (zone: number): string | undefined => /saved (.*?) \|/.exec(renderStatus(status, now, zone))?.[1];
+  expect([0, 345, -720].map(savedIn)).toEqual(["at 17:30", "on 2026-11-30 23:15", "at 05:30"]);
+});
+
 it("a chat in a second client with the same id is found by its process", () => {
   const home = aSeededHome();
   home.alive.add(900);

@@ -345,6 +345,13 @@ it("the status line is the host's answer, whatever started the script; without o
   expect([bare.posted, [rig, alone, bare].some(({ given: path }) => existsSync(path))]).toEqual([[], false]);
 });
 
+it("the status line has the time of its reader, whose clock the script gives", async () => {
+  const rig = new ShimHookRig();
+  await rig.host((_request, response) => response.end());
+  for (const TZ of ["UTC0", "XYZ-5:45", "XYZ-13", "XYZ+12"]) await rig.run("{}", { args: line, env: { TZ } });
+  expect(rig.posted.map(({ headers }) => headers["shim-zone"])).toEqual(["0", "345", "780", "-720"]);
+});
+
 it("a status line that its client ends while the host is asked starts no program", async () => {
   const rig = new ShimHookRig();
   const isAsked = new Promise<void>((resolve) => void rig.host(() => resolve()));
