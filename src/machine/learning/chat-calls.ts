@@ -7,21 +7,23 @@ import { simpleCommands } from "../sessions/shell-commands.ts";
 
 /** Pure: the calls of a chat with what each took, from its rows. No text is kept but names. */
 
+/** `at`: epoch ms. */
 type Row = Readonly<{ at: number; entry: JournalEntry }>;
 
 /** A chat of a person, as it is stored. */
 export interface ChatRecord {
   readonly id: string;
   readonly project: string | null;
-  /** Epoch ms. */
-  readonly lastSeenAt: number;
   readonly rows: readonly Row[];
-  readonly deaths: readonly { readonly cause: CrashCause; readonly unsavedToolCalls: number }[];
+  readonly deaths: readonly { readonly at: number; readonly cause: CrashCause; readonly unsavedToolCalls: number }[];
 }
 
 export interface Call {
+  /** Epoch ms of its end. */
+  readonly at: number;
+  readonly tool: string;
   readonly deed: ReturnType<typeof deedOf>;
-  /** File, program with its subcommand, or tool. */
+  /** File, program with its subcommand, or tool; empty: a command without a program. */
   readonly subject: string;
   /** Equal for two calls that ask for the same. */
   readonly input: string;
@@ -34,15 +36,15 @@ export interface Call {
   readonly ranMs: number | null;
   /** Milliseconds that it waited for the user's leave; null: none, or it is not known. */
   readonly waitedMs: number | null;
-  /** Compactions of the chat before it. */
-  readonly compactions: number;
+  /** Rows before it of what others did or said, who may have changed anything. */
+  readonly fromOthers: number;
 }
 
 export interface Chat {
   readonly id: string;
   readonly project: string;
   readonly calls: readonly Call[];
-  readonly compactionMs: readonly number[];
+  readonly compactions: readonly { readonly at: number; readonly ms: number }[];
   readonly deaths: ChatRecord["deaths"];
   readonly meanStepMs: number;
 }
@@ -56,20 +58,23 @@ type CallEnd = Extract<JournalEntry, { readonly kind: "tool_end" | "tool_error" 
 export function toChat({ id, project, rows, deaths }: ChatRecord): Chat {
   const reader = new Reader(project ?? "", rows[0]?.at ?? 0);
   for (const row of rows) reader.add(row);
-  const { calls, compactionMs } = reader;
+  const { calls, compactions } = reader;
   const meanStepMs = calls.reduce((sum, { stepMs }) => sum + stepMs, 0) / Math.max(1, calls.length);
-  return { id, project: (project ?? "").split(/[\\/]/).at(-1) ?? "", calls, compactionMs, deaths, meanStepMs };
+  return { id, project: (project ?? "").split(/[\\/]/).at(-1) ?? "", calls, compactions, deaths, meanStepMs };
 }
+
+const ofOthers: ReadonlySet<string> = new Set(["prompt", "answers", "compacted", "subagent_end", "background_end"]);
 
 class Reader {
   readonly calls: Call[] = [];
-  readonly compactionMs: number[] = [];
+  readonly compactions: { at: number; ms: number }[] = [];
   readonly #folder: string;
   /** Times of the rows before the starts of calls. */
   readonly #begun = new Map<string, number>();
   readonly #asked = new Map<string, { readonly at: number; readonly until: number | null }>();
   #before: number;
   #compactingAt: number | null = null;
+  #fromOthers = 0;
 
   constructor(folder: string, at: number) {
     this.#folder = folder;
@@ -77,18 +82,20 @@ class Reader {
   }
 
   add({ at, entry }: Row): void {
+    const isBeside = "name" in entry && isBySubagent(entry.name);
+    if (isBeside || ofOthers.has(entry.kind)) this.#fromOthers += 1;
     if (entry.kind === "compacting") this.#compactingAt = at;
     if (entry.kind === "compacted") this.#addCompaction(at);
     if (entry.kind === "tool_start") this.#begun.set(entry.id, this.#before);
     if (entry.kind === "asks" && entry.for === "permission" && entry.call !== undefined)
       this.#asked.set(entry.call, { at, until: null });
     if (entry.kind === "answered") this.#answer(at);
-    if ((entry.kind === "tool_end" || entry.kind === "tool_error") && !isBySubagent(entry.name)) this.#end(at, entry);
+    if ((entry.kind === "tool_end" || entry.kind === "tool_error") && !isBeside) this.#end(at, entry);
     this.#before = at;
   }
 
   #addCompaction(at: number): void {
-    this.compactionMs.push(this.#compactingAt === null ? 0 : stepOf(this.#compactingAt, at));
+    this.compactions.push({ at, ms: this.#compactingAt === null ? 0 : stepOf(this.#compactingAt, at) });
     this.#compactingAt = null;
   }
 
@@ -102,8 +109,8 @@ class Reader {
     const ranAt = ask?.until ?? (ranMs === null ? null : at - ranMs);
     const waitedMs = ask && ranAt !== null ? stepOf(ask.at, ranAt) : null;
     const stepMs = Math.max(0, stepOf(this.#begun.get(entry.id) ?? this.#before, at) - (waitedMs ?? 0));
-    const compactions = this.compactionMs.length;
-    this.calls.push({ ...named(entry, this.#folder), outcome: outcomeOf(entry), stepMs, ranMs, waitedMs, compactions });
+    const times = { at, stepMs, ranMs, waitedMs, fromOthers: this.#fromOthers };
+    this.calls.push({ ...named(entry, this.#folder), outcome: outcomeOf(entry), ...times });
   }
 }
 
@@ -122,12 +129,13 @@ const tests = /\b(?:tests?|spec|vitest|jest|pytest|rspec)\b/i;
 function named(
   { name, input, path }: { name: string; input: string; path?: string },
   folder: string,
-): Pick<Call, "deed" | "subject" | "input" | "isTest"> {
+): Pick<Call, "tool" | "deed" | "subject" | "input" | "isTest"> {
   const deed = deedOf(name);
   const program = deed === "runs" ? programOf(input) : null;
   const file = path ?? (takesFilePath(name) ? input : null);
   const subject = program?.subject ?? file?.replace(`${folder}/`, "") ?? name;
-  return { deed, subject: oneLine(subject, maxSubject), input: `${name} ${input}`, isTest: program?.isTest ?? false };
+  const isTest = program?.isTest ?? false;
+  return { tool: name, deed, subject: oneLine(subject, maxSubject), input: `${name} ${input}`, isTest };
 }
 
 /** Words before the program that a command is about. */

@@ -56,18 +56,17 @@ function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
 
 const savesOfSession = checkpoints.pick("at", "trigger");
 
-/** Chats of persons that were seen since (epoch ms), oldest first. */
-export function chatRecords(sql: Sql, since: number): ChatRecord[] {
+/** Chats of persons that were seen since (epoch ms), oldest first, each read in its turn. */
+export function* chatRecords(sql: Sql, since: number): Generator<ChatRecord> {
   const rest = "WHERE isScripts = 0 AND lastSeenAt > ? ORDER BY lastSeenAt DESC, id LIMIT ?";
-  const chats = recordedChats.select(sql, rest, since, maxReplayed).toReversed();
-  return chats.map(({ id, project, lastSeenAt }) => {
+  for (const { id, project } of recordedChats.select(sql, rest, since, maxReplayed).toReversed()) {
     const deaths = recordedDeaths.select(sql, "WHERE session = ? AND at > ? ORDER BY at", id, since);
-    return { id, project, lastSeenAt, rows: readEntries(sql, id), deaths };
-  });
+    yield { id, project, rows: readEntries(sql, id), deaths };
+  }
 }
 
-const recordedChats = sessionTable.pick("id", "project", "lastSeenAt");
-const recordedDeaths = crashes.pick("cause", "unsavedToolCalls");
+const recordedChats = sessionTable.pick("id", "project");
+const recordedDeaths = crashes.pick("at", "cause", "unsavedToolCalls");
 
 /** From epoch ms to ms since the start of a session. */
 type Clock = (epochMs: number) => number;

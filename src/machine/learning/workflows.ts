@@ -9,6 +9,8 @@ import { maxStepMs, toChat, type Call, type Chat, type ChatRecord } from "./chat
 /** Loss of one chat. */
 interface Loss {
   readonly subject: string;
+  /** Epoch ms. */
+  readonly at: number;
   readonly ms: number;
 }
 
@@ -23,8 +25,6 @@ interface Kind {
   readonly what: (facts: Facts) => string;
   /** One thing that can be done. */
   readonly advice: (facts: Facts) => string;
-  /** A chat in which the subject worked proves that it does. */
-  readonly isNever?: true;
 }
 
 const slowMs = 60_000;
@@ -47,9 +47,14 @@ const adviceByCause: Readonly<Record<CrashCause, string>> = {
 export const workflowKinds: Readonly<Record<WorkflowKind, Kind>> = {
   leave: {
     lossesOf: ({ calls }) =>
-      calls.flatMap(({ subject, waitedMs }) => (waitedMs === null ? [] : [{ subject, ms: waitedMs }])),
-    what: ({ subject, times }) => `\`${subject}\` waited ${times} for your leave`,
-    advice: ({ subject }) => `allow it for good when the client asks, such as \`Bash(${subject}:*)\``,
+      calls
+        .filter(({ outcome }) => outcome === "passed" || outcome === "failed")
+        .flatMap(({ tool, deed, subject, at, waitedMs }) =>
+          waitedMs === null ? [] : [{ subject: deed === "runs" ? subject : tool, at, ms: waitedMs }],
+        ),
+    what: ({ subject, times }) => `\`${subject}\` waited ${times} for your leave, and had it`,
+    // No rule is written here: the subject is wider than what the user allowed.
+    advice: () => "where you would always allow it, say so when the client asks",
   },
   refused: {
     lossesOf: ({ calls }) => calls.filter(({ outcome, deed }) => outcome === "refused" && deed === "runs").map(toLoss),
@@ -58,62 +63,61 @@ export const workflowKinds: Readonly<Record<WorkflowKind, Kind>> = {
   },
   slow: {
     lossesOf: ({ calls }) =>
-      calls.flatMap(({ deed, subject, ranMs }) =>
-        deed === "runs" && ranMs !== null && ranMs >= slowMs ? [{ subject, ms: Math.min(maxStepMs, ranMs) }] : [],
+      calls.flatMap(({ deed, subject, at, ranMs }) =>
+        deed === "runs" && ranMs !== null && ranMs >= slowMs ? [{ subject, at, ms: Math.min(maxStepMs, ranMs) }] : [],
       ),
     what: ({ subject, times }) => `\`${subject}\` took a minute or more ${times}`,
     advice: ({ subject }) =>
       line(`${subject} takes minutes: run the part that a change is about, and the whole once, at the end.`),
   },
   repeated_failure: {
-    lossesOf: ({ calls }) => repeats(calls, isFailedRun, ({ deed }) => deed === "edits"),
-    what: ({ subject, times }) => `\`${subject}\` failed again ${times}, with nothing changed since`,
+    lossesOf: ({ calls }) => repeats(calls, isFailedRun, (call, { input }) => call.input !== input),
+    what: ({ subject, times }) => `\`${subject}\` failed again ${times}, with no edit, other command or prompt between`,
     advice: ({ subject }) => line(`When ${subject} fails, change something before you run it again.`),
   },
   read_again: {
-    lossesOf: ({ calls }) => repeats(calls, isRead, changesSubject),
-    what: ({ subject, times }) => `${subject} was read again ${times}, in whole or in part, with no change between`,
+    lossesOf: ({ calls }) =>
+      repeats(calls, isRead, ({ deed, subject }, before) => deed !== "edits" || subject === before.subject),
+    what: ({ subject, times }) =>
+      `${subject} was read again ${times}, in whole or in part, with no edit of it, command or prompt between`,
     advice: ({ subject }) => line(`${subject}: <what chats search for in it>`),
   },
   refill: {
-    lossesOf: ({ calls, project, compactionMs }) => [
-      ...compactionMs.map((ms) => ({ subject: project, ms })),
-      ...rereadsAfterCompactions(calls).map(({ stepMs }) => ({ subject: project, ms: stepMs })),
-    ],
+    lossesOf: (chat) =>
+      [...chat.compactions, ...rereadsAfterCompactions(chat)].map(({ at, ms }) => ({ subject: chat.project, at, ms })),
     what: ({ times }) => `${times} a compaction ran, or a chat read again what it had read before one`,
     advice: () => "begin a new chat for the next task (`/clear`): SHIM's brief gives it what the last one knew",
   },
   conflict: {
     lossesOf: ({ calls }) => calls.filter(({ outcome, deed }) => outcome === "held" && deed === "edits").map(toLoss),
-    what: ({ subject, times }) => `an edit of ${subject} was refused ${times}, mostly as another chat had it`,
+    what: ({ subject, times }) => `SHIM refused an edit of ${subject} ${times}`,
     advice: () => "give each chat a work tree of its own: `claude --worktree`, or `git worktree add`",
   },
   death: {
     lossesOf: ({ deaths, meanStepMs }) =>
-      deaths.map(({ cause, unsavedToolCalls: lost }) => ({ subject: cause, ms: lost * meanStepMs })),
+      deaths.map(({ cause, at, unsavedToolCalls: lost }) => ({ subject: cause, at, ms: lost * meanStepMs })),
     what: ({ subject, times }) => `chats died ${times} (${subject.replaceAll("_", " ")})`,
     advice: ({ subject }) => adviceByCause[subject as CrashCause],
   },
   never_works: {
     lossesOf: ({ calls }) => neverWorked(calls).map(toLoss),
-    what: ({ subject, times }) => `\`${subject}\` was called ${times}, and never worked`,
+    what: ({ subject, times }) => `\`${subject}\` was called ${times}, and failed each time`,
     advice: ({ subject }) => {
       const [, server] = /^mcp__(.+?)__/.exec(subject) ?? [];
       return server === undefined
         ? line(`${subject} does not work here: do not call it.`)
         : `\`claude mcp remove ${server}\``;
     },
-    isNever: true,
   },
   late_test: {
     lossesOf: ({ calls }) => lateTests(calls),
-    what: ({ subject }) => `\`${subject}\` first ran after ${manyEdits} edits or more, and failed`,
+    what: ({ subject }) => `the chat itself first ran \`${subject}\` after ${manyEdits} edits or more, and it failed`,
     advice: ({ subject }) => line(`Run ${subject} after each change that could break it, not at the end.`),
   },
 };
 
-function toLoss({ subject, stepMs: ms }: Call): Loss {
-  return { subject, ms };
+function toLoss({ subject, at, stepMs: ms }: Call): Loss {
+  return { subject, at, ms };
 }
 
 function isFailedRun({ deed, outcome }: Call): boolean {
@@ -124,10 +128,6 @@ function isRead({ deed, outcome }: Call): boolean {
   return deed === "reads" && outcome === "passed";
 }
 
-function changesSubject(change: Call, { subject }: Call): boolean {
-  return (change.deed === "edits" && change.subject === subject) || change.deed === "runs";
-}
-
 /** Calls that ask for what an earlier one did, without a reason between them. */
 function repeats(
   calls: readonly Call[],
@@ -136,24 +136,26 @@ function repeats(
 ): Loss[] {
   const known = new Map<string, Call>();
   return calls.flatMap((call) => {
-    for (const [input, before] of known) if (isReason(call, before)) known.delete(input);
+    if (call.deed !== "reads" && call.deed !== "plans")
+      for (const [input, before] of known) if (isReason(call, before)) known.delete(input);
     if (!isOne(call)) {
       known.delete(call.input);
       return [];
     }
     const before = known.get(call.input);
     known.set(call.input, call);
-    return before?.compactions === call.compactions ? [toLoss(call)] : [];
+    return before?.fromOthers === call.fromOthers ? [toLoss(call)] : [];
   });
 }
 
-function rereadsAfterCompactions(calls: readonly Call[]): Call[] {
+function rereadsAfterCompactions({ calls, compactions }: Chat): Loss[] {
   const seen = new Map<string, number>();
-  return calls.filter(isRead).filter(({ subject, compactions }) => {
-    const last = seen.get(subject);
-    seen.set(subject, compactions);
-    return last !== undefined && last < compactions;
+  const again = calls.filter(isRead).filter(({ subject, at }) => {
+    const last = seen.get(subject) ?? at;
+    seen.set(subject, at);
+    return compactions.some((one) => one.at > last && one.at <= at);
   });
+  return again.map(toLoss);
 }
 
 function neverWorked(calls: readonly Call[]): Call[] {
@@ -173,7 +175,7 @@ function lateTests(calls: readonly Call[]): Loss[] {
   const after = calls.slice(first);
   const passed = after.findIndex(({ isTest, outcome }) => isTest && outcome === "passed");
   const repair = after.slice(0, passed === -1 ? undefined : passed + 1);
-  return [{ subject: test.subject, ms: repair.reduce((sum, { stepMs }) => sum + stepMs, 0) }];
+  return [{ subject: test.subject, at: test.at, ms: repair.reduce((sum, { stepMs }) => sum + stepMs, 0) }];
 }
 
 const dayMs = 86_400_000;
@@ -191,22 +193,40 @@ interface Found extends Workflow {
   readonly counted: Counted;
 }
 
+/** Calls and losses of a chat in a time, however long it lives. */
+interface Part {
+  readonly calls: readonly Pick<Call, "at" | "subject" | "outcome">[];
+  readonly losses: readonly (Loss & { readonly kind: WorkflowKind; readonly chat: string })[];
+}
+
 /**
  * At most five, the largest loss first; and what became, in the last week, of those that were found
  * a week ago.
  */
-export function findWorkflows(records: readonly ChatRecord[], now: number): Workflows {
-  const chats = records.map((record) => ({ at: record.lastSeenAt, chat: toChat(record) }));
-  const between = (from: number, until: number): Chat[] =>
-    chats.filter(({ at }) => at > now - from && at <= now - until).map(({ chat }) => chat);
+export function findWorkflows(records: Iterable<ChatRecord>, now: number): Workflows {
+  // One record after another: with all of their rows they would fill the memory.
+  const whole = Array.from(records, (record) => wholeOf(toChat(record)));
+  const between = (from: number, until: number): Part[] => {
+    const isIn = ({ at }: { readonly at: number }): boolean => at > now - from && at <= now - until;
+    const parts = whole.map(({ calls, losses }) => ({ calls: calls.filter(isIn), losses: losses.filter(isIn) }));
+    return parts.filter(({ calls, losses }) => calls.length + losses.length > 0);
+  };
   const recent = between(weekMs, 0);
   const earlier = topOf(between(workflowMs, weekMs)).map((found) => {
-    const hits = recent.filter((chat) =>
-      workflowKinds[found.kind].lossesOf(chat).some(({ subject }) => subject === found.subject),
+    const hits = recent.filter(({ losses }) =>
+      losses.some(({ kind, subject }) => kind === found.kind && subject === found.subject),
     );
     return changeOf(found, { hits: hits.length, n: recent.length });
   });
   return { found: topOf(between(windowMs, 0)).map(({ counted: _counted, ...found }) => found), earlier };
+}
+
+function wholeOf(chat: Chat): Part {
+  const losses = Object.entries(workflowKinds).flatMap(([kind, { lossesOf }]) =>
+    lossesOf(chat).map(({ subject, at, ms }) => ({ subject, at, ms, kind: kind as WorkflowKind, chat: chat.id })),
+  );
+  const calls = chat.calls.map(({ at, subject, outcome }) => ({ at, subject, outcome }));
+  return { calls, losses: losses.filter(({ subject }) => subject !== "") };
 }
 
 /** Error of a comparison of two weeks. */
@@ -220,29 +240,30 @@ function changeOf({ what, counted: before }: Found, since: Counted): Workflows["
   return { what, change, before, since };
 }
 
-function topOf(chats: readonly Chat[]): Found[] {
-  const all = Object.entries(workflowKinds).flatMap(([kind, one]) =>
-    foundOf(kind as WorkflowKind, one, chats)
-      .filter(({ sessions, ms }) => sessions.length >= least.chats && ms >= least.ms)
-      .toSorted((a, b) => b.ms - a.ms)
-      .slice(0, mostOfKind),
-  );
-  return all.toSorted((a, b) => b.ms - a.ms).slice(0, most);
+function topOf(parts: readonly Part[]): Found[] {
+  const calls = parts.flatMap((part) => part.calls);
+  const worked = new Set(calls.filter(({ outcome }) => outcome === "passed").map(({ subject }) => subject));
+  const losses = parts.flatMap((part) => part.losses);
+  return [...Map.groupBy(losses, ({ kind, subject }) => `${kind} ${subject}`).values()]
+    .flatMap((own) => foundOf(own, parts.length))
+    .filter(({ kind, subject }) => kind !== "never_works" || !worked.has(subject))
+    .toSorted((a, b) => b.ms - a.ms)
+    .filter(({ kind }, at, all) => all.slice(0, at).filter((one) => one.kind === kind).length < mostOfKind)
+    .slice(0, most);
 }
 
-function foundOf(kind: WorkflowKind, { lossesOf, what, advice, isNever }: Kind, chats: readonly Chat[]): Found[] {
-  const losses = chats.flatMap((chat) => lossesOf(chat).map(({ subject, ms }) => ({ subject, ms, chat })));
-  return [...Map.groupBy(losses, ({ subject }) => subject)].flatMap(([subject, own]) => {
-    const works = ({ calls }: Chat): boolean =>
-      calls.some((one) => one.subject === subject && one.outcome === "passed");
-    if (isNever && chats.some(works)) return [];
-    const sessions = [...new Set(own.map(({ chat }) => chat.id))];
-    const ms = Math.round(own.reduce((sum, loss) => sum + loss.ms, 0));
-    const facts = { subject, times: own.length === 1 ? "once" : `${own.length} times` };
-    const counted = { hits: sessions.length, n: chats.length };
-    const text = `${age(ms)} in ${pluralize(sessions.length, "chat")}: ${what(facts)}`;
-    return [{ kind, subject, times: own.length, ms, sessions, what: text, advice: advice(facts), counted }];
-  });
+function foundOf(losses: Part["losses"], n: number): Found[] {
+  const sessions = [...new Set(losses.map(({ chat }) => chat))];
+  const ms = Math.round(losses.reduce((sum, loss) => sum + loss.ms, 0));
+  const [first] = losses;
+  if (!first || sessions.length < least.chats || ms < least.ms) return [];
+  const { kind, subject } = first;
+  const { what, advice } = workflowKinds[kind];
+  const times = losses.length;
+  const facts = { subject, times: times === 1 ? "once" : `${times} times` };
+  const text = `${age(ms)} in ${pluralize(sessions.length, "chat")}: ${what(facts)}`;
+  const counted = { hits: sessions.length, n };
+  return [{ kind, subject, times, ms, sessions, what: text, advice: advice(facts), counted }];
 }
 
 const shownSessions = 3;

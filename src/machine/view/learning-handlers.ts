@@ -131,11 +131,8 @@ function recordedSessions({ store }: Runtime): ReplaySession[] {
 }
 
 function workflowsOf({ store, now }: Runtime): Workflows {
-  const since = now() - workflowMs;
-  return findWorkflows(
-    store.read((sql) => chatRecords(sql, since), []),
-    now(),
-  );
+  const at = now();
+  return store.read((sql) => findWorkflows(chatRecords(sql, at - workflowMs), at), { found: [], earlier: [] });
 }
 
 /** Sentences for the report: what loses time, and settings with which less is lost. */

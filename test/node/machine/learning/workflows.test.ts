@@ -7,12 +7,17 @@ import { findWorkflows, workflowKinds, workflowTexts } from "#src/machine/learni
 const T0 = 1_700_000_000_000;
 const dayMs = 86_400_000;
 const minuteMs = 60_000;
+const now = T0 + dayMs;
 
 /** Rows of a chat, each a minute after the one before. */
 class Rows {
   readonly rows: { at: number; entry: JournalEntry }[] = [];
-  #at = T0;
+  #at: number;
   #calls = 0;
+
+  constructor(at = T0) {
+    this.#at = at;
+  }
 
   add(entry: JournalEntry, ms = minuteMs): this {
     this.rows.push({ at: (this.#at += ms), entry });
@@ -43,8 +48,8 @@ class Rows {
   }
 }
 
-function chat(id: string, rows: Rows = new Rows(), deaths: ChatRecord["deaths"] = [], lastSeenAt = T0): ChatRecord {
-  return { id: `${id}-session-of-a-chat`, project: "/p", lastSeenAt, rows: rows.rows, deaths };
+function chat(id: string, rows: Rows = new Rows(), deaths: ChatRecord["deaths"] = []): ChatRecord {
+  return { id: `${id}-session-of-a-chat`, project: "/p", rows: rows.rows, deaths };
 }
 
 /** Three chats of one kind. */
@@ -64,7 +69,7 @@ const shown: Readonly<Record<WorkflowKind, readonly [chats: ChatRecord[], subjec
     leave: [
       three(() => new Rows().call("Bash", "cd x && FOO=1 npm run build", { askMs: 3 * minuteMs })),
       "npm run build",
-      "allow it for good when the client asks, such as `Bash(npm run build:*)`",
+      "where you would always allow it, say so when the client asks",
     ],
     refused: [
       three(() => new Rows().call("Bash", "git push origin", wasRefused).call("Bash", "git push", wasRefused)),
@@ -113,7 +118,7 @@ const shown: Readonly<Record<WorkflowKind, readonly [chats: ChatRecord[], subjec
       /^give each chat a work tree/,
     ],
     death: [
-      three(() => new Rows().call("Read", "/p/a.ts"), [{ cause: "usage_limit", unsavedToolCalls: 2 }]),
+      three(() => new Rows().call("Read", "/p/a.ts"), [{ at: T0, cause: "usage_limit", unsavedToolCalls: 2 }]),
       "usage_limit",
       "`shim resume --in <client>` continues in another client",
     ],
@@ -132,14 +137,14 @@ const shown: Readonly<Record<WorkflowKind, readonly [chats: ChatRecord[], subjec
 it.each(Object.entries(shown))(
   "%s: three chats of one kind are a finding with its chats and one thing to do",
   (kind, [chats, subject, advice]) => {
-    const { found } = findWorkflows(chats, T0);
+    const { found } = findWorkflows(chats, now);
     expect(found[0]).toMatchObject({ kind, subject, sessions: chats.map(({ id }) => id) });
     expect(found[0]?.ms).toBeGreaterThanOrEqual(5 * minuteMs);
     expect(found[0]?.advice).toMatch(advice);
     expect(workflowTexts({ found, earlier: [] })[0]).toMatch(
       /^\d+ min in 3 chats: .* \(a-sessio, b-sessio, c-sessio\)\. What to do: /,
     );
-    expect(findWorkflows(chats.slice(1), T0).found).toEqual([]);
+    expect(findWorkflows(chats.slice(1), now).found).toEqual([]);
   },
 );
 
@@ -171,15 +176,60 @@ it.each<[string, () => Rows]>([
     "the client does not say how long a command ran",
     () => new Rows().add({ kind: "tool_end", id: "x", name: "Bash", input: "make" }, 9 * minuteMs),
   ],
+  [
+    "a command fails again after another command, another tool, a sub-agent's call or a prompt",
+    () =>
+      new Rows()
+        .call("Bash", "go vet", failed)
+        .call("Bash", "go mod tidy")
+        .call("Bash", "go vet", failed)
+        .call("mcp__files__write", "{}")
+        .call("Bash", "go vet", failed)
+        .call("Edit (subagent)", "/p/a.ts")
+        .call("Bash", "go vet", failed)
+        .add({ kind: "prompt", text: "Try again" })
+        .call("Bash", "go vet", failed)
+        .call("Bash", "go vet"),
+  ],
+  [
+    "a file is read again after another tool, a sub-agent's call or a prompt",
+    () =>
+      new Rows()
+        .call("Read", "/p/a.ts")
+        .call("mcp__files__write", "{}")
+        .call("Read", "/p/a.ts")
+        .call("Edit (subagent)", "/p/a.ts")
+        .call("Read", "/p/a.ts")
+        .add({ kind: "prompt", text: "Read what I changed" })
+        .call("Read", "/p/a.ts"),
+  ],
+  ["the user thought, and refused", () => new Rows().call("Edit", "/p/a.ts", { ...wasRefused, askMs: 4 * minuteMs })],
+  ["a command has no program of its own", () => new Rows().call("Bash", "sleep 180", { ranMs: 3 * minuteMs })],
   ["a sub-agent works beside the chat", () => new Rows().call("Bash (subagent)", "make", { ranMs: 9 * minuteMs })],
   ["the first tests come late, and pass", () => edits(12).call("Bash", "npm test")],
 ])("no finding where %s", (_, rows) => {
-  expect(findWorkflows(three(rows), T0)).toEqual({ found: [], earlier: [] });
+  expect(findWorkflows(three(rows), now)).toEqual({ found: [], earlier: [] });
+});
+
+it("an edit that waited is told by its tool", () => {
+  const waited = three(() => new Rows().call("Edit", "/p/a.ts", { askMs: 3 * minuteMs }));
+  expect(findWorkflows(waited, now).found).toMatchObject([{ kind: "leave", subject: "Edit" }]);
+});
+
+it("of a chat that lives for months, calls, compactions and deaths of the time count alone", () => {
+  const at = now - 60 * dayMs;
+  const rows = new Rows(at)
+    .call("Bash", "make all", { ranMs: 5 * minuteMs })
+    .add({ kind: "compacting", trigger: "auto" })
+    .add({ kind: "compacted", summary: "" }, 5 * minuteMs)
+    .add({ kind: "prompt", text: "Go on" }, 59 * dayMs);
+  const living = three(() => rows, [{ at, cause: "killed", unsavedToolCalls: 9 }]);
+  expect(findWorkflows(living, now)).toEqual({ found: [], earlier: [] });
 });
 
 it("a tool that worked in one chat is no tool that never works", () => {
   const [chats] = shown.never_works;
-  expect(findWorkflows([...chats, chat("d", new Rows().call("mcp__docs__find", "{}"))], T0).found).toEqual([]);
+  expect(findWorkflows([...chats, chat("d", new Rows().call("mcp__docs__find", "{}"))], now).found).toEqual([]);
 });
 
 it("at most five, two of a kind, the largest loss first", () => {
@@ -188,7 +238,7 @@ it("at most five, two of a kind, the largest loss first", () => {
   );
   const { found } = findWorkflows(
     [...many.flat(), ...shown.leave[0], ...shown.read_again[0], ...shown.death[0], ...shown.late_test[0]],
-    T0,
+    now,
   );
   expect(found.map(({ subject }) => subject)).toEqual(["tool8 go", "npm run build", "tool7 go", "npm test", "a.ts"]);
   expect(found.map(({ ms }) => ms)).toEqual(found.map(({ ms }) => ms).toSorted((a, b) => b - a));
@@ -196,14 +246,16 @@ it("at most five, two of a kind, the largest loss first", () => {
 
 /** So many chats, of which some have a slow command. */
 function chats(n: number, slow: number, daysAgo: number): ChatRecord[] {
-  const rows = (at: number): Rows =>
-    at < slow ? new Rows().call("Bash", "make all", { ranMs: 3 * minuteMs }) : new Rows();
-  return Array.from({ length: n }, (_, at) => chat(`${at}`, rows(at), [], T0 - daysAgo * dayMs));
+  const rows = (at: number): Rows => {
+    const begun = new Rows(now - daysAgo * dayMs).call("Read", "/p/a.ts");
+    return at < slow ? begun.call("Bash", "make all", { ranMs: 3 * minuteMs }) : begun;
+  };
+  return Array.from({ length: n }, (_, at) => chat(`${at}`, rows(at)));
 }
 
 /** Since a week in which ten of twenty chats had it. */
 function changesSince(n: number, slow: number): unknown {
-  const { earlier } = findWorkflows([...chats(20, 10, 10), ...chats(n, slow, 1)], T0);
+  const { earlier } = findWorkflows([...chats(20, 10, 10), ...chats(n, slow, 1)], now);
   return earlier.map(({ change, since }) => [change, since]);
 }
 
@@ -212,4 +264,8 @@ it("what was found a week ago is measured again in the chats since, and too few 
   expect(changesSince(10, 5)).toEqual([["no difference", { hits: 5, n: 10 }]]);
   expect(changesSince(10, 10)).toEqual([["more often", { hits: 10, n: 10 }]]);
   expect(changesSince(3, 0)).toEqual([["too few chats to tell", { hits: 0, n: 3 }]]);
+  const goingOn = chats(20, 10, 10);
+  for (const [at, { rows }] of chats(20, 0, 1).entries())
+    Object.assign(goingOn[at] ?? {}, { rows: [...(goingOn[at]?.rows ?? []), ...rows] });
+  expect(findWorkflows(goingOn, now).earlier).toMatchObject([{ change: "rarer", since: { hits: 0, n: 20 } }]);
 });
