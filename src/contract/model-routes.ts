@@ -10,12 +10,15 @@ const Effort = z.enum(["low", "medium", "high", "xhigh", "max"]);
 export const Tier = z.strictObject({ name: Name, model: z.string().min(1).max(200), effort: Effort.optional() });
 export type Tier = z.infer<typeof Tier>;
 
+/** Bands that say something, so that tiers are compared within them. */
+export const comparedBands = ["alike", "usual", "complex"] as const;
+
 /**
  * By the form of a task. unknown: nothing says how hard it is; alike: earlier ones like it were
  * small; complex: many files, steps or kinds of work, or a long text; usual: it states a few files
- * or a kind of work. Tiers are compared within one band.
+ * or a kind of work. One of another version is unknown.
  */
-export const Band = z.enum(["unknown", "alike", "usual", "complex"]);
+export const Band = z.enum(["unknown", ...comparedBands]).catch("unknown");
 export type Band = z.infer<typeof Band>;
 
 /**

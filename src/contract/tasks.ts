@@ -139,8 +139,11 @@ const holderErrors = [...chatErrors, "unknown_task", "stale_claim"] as const;
 /** Use of this attempt since its start; never below an earlier report. */
 const used = Usage.optional();
 
-/** The route of the attempt, and the model that did it; the last report counts. */
-const models = { route: Route.optional(), ran: Ran.optional() };
+/**
+ * The route of the attempt, and the model that did it; the last report counts. One that this
+ * version cannot read is left out: a task's result is worth more.
+ */
+const models = { route: Route.optional().catch(undefined), ran: Ran.optional().catch(undefined) };
 
 const EndedOutput = z.object({ state: TaskState, next: z.array(ClaimedTask) });
 

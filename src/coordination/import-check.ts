@@ -1,6 +1,5 @@
 import { Budget, Usage } from "../contract/budgets.ts";
 import { Health } from "../contract/chats.ts";
-import { Band } from "../contract/model-routes.ts";
 import { attemptEnds, chatStatuses, deathReasons } from "../contract/task-words.ts";
 import { AggregateRule, TaskState } from "../contract/tasks.ts";
 import { Settings } from "../contract/workspaces.ts";
@@ -69,7 +68,6 @@ const checks: Readonly<Record<string, Check>> = {
   ended,
   earlier: of(Usage),
   own: of(Usage),
-  band: word(Band),
   "sync_contents.kind": among(["files", "part"]),
 };
 

@@ -370,6 +370,19 @@ taskTest("the model of every attempt is recorded, and is no evidence for a choic
   ]);
 });
 
+taskTest("a route of another version costs no result, and its band is evidence for no tier", async ({ host, a }) => {
+  await submit(host, { type: "build" }, { type: "build" });
+  const band = "weak" as "unknown";
+  const held = await a.take();
+  await a.do("tasks.heartbeat", held, { route: route({ band }) });
+  expect(await a.do("tasks.ack", held, { route: route({ band }) })).toMatchObject({ state: "done" });
+  const later = { route: { ...route(), reason: "later" as "chosen" }, ran: { ...ran, effort: "later" as "high" } };
+  expect(await a.do("tasks.ack", await a.take(), later)).toMatchObject({ state: "done" });
+  expect(await routesOf(host)).toMatchObject({ tiers: [], routed: { tasks: 1 } });
+  await host.run("UPDATE routes SET band = 'weak'");
+  expect(await routesOf(host)).toMatchObject({ tiers: [], routed: { tasks: 1 } });
+});
+
 taskTest("of a type the newest 2,000 attempts stay, of at most 200 types", async ({ host, a }) => {
   const insert = `INSERT INTO routes (type, task, claim, tier, model, band, reason, isCounted, ended, became,
        at, tokens, costMicros)

@@ -1,5 +1,12 @@
 import { modelFamily } from "../../contract/metrics.ts";
-import type { ModelAttempts, Ran, Route, TierCounts, TypeRoutes } from "../../contract/model-routes.ts";
+import {
+  comparedBands,
+  type ModelAttempts,
+  type Ran,
+  type Route,
+  type TierCounts,
+  type TypeRoutes,
+} from "../../contract/model-routes.ts";
 import type { AttemptEnd, TaskState } from "../../contract/tasks.ts";
 import { ok } from "../../shared/result.ts";
 import type { Handlers } from "../kernel/handlers.ts";
@@ -143,9 +150,11 @@ function countTiers(sql: Tx["sql"], type: string): TierCounts[] {
     `SELECT tier, model, effort, band, count(*) AS tried, sum(ended = 'done') AS succeeded,
        avg(iif(costMicros > 0, costMicros, NULL)) AS meanCostMicros
      FROM routes WHERE type = ? AND reason IN ('chosen', 'explored')
+       AND band IN (SELECT value FROM json_each(?))
        AND (ended = 'done' OR isCounted = 1 AND ended IN ('failed', 'timeout', 'budget_exceeded'))
      GROUP BY tier, model, effort, band ORDER BY min(task)`,
     type,
+    JSON.stringify(comparedBands),
   );
 }
 
