@@ -18,8 +18,8 @@ export type ProgramEnding =
   /** A usage limit; `waitMs` null: its end is not known. */
   | { readonly kind: "limited"; readonly waitMs: number | null; readonly reason: string };
 
-/** The machine has too few of something just now. */
-const passing = /\bE(?:AGAIN|NOMEM|MFILE|NFILE)\b/;
+/** The machine has too few of something just now, or the program is being written. */
+const passing = /\bE(?:AGAIN|NOMEM|MFILE|NFILE|TXTBSY)\b/;
 
 /** Begins of what parsers of a client's arguments print: commander, yargs, clap. */
 const refusedArguments =
@@ -34,11 +34,12 @@ export function areArgumentsRefused(words: string): boolean {
  * Distinguishes a worker's crash from an intended end, and from one that a restart would repeat.
  *
  * @param isLeft it was asked to end
+ * @param hasRun it was started before: what keeps it from that now, such as an update, may pass
  */
-export function endingOf(exit: ProgramExit, isLeft: boolean): ProgramEnding {
+export function endingOf(exit: ProgramExit, isLeft: boolean, hasRun: boolean): ProgramEnding {
   if (isLeft) return { kind: "left" };
   if (exit.kind === "not_started") {
-    const kind = passing.test(exit.message) ? "crashed" : "failed";
+    const kind = hasRun || passing.test(exit.message) ? "crashed" : "failed";
     return { kind, reason: `it cannot be started: ${exit.message}` };
   }
   const { code } = exit;

@@ -133,10 +133,12 @@ export function workerProgram(
 ): Program {
   return {
     whyNot: () => null,
-    run: async ({ signal, onStart, onOutput }) => {
+    run: async ({ checkpoint, signal, onStart, onCheckpoint, onOutput }) => {
       onStart([start.command, ...start.args].join(" "), null);
       const exit = await run({ ...start, ...workerTimes, input: "", signal, onLine: onOutput, onStderr: onOutput });
-      return restarter.endingOf(exit, signal.aborted);
+      const hasRun = checkpoint["hasRun"] === true;
+      if (exit.kind === "exited" && !hasRun) onCheckpoint({ hasRun: true });
+      return restarter.endingOf(exit, signal.aborted, hasRun);
     },
   };
 }

@@ -20,8 +20,8 @@ import { init, lines } from "#harness/claude/fake-claude.ts";
 
 interface Running {
   readonly program: Program;
-  /** 128 and the number of a signal. */
-  readonly end: (code: number) => void;
+  /** 128 and the number of a signal; a text: why it was not started. */
+  readonly end: (how: number | string) => void;
 }
 
 export class SupervisorRig {
@@ -142,9 +142,9 @@ export class SupervisorRig {
   }
 
   /** The newest run ends so, and the supervisor has handled it: its program has ended, or another run began. */
-  async end(code: number): Promise<void> {
+  async end(how: number | string): Promise<void> {
     const [ends, runs] = [this.emitted("ended").length, this.runs.length];
-    this.runs.at(-1)?.end(code);
+    this.runs.at(-1)?.end(how);
     await this.until(() => this.emitted("ended").length > ends || this.runs.length > runs);
     await this.#rest();
   }
@@ -159,7 +159,9 @@ export class SupervisorRig {
 
   #run(program: Program): Promise<ProgramExit> {
     return new Promise((resolve) => {
-      const run: Running = { program, end: (code) => resolve({ kind: "exited", code }) };
+      const end = (how: number | string): void =>
+        resolve(typeof how === "number" ? { kind: "exited", code: how } : { kind: "not_started", message: how });
+      const run: Running = { program, end };
       program.signal.addEventListener("abort", () => run.end(143), { once: true });
       this.runs.push(run);
       this.#moves.emit("move");

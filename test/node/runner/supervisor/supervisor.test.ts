@@ -132,7 +132,7 @@ const T0 = 1_700_000_000_000;
 const rules = restarter.RestartRules.parse({});
 const crash: ProgramEnding = { kind: "crashed", reason: "it was ended by signal 9" };
 const limited = (waitMs: number | null): ProgramEnding => ({ kind: "limited", waitMs, reason: "a usage limit" });
-const ended = (code: number, isLeft = false): ProgramEnding => endingOf({ kind: "exited", code }, isLeft);
+const ended = (code: number, isLeft = false): ProgramEnding => endingOf({ kind: "exited", code }, isLeft, false);
 
 it("tells a crash from an end that the user wanted", () => {
   expect(ended(0)).toEqual({ kind: "finished" });
@@ -144,13 +144,35 @@ it("tells a crash from an end that the user wanted", () => {
   for (const [code, kind] of [
     ["ENOENT", "failed"],
     ["EAGAIN", "crashed"],
+    ["ETXTBSY", "crashed"],
   ] as const) {
     const message = `spawn node ${code}`;
-    expect(endingOf({ kind: "not_started", message }, false)).toEqual({
+    expect(endingOf({ kind: "not_started", message }, false, false)).toEqual({
       kind,
       reason: `it cannot be started: ${message}`,
     });
   }
+});
+
+it("a program that has run and cannot be started has crashed, also under the next supervisor; one that never ran has failed", async () => {
+  const missing = "spawn node ENOENT";
+  const rig = await SupervisorRig.begun(one);
+  await rig.end(137);
+  await rig.pass(1_000);
+  await rig.end(missing);
+  const reason = `it cannot be started: ${missing}`;
+  expect(rig.emitted("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 2_000, reason });
+  rig.stop();
+  await rig.over();
+  const next = new SupervisorRig(one, { beside: rig.runtime });
+  await next.begin();
+  await next.pass(2_000);
+  expect(next.runs).toHaveLength(1);
+  await next.end("there is no folder /data");
+  expect(next.emitted("ended").at(-1)).toMatchObject({ phase: "due", againInMs: 4_000 });
+  const fresh = await SupervisorRig.begun(one);
+  await fresh.end(missing);
+  expect(fresh.emitted("ended").at(-1)).toMatchObject({ phase: "failed", againInMs: null, reason });
 });
 
 it("wrong usage of a worker is no crash: it is not started again until the user asks for it", async () => {
