@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   objectAt,
@@ -10,7 +10,7 @@ import {
   type JsonObject,
 } from "../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { detectTool } from "../analysis/adapter.ts";
+import { detectTool, outputProblem } from "../analysis/adapter.ts";
 import { openProject } from "../tool-runner/project-folder.ts";
 import { runTests, runTool, testScript, type Tests } from "../tool-runner/run-tool.ts";
 import { inCommit, type RepositoryProject } from "../transform/worktree.ts";
@@ -115,7 +115,8 @@ export async function findSurvivors(
       const options = { folder, scratch: worktree.folder, env: deps.env, timeMs: limitMs, signal };
       const ran = await runTool({ ...options, tool: stryker.tool, command: { args }, hasLoopback: true });
       if (!ran.ok) return err(`stryker ${ran.error}`);
-      return readStryker(join(folder, "reports", "mutation", "mutation.json"), file, source);
+      const report = join(folder, "reports", "mutation", "mutation.json");
+      return existsSync(report) ? readStryker(report, file, source) : err(`stryker: ${outputProblem(ran.value)}`);
     }
     const all = mutationsOf(astGrep, file, source);
     const step = Math.max(1, all.length / maxPlanted);

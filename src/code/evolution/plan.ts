@@ -1,6 +1,7 @@
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { pluralize } from "../../shared/format.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
+import { lines } from "../../snapshots/git.ts";
 import { gitInFolder } from "../../snapshots/user-repository.ts";
 import { lintTools, type Finding } from "../analysis/finding.ts";
 import type { FixName } from "../transform/transformers.ts";
@@ -91,6 +92,9 @@ export async function planTests(
   const { project, claude, deps, tests, rejections } = options;
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
   if (astGrep === null) return err(needsParser);
+  const git = gitInFolder(deps.env, project.top);
+  const committed = await lines(git, ["ls-tree", commit, "--", posix.join(project.prefix, file)]);
+  if (committed.length === 0) return err(`${file} is not in the commit ${commit.slice(0, 12)}`);
   const found = await measure(deps, project, { commit, tests, runs: 2, signal });
   if (!found.ok) return found;
   const measured = found.value;

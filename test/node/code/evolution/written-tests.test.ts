@@ -4,6 +4,7 @@ import * as astGrep from "@ast-grep/napi";
 import { expect, it } from "vitest";
 import { mutationsOf, readStryker } from "#src/code/evolution/mutations.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
+import { install } from "#harness/analysis/installed-tool.ts";
 import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
 import { expectClean } from "#harness/evolution/sample-project.ts";
 import { aCliHome, failed, printed } from "#harness/machine/cli-home.ts";
@@ -60,12 +61,8 @@ function aProject(...parts: readonly NonNullable<Part["files"]>[]) {
   );
   write(home.folder, { "evolve.json": JSON.stringify({ claude: { program, env: ["HOME"] } }) });
   const { signal } = new AbortController();
-  const run = (options: string) =>
-    home.shimWith(
-      { interrupted: () => signal },
-      `code tests src/limit.cjs --trust ${options} --tests`,
-      "node check.cjs",
-    );
+  const run = (options: string, file = "src/limit.cjs") =>
+    home.shimWith({ interrupted: () => signal }, `code tests ${file} --trust ${options} --tests`, "node check.cjs");
   return Object.assign(home, { run, config: `--config ${join(home.folder, "evolve.json")}` });
 }
 
@@ -106,4 +103,17 @@ it("a file that is none, of another language or in no package is wrong usage, an
   write(home.project, { "check.cjs": "process.exit(1);\n" });
   git(home.project, "commit", "--quiet", "--all", "--message", "broken");
   expect(await home.run("--dry-run")).toMatchObject(failed(1, "the tests fail before any change"));
+});
+
+it("a file that is in no commit is named before any test runs, and a Stryker that writes no report says why", async () => {
+  const home = aProject();
+  write(home.project, { "check.cjs": "process.exit(1);\n" });
+  git(home.project, "commit", "--quiet", "--all", "--message", "broken");
+  write(home.project, { "src/new.cjs": files["src/limit.cjs"] });
+  const why = /nothing was changed: src\/new\.cjs is not in the commit [0-9a-f]{12}\.\n/;
+  expect(await home.run("", "src/new.cjs")).toMatchObject(failed(1, why));
+
+  const broken = aProject();
+  install(broken.project, "@stryker-mutator/core", 'console.error("no runner"); process.exit(1);', "stryker");
+  expect(await broken.run("")).toMatchObject(failed(1, "nothing was changed: stryker: exit code 1: no runner.\n"));
 });
