@@ -56,10 +56,16 @@ const unsettledRows = 50;
 
 /** The row from which what is new is read; null: there is no row. */
 export function nextFrom({ rows }: ChatWindow): string | null {
-  const newest = rows.slice(-unsettledRows).map(({ row }) => row);
-  const running = newest.findIndex((row) => row.kind === "call" && row.outcome === "running");
-  // Its id, and its place, may be others once it is stored.
-  const unstored = newest.findIndex((row) => row.kind === "prompt" && row.number === null) - 1;
-  const open = [running, unstored].filter((at) => at >= 0);
-  return newest[Math.min(...open, newest.length - 1)]?.id ?? null;
+  const first = Math.max(0, rows.length - unsettledRows);
+  const running = rows.findIndex(({ row }, at) => at >= first && row.kind === "call" && row.outcome === "running");
+  const unstored = rows.findIndex(({ row }, at) => at >= first && row.kind === "prompt" && row.number === null);
+  // Its id, and its place, may be others once it is stored: the row before it is read, too.
+  const open = [running, unstored > 0 ? unstored - 1 : unstored].filter((at) => at >= 0);
+  return rows[Math.min(...open, rows.length - 1)]?.row.id ?? null;
+}
+
+/** Where the next part begins if this one ended before the newest known row; null: it did not. */
+export function nextPart({ rows }: ChatWindow, page: Page): string | null {
+  const last = page.rows.at(-1)?.id ?? null;
+  return last === rows.at(-1)?.row.id ? null : last;
 }
