@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { WebSocket } from "ws";
 import type { WindowAct } from "../../contract/window-acts.ts";
@@ -16,8 +17,14 @@ const answerMs = 5_000;
 export async function actAtServer(thread: string, transcript: string, act: WindowAct): Promise<boolean> {
   const home = transcript.replace(/[\\/]sessions[\\/]\d{4}[\\/].*$/s, "");
   const path = join(home, "app-server-control", "app-server-control.sock");
-  const socket = new WebSocket(`ws+unix://${path}:/`, { handshakeTimeout: answerMs });
-  const signal = AbortSignal.timeout(answerMs);
+  // A path in an address is encoded.
+  const socket = new WebSocket("ws://localhost/", {
+    createConnection: () => connect(path),
+    handshakeTimeout: answerMs,
+  });
+  const closed = new AbortController();
+  socket.on("error", () => undefined).on("close", () => closed.abort());
+  const signal = AbortSignal.any([AbortSignal.timeout(answerMs), closed.signal]);
   try {
     await once(socket, "open", { signal });
     const ask = asks(socket, signal);
@@ -31,7 +38,6 @@ export async function actAtServer(thread: string, transcript: string, act: Windo
   } catch {
     return false;
   } finally {
-    socket.on("error", () => undefined);
     socket.terminate();
   }
 }
