@@ -85,6 +85,8 @@ interface Session {
   takenBack: string[];
   /** Agent and model of the last prompt: another would follow other rules. */
   choice: JsonObject;
+  /** The last words of the user from elsewhere. */
+  sent: string | null;
 }
 
 /** In the user's name, before the call of a command that the user runs. */
@@ -151,7 +153,7 @@ class OpenCodeChats {
     const model = textAt(asObject(chosen), "modelID") ?? undefined;
     const given = texts.map((part) => textAt(part, "text") ?? "").join("\n");
     // `opencode run` quotes a prompt with blanks.
-    const prompt = /^"([^]*)"\s*$/.exec(given)?.[1] ?? given;
+    const prompt = given === session.sent ? given : (/^"([^]*)"\s*$/.exec(given)?.[1] ?? given);
     const answers = [
       await this.#start(id, session, model),
       await this.#send("UserPromptSubmit", id, {
@@ -180,6 +182,7 @@ class OpenCodeChats {
     const follow = async (): Promise<void> => {
       const act = await this.#nextAct(id);
       const text = textAt(act, "prompt");
+      session.sent = text ?? session.sent;
       const body = { ...session.choice, parts: [{ type: "text", text }] };
       if (text !== null) await calls.promptAsync({ path: { id }, body }).catch(() => undefined);
       else if (act !== null) await calls.abort({ path: { id } }).catch(() => undefined);
@@ -387,6 +390,7 @@ function toSession(info: JsonObject | null, isNew: boolean): Session {
     ran: null,
     takenBack: [],
     choice: {},
+    sent: null,
   };
 }
 

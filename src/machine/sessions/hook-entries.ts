@@ -237,14 +237,18 @@ function backgroundEnd(id: string, response: JsonObject): KeyedEntry {
   return keyed(`background_end:${idOf(id)}`, { kind: "background_end", id: idOf(id), ...known });
 }
 
+/** The user's words in a prompt, as they are stored; empty: there are none. */
+export function storedPrompt(prompt: string): string {
+  return redactAndKeepEnds(withoutOwnTexts(userWords(prompt)), stored.prompt);
+}
+
 /** Prompts of the client itself say nothing but the end of a background task. */
 function prompt(input: HookInput, turn: () => string): KeyedEntry[] {
   const ended = endedTaskIn(input.prompt ?? "");
   if (ended.length > 0) return ended;
-  const text = withoutOwnTexts(userWords(input.prompt ?? ""));
+  const text = storedPrompt(input.prompt ?? "");
   if (!text) return [];
-  const kept = redactAndKeepEnds(text, stored.prompt);
-  const said = keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text: kept });
+  const said = keyed(`prompt:${eventStamp(input, turn)}`, { kind: "prompt", text });
   return isRan(text) ? [said, turnEnd(input, turn)] : [said];
 }
 

@@ -1,11 +1,10 @@
 import { adapterOf } from "../../clients/adapters.ts";
-import { stored } from "../../contract/limits.ts";
-import { redactAndKeepEnds } from "../../redaction/redact.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { Session } from "../../store/session-tables.ts";
 import { teamNews } from "../../store/team-tables.ts";
 import type { KeyedEntry } from "./entries.ts";
+import { storedPrompt } from "./hook-entries.ts";
 
 /** Texts of other chats are untrusted. */
 export type News =
@@ -147,7 +146,7 @@ export function waitingWords(sql: Sql, session: string): Words[] {
  * @returns the surface that they came from; null: it was typed
  */
 export function takeAsPrompt(sql: Sql, at: number, session: string, text: string): string | null {
-  const words = waitingWords(sql, session).find((one) => redactAndKeepEnds(one.text.trim(), stored.prompt) === text);
+  const words = waitingWords(sql, session).find((one) => storedPrompt(one.text) === text);
   if (words === undefined) return null;
   markKeyDelivered(sql, at, session, words.key);
   return words.by;

@@ -323,24 +323,28 @@ it("a question of OpenCode gets its answers from elsewhere, or is rejected, unle
 });
 
 it("the plugin does what the user asks for from elsewhere: a prompt with the agent and model of the last one, and a stop", async () => {
-  const acts: Record<string, unknown>[] = [{ prompt: "and the docs" }, { stop: true }];
+  const acts: Record<string, unknown>[] = [{ prompt: '"and the docs"' }, { stop: true }];
   const asked: string[] = [];
   const nextAct: NextAct = (id) => {
     asked.push(id);
     const act = acts.shift();
     return act === undefined ? new Promise(() => undefined) : Promise.resolve(act);
   };
-  const hooks = chatOf(tempRuntime(), false, nextAct).hooks;
+  const { entries, hooks } = chatOf(tempRuntime(), false, nextAct);
   await prompt({ hooks });
   await expect.poll(() => asked.length, patience).toBe(3);
   const { agent, model } = call<{ message: Record<string, unknown> }>("chat.message").o.message;
   const path = { id: session };
-  const body = { agent, model, variant: undefined, parts: [{ type: "text", text: "and the docs" }] };
+  const body = { agent, model, variant: undefined, parts: [{ type: "text", text: '"and the docs"' }] };
   expect(done.splice(0)).toEqual([
     ["prompt", { path, body }],
     ["abort", { path }],
   ]);
   expect(new Set(asked)).toEqual(new Set([session]));
+  // What the user wrote, with its quotes; those of `opencode run` are taken off.
+  await hooks["chat.message"]({ sessionID: session }, { message: { id: "msg_2" }, parts: [...body.parts] });
+  const texts = entries().flatMap((entry) => (entry.kind === "prompt" ? [entry.text] : []));
+  expect(texts).toEqual(["do the scripted work", '"and the docs"']);
 });
 
 it("a refusal reaches OpenCode as the call's error, a failing hook does not", async () => {

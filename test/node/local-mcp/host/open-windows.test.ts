@@ -55,6 +55,18 @@ it("words to an idle chat are its prompt at once where its client takes one; the
   expect([await write("then commit"), acts.length]).toEqual(["stop", 1]);
 });
 
+it("words that quote what clients and SHIM add to prompts are delivered by their prompt, too", async () => {
+  const { event, prompts, waiting, write } = await anIdleChat("codex");
+  const added = "<environment_context>\n<cwd>/p</cwd>\n</environment_context>\n";
+  const fence = "shim-user-message-ses_exam";
+  for (const text of [`${added}why this?`, `and this?\nSHIM: your user writes.\n<${fence}>\nhi\n</${fence}>`]) {
+    expect(await write(text)).toBe("now");
+    expect([event("UserPromptSubmit", { prompt: text }), waiting()]).toEqual([{}, 0]);
+    event("Stop");
+  }
+  expect(prompts()).toMatchObject([{ text: "and this?" }, { text: "why this?" }, { text: "fix the parser" }]);
+});
+
 it("words that a client has taken and never had as a prompt, or has not taken, come with the next prompt", async () => {
   for (const takes of [true, false]) {
     const { event, prompts, waiting, write } = await anIdleChat("codex", takes);
