@@ -41,19 +41,19 @@ export async function readConversation(path: string, driver: Driver): Promise<Re
  * compressed file.
  *
  * @param most bytes, from the end of the file
- * @param of absent: the chat itself; of a sub-agent the file is its own
+ * @param agent id of the sub-agent whose items they are; null: it has none; absent: the chat's own
  * @returns null: it cannot be read so
  */
-export function readNewestItems(source: NewestSource, most: number, of?: "sub-agent"): readonly Item[] | null {
+export function readNewestItems(source: NewestSource, most: number, agent?: string | null): readonly Item[] | null {
   const recorder = new Recorder();
   const format = recorder.formatOf(source.client);
-  const content = readNewest(source, of === undefined ? format : inOwnFile(format), most);
+  const { subagentRow = (row: JsonObject) => row } = details[source.client];
+  const ofAgent: LineFormat = (draft, row, origin) => {
+    const own = subagentRow(row, agent ?? null);
+    if (own) format(draft, own, origin);
+  };
+  const content = readNewest(source, agent === undefined ? format : ofAgent, most);
   return content && recorder.conversation(content).items;
-}
-
-/** In a file of its own a sub-agent is the main chat, which its rows do not say. */
-function inOwnFile(format: LineFormat): LineFormat {
-  return (draft, row, origin) => format(draft, { ...row, isSidechain: false }, origin);
 }
 
 /** An item, and what may take it back later. */

@@ -16,6 +16,11 @@ export interface ClientDetails {
   readonly readRow: LineFormat;
   /** Reads a row of the transcript that a sub-agent has of its own: there it is the main chat. */
   readonly readSubagentRow?: LineFormat;
+  /**
+   * A row of a sub-agent as its chat would have it if that were a main one; null: another chat's.
+   * Absent: they are the same. @param agent its id; null: not known
+   */
+  readonly subagentRow?: (row: JsonObject, agent: string | null) => JsonObject | null;
   /** Parts of a row that stand in their order; absent: the row is one. */
   readonly partsOf?: (row: JsonObject) => JsonObject[];
   /** Contents of a row, or of a part of it, that `readRow` does not keep. */

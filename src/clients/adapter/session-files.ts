@@ -75,6 +75,8 @@ export interface SessionFiles {
   readonly unarchive?: (id: string) => CommandLine;
   /** Files with the same id are of one session: a compressed one, or one in the archive. */
   readonly isOneById?: true;
+  /** Rows of sub-agents stand in the file of their session. */
+  readonly hasSubagentRows?: true;
   /** Its treatment of its files besides loading them. */
   readonly store?: StoreHabits;
   /** Sessions are found in the folder of that path alone, which has no links in it. */
@@ -135,7 +137,7 @@ export function subagentFiles(folder: string, onUnlisted: OnUnlisted = () => und
   try {
     const names = readdirSync(folder, { recursive: true, encoding: "utf8" });
     return names
-      .filter((name) => /^agent-.*\.jsonl$/.test(basename(name)))
+      .filter((name) => /^agent-.*\.jsonl$/.test(basename(name)) || uuid.test(basename(name, ".jsonl")))
       .map((name) => join(folder, name))
       .toSorted();
   } catch (error) {

@@ -358,6 +358,7 @@ function addSummary(add: AddRow, item: Item & { readonly text: string }, previou
 export const claudeCodeDetails: ClientDetails = {
   readRow: readClaudeLine,
   readSubagentRow: readSubagentLine,
+  subagentRow: (row) => ({ ...row, isSidechain: false }),
   contentsOf: claudeContents,
   writer: claudeCodeWriter,
   headOf: (row) => (objectAt(row, "message")?.["content"] === undefined ? null : headOf(row, "sessionId")),

@@ -26,7 +26,16 @@ import {
   addText,
   rowState,
 } from "../transcript/transcript-draft.ts";
-import { agentsNamespace, answersOf, backgroundId, headChars, printedIn, runningSession, codex } from "./codex.ts";
+import {
+  agentsNamespace,
+  answersOf,
+  backgroundId,
+  codex,
+  headChars,
+  printedIn,
+  runningSession,
+  spawned,
+} from "./codex.ts";
 
 const stateOf = rowState(() => ({
   /** The newest plan since the last prompt. */
@@ -35,7 +44,7 @@ const stateOf = rowState(() => ({
   programs: new Map<string, readonly string[]>(),
   /** Commands that a call waits for, by the id of the call. */
   waits: new Map<string, string>(),
-  /** Threads of sub-agents, by their paths. */
+  /** Threads of sub-agents, by their paths, and by the calls that started them. */
   agents: new Map<string, string>(),
 }));
 
@@ -73,7 +82,13 @@ const functions: ReadonlyMap<string, (input: JsonObject | null) => Call> = new M
   ["update_plan", (input) => ({ name: "TodoWrite", input: { todos: todosOf(input) }, isUnhooked })],
   ["request_user_input", (input) => ({ name: "AskUserQuestion", input, isUnhooked })],
   ["apply_patch", (input) => ({ name: "apply_patch", input, isUnhooked })],
-  ["spawn_agent", (input) => ({ name: "Agent", input: { prompt: input?.["message"] } })],
+  [
+    "spawn_agent",
+    (input) => {
+      const { task_name: description, message: prompt } = input ?? {};
+      return { name: "Agent", input: { ...(description === undefined ? {} : { description }), prompt } };
+    },
+  ],
   ["close_agent", (input) => ({ name: "TaskStop", input: { task_id: input?.["target"] } })],
 ]);
 
@@ -144,13 +159,28 @@ function addAnswer(draft: TranscriptDraft, path: string | null, text: string, at
   if (text !== "") draft.notes.push({ kind: "answer", id, text, at });
 }
 
-/** A message of a sub-agent: of its last one alone the client writes the words. */
-function readAgentMessage(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
+/** @param call name of the field with the id of the call that started the thread */
+function noteThread(draft: TranscriptDraft, activity: JsonObject, call: string): void {
+  const thread = textAt(activity, "agent_thread_id", 200);
+  const started = activity["kind"] === "started" ? textAt(activity, call, 200) : null;
+  for (const key of thread === null ? [] : [textAt(activity, "agent_path", 200), started])
+    if (key !== null && thread !== null) stateOf(draft).agents.set(key, thread);
+}
+
+/** A message to or of a sub-agent: of its last one alone the client writes the words. */
+function readAgentMessage(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
   const text = textOf(payload);
-  if (text.startsWith(finalAnswer)) addAnswer(draft, textAt(payload, "author", 200), text, at);
+  if (text.startsWith(finalAnswer)) addAnswer(draft, textAt(payload, "author", 200), text, origin.at);
+  if (!text.startsWith(newTask)) return;
+  const at = text.indexOf(payloadMark);
+  const task = at < 0 ? "" : text.slice(at + payloadMark.length);
+  // The client may encrypt the task: its name stands for it.
+  asks(draft, task.trim() === "" ? (textAt(payload, "recipient", 200) ?? "") : task, [], origin);
 }
 
 const finalAnswer = "Message Type: FINAL_ANSWER\n";
+const newTask = "Message Type: NEW_TASK\n";
+const payloadMark = "\nPayload:\n";
 
 /** Output of a tool as the model reads it. */
 function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
@@ -176,9 +206,16 @@ function endCall(draft: TranscriptDraft, toolUseId: string, output: string, at: 
   const worksOn = isBehind(output);
   const isDialog = call ? call.name === "AskUserQuestion" : output.startsWith(dialogOutput);
   const isCommand = worksOn || call?.name === "Bash" || call?.name === "exec";
-  const response = isDialog ? answersOf(call?.input, output) : isCommand ? printedIn(output) : null;
+  const other = isCommand ? printedIn(output) : startedBy(draft, call, output);
+  const response = isDialog ? answersOf(call?.input, output) : other;
   const unhooked = worksOn || (call && !call.isUnhooked) ? {} : ({ isUnhooked } as const);
   addEnd(draft, { toolUseId, error: errorIn(call?.name, output), at, ...(response ? { response } : {}), ...unhooked });
+}
+
+function startedBy(draft: TranscriptDraft, call: TranscriptToolCall | undefined, output: string): JsonObject | null {
+  if (call?.name !== "Agent") return null;
+  const agentId = stateOf(draft).agents.get(call.id) ?? spawned.exec(output)?.[1];
+  return agentId === undefined ? null : { agentId };
 }
 
 /** Patches inside of a program are among them, which is no call of its own then. */
@@ -301,13 +338,7 @@ const rows: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
   ["event_msg/user_message", readUserMessage],
   ["event_msg/agent_message", readMessage],
   ["response_item/agent_message", readAgentMessage],
-  [
-    "event_msg/sub_agent_activity",
-    (draft, payload) => {
-      const [path, thread] = [textAt(payload, "agent_path", 200), textAt(payload, "agent_thread_id", 200)];
-      if (path !== null && thread !== null) stateOf(draft).agents.set(path, thread);
-    },
-  ],
+  ["event_msg/sub_agent_activity", (draft, payload) => noteThread(draft, payload, "event_id")],
   [
     "event_msg/item_completed",
     (draft, payload, origin) => {
@@ -425,6 +456,7 @@ const items: ReadonlyMap<string, LineFormat> = new Map<string, LineFormat>([
       asks(draft, ranText(command), [], origin);
     },
   ],
+  ["SubAgentActivity", (draft, item) => noteThread(draft, item, "id")],
   ["McpToolCall", endItem],
   ["FileChange", endItem],
   // `compacted` has more, and a live read may begin between the two.

@@ -71,10 +71,11 @@ function withDialog(input: JsonObject): JsonObject {
   return { ...call, ...response, tool_name: "AskUserQuestion" };
 }
 
-const spawned = /"agent_id":\s?"([\w-]{1,80})"/;
+/** Finds a sub-agent's thread in the output of the call that started it. */
+export const spawned = /"agent_id":\s?"([\w-]{1,80})"/;
 
 /** Hooks write it before the names of some of its tools, and no sign in between. */
-export const agentsNamespace = /^multi_agent_v\d+(?:__)?/;
+export const agentsNamespace = /^(?:multi_agent_v\d+|collaboration)(?:__)?/;
 
 /** Sub-agents of Codex work on behind the turn. */
 function withAgent(input: JsonObject): JsonObject {

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { wordAt } from "../../redaction/redact.ts";
 import { listAt, objectAt, textAt, numberAt, type JsonObject, asObject } from "../../shared/json-fields.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { type HookLaunch, jsonExtensions } from "../adapter/client-form.ts";
 import { ranText, userWords } from "../adapter/harness-text.ts";
@@ -25,7 +26,7 @@ import {
   type TranscriptDraft,
 } from "../transcript/transcript-draft.ts";
 import { isForeignRow, startBranch } from "../transcript/linked-rows.ts";
-import { backgroundIn, copilot, copilotTools, shellName } from "./copilot.ts";
+import { backgroundIn, copilot, copilotTools, launched, shellName } from "./copilot.ts";
 
 const copilotContents: ReadContents = (row) => {
   if (textAt(row, "agentId") !== null) return { isOfSubagent: true };
@@ -42,8 +43,12 @@ const copilotContents: ReadContents = (row) => {
 /** Hooks of Copilot CLI give a call no id: a live read takes no calls of theirs. */
 const isUnhooked = true;
 
-/** Words of the newest answer, if it calls no tool. */
-const stateOf = rowState(() => ({ lastAnswer: null as string | null }));
+const stateOf = rowState(() => ({
+  /** Words of the newest answer, if it calls no tool. */
+  lastAnswer: null as string | null,
+  /** Ids of sub-agents, by the calls that started them. */
+  agents: new Map<string, string>(),
+}));
 
 /** Copilot CLI's events, by their `data`. */
 const copilotEvents: LineFormats = {
@@ -98,8 +103,7 @@ const copilotEvents: LineFormats = {
     const error = shell !== null && shell.exit_code !== 0 ? failedText(shell) : failed;
     const created = output.startsWith("Created file") ? { type: "create" } : null;
     const id = textAt(data, "toolCallId", 200);
-    const answer = draft.calls.get(id ?? "")?.name === "Agent" ? { output } : null;
-    const result = shell ?? backgroundIn(output) ?? created ?? answer;
+    const result = shell ?? backgroundIn(output) ?? created ?? agentIn(draft, id ?? "", output);
     const response = result === null ? {} : { response: result };
     addEnd(draft, { toolUseId: id, error, at, isUnhooked, ...response });
   },
@@ -123,6 +127,13 @@ const copilotEvents: LineFormats = {
   },
 };
 
+/** Id and last words of a sub-agent, which works on behind the turn without such; null: none. */
+function agentIn(draft: TranscriptDraft, call: string, output: string): JsonObject | null {
+  if (draft.calls.get(call)?.name !== "Agent") return null;
+  const said = launched.test(output) ? undefined : output;
+  return omitUndefined({ output: said, agentId: stateOf(draft).agents.get(call) });
+}
+
 /** A skill, a schedule and a notification name themselves as the source of a message. */
 function promptIn(data: JsonObject): string | null {
   const words = (textAt(data, "source") ?? "user") === "user" ? userWords(textAt(data, "content") ?? "") : "";
@@ -140,7 +151,10 @@ const readCopilotLine: LineFormat = (draft, line, { at, uuid }) => {
   const prompt = data && type === "user.message" ? promptIn(data) : null;
   const isForeign = isForeignRow(draft, link, at, prompt === null ? null : { text: prompt });
   // Events of a subagent name it.
-  if (!data || isForeign || textAt(line, "agentId") !== null) return;
+  const agent = textAt(line, "agentId", 200);
+  if (agent !== null && type === "subagent.started")
+    stateOf(draft).agents.set(textAt(data, "toolCallId", 200) ?? "", agent);
+  if (!data || isForeign || agent !== null) return;
   // A rewind moves the rows that it keeps; its own row says where the kept ones end.
   const id = type === "session.info" ? uuid : (link.id ?? uuid);
   formatOf(copilotEvents, type)?.(draft, data, { at, uuid: id });
@@ -182,6 +196,7 @@ function idsOf(calls: readonly (JsonObject | null)[]): string[] {
 }
 
 const copilotSessions: SessionFiles = {
+  hasSubagentRows: true,
   home: [".copilot", "COPILOT_HOME"],
   files: ["session-state/{id}/events.jsonl"],
   store: copilotStore,
@@ -220,6 +235,13 @@ const copilotSessions: SessionFiles = {
 
 export const copilotDetails: ClientDetails = {
   readRow: readCopilotLine,
+  subagentRow(row, agent) {
+    if (agent === null || row["agentId"] !== agent) return null;
+    // Its prompt has the chat that started it as its source.
+    const data = objectAt(row, "data");
+    const isPrompt = textAt(data, "source")?.startsWith("agent-") === true;
+    return { ...row, agentId: null, ...(isPrompt ? { data: { ...data, source: "user" } } : {}) };
+  },
   contentsOf: copilotContents,
   headOf(row) {
     const data = row["type"] === "session.start" ? objectAt(row, "data") : null;

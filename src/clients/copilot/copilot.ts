@@ -129,7 +129,8 @@ function inputOf(payload: JsonObject, session: string, env: NodeJS.ProcessEnv): 
   );
 }
 
-const launched = /^Agent started in background with agent_id: ([\w-]{1,80})/;
+/** Result of the call of a sub-agent that works on behind the turn. */
+export const launched = /^Agent started in background with agent_id: ([\w-]{1,80})/;
 const behind = /^<command (?:started in background )?with shellId: (\w{1,40})(?: moved to background\b|>)/;
 
 /** A command that works on behind the turn, some since their user typed; null: it has ended. */

@@ -11,6 +11,7 @@ import {
   type JsonObject,
 } from "../../shared/json-fields.ts";
 import { asTime } from "../../shared/known-time.ts";
+import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { millisecond, settings } from "../adapter/client-form.ts";
 import { isRefusal, userWords } from "../adapter/harness-text.ts";
@@ -165,7 +166,8 @@ function answersIn(call: JsonObject, output: string): JsonObject {
 function resultIn(tool: string, output: string, call: JsonObject): JsonObject | null {
   if (tool === "ask_user") return answersIn(call, output);
   if (output.startsWith("Successfully created")) return { type: "create" };
-  return tool === "invoke_agent" ? { output } : null;
+  const agentId = textAt(call, "agentId", 200) ?? undefined;
+  return tool === "invoke_agent" ? omitUndefined({ output, agentId }) : null;
 }
 
 const geminiRun = runOutput(["--output-format", "stream-json"], {
@@ -201,6 +203,7 @@ const shortId = /-([a-zA-Z0-9]{8})\.jsonl?$/;
 
 const geminiStore: StoreHabits = {
   cleanUp,
+  subagents: (file, id) => join(dirname(file), id),
   // Seen in the text of 0.61.0, which compares no more of the id.
   deletedWith: (file) => join(dirname(file), shortId.exec(basename(file))?.[1] ?? basename(file)),
   // Seen with 0.61.0, whatever the age of the file.

@@ -3,9 +3,10 @@ import { details } from "../../../clients/details.ts";
 import { readNewestItems } from "../../../clients/read-conversation.ts";
 import { readBytes } from "../../../clients/transcript/transcript-file.ts";
 import type { ReadLimits } from "../../../clients/transcript.ts";
-import { hookClients } from "../../../contract/clients.ts";
+import { hookClients, type HookClient } from "../../../contract/clients.ts";
 import type { WorkState } from "../../../contract/work-state.ts";
 import { interpret } from "../../../platform/time-budget.ts";
+import { parseObject } from "../../../shared/json-fields.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as journal from "../../sessions/journal.ts";
@@ -14,7 +15,7 @@ import { hasHistory, isOnlyImported, type Session } from "../../sessions/session
 import { transcriptMark } from "../../sessions/session-settings.ts";
 import { subagentsOf } from "../../sessions/transcripts/record-subagents.ts";
 import { readLimitsOf } from "../../sessions/transcripts/record-transcript.ts";
-import { fileOf, redactItem } from "../native/native-session.ts";
+import { fileOf, filesOf, redactItem } from "../native/native-session.ts";
 import { learn, type Learnt } from "./learnt.ts";
 
 /** Words and calls of a session, by its transcript, SHIM's journal, or its saved state. */
@@ -100,14 +101,35 @@ export function readAgentItems(runtime: Runtime, session: Session, call: Subagen
   const { env, store } = runtime;
   const client = hookClients.find((one) => one === session.client);
   if (client === undefined) return [];
-  const own = call.agent === null ? [] : (details[client].database?.paths(env) ?? []);
-  for (const path of [...own, fileOfAgent(session, call) ?? []].flat()) {
+  for (const path of pathsOfAgent(env, client, session, call)) {
     const limits = store.read((sql) => limitsOf(sql, path, session), {});
     const source = { client, path, driver: store.context.driver, session: call.agent ?? session.id, limits };
-    const items = readNewestItems(source, size.bytes, "sub-agent");
-    if (items) return withoutSecrets(ofSession(items, session, limits), size.chars);
+    const items = readNewestItems(source, size.bytes, call.agent);
+    // Rows before its prompt are copies of those of the chat that started it.
+    const prompt = Math.max(0, items?.findIndex(({ kind }) => kind === "prompt") ?? 0);
+    if (items) return withoutSecrets(ofSession(items.slice(prompt), session, limits), size.chars);
   }
   return [];
+}
+
+/** Clients give it a session of its own, a file beside that of its session, or rows in that. */
+function pathsOfAgent(env: NodeJS.ProcessEnv, client: HookClient, session: Session, call: SubagentCall): string[] {
+  const { database, sessions } = details[client];
+  const { agent } = call;
+  const threads = agent === null || !sessions || !/^[\w-]+$/.test(agent) ? [] : filesOf(env, sessions, agent);
+  return [
+    ...(agent === null ? [] : (database?.paths(env) ?? [])),
+    ...threads.filter((path) => parentOf(client, path) === session.id),
+    (sessions?.hasSubagentRows && fileOf(env, session)) ?? [],
+    fileOfAgent(session, call) ?? [],
+  ].flat();
+}
+
+/** Session whose sub-agent the first row of a file names; null: none. */
+function parentOf(client: HookClient, path: string): string | null {
+  const [line = ""] = readBytes(path, agentHeadBytes).bytes.toString("utf8").split("\n");
+  const row = parseObject(line);
+  return (row && details[client].headOf?.(row)?.parent) ?? null;
 }
 
 function fileOfAgent(session: Session, { agent, prompt, others }: SubagentCall): string | undefined {

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { ClientDetails } from "../../../clients/adapter/client-details.ts";
-import { pathsOf } from "../../../clients/adapter/session-files.ts";
+import { pathsOf, type SessionFiles } from "../../../clients/adapter/session-files.ts";
 import type { Conversation, Item, NewSession, SessionWriter } from "../../../clients/conversation/conversation.ts";
 import { detailsOf } from "../../../clients/details.ts";
 import { readConversation } from "../../../clients/read-conversation.ts";
@@ -105,6 +105,10 @@ export async function asFile<T>(document: JsonObject, read: (path: string) => Pr
 export function fileOf(env: NodeJS.ProcessEnv, { client, id, transcriptPath }: Session): string | null {
   const files = detailsOf(client)?.sessions;
   const known = transcriptPath === null ? [] : [transcriptPath, `${transcriptPath}${compressedEnd}`];
-  const kept = files ? pathsOf(env, files, [...files.files, ...(files.archive ?? [])], id) : [];
-  return [...known, ...kept].find((path) => existsSync(path)) ?? null;
+  return known.find((path) => existsSync(path)) ?? (files ? (filesOf(env, files, id)[0] ?? null) : null);
+}
+
+/** Files of a session by its id, also in its client's archive. */
+export function filesOf(env: NodeJS.ProcessEnv, files: SessionFiles, id: string): string[] {
+  return pathsOf(env, files, [...files.files, ...(files.archive ?? [])], id).filter((path) => existsSync(path));
 }

@@ -50,14 +50,13 @@ interface SubagentFile {
 }
 
 /** Files of the session's sub-agents; none where its client has no such files. */
-export function subagentsOf({ client, transcriptPath: path }: Session): SubagentFile[] {
-  const folder =
-    path === null ? undefined : detailsOf(client)?.sessions?.store?.subagents?.(path, basename(path, ".jsonl"));
+export function subagentsOf({ id, client, transcriptPath: path }: Session): SubagentFile[] {
+  const folder = path === null ? undefined : detailsOf(client)?.sessions?.store?.subagents?.(path, id);
   if (folder === undefined) return [];
   return subagentFiles(folder)
     .slice(0, maxFiles)
     .map((file) => {
-      const agentId = idOf(basename(file, ".jsonl").slice("agent-".length));
+      const agentId = idOf(basename(file, ".jsonl").replace(/^agent-/, ""));
       return { path: file, name: idOf(relative(folder, file)), agentId };
     });
 }
