@@ -134,9 +134,17 @@ export interface Words {
 
 /** The user's words that no model has had yet, oldest first. */
 export function waitingWords(sql: Sql, session: string): Words[] {
-  return undeliveredOf(sql, session, "user_message", -1).flatMap(({ key, at, news }) =>
-    news.kind === "user_message" ? [{ key, at, by: news.by, text: news.text }] : [],
-  );
+  return undeliveredOf(sql, session, "user_message", -1).flatMap(wordsOf);
+}
+
+function wordsOf({ key, at, news }: NewsRow): Words[] {
+  return news.kind === "user_message" ? [{ key, at, by: news.by, text: news.text }] : [];
+}
+
+/** The user's words that a model has had, oldest first. */
+export function deliveredWords(sql: Sql, session: string): Words[] {
+  const rest = "WHERE session = ? AND kind = 'user_message' AND deliveredAt IS NOT NULL ORDER BY seq";
+  return newsRows.select(sql, rest, session).map(toNews).flatMap(wordsOf);
 }
 
 /**

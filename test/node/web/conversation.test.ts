@@ -356,6 +356,27 @@ it("the rows of a sub-agent of Qwen Code are read from its file", async () => {
   expect(textsOf(await read(`agent=${call?.id}`))).toEqual(["Find all berths.", "Two berths."]);
 });
 
+it("words from elsewhere keep the id of their row when the chat gets them, as its prompt or beside a later turn", async () => {
+  const { home, transcript, read } = aChat();
+  transcript.asks("Go.").says("Done.");
+  const write = (at: number, key: string, text: string): void =>
+    home.runtime.store.write((sql) => void news.add(sql, at, id, key, { kind: "user_message", by: "Pixel 9", text }));
+  const ids = async (): Promise<string[]> => (await read()).rows.slice(2).map((row) => row.id);
+  const { at } = transcript;
+  write(at + 10, "words-1", "Stop.");
+  write(at + 20, "words-2", "Stop.");
+  const waiting = await ids();
+  expect(waiting).toHaveLength(2);
+  for (const [key, after] of [
+    ["words-1", 1_000],
+    ["words-2", 2_000],
+  ] as const) {
+    home.runtime.store.write((sql) => news.markKeyDelivered(sql, at + after, id, key));
+    noted(home, at + after, { kind: "prompt", text: "Stop.", from: "Pixel 9" });
+  }
+  expect(await ids()).toEqual(waiting);
+});
+
 it("a picture is counted in its row, and read by itself", async () => {
   const { transcript, read, call } = aChat();
   const data = Buffer.from("a picture").toString("base64");

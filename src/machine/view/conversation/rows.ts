@@ -51,6 +51,8 @@ export type Row = Said | Called | Noted;
 /** A prompt that SHIM has stored; its transcript may not have it, or not yet. */
 export interface StoredPrompt {
   readonly at: number;
+  /** When its user wrote it, which stays when the chat gets it. */
+  readonly sentAt: number;
   readonly text: string;
   readonly from: string | null;
   readonly isWaiting: boolean;
@@ -93,7 +95,7 @@ export function rowsOf({ items, prompts, notes, isAlive }: Sources, now: number)
       const { kind, text, pictures = [] } = item;
       const known = kind === "prompt" ? storedOf(item) : null;
       // A prompt was shown by what SHIM has stored before its transcript had it.
-      const id = idFor(kind, known?.at ?? item.at, text);
+      const id = idFor(kind, known?.sentAt ?? item.at, text);
       const stored = known ?? unknown;
       return [{ time, row: { id, at: item.at, kind, text, pictures, stored } }];
     }
@@ -106,7 +108,7 @@ export function rowsOf({ items, prompts, notes, isAlive }: Sources, now: number)
   const since = items.find(({ at }) => at !== null)?.at ?? 0;
   const others = [
     ...[...unmatched].map((one) => {
-      const id = idFor("prompt", one.at, one.text);
+      const id = idFor("prompt", one.sentAt, one.text);
       return { id, at: one.at, kind: "prompt" as const, text: one.text, pictures: [], stored: one };
     }),
     ...notes.map((one) => Object.assign({ id: idFor("note", one.at, one.text), kind: "note" as const }, one)),

@@ -9,7 +9,7 @@ import { promptNumbers } from "../../files/moments.ts";
 import { isAlive } from "../../sessions/life/presence.ts";
 import * as journal from "../../sessions/journal.ts";
 import * as news from "../../sessions/news.ts";
-import { isQueued } from "../../sessions/prompts.ts";
+import { isQueued, isSame } from "../../sessions/prompts.ts";
 import { readContent, type SessionContent } from "../../sessions/session-content.ts";
 import type { Session } from "../../sessions/sessions.ts";
 import { rowsOf, type Note, type Row, type StoredPrompt } from "./rows.ts";
@@ -92,15 +92,21 @@ function readStored(sql: Sql, session: string): { prompts: StoredPrompt[]; notes
   const content = readContent(sql, session);
   const waiting = news.waitingWords(sql, session);
   const numbers = promptNumbers(sql, session);
+  const delivered = news.deliveredWords(sql, session);
+  const sentAt = (from: string | null, text: string, until: number): number => {
+    const found = delivered.findIndex((one) => one.by === from && one.at <= until && isSame(one.text, text));
+    return found < 0 ? until : (delivered.splice(found, 1)[0]?.at ?? until);
+  };
   const prompts = content.journal.flatMap(({ seq, at, entry }): StoredPrompt[] => {
     if (entry.kind !== "prompt") return [];
     const { text, from = null } = entry;
-    return [{ at, text, from, isWaiting: isQueued(entry), number: numbers.get(seq) ?? null }];
+    const isWaiting = isQueued(entry);
+    return [{ at, sentAt: sentAt(from, text, at), text, from, isWaiting, number: numbers.get(seq) ?? null }];
   });
   return {
     prompts: [
       ...prompts,
-      ...waiting.map(({ at, by, text }) => ({ at, text, from: by, isWaiting: true, number: null })),
+      ...waiting.map(({ at, by, text }) => ({ at, sentAt: at, text, from: by, isWaiting: true, number: null })),
     ],
     notes: notesOf(content),
   };
