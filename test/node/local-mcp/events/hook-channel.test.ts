@@ -211,15 +211,16 @@ it("a host that began in the run of a task gives the brief to another chat all t
   expect((await post("codex", "SessionStart", { source: "startup", cwd })).body).toContain("fix the parser");
 });
 
+const measured = (tokens: number) => ({
+  model: { id: "claude-opus-5-5" },
+  context_window: { context_window_size: 200_000, current_usage: { input_tokens: tokens } },
+});
+
 it("the status line that a script asks for is its chat's, whose readings are stored; of a caller that has gone nothing is", async () => {
   const { runtime, link, own, post, stored } = await aScript();
   const claude = { ...own, "shim-env-claudecode": "=1", "shim-env-claude-pid": "=100" };
   await post("claude-code", "UserPromptSubmit", { prompt: "one" }, claude);
   runtime.store.write((sql) => sessions.markSaved(sql, runtime.now(), session, null));
-  const measured = (tokens: number) => ({
-    model: { id: "claude-opus-5-5" },
-    context_window: { context_window_size: 200_000, current_usage: { input_tokens: tokens } },
-  });
   const { body } = await post("claude-code", "StatusLine", measured(100_000), { ...own, "shim-zone": "-720" });
   expect(body).toBe(renderStatus(statusOf(runtime, JSON.stringify(payload("StatusLine"))), runtime.now(), -720));
   expect(body).toMatch(/^SHIM: saved at .* \| risk /);
