@@ -223,7 +223,7 @@ async function estimate(cli: Cli, { model, ...given }: Given): Promise<CommandRe
   const text = typeof value === "string" ? value : JSON.stringify(value);
   const priced = await cli.call("tokens.estimate", { text, ...omitUndefined({ model: model as string | undefined }) });
   if (!priced.ok) return priced;
-  const band = bandOf(value, []);
+  const band = bandOf(value, () => []);
   // Without an answer of the coordinator the rest is still of use.
   const asked = await cli.withWorkspace((link) => link.call("tasks.routes", { type }));
   const routes = asked.ok ? asked.value.routes : null;

@@ -16,7 +16,7 @@ const complexFrom = { files: 6, folders: 4, listItems: 8, chars: 6_000, kinds: 2
  * the same in every language) and by what came of earlier prompts like it. That a text names a file
  * says nothing: of recorded prompts those that do were as often much work as the others. Pure.
  */
-export function bandOf(payload: Json, past: readonly PastPrompt[]): Band {
+export function bandOf(payload: Json, past: () => readonly PastPrompt[]): Band {
   const job = Job.safeParse(payload);
   const { text, files, kinds } = job.success ? job.data : { text: textsOf(payload), files: [], kinds: [] };
   const written = withoutCode(text.slice(0, maxChars));
@@ -32,7 +32,7 @@ export function bandOf(payload: Json, past: readonly PastPrompt[]): Band {
   const names = Object.keys(complexFrom) as (keyof typeof complexFrom)[];
   if (names.some((name) => sizes[name] >= complexFrom[name])) return "complex";
   if (files.length > 0 || kinds.length > 0) return "usual";
-  return areLikeOnesSmall(text, past) ? "alike" : "unknown";
+  return areLikeOnesSmall(text, past()) ? "alike" : "unknown";
 }
 
 /** The texts of a payload, one a line. */

@@ -9,16 +9,16 @@ const maxPrompts = 1_000;
 /** The newest prompts whose turns have ended by themselves, with what was done in these. */
 export function pastPrompts(sql: Sql): PastPrompt[] {
   const turn = "FROM journal c WHERE c.session = p.session AND c.seq > p.seq AND c.seq < p.next";
+  // By `+seq` the index of prompts alone gives the newest: no older text is read.
   const rows = sql.all<PastPrompt>(
-    `SELECT text,
+    `SELECT body ->> '$.text' AS text,
        (SELECT count(*) ${turn} AND c.kind IN ('tool_end', 'tool_error')) AS calls,
        (SELECT count(DISTINCT c.body ->> '$.path') ${turn} AND c.kind = 'tool_end' AND c.body ->> '$.action' <> 'read') AS edits
      FROM (
-       SELECT session, seq, body ->> '$.text' AS text,
-         coalesce(lead(seq) OVER (PARTITION BY session ORDER BY seq), 9e15) AS next
-       FROM journal WHERE kind = 'prompt' ORDER BY seq DESC LIMIT ?
-     ) p
-     WHERE EXISTS (SELECT 1 ${turn} AND c.kind = 'turn_end')`,
+       SELECT session, seq, coalesce(lead(seq) OVER (PARTITION BY session ORDER BY seq), 9e15) AS next
+       FROM (SELECT session, seq FROM journal WHERE kind = 'prompt' ORDER BY +seq DESC LIMIT ?)
+     ) p JOIN journal USING (session, seq)
+     WHERE EXISTS (SELECT 1 ${turn} AND c.kind = 'turn_end') ORDER BY seq DESC`,
     maxPrompts,
   );
   return rows.map(({ text, calls, edits }) => ({ text: taskText(text) ?? text, calls, edits }));

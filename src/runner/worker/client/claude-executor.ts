@@ -199,8 +199,8 @@ class RoutedTask {
       Buffer.from(runtime.random(randomBytes)).readUIntBE(0, randomBytes) / 2 ** (8 * randomBytes);
     const previous = this.#previous;
     if (!previous) {
-      const past = runtime.store.read(pastPrompts, []);
-      return chooseRoute(table, bandOf(task.payload, past), await findRouteCounts(), random);
+      const band = bandOf(task.payload, () => runtime.store.read(pastPrompts, []));
+      return chooseRoute(table, band, await findRouteCounts(), random);
     }
     // A later attempt follows a failure.
     const isSame = previous.attempt === task.attempt || !previous.chosen.isCounted;

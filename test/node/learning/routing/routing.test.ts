@@ -78,25 +78,31 @@ it("the words of a task say nothing of how hard it is, in no language", () => {
     "これをお願いします",
     "🙂",
   ])
-    expect([text, bandOf(text, [])]).toEqual([text, "unknown"]);
-  for (const nothing of [null, 5, true, [], {}, { a: { b: [1] } }]) expect(bandOf(nothing, [])).toBe("unknown");
+    expect([text, bandOf(text, none)]).toEqual([text, "unknown"]);
+  for (const nothing of [null, 5, true, [], {}, { a: { b: [1] } }]) expect(bandOf(nothing, none)).toBe("unknown");
 });
+
+const none = (): PastPrompt[] => [];
+
+const unread = (): never => {
+  throw new Error("the past was read");
+};
 
 const job = (count: number, rest: object = {}) => {
   const files = Array.from({ length: count }, (_, at) => ({ path: `src/f${at}.ts` }));
-  return bandOf({ title: "Parser", text: "", files, ...rest }, []);
+  return bandOf({ title: "Parser", text: "", files, ...rest }, unread);
 };
 
-const listed = (count: number) => bandOf("- 直す\n".repeat(count), []);
-const folders = (count: number) => bandOf(Array.from({ length: count }, (_, at) => `p${at}/a.ts`).join(" "), []);
+const listed = (count: number) => bandOf("- 直す\n".repeat(count), none);
+const folders = (count: number) => bandOf(Array.from({ length: count }, (_, at) => `p${at}/a.ts`).join(" "), none);
 
-it("files, folders, lists and length do, alike in every language; what a job states is more than what a text names", () => {
-  expect(bandOf("In src/a.ts fehlt ein Komma.", [])).toBe("unknown");
+it("files, folders, lists and length do, alike in every language; what a job states is more than what a text names, and needs no past", () => {
+  expect(bandOf("In src/a.ts fehlt ein Komma.", none)).toBe("unknown");
   expect([job(1), job(5), job(6)]).toEqual(["usual", "usual", "complex"]);
   expect([job(1, { kinds: ["fix"] }), job(1, { kinds: ["fix", "migrate"] })]).toEqual(["usual", "complex"]);
   expect([listed(7), listed(8)]).toEqual(["unknown", "complex"]);
   expect([folders(3), folders(4)]).toEqual(["unknown", "complex"]);
-  expect([bandOf("字".repeat(5_999), []), bandOf("字".repeat(6_000), [])]).toEqual(["unknown", "complex"]);
+  expect([bandOf("字".repeat(5_999), none), bandOf("字".repeat(6_000), none)]).toEqual(["unknown", "complex"]);
 });
 
 /** So many earlier prompts for a new version, the last of which was this much work. */
@@ -109,19 +115,19 @@ function versions(count: number, last: { calls: number; edits: number } = { call
 
 it("five earlier prompts like it that all were little work say so, in every language, and nothing else of the past does", () => {
   const next = "Version 1.9 freigeben und das Tag setzen";
-  expect(bandOf(next, versions(5))).toBe("alike");
-  expect(bandOf({ prompt: next }, versions(5))).toBe("alike");
-  expect(bandOf(next, versions(4))).toBe("unknown");
-  expect(bandOf(next, versions(6, { calls: 25, edits: 1 }))).toBe("unknown");
-  expect(bandOf(next, versions(6, { calls: 3, edits: 4 }))).toBe("unknown");
-  expect(bandOf("Rewrite the storage engine", versions(9))).toBe("unknown");
-  expect(bandOf(`${next}\n${"- mehr\n".repeat(8)}`, versions(9))).toBe("complex");
-  expect(bandOf("", versions(9))).toBe("unknown");
+  expect(bandOf(next, () => versions(5))).toBe("alike");
+  expect(bandOf({ prompt: next }, () => versions(5))).toBe("alike");
+  expect(bandOf(next, () => versions(4))).toBe("unknown");
+  expect(bandOf(next, () => versions(6, { calls: 25, edits: 1 }))).toBe("unknown");
+  expect(bandOf(next, () => versions(6, { calls: 3, edits: 4 }))).toBe("unknown");
+  expect(bandOf("Rewrite the storage engine", () => versions(9))).toBe("unknown");
+  expect(bandOf(`${next}\n${"- mehr\n".repeat(8)}`, () => versions(9))).toBe("complex");
+  expect(bandOf("", () => versions(9))).toBe("unknown");
 });
 
 it("code between fences asks for nothing", () => {
   const code = "```ts\nimport x from './docs/readme.md';\n```";
-  expect([bandOf(code, []), bandOf(`Explain this:\n${code}`, [])]).toEqual(["unknown", "unknown"]);
+  expect([bandOf(code, none), bandOf(`Explain this:\n${code}`, none)]).toEqual(["unknown", "unknown"]);
 });
 
 const random = seededRandom(11);
