@@ -55,7 +55,10 @@ export function replayText({ verdict, difference, n, saves }: Replayed): string 
   return `${found} in ${n} recorded chats: ${signed} tool calls lost elsewhere at a death, ${saves.after} checkpoints instead of ${saves.before}`;
 }
 
-/** Why the recorded chats give no answer, and when they would; null: they do. */
+/** So many of the newest chats are replayed. */
+export const maxReplayed = 500;
+
+/** Why the recorded chats give no answer, and when they would, if ever; null: they do. */
 export function unansweredBy(
   { verdict, n, changed, needed }: Replayed,
   { key, to }: { readonly key: string; readonly to: number },
@@ -67,7 +70,11 @@ export function unansweredBy(
   }
   if (verdict !== "undecided") return null;
   const wanted = Math.max(needed, n + 1);
-  const message = `nothing was started: an answer needs about ${wanted} recorded chats, and there are ${n}: ${paceText(wanted - n, pace)}.\n\`shim config set ${key} ${to}\` sets it without a trial.`;
+  const outlook =
+    wanted > maxReplayed
+      ? `more than the ${maxReplayed} that are compared at most`
+      : `and there are ${n}: ${paceText(wanted - n, pace)}`;
+  const message = `nothing was started: an answer needs about ${wanted} recorded chats, ${outlook}.\n\`shim config set ${key} ${to}\` sets it without a trial.`;
   return { code: "cannot_end", message };
 }
 

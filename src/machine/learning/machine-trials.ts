@@ -259,7 +259,12 @@ function advance(sql: Sql, now: number, trial: MachineTrial): MachineTrial {
     return move({ ...read, violated }, "stopped", now, `${violated} after ${sessions}`);
   }
   if (verdict === "undecided" || trial.verdict !== "better")
-    return move({ ...read, verdict: "undecided" }, "decided", now, `too few: ${sessions}`);
+    return move(
+      { ...read, verdict: "undecided" },
+      "decided",
+      now,
+      `${verdict === "undecided" ? "too few" : "no benefit was measured"}: ${sessions}`,
+    );
   return move(read, "deployed", now, `better in replay, and no harm in ${sessions}`);
 }
 

@@ -8,6 +8,7 @@ import {
   type ReplaySession,
 } from "../../contract/replay.ts";
 import { isCall } from "../../learning/experiments/replay/replay.ts";
+import { maxReplayed } from "../../learning/experiments/trials.ts";
 import { stepsInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
 import { compare } from "../../shared/compare.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -18,9 +19,6 @@ import * as recoveries from "../sessions/recoveries.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { list } from "./machine-trials.ts";
 import type { ChatRecord } from "./chat-calls.ts";
-
-/** So many of the newest chats are replayed. */
-const maxReplayed = 500;
 
 /** The newest sessions with content, oldest first. */
 export function pastSessions(sql: Sql): ReplaySession[] {

@@ -1,7 +1,7 @@
 import { mean } from "simple-statistics";
 import { expect, it } from "vitest";
 import { atLeast, moreOften, judgePairs } from "#src/learning/experiments/exact-tests.ts";
-import { canary, guardrails, judgeCanary, nextReading } from "#src/learning/experiments/trials.ts";
+import { canary, guardrails, judgeCanary, maxReplayed, nextReading } from "#src/learning/experiments/trials.ts";
 import type { CanaryUnit, CanaryVerdict, Measured } from "#src/learning/experiments/trials.ts";
 import { findWeek, weekOf } from "#src/learning/experiments/weekly-report.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
@@ -109,15 +109,13 @@ it.each(Object.keys(guardrails))("harm by %s is found where so many of 40 chats 
 
 const drawn = seededRandom(Number(process.env["SHIM_EXPERIMENT_SEED"] ?? 1));
 const margin = 0.5;
-/** As many as a review reads. */
-const mostPairs = 500;
 
 const normal = (): number => Math.sqrt(-2 * Math.log(1 - drawn())) * Math.cos(2 * Math.PI * drawn());
 
 /** Verdict on differences of 20 sessions, and of four more at each reading until there is one. */
 function judgeGrowing(draw: () => number): string {
   const differences = Array.from({ length: 20 }, draw);
-  while (differences.length < mostPairs) {
+  while (differences.length < maxReplayed) {
     const { verdict } = judgePairs(differences, 12 * margin, margin);
     if (verdict !== "undecided") return verdict;
     differences.push(draw(), draw(), draw(), draw());

@@ -5,7 +5,7 @@ import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import type { MachineTrial, Replayed } from "#src/contract/learning.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
-import { advanceAll, betterValues, setOff, start, viewTrial } from "#src/machine/learning/machine-trials.ts";
+import { advanceAll, betterValues, setOff, start, viewTrial, save } from "#src/machine/learning/machine-trials.ts";
 import { forget } from "#src/machine/view/keeping/forget.ts";
 import { recordSettings, sessionConfig } from "#src/machine/sessions/session-settings.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
@@ -122,6 +122,12 @@ it("a value that changes no recorded chat is refused, and one that these cannot 
   );
   pastChats(runtime);
   expect(startBy(runtime, early)).toMatchObject(cannotEnd("at your pace 3 weeks more"));
+  const never = "recorded chats, more than the 500 that are compared at most.";
+  for (const figures of [
+    { n: 10, needed: 501 },
+    { n: 500, needed: 480 },
+  ])
+    expect(startBy(runtime, { ...early, ...figures })).toMatchObject(cannotEnd(`about 501 ${never}`));
 });
 
 it.each(["equivalent", "worse"] as const)("a value that replay finds %s is decided, and no chat gets it", (verdict) => {
@@ -197,6 +203,13 @@ it("a step whose file cannot be written is not made; it is made once the file is
   expect(advanceAll(runtime)).toMatchObject([{ state: "deployed" }]);
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(8);
   expect(reload(runtime, experiment).state).toBe("deployed");
+});
+
+it("a trial that did no harm, of a build whose replay came later, does not say that its chats were too few", () => {
+  const { runtime, experiment } = aTrial();
+  runtime.store.write((sql) => save(sql, { ...experiment, verdict: "undecided" }));
+  const { state, steps } = runCanary(runtime, experiment);
+  expect([state, steps.at(-1)?.note]).toEqual(["decided", expect.stringMatching(/^no benefit was measured: \d+ sess/)]);
 });
 
 it("a value that a person has set during the trial stays", () => {
