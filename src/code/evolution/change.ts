@@ -17,7 +17,7 @@ import type { Mutation } from "./candidate.ts";
 import { applyPatch, type Patches } from "./fixers.ts";
 import { judge, type FileDelta } from "./judge.ts";
 import { measure, type Measured, type MeasureDeps } from "./measure.ts";
-import { isHeld } from "./mutations.ts";
+import { tryDefect } from "./mutations.ts";
 import { sumUsage, type Change, type Rejections, type Run } from "./run.ts";
 import { loadAstGrep } from "./silencers.ts";
 
@@ -57,10 +57,10 @@ export async function makeChange(work: ChangeWork): Promise<Made> {
   const { findings, files, mutation } = work.change.candidate;
   const { head } = work.run;
   const present = new Set(head.findings.map(({ fingerprint }) => fingerprint));
+  const end = mutation && (await endWith(work, head, mutation));
+  if (end === "stopped") return ended("stopped", null);
   // Another change has removed the findings, or its test holds this defect, too.
-  const isOpen = mutation
-    ? !(await holds(work, head.commit, mutation))
-    : findings.some(({ fingerprint }) => present.has(fingerprint));
+  const isOpen = end ? end === "passed" : findings.some(({ fingerprint }) => present.has(fingerprint));
   if (!isOpen) return { outcome: "unchanged", why: null };
   work.onNote(mutation ? `writing a test of ${mutation.file}` : `changing ${firstOf(files, maxNamed)}`);
   const { top, repository } = project;
@@ -73,10 +73,13 @@ export async function makeChange(work: ChangeWork): Promise<Made> {
   }
 }
 
-/** Whether the tests of the commit fail with the defect. */
-function holds({ options, signal }: ChangeWork, commit: string, mutation: Mutation): Promise<boolean> {
+function endWith(
+  { options, signal }: ChangeWork,
+  { commit, tests: { ms: testsMs } }: Measured,
+  mutation: Mutation,
+): ReturnType<typeof tryDefect> {
   const { deps, project, tests } = options;
-  return isHeld(deps, { project, commit, tests, signal }, mutation);
+  return tryDefect(deps, { project, commit, tests, testsMs, signal }, mutation);
 }
 
 const maxNamed = 3;
@@ -102,8 +105,11 @@ async function makeAndJudge(work: ChangeWork, worktree: ThrowawayWorktree): Prom
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
   const reasons = judge({ before, after: after.value, candidate, allowsApi: run.allowsApi, changes, astGrep });
   if (reasons.length > 0) return reject(work, reasons);
-  if (candidate.mutation && !(await holds(work, commit, candidate.mutation)))
-    return signal.aborted ? ended("stopped", null) : reject(work, ["the tests pass with the defect, too"]);
+  const end = candidate.mutation && (await endWith(work, after.value, candidate.mutation));
+  if (end === "stopped") return ended("stopped", null);
+  if (end === "passed") return reject(work, ["the tests pass with the defect, too"]);
+  // Before, they ended with it: an end that was not seen is no failure.
+  if (end === "timed_out") return reject(work, ["the tests did not end with the defect"]);
   return { outcome: "kept", why: null, measured: after.value };
 }
 

@@ -20,6 +20,8 @@ export interface Measured extends Pick<Report, "findings" | "hotspots"> {
     readonly failure: string | null;
     /** Two runs of the same code ended differently. */
     readonly isFlaky: boolean;
+    /** Time of the longest run. */
+    readonly ms: number;
   };
   /** Declarations; null where they cannot be made, for the reason in `notes`. */
   readonly api: readonly string[] | null;
@@ -58,8 +60,11 @@ export async function measure(
     const tracked = (await rawList(worktree.git(signal), ["ls-files", "-z"])).map(displayPath);
     const files = tracked.filter((path) => path.startsWith(below)).map((path) => path.slice(below.length));
     const failures: string[] = [];
+    let ms = 0;
     for (let round = 0; round < runs; round++) {
+      const since = deps.monotonic();
       const done = await runTests(tests, { folder, env: deps.env, timeMs: limitMs, signal });
+      ms = Math.max(ms, deps.monotonic() - since);
       if (!done.ok) failures.push(done.error);
     }
     const [failure = null] = failures;
@@ -71,7 +76,7 @@ export async function measure(
       tools,
       findings,
       hotspots,
-      tests: { failure, isFlaky: failure !== null && failures.length < runs },
+      tests: { failure, isFlaky: failure !== null && failures.length < runs, ms },
       api: api.ok ? apiOf(api.value) : null,
       testFiles: files.filter(isTestFile),
       notes: api.ok ? [] : [`The public API is not compared: ${api.error}.`],

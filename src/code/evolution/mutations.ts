@@ -59,25 +59,41 @@ interface Hunt {
   readonly commit: string;
   /** Command; null: `npm test`. */
   readonly tests: Tests | null;
+  /** Time of the tests without a defect. */
+  readonly testsMs: number;
   readonly signal: AbortSignal;
 }
 
-/** Whether the tests of a commit fail with the defect. */
-export async function isHeld(
-  deps: MeasureDeps,
-  { project, commit, tests, signal }: Hunt,
-  mutation: Mutation,
-): Promise<boolean> {
-  return inCommit(deps, project, { commit, signal }, async (folder) => {
-    writeFileSync(join(folder, mutation.file), mutation.source);
-    const passed = await runTests(testsOf(tests, folder), { folder, env: deps.env, timeMs: maxDefectMs, signal });
-    return !passed.ok && !signal.aborted;
-  });
-}
+const spareMs = 10_000;
 
 /** Limit of the tests of a defect, in ms: it may be a loop without an end. */
-const maxDefectMs = 300_000;
-const spareMs = 10_000;
+export function defectMs(testsMs: number): number {
+  return Math.min(limitMs, Math.ceil(2 * testsMs) + spareMs);
+}
+
+/** How the tests of a commit end with a defect. */
+type DefectEnd = "passed" | "failed" | "timed_out" | "stopped";
+
+export async function tryDefect(deps: MeasureDeps, hunt: Hunt, mutation: Mutation): Promise<DefectEnd> {
+  const { project, commit, signal } = hunt;
+  return inCommit(deps, project, { commit, signal }, (folder) => testDefect(deps, hunt, folder, mutation));
+}
+
+async function testDefect(
+  { env }: MeasureDeps,
+  { tests, testsMs, signal }: Hunt,
+  folder: string,
+  mutation: Mutation,
+): Promise<DefectEnd> {
+  writeFileSync(join(folder, mutation.file), mutation.source);
+  const timeout = AbortSignal.timeout(defectMs(testsMs));
+  // The limit of the tests themselves is later, so that an end by the one of the defect is known.
+  const limits = { timeMs: limitMs + spareMs, signal: AbortSignal.any([signal, timeout]) };
+  const passed = await runTests(testsOf(tests, folder), { folder, env, ...limits });
+  if (signal.aborted) return "stopped";
+  if (timeout.aborted) return "timed_out";
+  return passed.ok ? "passed" : "failed";
+}
 
 /** A measured commit has some. */
 function testsOf(given: Tests | null, folder: string): Tests {
@@ -104,10 +120,9 @@ export async function findSurvivors(
   file: string,
   astGrep: AstGrep,
 ): Promise<Result<Survivors, string>> {
-  const { project, commit, tests, signal } = hunt;
+  const { project, commit, signal } = hunt;
   return inCommit(deps, project, { commit, signal }, async (folder, worktree) => {
-    const path = join(folder, file);
-    const source = readFileSync(path, "utf8");
+    const source = readFileSync(join(folder, file), "utf8");
     const installed = openProject(join(project.top, project.prefix));
     const stryker = detectTool(installed, { packageName: "@stryker-mutator/core", program: "stryker", setUp: null });
     if (stryker?.kind === "ready") {
@@ -122,15 +137,10 @@ export async function findSurvivors(
     const step = Math.max(1, all.length / maxPlanted);
     const planted = all.filter((_, at) => Math.floor(at / step) > Math.floor((at - 1) / step));
     const survivors: Mutation[] = [];
-    const run = { folder, env: deps.env, signal };
-    const since = deps.monotonic();
-    await runTests(testsOf(tests, folder), { ...run, timeMs: limitMs });
-    const timeMs = Math.min(maxDefectMs, Math.ceil(2 * (deps.monotonic() - since)) + spareMs);
     for (const one of planted) {
-      writeFileSync(path, one.source);
-      const passed = await runTests(testsOf(tests, folder), { ...run, timeMs });
-      if (signal.aborted) return err("stopped before it was done");
-      if (passed.ok) survivors.push(one);
+      const end = await testDefect(deps, hunt, folder, one);
+      if (end === "stopped") return err("stopped before it was done");
+      if (end === "passed") survivors.push(one);
     }
     return ok({ survivors, planted: planted.length, by: "ast-grep" });
   });

@@ -100,7 +100,12 @@ export async function planTests(
   const measured = found.value;
   const refusal = baselineRefusal(measured);
   if (refusal !== null) return err(refusal);
-  const hunted = await findSurvivors(deps, { project, commit, tests, signal }, file, astGrep);
+  const hunted = await findSurvivors(
+    deps,
+    { project, commit, tests, testsMs: measured.tests.ms, signal },
+    file,
+    astGrep,
+  );
   if (!hunted.ok) return hunted;
   const { survivors, planted, by } = hunted.value;
   const decided = new Set(await withBranches(gitInFolder(deps.env, project.top)));

@@ -1,14 +1,15 @@
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as astGrep from "@ast-grep/napi";
-import { expect, it } from "vitest";
-import { mutationsOf, readStryker } from "#src/code/evolution/mutations.ts";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { defectMs, mutationsOf, readStryker } from "#src/code/evolution/mutations.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
 import { install } from "#harness/analysis/installed-tool.ts";
 import { init, lines, result, writeFakeClaude, type Part } from "#harness/claude/fake-claude.ts";
 import { expectClean } from "#harness/evolution/sample-project.ts";
 import { aCliHome, failed, printed } from "#harness/machine/cli-home.ts";
 import { git, makeRepository, temporaryFolder, write } from "#harness/machine/git-project.ts";
+import { patience } from "#harness/machine/programs.ts";
 
 it("defects are planted in operators and truth values of the program, and in nothing else", () => {
   const source = `type On = true;
@@ -24,6 +25,10 @@ const on: On = true, text = "a + b";
     "4: true -> false",
   ]);
   expect(planted[1]?.source).toBe(source.replace("=> a < 3", "=> a <= 3"));
+});
+
+it("the tests of a defect have twice the time that they take without it, and 10 s, up to half an hour", () => {
+  expect([50, 400_000, 1_790_000].map(defectMs)).toEqual([10_100, 810_000, 1_800_000]);
 });
 
 it("of a report of Stryker's those count that survived, or that no test reached", () => {
@@ -116,4 +121,25 @@ it("a file that is in no commit is named before any test runs, and a Stryker tha
   const broken = aProject();
   install(broken.project, "@stryker-mutator/core", 'console.error("no runner"); process.exit(1);', "stryker");
   expect(await broken.run("")).toMatchObject(failed(1, "nothing was changed: stryker: exit code 1: no runner.\n"));
+});
+
+it("a new test that runs out of time with the defect proves nothing, and is not kept", async () => {
+  const marker = join(temporaryFolder(), "waits");
+  const waits = `{ require("node:fs").writeFileSync(${JSON.stringify(marker)}, ""); setInterval(() => 0, 1_000); }`;
+  const home = aProject({ "src/full.test.cjs": `if (!require("./limit.cjs").isFull(10)) ${waits}\n` });
+  const timeouts: { readonly ms: number; readonly over: AbortController }[] = [];
+  const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => {
+    const over = new AbortController();
+    timeouts.push({ ms, over });
+    return over.signal;
+  });
+  onTestFinished(() => timeout.mockRestore());
+  const running = home.run(`${home.config} --json`);
+  await vi.waitFor(() => expect(existsSync(marker)).toBe(true), patience);
+  // Of those that began with the tests the shorter one is over.
+  const [shorter] = timeouts.slice(-2).toSorted((a, b) => a.ms - b.ms);
+  shorter?.over.abort();
+  const { tried } = (await running).json() as unknown as EvolveReport;
+  expect(tried).toMatchObject([{ outcome: "rejected", why: "the tests did not end with the defect" }]);
+  expectClean(home, 0);
 });
