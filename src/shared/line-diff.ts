@@ -4,27 +4,36 @@ export interface DiffLine {
   readonly text: string;
 }
 
+/** The lines of two texts; where they differ, those of the older one come first. */
+export interface LineDiff {
+  readonly lines: readonly DiffLine[];
+  /** False: more lines differ than are compared, so those between the first and the last do all. */
+  readonly isCompared: boolean;
+}
+
 /** Texts with more lines that differ are not compared line by line. */
 const maxDiffering = 1_000;
 
-/** Pure. @returns the lines of both texts; where they differ, those of the older one come first */
-export function diffLines(before: string, after: string): DiffLine[] {
+/** Pure. */
+export function diffLines(before: string, after: string): LineDiff {
   const [old, now] = [linesOf(before), linesOf(after)];
   const start = commonLength(old, now);
   const end = commonLength(old.slice(start).toReversed(), now.slice(start).toReversed());
   const [oldMiddle, nowMiddle] = [old.slice(start, old.length - end), now.slice(start, now.length - end)];
+  const compared = signsOf(oldMiddle, nowMiddle);
   const signs = [
     ...Array<DiffLine["sign"]>(start).fill(" "),
-    ...signsOf(oldMiddle, nowMiddle),
+    ...(compared ?? allDiffer(oldMiddle, nowMiddle)),
     ...Array<DiffLine["sign"]>(end).fill(" "),
   ];
   let [a, b] = [0, 0];
-  return signs.map((sign) => {
+  const lines = signs.map((sign) => {
     const text = (sign === "+" ? now[b] : old[a]) ?? "";
     if (sign !== "+") a += 1;
     if (sign !== "-") b += 1;
     return { sign, text };
   });
+  return { lines, isCompared: compared !== null };
 }
 
 function linesOf(text: string): string[] {
@@ -36,8 +45,17 @@ function commonLength(one: readonly string[], other: readonly string[]): number 
   return differing < 0 ? Math.min(one.length, other.length) : differing;
 }
 
-/** Myers' search for the shortest edit: its time grows with the number of lines that differ. */
-function signsOf(old: readonly string[], now: readonly string[]): DiffLine["sign"][] {
+function allDiffer(old: readonly string[], now: readonly string[]): DiffLine["sign"][] {
+  return [...Array<DiffLine["sign"]>(old.length).fill("-"), ...Array<DiffLine["sign"]>(now.length).fill("+")];
+}
+
+/**
+ * Myers' search for the shortest edit: its time grows with the square of the lines that differ.
+ *
+ * @returns null: too many do
+ */
+function signsOf(old: readonly string[], now: readonly string[]): DiffLine["sign"][] | null {
+  if (old.length === 0 || now.length === 0) return allDiffer(old, now);
   const most = Math.min(maxDiffering, old.length + now.length);
   /** Before each step: the furthest old line on each diagonal, its number less the new one's. */
   const steps: Int32Array[] = [];
@@ -52,7 +70,7 @@ function signsOf(old: readonly string[], now: readonly string[]): DiffLine["sign
       if (a >= old.length && a - diagonal >= now.length) return signsBack(steps, old.length, now.length);
     }
   }
-  return [...Array<DiffLine["sign"]>(old.length).fill("-"), ...Array<DiffLine["sign"]>(now.length).fill("+")];
+  return null;
 }
 
 function lineAt(furthest: Int32Array, diagonal: number): number {

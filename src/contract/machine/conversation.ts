@@ -44,7 +44,7 @@ export const ConversationRow = z.discriminatedUnion("kind", [
     outcome: z.enum(callOutcomes),
     /** One line of its result; "" where the outcome says all. */
     result: z.string(),
-    /** Lines that an edit added and removed; null: it edits none. */
+    /** Lines that an edit added and removed; null: it edits none, or more than are compared. */
     lines: z.object({ added: count, removed: count }).nullable(),
     pictures: count,
     /** A sub-agent does it, whose own rows may be there. */

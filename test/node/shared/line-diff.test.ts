@@ -4,11 +4,11 @@ import { diffLines } from "#src/shared/line-diff.ts";
 
 const shown = (before: string, after: string): string =>
   diffLines(before, after)
-    .map(({ sign, text }) => sign + text)
+    .lines.map(({ sign, text }) => sign + text)
     .join("\n");
 const signsOf = (before: string, after: string): string =>
   diffLines(before, after)
-    .map(({ sign }) => sign)
+    .lines.map(({ sign }) => sign)
     .join("")
     .replaceAll(" ", "");
 const numbered = (count: number, odd = -1): string =>
@@ -25,10 +25,10 @@ it("both texts can be read from the lines, and no fewer lines could differ than 
   const text = fc.array(fc.constantFrom("a", "b", "c"), { maxLength: 7 }).map((lines) => lines.join("\n"));
   fc.assert(
     fc.property(text, text, (before, after) => {
-      const lines = diffLines(before, after);
+      const { lines, isCompared } = diffLines(before, after);
       const without = (sign: string): string =>
         lines.flatMap((line) => (line.sign === sign ? [] : [line.text])).join("\n");
-      expect([without("+"), without("-")]).toEqual([before, after]);
+      expect([without("+"), without("-"), isCompared]).toEqual([before, after, true]);
       expect(lines.filter(({ sign }) => sign !== " ").length).toBe(leastEdit(linesOf(before), linesOf(after)));
     }),
   );
@@ -45,9 +45,19 @@ function leastEdit([a, ...before]: readonly string[], [b, ...after]: readonly st
   return 1 + Math.min(leastEdit(before, [b, ...after]), leastEdit([a, ...before], after));
 }
 
-it("few changes in many lines are few; texts that differ in thousands of lines are all removed and all added", () => {
+it("few changes in many lines are few; texts that differ in thousands of lines are all removed and all added, and not compared", () => {
   expect(signsOf(numbered(50_000, 9), numbered(50_000, 40_000))).toBe("-+-+");
-  expect(signsOf(numbered(3_000), numbered(3_000).replaceAll("line", "row"))).toBe(
-    "-".repeat(3_000) + "+".repeat(3_000),
-  );
+  const renamed = numbered(3_000).replaceAll("line", "row");
+  expect(signsOf(numbered(3_000), renamed)).toBe("-".repeat(3_000) + "+".repeat(3_000));
+  expect(diffLines(numbered(3_000), renamed).isCompared).toBe(false);
+});
+
+it("a text of thousands of lines that is new, or put into another one, is compared", () => {
+  for (const [before, after] of [
+    ["", numbered(3_000)],
+    ["first\nlast", `first\n${numbered(3_000)}\nlast`],
+  ] as const) {
+    expect([diffLines(before, after).isCompared, signsOf(before, after)]).toEqual([true, "+".repeat(3_000)]);
+    expect([diffLines(after, before).isCompared, signsOf(after, before)]).toEqual([true, "-".repeat(3_000)]);
+  }
 });

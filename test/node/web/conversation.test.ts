@@ -182,7 +182,16 @@ it("an edit has the same numbers of lines in its row and when it is opened, also
   expect(diff.split("\n").length + left).toBe(2_000 + 41);
 });
 
-it("a patch of hundreds of files is opened within the bound of a frame, and says how many it leaves out", async () => {
+it("a file of thousands of lines has the number of its lines; an edit that changes too many to be compared has none", async () => {
+  const { transcript, read } = aChat();
+  const text = numbered(3_000, "odd");
+  transcript.asks("Write.").calls("Write", { file_path: "/p/a.ts", content: text });
+  const edit = { file_path: "/p/a.ts", old_string: text, new_string: text.replaceAll("line", "row") };
+  transcript.calls("Edit", edit);
+  expect((await read()).rows.slice(1)).toMatchObject([{ lines: { added: 3_000, removed: 0 } }, { lines: null }]);
+});
+
+it("a patch of hundreds of files has no number of lines; it is opened within the bound of a frame, and says how many it leaves out", async () => {
   const { transcript, read, call } = aChat();
   const files = Array.from(
     { length: 400 },
@@ -190,7 +199,7 @@ it("a patch of hundreds of files is opened within the bound of a frame, and says
   );
   transcript.asks("Patch.").calls("apply_patch", { patch: `*** Begin Patch\n${files.join("\n")}\n*** End Patch` });
   const row = (await read()).rows.at(-1);
-  expect(row).toMatchObject({ lines: { added: 400, removed: 400 } });
+  expect(row).toMatchObject({ lines: null });
   const opened = await call("conversation.call", `row=${row?.id}`);
   const edits = opened["edits"] as { added: number }[];
   expect(edits.length + Number(opened["moreEdits"])).toBe(400);

@@ -9,7 +9,7 @@ import { deedOf, startsAgent } from "../../../clients/adapter/tools.ts";
 import type { CallRow, ConversationRow, OpenedCall } from "../../../contract/machine/conversation.ts";
 import { asObject } from "../../../shared/json-fields.ts";
 import { oneLine } from "../../../shared/format.ts";
-import { diffLines, type DiffLine } from "../../../shared/line-diff.ts";
+import { diffLines, type DiffLine, type LineDiff } from "../../../shared/line-diff.ts";
 import { beginningOf } from "../../../shared/shorten.ts";
 import { visible } from "../../../shared/visible-text.ts";
 import { editsOf, valuesIn, type FileEdit } from "../../recovery/learnt/edits.ts";
@@ -171,7 +171,7 @@ function shownCall({ call: { name, input }, result, isRunning }: Called): Omit<C
     subject: oneLine(subjectOf(name, input), most.line),
     outcome: isRunning ? "running" : result === null ? "unknown" : isFailed ? "failed" : "done",
     result: result !== null && (isFailed || edits.length === 0) ? oneLine(lineOf(result, name), most.line) : "",
-    lines: edits.length === 0 ? null : countLines(edits.map(diffOf)),
+    lines: edits.length > most.edits ? null : countLines(edits.map(diffOf)),
     pictures: result?.pictures?.length ?? 0,
     isAgent: startsAgent(name),
   };
@@ -184,22 +184,22 @@ function lineOf({ text, isError }: CallResult, name: string): string {
   return (isError ? lines[0] : lines.at(-1)) ?? "";
 }
 
-function countLines(diffs: readonly Diff[]): NonNullable<CallRow["lines"]> {
+function countLines(diffs: readonly Diff[]): CallRow["lines"] {
+  if (diffs.length === 0 || diffs.some(({ isCompared }) => !isCompared)) return null;
   const sumOf = (kind: "added" | "removed"): number => diffs.reduce((sum, diff) => sum + diff[kind], 0);
   return { added: sumOf("added"), removed: sumOf("removed") };
 }
 
-interface Diff {
+interface Diff extends LineDiff {
   readonly path: string;
-  readonly lines: readonly DiffLine[];
   readonly added: number;
   readonly removed: number;
 }
 
 function diffOf({ path, before, after }: FileEdit): Diff {
-  const lines = diffLines(visible(before), visible(after));
-  const numberOf = (wanted: DiffLine["sign"]): number => lines.filter(({ sign }) => sign === wanted).length;
-  return { path: oneLine(path), lines, added: numberOf("+"), removed: numberOf("-") };
+  const diff = diffLines(visible(before), visible(after));
+  const numberOf = (wanted: DiffLine["sign"]): number => diff.lines.filter(({ sign }) => sign === wanted).length;
+  return { ...diff, path: oneLine(path), added: numberOf("+"), removed: numberOf("-") };
 }
 
 export function openedCall({ call: { name, input }, result }: Called): OpenedCall {
