@@ -216,6 +216,21 @@ it("a conversation whose first read has failed is read again with the next chang
 
 const code = (word: string): string => `\`\`\`ts\nconst ${word} = 1;\n\`\`\``;
 
+it("an edit from a machine of another version, without its lines, is shown by its path, and the rest of its call with it", async () => {
+  const { page, faults } = await aChatPage((chat) => {
+    chat.asks("fix it").calls("Edit", { file_path: "/p/a.ts", old_string: "one", new_string: "two" });
+  });
+  const opened = { input: "", edits: [{ path: "/p/a.ts" }], moreEdits: 0, output: "it is updated" };
+  await page.route("**/api/call", (route) =>
+    (route.request().postDataJSON() as { name: string }).name === "conversation.call"
+      ? route.fulfill({ json: opened })
+      : route.continue(),
+  );
+  await shown(page).nth(1).locator("summary").click();
+  await page.getByText("it is updated").waitFor();
+  expect([await page.locator(".diff").innerText(), faults]).toEqual(["/p/a.ts", []]);
+});
+
 it("words of thousands of characters are shown as they were written, and code with one without colours", async () => {
   const { page } = await aChatPage((chat) => {
     chat

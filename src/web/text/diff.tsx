@@ -7,7 +7,8 @@ const classes: Readonly<Record<string, string>> = { "+": "added", "-": "removed"
 /** An edit: its lines with their numbers in the texts of the call. */
 export function Diff({ path, diff, left }: OpenedCall["edits"][number]): JSX.Element {
   const number = { before: 0, after: 0 };
-  const lines = diff === "" ? [] : plain(diff).split("\n");
+  // A machine of another version may send none.
+  const lines = diff ? plain(diff).split("\n") : [];
   return (
     <figure class="diff">
       <figcaption>{plain(path)}</figcaption>
