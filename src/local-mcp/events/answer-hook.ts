@@ -131,7 +131,7 @@ function store(runtime: Runtime, incoming: IncomingEvent): Taken | null {
 
 /** The turn ends with this call where its user has stopped it; one that is over is let be. */
 function withStop(
-  { windows, store: kept, now }: Runtime,
+  { windows, store: kept, now, log }: Runtime,
   { event, input, isLate = false }: IncomingEvent,
   session: string,
   answer: HookAnswer,
@@ -140,7 +140,11 @@ function withStop(
   if (isLate || input.agent_id !== undefined || !(isEnd || turnEvents.has(event))) return answer;
   if (!windows.stops.delete(session) || !isEnd) return answer;
   const at = now();
-  kept.write((sql) => journal.append(sql, session, at, `interrupted:${at}`, { kind: "interrupted" }));
+  try {
+    kept.write((sql) => journal.append(sql, session, at, `interrupted:${at}`, { kind: "interrupted" }));
+  } catch (error) {
+    log("error", "the stop was not stored", { error: stackOf(error) });
+  }
   return { ...answer, continue: false, stopReason: "SHIM: you have stopped this turn from elsewhere." };
 }
 

@@ -114,3 +114,17 @@ it("a client that ends its turn with a hook alone does so with the end of its ne
   event("UserPromptSubmit", { prompt: "and again" });
   expect(ended("t3")).toEqual({});
 });
+
+it("a stop that was sent ends the turn also where its note cannot be stored", async () => {
+  const { call, event, runtime } = await anIdleChat("claude-code");
+  const ended = (id: string) =>
+    event("PostToolUse", { tool_name: "Bash", tool_use_id: id, tool_input: { command: "ls" }, tool_response: {} });
+  event("UserPromptSubmit", { prompt: "build it" });
+  expect(await call("runs.stop", { run: session })).toMatchObject({ ok: true });
+  const full = `CREATE TRIGGER full BEFORE INSERT ON journal WHEN NEW.kind = 'interrupted'
+    BEGIN SELECT RAISE(ABORT, 'disk is full'); END`;
+  runtime.store.write((sql) => void sql.run(full));
+  expect(ended("t1")).toMatchObject({ continue: false });
+  expect(runtime.logged).toContainEqual(expect.stringContaining("the stop was not stored"));
+  expect(ended("t2")).toEqual({});
+});
