@@ -112,7 +112,10 @@ export const statusLineEvent = "StatusLine";
 /** The header of that question: minutes that the caller's clock is ahead of UTC. */
 export const zoneHeader = "shim-zone";
 
-/** Answers with a `WindowAct`; null: nothing for a while, or no host. */
+/** Answer of a host that has had none for a while. */
+export const noAct = { none: true } as const;
+
+/** Answers with a `WindowAct` or {@link noAct}; null: no host. */
 export type NextAct = (session: string) => Promise<JsonObject | null>;
 
 type HookLimits = Readonly<Record<keyof typeof pluginMs, number>>;

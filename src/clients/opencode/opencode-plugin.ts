@@ -185,7 +185,7 @@ class OpenCodeChats {
       session.sent = text ?? session.sent;
       const body = { ...session.choice, parts: [{ type: "text", text }] };
       if (text !== null) await calls.promptAsync({ path: { id }, body }).catch(() => undefined);
-      else if (act !== null) await calls.abort({ path: { id } }).catch(() => undefined);
+      else if (act?.["stop"] === true) await calls.abort({ path: { id } }).catch(() => undefined);
       setIdleTimer(() => void follow(), act === null ? retryMs : 0);
     };
     void follow();

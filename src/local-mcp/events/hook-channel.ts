@@ -6,6 +6,7 @@ import {
   clientHeader,
   homeHeader,
   nextActEvent,
+  noAct,
   processHeader,
   statusLineEvent,
   valueOf,
@@ -220,7 +221,7 @@ async function nextAct(
   const cancel = setTimer(() => late.abort(), holdMs);
   const act = await windows.next(session, AbortSignal.any([gone, late.signal]));
   cancel();
-  return gone.aborted ? null : { status: 200, text: act === null ? "" : JSON.stringify(act) };
+  return gone.aborted ? null : { status: 200, text: JSON.stringify(act ?? noAct) };
 }
 
 function goneSignal({ socket }: IncomingMessage): AbortSignal {

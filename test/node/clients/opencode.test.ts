@@ -323,7 +323,7 @@ it("a question of OpenCode gets its answers from elsewhere, or is rejected, unle
 });
 
 it("the plugin does what the user asks for from elsewhere: a prompt with the agent and model of the last one, and a stop", async () => {
-  const acts: Record<string, unknown>[] = [{ prompt: '"and the docs"' }, { stop: true }];
+  const acts: Record<string, unknown>[] = [{ none: true }, { prompt: '"and the docs"' }, { stop: true }];
   const asked: string[] = [];
   const nextAct: NextAct = (id) => {
     asked.push(id);
@@ -332,7 +332,7 @@ it("the plugin does what the user asks for from elsewhere: a prompt with the age
   };
   const { entries, hooks } = chatOf(tempRuntime(), false, nextAct);
   await prompt({ hooks });
-  await expect.poll(() => asked.length, patience).toBe(3);
+  await expect.poll(() => asked.length, patience).toBe(4);
   const { agent, model } = call<{ message: Record<string, unknown> }>("chat.message").o.message;
   const path = { id: session };
   const body = { agent, model, variant: undefined, parts: [{ type: "text", text: '"and the docs"' }] };

@@ -1,8 +1,9 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { ask, aHost } from "#harness/machine/host-rig.ts";
 import { patience } from "#harness/machine/programs.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { holdMs } from "#src/contract/hook-limits.ts";
 import type { WindowAct } from "#src/contract/window-acts.ts";
 import { processHeader } from "#src/clients/adapter/hook-program.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
@@ -32,10 +33,16 @@ async function anIdleChat(client: string, takes = true) {
     const { value } = await call("requests.message", { session, text });
     return (value as { comes: string }).comes;
   };
+  /** A plugin asks what to do. */
+  const next = () => {
+    const stat = `3000 (sh) S 2000 ${"0 ".repeat(17)}${runtime.processes.start(3_000, 2_000).start}`;
+    const headers = { "shim-home": `=${runtime.paths.home}`, [processHeader]: stat };
+    return ask(host.socket, "POST", "/hook/opencode/NextAct", { session_id: session }, headers);
+  };
   const prompts = (): unknown[] =>
     runtime.store.read((sql) => journal.newest(sql, session, ["prompt"], 9), []).map(({ entry }) => entry);
   const waiting = (): number => runtime.store.read((sql) => news.waitingWords(sql, session).length, 0);
-  return { acts, call, event, host, prompts, runtime, waiting, windows, write };
+  return { acts, call, event, next, prompts, runtime, waiting, windows, write };
 }
 
 it("words to an idle chat are its prompt at once where its client takes one; they count once, with their surface", async () => {
@@ -79,14 +86,11 @@ it("words that a client has taken and never had as a prompt, or has not taken, c
 });
 
 it("a plugin that waits in its client's process gets one act at a time; the newest of two that wait", async () => {
-  const { call, event, host, runtime, windows, write } = await anIdleChat("opencode");
+  const { call, event, next, windows, write } = await anIdleChat("opencode");
   expect(await write("nobody waits")).toBe("prompt");
   const gone = new AbortController();
   const old = windows.next(session, gone.signal);
-  const start = runtime.processes.start(3_000, 2_000).start;
-  const stat = `3000 (sh) S 2000 ${"0 ".repeat(17)}${start}`;
-  const headers = { "shim-home": `=${runtime.paths.home}`, [processHeader]: stat };
-  const posted = ask(host.socket, "POST", "/hook/opencode/NextAct", { session_id: session }, headers);
+  const posted = next();
   await expect.poll(() => windows.waiting(session), patience).toBe(2);
   expect(await write("and the docs")).toBe("now");
   expect(JSON.parse((await posted).body)).toEqual({ prompt: "and the docs" });
@@ -127,4 +131,12 @@ it("a stop that was sent ends the turn also where its note cannot be stored", as
   expect(ended("t1")).toMatchObject({ continue: false });
   expect(runtime.logged).toContainEqual(expect.stringContaining("the stop was not stored"));
   expect(ended("t2")).toEqual({});
+});
+
+it("a plugin that has waited in vain is answered that there is nothing, so that it asks again at once", async () => {
+  const { next, windows } = await anIdleChat("opencode");
+  const posted = next();
+  await expect.poll(() => windows.waiting(session), patience).toBe(1);
+  vi.advanceTimersByTime(holdMs);
+  expect(JSON.parse((await posted).body)).toEqual({ none: true });
 });
