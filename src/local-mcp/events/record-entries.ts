@@ -155,13 +155,13 @@ function withStamp(entry: JournalEntry, isLate: boolean): JournalEntry {
 /** Adds where its commands that cannot be undone run, and the commit that they push. */
 function withEffects(recording: Recording, entry: JournalEntry, { verdict, call }: Draft): JournalEntry {
   if (!isCall(entry)) return entry;
-  const shown = asShownBy(entry, recording.incoming.client);
+  const isRefused = entry.kind === "tool_error" && verdict.kind === "refused";
+  const shown = isRefused ? { ...entry, isRefused } : asShownBy(entry, recording.incoming.client);
   const { effects = [] } = call ?? {};
   if (effects.length === 0) return shown;
   const noted = { ...shown, effects };
   if (noted.kind === "tool_start") return verdict.kind === "asked" ? { ...noted, asked: true } : noted;
-  if (noted.kind === "tool_error" && verdict.kind === "refused") return { ...noted, isRefused: true };
-  return isKnownAtStart(recording, entry.id, noted.effects) ? shown : noted;
+  return !isRefused && isKnownAtStart(recording, entry.id, noted.effects) ? shown : noted;
 }
 
 /** Whether the entry of the start says as much: a call may commit before it pushes. */

@@ -91,7 +91,8 @@ export const workflowKinds: Readonly<Record<WorkflowKind, Kind>> = {
   conflict: {
     lossesOf: ({ calls }) => calls.filter(({ outcome, deed }) => outcome === "held" && deed === "edits").map(toLoss),
     what: ({ subject, times }) => `SHIM refused an edit of ${subject} ${times}`,
-    advice: () => "give each chat a work tree of its own: `claude --worktree`, or `git worktree add`",
+    advice: () =>
+      "where another chat had it, give each chat a work tree of its own: `claude --worktree`, or `git worktree add`",
   },
   death: {
     lossesOf: ({ deaths, meanStepMs }) =>

@@ -115,7 +115,7 @@ const shown: Readonly<Record<WorkflowKind, readonly [chats: ChatRecord[], subjec
           .call("Write", "/p/a.ts", { error: "another chat has it", isRefused: true }),
       ),
       "a.ts",
-      /^give each chat a work tree/,
+      /^where another chat had it, give each chat a work tree/,
     ],
     death: [
       three(() => new Rows().call("Read", "/p/a.ts"), [{ at: T0, cause: "usage_limit", unsavedToolCalls: 2 }]),

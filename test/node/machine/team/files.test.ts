@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import * as files from "#src/machine/sessions/reservation-table.ts";
+import * as journal from "#src/machine/sessions/journal.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { mkdirSync, symlinkSync, writeFileSync, readdirSync } from "node:fs";
@@ -56,6 +57,14 @@ it("an edit of a file that a living chat has reserved in the same checkout is re
     permissionDecision: "deny",
     permissionDecisionReason: `SHIM: src/lexer.ts is reserved in this checkout by "write the lexer" (chat ${b.session.slice(0, 13)}), since 5 min (src/**). Do not edit it by other means, either. Ask with shim_send to "${b.session}"; shim_files list shows what is reserved.`,
   });
+});
+
+it("an edit that is refused is recorded as one that SHIM did not let run", () => {
+  const { runtime, a, reserve, path } = aTeam();
+  reserve("one.ts");
+  edit(a, path("one.ts"));
+  const rows = runtime.store.read((sql) => journal.list(sql, a.session, 0), []);
+  expect(rows.at(-1)?.entry).toMatchObject({ kind: "tool_error", name: "Edit", isRefused: true });
 });
 
 it("all tools that write a file are checked, others are not; its holder edits it", () => {
