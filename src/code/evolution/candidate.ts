@@ -47,12 +47,13 @@ export function methodText({ fixer, method }: Pick<Candidate, "fixer" | "method"
 const maxTextChars = 200;
 const maxPartChars = 60;
 
+export function describeDefect({ file, line, from, to }: Mutation): string {
+  return `${file}:${line}, ${oneLine(from, maxPartChars)} -> ${oneLine(to, maxPartChars)}`;
+}
+
 /** One line: what, where, and how often. */
 export function describe({ findings, mutation }: Candidate): string {
-  if (mutation) {
-    const { file, line, from, to } = mutation;
-    return `a test of ${file}:${line}, ${oneLine(from, maxPartChars)} -> ${oneLine(to, maxPartChars)}`;
-  }
+  if (mutation) return `a test of ${describeDefect(mutation)}`;
   const [first] = findings;
   if (!first) return "";
   const rules = [...new Set(findings.map(({ rule }) => rule))].join(", ");

@@ -14,7 +14,7 @@ import { detectTool, outputProblem } from "../analysis/adapter.ts";
 import { openProject } from "../tool-runner/project-folder.ts";
 import { runTests, runTool, testScript, type Tests } from "../tool-runner/run-tool.ts";
 import { inCommit, type RepositoryProject } from "../transform/worktree.ts";
-import type { Mutation } from "./candidate.ts";
+import { describeDefect, type Mutation } from "./candidate.ts";
 import { limitMs, type MeasureDeps } from "./measure.ts";
 import { parseSource, type AstGrep } from "./silencers.ts";
 
@@ -103,10 +103,20 @@ function testsOf(given: Tests | null, folder: string): Tests {
 /** More take too long; they are drawn evenly from the file. */
 const maxPlanted = 40;
 
+/** The file in which defects are planted. */
+export interface Search extends Hunt {
+  readonly file: string;
+  /** Epoch ms: no defect is planted after it. */
+  readonly until: number;
+  readonly onNote: (note: string) => void;
+}
+
 interface Survivors {
   /** Those that no test holds. */
   readonly survivors: readonly Mutation[];
   readonly planted: number;
+  /** Those for which there was no time. */
+  readonly left: number;
   readonly by: string;
 }
 
@@ -116,18 +126,18 @@ interface Survivors {
  */
 export async function findSurvivors(
   deps: MeasureDeps,
-  hunt: Hunt,
-  file: string,
+  search: Search,
   astGrep: AstGrep,
 ): Promise<Result<Survivors, string>> {
-  const { project, commit, signal } = hunt;
+  const { project, commit, file, until, signal } = search;
   return inCommit(deps, project, { commit, signal }, async (folder, worktree) => {
     const source = readFileSync(join(folder, file), "utf8");
     const installed = openProject(join(project.top, project.prefix));
     const stryker = detectTool(installed, { packageName: "@stryker-mutator/core", program: "stryker", setUp: null });
     if (stryker?.kind === "ready") {
       const args = ["run", "--mutate", file, "--reporters", "json"];
-      const options = { folder, scratch: worktree.folder, env: deps.env, timeMs: limitMs, signal };
+      const timeMs = Math.min(limitMs, Math.max(0, until - deps.now()));
+      const options = { folder, scratch: worktree.folder, env: deps.env, timeMs, signal };
       const ran = await runTool({ ...options, tool: stryker.tool, command: { args }, hasLoopback: true });
       if (!ran.ok) return err(`stryker ${ran.error}`);
       const report = join(folder, "reports", "mutation", "mutation.json");
@@ -137,12 +147,16 @@ export async function findSurvivors(
     const step = Math.max(1, all.length / maxPlanted);
     const planted = all.filter((_, at) => Math.floor(at / step) > Math.floor((at - 1) / step));
     const survivors: Mutation[] = [];
+    let tried = 0;
     for (const one of planted) {
-      const end = await testDefect(deps, hunt, folder, one);
+      if (deps.now() >= until) break;
+      tried += 1;
+      search.onNote(`Defect ${tried} of ${planted.length}: ${describeDefect(one)}`);
+      const end = await testDefect(deps, search, folder, one);
       if (end === "stopped") return err("stopped before it was done");
       if (end === "passed") survivors.push(one);
     }
-    return ok({ survivors, planted: planted.length, by: "ast-grep" });
+    return ok({ survivors, planted: tried, left: planted.length - tried, by: "ast-grep" });
   });
 }
 
@@ -164,5 +178,5 @@ export function readStryker(path: string, file: string, source: string): Result<
       { file, line, from: source.slice(from, until), to, source: source.slice(0, from) + to + source.slice(until) },
     ];
   });
-  return ok({ survivors, planted: mutants.length, by: "stryker" });
+  return ok({ survivors, planted: mutants.length, left: 0, by: "stryker" });
 }

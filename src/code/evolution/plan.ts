@@ -9,7 +9,7 @@ import { candidateOf, filesOf, isOpen, isToolSettings, rank, sourceExtension, ty
 import type { ChangeOptions } from "./change.ts";
 import { isUnusedName, type Patches, tryFixer } from "./fixers.ts";
 import { measure, type Measured } from "./measure.ts";
-import { findSurvivors } from "./mutations.ts";
+import { findSurvivors, type Search } from "./mutations.ts";
 import { withBranches, type RunFacts } from "./run.ts";
 import { loadAstGrep, needsParser } from "./silencers.ts";
 
@@ -83,12 +83,11 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
   return ok({ candidates, facts, patches: trial.patches, measured });
 }
 
+type TestsPlanInput = Omit<PlanInput, "only"> & Pick<Search, "file" | "until" | "onNote">;
+
 /** Plants defects in a file; what no test holds is worth a test. The error says why it cannot. */
-export async function planTests(
-  options: ChangeOptions,
-  { maxTasks, commit, isRetry, signal }: Omit<PlanInput, "only">,
-  file: string,
-): Promise<Result<Plan, string>> {
+export async function planTests(options: ChangeOptions, input: TestsPlanInput): Promise<Result<Plan, string>> {
+  const { maxTasks, commit, isRetry, signal, file, until, onNote } = input;
   const { project, claude, deps, tests, rejections } = options;
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
   if (astGrep === null) return err(needsParser);
@@ -100,14 +99,10 @@ export async function planTests(
   const measured = found.value;
   const refusal = baselineRefusal(measured);
   if (refusal !== null) return err(refusal);
-  const hunted = await findSurvivors(
-    deps,
-    { project, commit, tests, testsMs: measured.tests.ms, signal },
-    file,
-    astGrep,
-  );
+  const search = { project, commit, tests, testsMs: measured.tests.ms, signal, file, until, onNote };
+  const hunted = await findSurvivors(deps, search, astGrep);
   if (!hunted.ok) return hunted;
-  const { survivors, planted, by } = hunted.value;
+  const { survivors, planted, left, by } = hunted.value;
   const decided = new Set(await withBranches(gitInFolder(deps.env, project.top)));
   if (!isRetry) for (const id of rejections.all()) decided.add(id);
   const all = survivors.map(candidateOf).filter(({ id }) => !decided.has(id));
@@ -116,6 +111,7 @@ export async function planTests(
     [claude === null ? all.length : 0, "need a worker, which is not set up: name a file of settings with --config"],
     [all.length - candidates.length, "more are worth a test than this run may try"],
     [survivors.length - all.length, "are left out, since a branch waits, or the judge has rejected them"],
+    [left, "more were not planted: half of the run's time is over"],
   ] as const;
   const held = `${survivors.length} of ${pluralize(planted, "defect")} that ${by} planted in ${file} are held by no test.`;
   const notes = [...measured.notes, held, ...counts.flatMap(([count, why]) => (count > 0 ? [`${count} ${why}.`] : []))];

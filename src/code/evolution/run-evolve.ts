@@ -70,17 +70,20 @@ export async function evolve(
   const options = await optionsOf(context, input, call, project);
   if (!options.ok) return options;
   const { deps } = options.value;
-  const plan = await planRun(context, options.value, found.value, input, call);
-  if (!plan.ok) return plan;
   const { budgetCost, timeLimitMs: timeMs, allowApi: allowsApi } = input;
   const costMicros = budgetCost === undefined ? undefined : Math.round(budgetCost * 1_000_000);
   const limits = RunLimits.parse(omitUndefined({ timeMs, costMicros }));
+  const startedAt = deps.now();
+  // The other half is for the tests that are then written.
+  const until = startedAt + Math.trunc(limits.timeMs / 2);
+  const plan = await planRun(context, options.value, found.value, input, { ...call, until });
+  if (!plan.ok) return plan;
   const planned = { kind: "planned", plan: plan.value, limits, folder } as const;
   const { candidates, facts, measured: head } = plan.value;
   const isIdle = candidates.every(({ method }) => method === "worker" && options.value.claude === null);
   if (input.dryRun || isIdle) return ok(planned);
   call.onPlan(planned);
-  const run = { startedAt: deps.now(), allowsApi, limits, facts, changes: [], head };
+  const run = { startedAt, allowsApi, limits, facts, changes: [], head };
   return ok(await workOn(context, options.value, plan.value, run, call.signal));
 }
 
@@ -115,7 +118,7 @@ async function planRun(
   options: ChangeOptions,
   { base, uncommitted, folder }: FoundProject,
   { retry: isRetry, only = [], maxTasks }: EvolveInput,
-  { signal, file }: Pick<EvolveCall, "signal" | "file">,
+  { signal, file, until }: Pick<EvolveCall, "signal" | "file"> & { readonly until: number },
 ): Promise<Result<Plan>> {
   context.progress?.(`Analysing ${folder} at ${base.slice(0, 12)}, and running its tests twice ...`);
   if (uncommitted > 0)
@@ -123,7 +126,12 @@ async function planRun(
   const wanted = { commit: base, signal, only, maxTasks, isRetry };
   const plan = await (file === undefined
     ? makePlan(options, wanted)
-    : planTests(options, wanted, relative(realpathSync(folder), realpathSync(file)).split(sep).join("/")));
+    : planTests(options, {
+        ...wanted,
+        file: relative(realpathSync(folder), realpathSync(file)).split(sep).join("/"),
+        until,
+        onNote: (note) => context.progress?.(note),
+      }));
   if (plan.ok) return plan;
   return signal.aborted
     ? fail("stopped", "it was stopped.")

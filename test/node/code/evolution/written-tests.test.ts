@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as astGrep from "@ast-grep/napi";
 import { expect, it, onTestFinished, vi } from "vitest";
+import type { Io } from "#src/cli/io.ts";
 import { defectMs, mutationsOf, readStryker } from "#src/code/evolution/mutations.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
 import { install } from "#harness/analysis/installed-tool.ts";
@@ -43,7 +44,7 @@ it("of a report of Stryker's those count that survived, or that no test reached"
   writeFileSync(path, JSON.stringify({ files: { "src/a.js": { mutants } } }));
   const read = readStryker(path, "src/a.js", source);
   const survivor = { file: "src/a.js", line: 2, from: "a > 1", to: "a < 1", source: source.replace("a > 1", "a < 1") };
-  expect(read).toEqual({ ok: true, value: { survivors: [survivor, survivor], planted: 4, by: "stryker" } });
+  expect(read).toEqual({ ok: true, value: { survivors: [survivor, survivor], planted: 4, left: 0, by: "stryker" } });
 });
 
 const files = {
@@ -66,8 +67,12 @@ function aProject(...parts: readonly NonNullable<Part["files"]>[]) {
   );
   write(home.folder, { "evolve.json": JSON.stringify({ claude: { program, env: ["HOME"] } }) });
   const { signal } = new AbortController();
-  const run = (options: string, file = "src/limit.cjs") =>
-    home.shimWith({ interrupted: () => signal }, `code tests ${file} --trust ${options} --tests`, "node check.cjs");
+  const run = (options: string, file = "src/limit.cjs", io: Partial<Io> = {}) =>
+    home.shimWith(
+      { interrupted: () => signal, ...io },
+      `code tests ${file} --trust ${options} --tests`,
+      "node check.cjs",
+    );
   return Object.assign(home, { run, config: `--config ${join(home.folder, "evolve.json")}` });
 }
 
@@ -142,4 +147,22 @@ it("a new test that runs out of time with the defect proves nothing, and is not 
   const { tried } = (await running).json() as unknown as EvolveReport;
   expect(tried).toMatchObject([{ outcome: "rejected", why: "the tests did not end with the defect" }]);
   expectClean(home, 0);
+});
+
+it("each defect is named as it is planted, and half of the run's time ends the planting", async () => {
+  const home = aProject({ "src/full.test.cjs": holds });
+  const said: string[] = [];
+  const stderr = (text: string): void => {
+    said.push(text);
+    if (text.includes("Defect 1 of 2: src/limit.cjs:1, count >= 10 -> count > 10")) home.now += 1_800_000;
+  };
+  const run = `${home.config} --time-limit 1h --json`;
+  const first = (await home.run(run, "src/limit.cjs", { stderr })).json() as unknown as EvolveReport;
+  const notes = [
+    "1 of 1 defect that ast-grep planted in src/limit.cjs are held by no test.",
+    "1 more were not planted: half of the run's time is over.",
+  ];
+  expect(first.facts.notes).toEqual(expect.arrayContaining(notes));
+  expect(first).toMatchObject({ stopped: null, tried: [{ outcome: "kept" }] });
+  expect(said.join("")).not.toContain("Defect 2");
 });
