@@ -12,11 +12,17 @@ export interface ChatWindow {
 /** @returns whether the client has taken it; what comes of it shows by its events */
 type TakeAct = (window: ChatWindow, act: WindowAct) => Promise<boolean>;
 
+interface Plugin {
+  /** SHIM's id of the session, which may become another one while it waits. */
+  readonly session: () => string;
+  readonly take: (act: WindowAct | null) => void;
+}
+
 /** Ways into the clients of open windows. They live with the host. */
 export class OpenWindows {
   readonly #ways: Readonly<Record<WindowWay, TakeAct>>;
-  /** Plugins that wait for an act, by session; the newest last. */
-  readonly #plugins = new Map<string, readonly ((act: WindowAct | null) => void)[]>();
+  /** Plugins that wait for an act; the newest last. */
+  readonly #plugins = new Set<Plugin>();
 
   /** Sessions whose turn ends with their next hook, which takes them out. */
   readonly stops = new Set<string>();
@@ -35,30 +41,31 @@ export class OpenWindows {
   }
 
   /** The next act for a session of a plugin. @returns null: it waits no more */
-  next(session: string, gone: AbortSignal): Promise<WindowAct | null> {
+  next(session: () => string, gone: AbortSignal): Promise<WindowAct | null> {
     const { promise, resolve } = Promise.withResolvers<WindowAct | null>();
-    this.#plugins.set(session, [...(this.#plugins.get(session) ?? []), resolve]);
+    const plugin = { session, take: resolve };
+    this.#plugins.add(plugin);
     gone.addEventListener("abort", () => resolve(null), { once: true });
-    return promise.finally(() => this.#forget(session, resolve));
+    return promise.finally(() => this.#plugins.delete(plugin));
   }
 
-  /** Plugins that wait for an act in a session. */
+  /** How many wait for an act in a session. */
   waiting(session: string): number {
-    return this.#plugins.get(session)?.length ?? 0;
+    return this.#in(session).length;
   }
 
+  #in(session: string): Plugin[] {
+    return [...this.#plugins].filter((one) => one.session() === session);
+  }
+
+  /** One begins a turn; any may be in it. */
   #give(session: string, act: WindowAct): boolean {
-    const plugin = this.#plugins.get(session)?.at(-1);
-    if (plugin === undefined) return false;
-    this.#forget(session, plugin);
-    plugin(act);
-    return true;
-  }
-
-  #forget(session: string, plugin: (act: WindowAct | null) => void): void {
-    const left = (this.#plugins.get(session) ?? []).filter((one) => one !== plugin);
-    if (left.length > 0) this.#plugins.set(session, left);
-    else this.#plugins.delete(session);
+    const waiting = this.#in(session);
+    for (const plugin of "stop" in act ? waiting : waiting.slice(-1)) {
+      this.#plugins.delete(plugin);
+      plugin.take(act);
+    }
+    return waiting.length > 0;
   }
 }
 

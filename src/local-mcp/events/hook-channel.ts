@@ -16,13 +16,14 @@ import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import { holdMs } from "../../contract/hook-limits.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
+import * as clients from "../../machine/sessions/clients.ts";
 import { decisionAnswer } from "../../machine/sessions/requests.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { statusOf } from "../../machine/view/status-line.ts";
 import { renderStatus } from "../../machine/view/status-text.ts";
 import { readBody } from "../../platform/local-http.ts";
 import { setTimer } from "../../platform/timers.ts";
-import { isDescendant, statedProcess } from "../../platform/processes.ts";
+import { identify, isDescendant, statedProcess } from "../../platform/processes.ts";
 import { decodeText } from "../../platform/text-encoding.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { parseObject, textAt } from "../../shared/json-fields.ts";
@@ -164,7 +165,7 @@ export async function answerPosted(
   const { env, clientPid, eventId: id } = caller;
   const own = { ...runtime, env };
   const answerQuestion = questions.get(event);
-  if (answerQuestion) return isLeft ? null : answerQuestion(own, input, request, onHold);
+  if (answerQuestion) return isLeft ? null : answerQuestion(own, { input, clientPid }, request, onHold);
   if (isOfForeignCaller({ client: client.name, env, input })) return refused(200, "");
   if (isLeft) {
     spoolGiven(own, { event, input, client, env, clientPid, id });
@@ -189,19 +190,24 @@ export async function answerPosted(
   };
 }
 
+interface Asked {
+  readonly input: string;
+  readonly clientPid: number;
+}
+
 type AnswerQuestion = (
   runtime: Runtime,
-  input: string,
+  asked: Asked,
   request: IncomingMessage,
   onHold: () => void,
 ) => PostedAnswer | Promise<PostedAnswer | null>;
 
 /** Requests that are posted as events and are none: of a caller that has gone nothing is kept. */
 const questions: ReadonlyMap<string, AnswerQuestion> = new Map<string, AnswerQuestion>([
-  [nextActEvent, (runtime, input, request, onHold) => nextAct(runtime, input, goneSignal(request), onHold)],
+  [nextActEvent, (runtime, asked, request, onHold) => nextAct(runtime, asked, goneSignal(request), onHold)],
   [
     statusLineEvent,
-    (runtime, input, { headers }) => {
+    (runtime, { input }, { headers }) => {
       const zone = Number(headers[zoneHeader]) || 0;
       return { status: 200, text: renderStatus(statusOf(runtime, input), runtime.now(), zone) };
     },
@@ -210,12 +216,15 @@ const questions: ReadonlyMap<string, AnswerQuestion> = new Map<string, AnswerQue
 
 /** Held until there is one, or for as long as any answer is held. */
 async function nextAct(
-  { windows }: Runtime,
-  input: string,
+  { processes, store, windows }: Runtime,
+  { input, clientPid }: Asked,
   gone: AbortSignal,
   onHold: () => void,
 ): Promise<PostedAnswer | null> {
-  const session = textAt(parseObject(input), "session_id") ?? "";
+  const givenId = textAt(parseObject(input), "session_id") ?? "";
+  const client = identify(processes, clientPid);
+  const session = (): string =>
+    store.read((sql) => (client && clients.sessionOf(sql, client, givenId)) ?? givenId, givenId);
   const late = new AbortController();
   onHold();
   const cancel = setTimer(() => late.abort(), holdMs);

@@ -6,6 +6,7 @@ import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { holdMs } from "#src/contract/hook-limits.ts";
 import type { WindowAct } from "#src/contract/window-acts.ts";
 import { processHeader } from "#src/clients/adapter/hook-program.ts";
+import * as clients from "#src/machine/sessions/clients.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as news from "#src/machine/sessions/news.ts";
 import { OpenWindows } from "#src/runtime/open-windows.ts";
@@ -29,13 +30,13 @@ async function anIdleChat(client: string, takes = true) {
     const asked = { input, env: {}, by: "phone Ada's Pixel" };
     return (JSON.parse((await ask(host.socket, "POST", `/call/${name}`, asked)).body) as { result: never }).result;
   };
-  const write = async (text: string): Promise<unknown> => {
-    const { value } = await call("requests.message", { session, text });
+  const write = async (text: string, to = session): Promise<unknown> => {
+    const { value } = await call("requests.message", { session: to, text });
     return (value as { comes: string }).comes;
   };
-  /** A plugin asks what to do. */
-  const next = () => {
-    const stat = `3000 (sh) S 2000 ${"0 ".repeat(17)}${runtime.processes.start(3_000, 2_000).start}`;
+  /** A plugin in a process of the client asks what to do. */
+  const next = (pid = chat.pid) => {
+    const stat = `${pid + 1} (sh) S ${pid} ${"0 ".repeat(17)}${runtime.processes.start(pid + 1, pid).start}`;
     const headers = { "shim-home": `=${runtime.paths.home}`, [processHeader]: stat };
     return ask(host.socket, "POST", "/hook/opencode/NextAct", { session_id: session }, headers);
   };
@@ -89,7 +90,7 @@ it("a plugin that waits in its client's process gets one act at a time; the newe
   const { call, event, next, windows, write } = await anIdleChat("opencode");
   expect(await write("nobody waits")).toBe("prompt");
   const gone = new AbortController();
-  const old = windows.next(session, gone.signal);
+  const old = windows.next(() => session, gone.signal);
   const posted = next();
   await expect.poll(() => windows.waiting(session), patience).toBe(2);
   expect(await write("and the docs")).toBe("now");
@@ -97,6 +98,23 @@ it("a plugin that waits in its client's process gets one act at a time; the newe
   event("UserPromptSubmit", { prompt: "and the docs" });
   expect(await call("runs.stop", { run: session })).toEqual({ ok: true, value: { run: null, session } });
   expect(await old).toEqual({ stop: true });
+});
+
+it("of two processes that have one session of OpenCode open each gets the acts of its own chat, whichever waited last", async () => {
+  const { call, next, runtime, windows, write } = await anIdleChat("opencode");
+  const other = new RecordedClient(runtime, "opencode", 2_500);
+  const second = next(other.pid);
+  await expect.poll(() => windows.waiting(session), patience).toBe(1);
+  other.report("SessionStart", { session_id: session, cwd: "/p", source: "resume" });
+  other.report("UserPromptSubmit", { session_id: session, cwd: "/p", prompt: "look around" });
+  const first = next();
+  await expect.poll(() => windows.waiting(session), patience).toBe(1);
+  const [fork = ""] = runtime.store.read((sql) => clients.otherWindows(sql, { id: session, parentId: null }), []);
+  expect([fork === "", windows.waiting(fork)]).toEqual([false, 1]);
+  expect(await call("runs.stop", { run: fork })).toMatchObject({ ok: true });
+  expect(JSON.parse((await second).body)).toEqual({ stop: true });
+  expect(await write("and the docs")).toBe("now");
+  expect(JSON.parse((await first).body)).toEqual({ prompt: "and the docs" });
 });
 
 it("a client that ends its turn with a hook alone does so with the end of its next call, once; a turn that was over first is left alone", async () => {
