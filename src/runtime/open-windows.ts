@@ -27,6 +27,9 @@ export class OpenWindows {
   /** Sessions whose turn ends with their next hook, which takes them out. */
   readonly stops = new Set<string>();
 
+  /** Keys of words that a client is being given as a prompt: no event brings them beside that. */
+  readonly underWay = new Set<string>();
+
   /** @param atServer reaches a client's own server */
   constructor(atServer: TakeAct) {
     this.#ways = {

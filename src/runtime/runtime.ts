@@ -137,7 +137,10 @@ export interface Runtime {
 }
 
 /** The machine as the concerns of an event know it: none opens a transaction. */
-export type EventMachine = Pick<Runtime, "now" | "random" | "env" | "launch" | "config" | "processes" | "fronts">;
+export type EventMachine = Pick<
+  Runtime,
+  "now" | "random" | "env" | "launch" | "config" | "processes" | "fronts" | "windows"
+>;
 
 /** For a process that may end soon. A failure is only logged. */
 export function storeDurations({ store, durations, log }: Runtime): void {

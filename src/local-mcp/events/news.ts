@@ -36,7 +36,7 @@ export const news: Concern = {
 /** The user's own words first. */
 function findNews(event: Recording, draft: Draft, conflicts: readonly NumberedConflict[]): Delivery | null {
   const { sql, machine, incoming, session } = event;
-  const words = takesWords(event) ? deliverUserWords(sql, machine.now(), session.id) : null;
+  const words = takesWords(event) ? deliverUserWords(sql, machine, session.id) : null;
   if (words === null) return findOthersNews(event, draft, conflicts);
   const others = incoming.event === "Stop" ? null : findOthersNews(event, draft, conflicts);
   return others === null ? { context: words, line: null } : { ...others, context: `${words}\n\n${others.context}` };

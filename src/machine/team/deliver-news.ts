@@ -74,14 +74,20 @@ export function deliverAtStop(sql: Sql, now: number, session: string, maxPerHour
 }
 
 /** The user's own words from elsewhere than the chat's terminal, once; null: there are none. */
-export function deliverUserWords(sql: Sql, now: number, session: string): string | null {
+export function deliverUserWords(
+  sql: Sql,
+  { now: clock, windows }: Pick<Runtime, "now" | "windows">,
+  session: string,
+): string | null {
+  const now = clock();
   const fence = `shim-user-message-${session.slice(0, 8)}`;
   const textOf = ({ at, news }: NewsRow): string => {
     if (news.kind !== "user_message") return "";
     const opening = `SHIM: your user writes from ${originOf(news.by)}, ${formatAgo(now, at)}. The fence has the user's own words, as a prompt:`;
     return `${opening}\n<${fence}>\n${news.text}\n</${fence}>`;
   };
-  const rows = undeliveredOf(sql, session, "user_message", maxItems);
+  const waiting = undeliveredOf(sql, session, "user_message", maxItems);
+  const rows = waiting.filter(({ key }) => !windows.underWay.has(key));
   const delivered = fitting(rows, inNews.words, (row) => textOf(row).length);
   markDelivered(sql, now, delivered);
   for (const row of delivered) recordWords(sql, session, row);
@@ -192,8 +198,8 @@ function splitMessage(
 }
 
 /** The same for a chat whose client may have no hooks. */
-export function takeUserWords({ store, now }: Runtime, session: string): string | null {
-  return store.write((sql) => deliverUserWords(sql, now(), session));
+export function takeUserWords(runtime: Runtime, session: string): string | null {
+  return runtime.store.write((sql) => deliverUserWords(sql, runtime, session));
 }
 
 /** The oldest news that a chat has not had, which count as delivered. */

@@ -99,7 +99,10 @@ export const requestHandlers = {
       return isWorking && adapterOf(session.client)?.continuesAtStop === true ? ("stop" as const) : ("prompt" as const);
     });
     // Words wait until the prompt is seen: the client may be gone before it reads them.
-    const isPrompt = comes === "prompt" && (await actInWindow(runtime, session, "prompt", { prompt: words }));
+    const { underWay } = runtime.windows;
+    underWay.add(key);
+    const given = comes === "prompt" && actInWindow(runtime, session, "prompt", { prompt: words });
+    const isPrompt = await Promise.resolve(given).finally(() => underWay.delete(key));
     return ok({ session: session.id, comes: isPrompt ? "now" : comes });
   },
 } satisfies Partial<Handlers>;

@@ -14,9 +14,12 @@ import { OpenWindows } from "#src/runtime/open-windows.ts";
 const session = "ses_example0002";
 
 /** A host, a chat that has ended a turn, and what its client was told to do. */
-async function anIdleChat(client: string, takes = true) {
+async function anIdleChat(client: string, takes: boolean | Promise<boolean> = true) {
   const acts: WindowAct[] = [];
-  const take = (_window: unknown, act: WindowAct): Promise<boolean> => Promise.resolve(takes && acts.push(act) > 0);
+  const take = (_window: unknown, act: WindowAct): Promise<boolean> => {
+    if (takes !== false) acts.push(act);
+    return Promise.resolve(takes);
+  };
   const windows = new OpenWindows(take);
   const config = { answers: { isEnabled: true }, runs: [{ project: "/p" }] };
   const runtime = Object.assign(tempRuntime({ config }), { windows });
@@ -73,6 +76,17 @@ it("words that quote what clients and SHIM add to prompts are delivered by their
     event("Stop");
   }
   expect(prompts()).toMatchObject([{ text: "and this?" }, { text: "why this?" }, { text: "fix the parser" }]);
+});
+
+it("words that a client is being given come with no prompt that is typed meanwhile, and with the next one where it has not taken them", async () => {
+  const answer = Promise.withResolvers<boolean>();
+  const { acts, event, waiting, write } = await anIdleChat("codex", answer.promise);
+  const written = write("and the docs");
+  await expect.poll(() => acts.length, patience).toBe(1);
+  expect([event("UserPromptSubmit", { prompt: "hello" }), event("Stop"), waiting()]).toEqual([{}, {}, 1]);
+  answer.resolve(false);
+  expect(await written).toBe("prompt");
+  expect(JSON.stringify(event("UserPromptSubmit", { prompt: "once more" }))).toContain("and the docs");
 });
 
 it("words that a client has taken and never had as a prompt, or has not taken, come with the next prompt", async () => {
