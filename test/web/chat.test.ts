@@ -103,6 +103,8 @@ it("a link to a chat asks once for the chat and its newest rows, while the scrip
   const { page, served } = await aChatPage((chat) => chat.asks("fix the parser").says("done"));
   // Without hints each call is one of the view.
   await page.route("**/api/live", (route) => route.abort());
+  // The page that is left asks nothing any more.
+  await page.goto("about:blank");
   const asked: string[] = [];
   const { promise: bothAsked, resolve } = Promise.withResolvers<void>();
   page.on("request", (request) => {
@@ -110,7 +112,6 @@ it("a link to a chat asks once for the chat and its newest rows, while the scrip
     asked.push((request.postDataJSON() as { name: string }).name);
     if (asked.length === 2) resolve();
   });
-  await page.goto("about:blank");
   await page.route("**/app-page-*", (route) => bothAsked.then(() => route.continue()));
   await page.goto(`${served.origin}/#/chat/${chatId}`);
   await page.getByText("done", { exact: true }).waitFor();

@@ -290,11 +290,16 @@ it("the turn of a chat in a window is stopped from the phone, where its project 
   const windows = new OpenWindows((_window, act) => Promise.resolve(acts.push(act) > 0));
   Object.assign(home.runtime, { windows });
   Object.assign(home.runtime.config, { runs: [{ project: home.project }] });
+  const nowOf = (client: string): void =>
+    void home.runtime.store.write((sql) =>
+      sql.run("UPDATE sessions SET client = ? WHERE id = ?", client, fleetIds.works),
+    );
+  nowOf("qwen");
   await page.evaluate(`location.hash = "#/chat/${fleetIds.works}"`);
   await page.getByText("Go on in a new chat").waitFor();
   const stop = page.getByRole("button", { name: "Stop", exact: true });
   expect(await stop.count()).toBe(0);
-  home.runtime.store.write((sql) => sql.run("UPDATE sessions SET client = 'codex' WHERE id = ?", fleetIds.works));
+  nowOf("codex");
   links.changed("sessions");
   await stop.click();
   await vi.waitUntil(() => acts.length === 1, patience);
