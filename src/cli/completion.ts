@@ -24,22 +24,14 @@ export function completionScript(program: Command, shell: (typeof completedShell
 const scripts: Readonly<Record<(typeof completedShells)[number], (words: Words) => string>> = {
   bash: (words) => `# In ~/.bashrc: eval "$(shim completion bash)"
 _shim() {
-  local at="" list="" word
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    ${posixPath(words)}
-  done
-  ${posixList(words)}
+  ${posixList(words, "${COMP_WORDS[@]:1:COMP_CWORD-1}")}
   COMPREPLY=($(compgen -W "$list" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o default -F _shim shim
 `,
   zsh: (words) => `# In ~/.zshrc, after compinit: eval "$(shim completion zsh)"
 _shim() {
-  local at="" list="" word
-  for word in "\${(@)words[2,CURRENT-1]}"; do
-    ${posixPath(words)}
-  done
-  ${posixList(words)}
+  ${posixList(words, "${(@)words[2,CURRENT-1]}")}
   compadd -- \${=list}
   _files
 }
@@ -82,12 +74,12 @@ function pathsOf(words: Words): string[] {
   return [...words.keys()].filter((path) => path !== "");
 }
 
-/** An option between the words of a command is passed over. */
-function posixPath(words: Words): string {
-  return `case "\${at:+$at }$word" in ${pathsOf(words).map(quoted).join("|")}) at="\${at:+$at }$word" ;; esac`;
-}
-
-function posixList(words: Words): string {
+/** Lines that set `list` for the words that are typed; an option between them is passed over. */
+function posixList(words: Words, typed: string): string {
   const cases = [...words].map(([path, list]) => `    '${path}') list="${list.join(" ")}" ;;`);
-  return `case "$at" in\n${cases.join("\n")}\n  esac`;
+  return `local at="" list="" word
+  for word in "${typed}"; do
+    case "\${at:+$at }$word" in ${pathsOf(words).map(quoted).join("|")}) at="\${at:+$at }$word" ;; esac
+  done
+  case "$at" in\n${cases.join("\n")}\n  esac`;
 }

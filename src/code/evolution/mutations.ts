@@ -112,10 +112,10 @@ export interface Search extends Hunt {
 }
 
 interface Survivors {
-  /** Those that no test holds. */
+  /** Defects that no test holds. */
   readonly survivors: readonly Mutation[];
   readonly planted: number;
-  /** Those for which there was no time. */
+  /** Defects for which there was no time. */
   readonly left: number;
   readonly by: string;
 }
@@ -164,8 +164,8 @@ export async function findSurvivors(
 export function readStryker(path: string, file: string, source: string): Result<Survivors, string> {
   const report = parseObject(readFileSync(path, "utf8"));
   const mutants = listAt(objectAt(objectAt(report, "files"), file), "mutants").map(asObject);
-  const lines = source.split("\n");
-  const starts = lines.map((_, at) => lines.slice(0, at).join("\n").length + (at === 0 ? 0 : 1));
+  let end = 0;
+  const starts = source.split("\n").map((line) => (end += line.length + 1) - line.length - 1);
   const indexOf = (position: JsonObject | null): number =>
     (starts[(numberAt(position, "line") ?? 1) - 1] ?? 0) + (numberAt(position, "column") ?? 1) - 1;
   const survivors = mutants.flatMap((mutant): Mutation[] => {

@@ -34,13 +34,11 @@ const maxNoteChars = 300;
 
 /** Measures a commit and ranks its findings. The error says why nothing can be judged. */
 export async function makePlan(options: ChangeOptions, input: PlanInput): Promise<Result<Plan, string>> {
-  const { project, claude, deps, rejections } = options;
+  const { project, claude } = options;
   const { commit, signal, only, maxTasks, isRetry } = input;
-  const found = await measure(deps, project, { commit, tests: options.tests, runs: 2, signal });
+  const found = await measureBase(options, input);
   if (!found.ok) return found;
   const measured = found.value;
-  const refusal = baselineRefusal(measured);
-  if (refusal !== null) return err(refusal);
   const { findings, hotspots, tools, notes } = measured;
   const chosen = findings.filter((one) => isOpen(one, only));
   const tests = new Set(measured.testFiles);
@@ -49,8 +47,7 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
   const trial = await tryFixers(options, measured, open, signal);
   if (signal.aborted) return err("stopped before it was done");
-  const decided = new Set(await withBranches(gitInFolder(deps.env, project.top)));
-  if (!isRetry) for (const id of rejections.all()) decided.add(id);
+  const decided = await decidedIds(options, isRetry);
   const ranked = rank(open, hotspots, trial.fixable);
   const all = ranked.filter(({ id }) => !decided.has(id));
   const isDone = ({ method }: Candidate): boolean =>
@@ -71,13 +68,13 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
   const facts: RunFacts = {
     base: commit,
     findings: findings.length,
-    tools: tools.filter(({ status }) => status === "ran").map(({ name }) => name),
+    tools: namesOfRun(measured),
     notes: [
       ...notes,
       ...(claude !== null && astGrep === null ? [`No worker is used: ${needsParser}.`] : []),
       ...trial.notes,
       ...failed.map(({ name, why }) => `${name} failed: ${why ?? ""}`.slice(0, maxNoteChars)),
-      ...counts.filter(([count]) => count > 0).map(([count, why]) => `${count} ${why}.`),
+      ...countTexts(counts),
     ].slice(0, maxNotes),
   };
   return ok({ candidates, facts, patches: trial.patches, measured });
@@ -88,23 +85,20 @@ type TestsPlanInput = Omit<PlanInput, "only"> & Pick<Search, "file" | "until" | 
 /** Plants defects in a file; what no test holds is worth a test. The error says why it cannot. */
 export async function planTests(options: ChangeOptions, input: TestsPlanInput): Promise<Result<Plan, string>> {
   const { maxTasks, commit, isRetry, signal, file, until, onNote } = input;
-  const { project, claude, deps, tests, rejections } = options;
+  const { project, claude, deps, tests } = options;
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
   if (astGrep === null) return err(needsParser);
   const git = gitInFolder(deps.env, project.top);
   const committed = await lines(git, ["ls-tree", commit, "--", posix.join(project.prefix, file)]);
   if (committed.length === 0) return err(`${file} is not in the commit ${commit.slice(0, 12)}`);
-  const found = await measure(deps, project, { commit, tests, runs: 2, signal });
+  const found = await measureBase(options, input);
   if (!found.ok) return found;
   const measured = found.value;
-  const refusal = baselineRefusal(measured);
-  if (refusal !== null) return err(refusal);
   const search = { project, commit, tests, testsMs: measured.tests.ms, signal, file, until, onNote };
   const hunted = await findSurvivors(deps, search, astGrep);
   if (!hunted.ok) return hunted;
   const { survivors, planted, left, by } = hunted.value;
-  const decided = new Set(await withBranches(gitInFolder(deps.env, project.top)));
-  if (!isRetry) for (const id of rejections.all()) decided.add(id);
+  const decided = await decidedIds(options, isRetry);
   const all = survivors.map(candidateOf).filter(({ id }) => !decided.has(id));
   const candidates = all.slice(0, maxTasks);
   const counts = [
@@ -114,17 +108,35 @@ export async function planTests(options: ChangeOptions, input: TestsPlanInput): 
     [left, "more were not planted: half of the run's time is over"],
   ] as const;
   const held = `${survivors.length} of ${pluralize(planted, "defect")} that ${by} planted in ${file} are held by no test.`;
-  const notes = [...measured.notes, held, ...counts.flatMap(([count, why]) => (count > 0 ? [`${count} ${why}.`] : []))];
-  const tools = measured.tools.filter(({ status }) => status === "ran").map(({ name }) => name);
-  const facts = { base: commit, findings: measured.findings.length, tools, notes };
+  const notes = [...measured.notes, held, ...countTexts(counts)];
+  const facts = { base: commit, findings: measured.findings.length, tools: namesOfRun(measured), notes };
   return ok({ candidates, facts, patches: new Map(), measured });
 }
 
-/** @returns why the tests cannot judge a change */
-function baselineRefusal({ tests }: Measured): string | null {
-  if (tests.failure === null) return null;
-  const why = tests.isFlaky ? "the tests are flaky, and cannot judge" : "the tests fail before any change";
-  return `${why}: ${tests.failure.trim()}`;
+/** Measures a commit by which changes can be judged. The error says why they cannot. */
+async function measureBase(
+  { deps, project, tests }: ChangeOptions,
+  { commit, signal }: Pick<PlanInput, "commit" | "signal">,
+): Promise<Result<Measured, string>> {
+  const found = await measure(deps, project, { commit, tests, runs: 2, signal });
+  if (!found.ok || found.value.tests.failure === null) return found;
+  const { failure, isFlaky } = found.value.tests;
+  const why = isFlaky ? "the tests are flaky, and cannot judge" : "the tests fail before any change";
+  return err(`${why}: ${failure.trim()}`);
+}
+
+/** Ids of candidates for which a branch waits, or which the judge has rejected. */
+async function decidedIds({ deps, project, rejections }: ChangeOptions, isRetry: boolean): Promise<Set<string>> {
+  const branches = await withBranches(gitInFolder(deps.env, project.top));
+  return new Set([...branches, ...(isRetry ? [] : rejections.all())]);
+}
+
+function countTexts(counts: readonly (readonly [count: number, why: string])[]): string[] {
+  return counts.filter(([count]) => count > 0).map(([count, why]) => `${count} ${why}.`);
+}
+
+function namesOfRun({ tools }: Measured): string[] {
+  return tools.filter(({ status }) => status === "ran").map(({ name }) => name);
 }
 
 /** Findings that a fixer may remove. */
