@@ -23,6 +23,8 @@ it.each(terminalClients.map((client) => [client.name, client] as const))(
     await first.shows("The parser is there.");
     const { id } = await rig.begun();
     await rig.turns(id, 1);
+    // A client whose sandbox does not start says that only to its model.
+    expect(existsSync(rig.path("parser.ts"))).toBe(true);
     await first.resize({ columns: 80, rows: 24 });
 
     const second = await rig.window();
