@@ -26,16 +26,8 @@ import {
   addText,
   rowState,
 } from "../transcript/transcript-draft.ts";
-import {
-  agentsNamespace,
-  answersOf,
-  backgroundId,
-  codex,
-  headChars,
-  printedIn,
-  runningSession,
-  spawned,
-} from "./codex.ts";
+import { agentsNamespace, answersOf, backgroundId, codex, headChars, printedIn, runningSession } from "./codex.ts";
+import { noteFinalAnswer, noteThread, readAgents, startedBy, taskIn } from "./codex-threads.ts";
 
 const stateOf = rowState(() => ({
   /** The newest plan since the last prompt. */
@@ -44,8 +36,6 @@ const stateOf = rowState(() => ({
   programs: new Map<string, readonly string[]>(),
   /** Commands that a call waits for, by the id of the call. */
   waits: new Map<string, string>(),
-  /** Threads of sub-agents, by their paths, and by the calls that started them. */
-  agents: new Map<string, string>(),
 }));
 
 /** Rows of Codex's rollouts about calls of tools. */
@@ -145,42 +135,13 @@ function readProgram(draft: TranscriptDraft, id: string | null, program: string,
 /** By which a dialog is known whose call stands in an earlier part. */
 const dialogOutput = '{"answers":{';
 
-/** Sub-agents that a call lists or waits for: the state of one that is done has its last words. */
-function readAgents(draft: TranscriptDraft, output: string, at: number | null): void {
-  const found = output.startsWith("{") && output.includes('"completed":') ? parseObject(output) : null;
-  const listed = listAt(found, "agents").map(asObject);
-  const named = listed.map((agent) => [textAt(agent, "agent_name"), objectAt(agent, "agent_status")] as const);
-  const byId = Object.entries(objectAt(found, "status") ?? {}).map(([id, status]) => [id, asObject(status)] as const);
-  for (const [path, status] of [...named, ...byId]) addAnswer(draft, path, textAt(status, "completed") ?? "", at);
-}
-
-function addAnswer(draft: TranscriptDraft, path: string | null, text: string, at: number | null): void {
-  const id = path === null ? null : (stateOf(draft).agents.get(path) ?? path);
-  if (text !== "") draft.notes.push({ kind: "answer", id, text, at });
-}
-
-/** @param call name of the field with the id of the call that started the thread */
-function noteThread(draft: TranscriptDraft, activity: JsonObject, call: string): void {
-  const thread = textAt(activity, "agent_thread_id", 200);
-  const started = activity["kind"] === "started" ? textAt(activity, call, 200) : null;
-  for (const key of thread === null ? [] : [textAt(activity, "agent_path", 200), started])
-    if (key !== null && thread !== null) stateOf(draft).agents.set(key, thread);
-}
-
-/** A message to or of a sub-agent: of its last one alone the client writes the words. */
+/** A message to or of a sub-agent. */
 function readAgentMessage(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
   const text = textOf(payload);
-  if (text.startsWith(finalAnswer)) addAnswer(draft, textAt(payload, "author", 200), text, origin.at);
-  if (!text.startsWith(newTask)) return;
-  const at = text.indexOf(payloadMark);
-  const task = at < 0 ? "" : text.slice(at + payloadMark.length);
-  // The client may encrypt the task: its name stands for it.
-  asks(draft, task.trim() === "" ? (textAt(payload, "recipient", 200) ?? "") : task, [], origin);
+  noteFinalAnswer(draft, payload, text, origin.at);
+  const task = taskIn(payload, text);
+  if (task !== null) asks(draft, task, [], origin);
 }
-
-const finalAnswer = "Message Type: FINAL_ANSWER\n";
-const newTask = "Message Type: NEW_TASK\n";
-const payloadMark = "\nPayload:\n";
 
 /** Output of a tool as the model reads it. */
 function readOutput(draft: TranscriptDraft, payload: JsonObject, { at }: LineOrigin): void {
@@ -210,12 +171,6 @@ function endCall(draft: TranscriptDraft, toolUseId: string, output: string, at: 
   const response = isDialog ? answersOf(call?.input, output) : other;
   const unhooked = worksOn || (call && !call.isUnhooked) ? {} : ({ isUnhooked } as const);
   addEnd(draft, { toolUseId, error: errorIn(call?.name, output), at, ...(response ? { response } : {}), ...unhooked });
-}
-
-function startedBy(draft: TranscriptDraft, call: TranscriptToolCall | undefined, output: string): JsonObject | null {
-  if (call?.name !== "Agent") return null;
-  const agentId = stateOf(draft).agents.get(call.id) ?? spawned.exec(output)?.[1];
-  return agentId === undefined ? null : { agentId };
 }
 
 /** Patches inside of a program are among them, which is no call of its own then. */
