@@ -254,10 +254,15 @@ export interface CleanUp {
   readonly setting: string;
 }
 
-/** A client's own settings or index. Null: it is not there, or cannot be read. */
-export function readText(path: string): string | null {
+/**
+ * A file of a client, such as its settings, or its beginning. Null: it is not there, or cannot be
+ * read.
+ *
+ * @param most bytes to read
+ */
+export function readText(path: string, most?: number): string | null {
   try {
-    return readBytes(path).bytes.toString();
+    return readBytes(path, most).bytes.toString();
   } catch (error) {
     if (codeOf(error) === null) throw error;
     return null;

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { codexRow } from "#harness/clients/invented-transcripts.ts";
@@ -113,6 +113,16 @@ it("a session that is no sub-agent of the chat is not shown in its calls", async
   expect(await agentsOf(home, "codex", path)).toEqual([[], []]);
 });
 
+it("what stands in the place of a sub-agent's thread, and cannot be read as a file, has no rows", async () => {
+  const home = aCliHome();
+  const [gone] = threads;
+  mkdirSync(join(home.folder, `.codex/sessions/2027/01/02/rollout-2027-01-02T00-00-00-${gone}.jsonl`), {
+    recursive: true,
+  });
+  const path = codexChat(home, [spawns(2, "c1", { arguments: "{}" }), outputs(3, "c1", { agent_id: gone })]);
+  expect(await agentsOf(home, "codex", path)).toEqual([[]]);
+});
+
 const geminiHead = (session: string, kind: string): object => ({ sessionId: session, projectHash: "0", kind });
 
 it("the rows of sub-agents of Gemini CLI are read from files in the folder of the session, by id or prompt", async () => {
@@ -126,6 +136,8 @@ it("the rows of sub-agents of Gemini CLI are read from files in the folder of th
       { id: "m1", type: "user", content: [{ text: prompts[at] }] },
       { id: "m2", type: "gemini", content: `I am ${at}.` },
     ]);
+  // A client may delete a file once it is listed.
+  symlinkSync("gone", join(home.folder, folder, id, "0a0e0e5e-0000-4000-8000-000000000001.jsonl"));
   // A call that runs names no sub-agent yet.
   const [, second] = agents;
   const ended = { status: "success", agentId: second };

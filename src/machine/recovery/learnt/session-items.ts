@@ -1,7 +1,7 @@
+import { readText } from "../../../clients/adapter/session-files.ts";
 import type { Item } from "../../../clients/conversation/conversation.ts";
 import { details } from "../../../clients/details.ts";
 import { readNewestItems } from "../../../clients/read-conversation.ts";
-import { readBytes } from "../../../clients/transcript/transcript-file.ts";
 import type { ReadLimits } from "../../../clients/transcript.ts";
 import { hookClients, type HookClient } from "../../../contract/clients.ts";
 import type { WorkState } from "../../../contract/work-state.ts";
@@ -127,7 +127,7 @@ function pathsOfAgent(env: NodeJS.ProcessEnv, client: HookClient, session: Sessi
 
 /** Session whose sub-agent the first row of a file names; null: none. */
 function parentOf(client: HookClient, path: string): string | null {
-  const [line = ""] = readBytes(path, agentHeadBytes).bytes.toString("utf8").split("\n");
+  const [line = ""] = (readText(path, agentHeadBytes) ?? "").split("\n");
   const row = parseObject(line);
   return (row && details[client].headOf?.(row)?.parent) ?? null;
 }
@@ -140,7 +140,7 @@ function fileOfAgent(session: Session, { agent, prompt, others }: SubagentCall):
   // The first row has the prompt, in some clients among other words.
   const first = files
     .filter(({ agentId }) => !others.has(agentId))
-    .map(({ path }) => ({ path, text: readBytes(path, quoted.length + agentHeadBytes).bytes.toString("utf8") }));
+    .map(({ path }) => ({ path, text: readText(path, quoted.length + agentHeadBytes) ?? "" }));
   return (
     first.find(({ text }) => text.includes(quoted)) ?? first.find(({ text }) => text.includes(quoted.slice(1, -1)))
   )?.path;

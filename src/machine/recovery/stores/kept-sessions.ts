@@ -1,9 +1,16 @@
 import { lstatSync, statSync, existsSync, type Stats } from "node:fs";
 import { cp, copyFile, mkdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { pathsBelow, pathsOf, rootOf, uuid, type SessionFiles } from "../../../clients/adapter/session-files.ts";
+import {
+  pathsBelow,
+  pathsOf,
+  readText,
+  rootOf,
+  uuid,
+  type SessionFiles,
+} from "../../../clients/adapter/session-files.ts";
 import { allSessionFiles, clientDetails, detailsOf, sessionFilesOf } from "../../../clients/details.ts";
-import { problemOf, readBytes } from "../../../clients/transcript/transcript-file.ts";
+import { problemOf } from "../../../clients/transcript/transcript-file.ts";
 import type { HookClient } from "../../../contract/clients.ts";
 import type { CheckedSession } from "../../../contract/machine/stores.ts";
 import { codeOf } from "../../../shared/error.ts";
@@ -103,7 +110,7 @@ export function changedSince(
 }
 
 function isHidden(client: SessionFiles | undefined, path: string): boolean {
-  const row = parseObject(headOf(path)?.split("\n", 1)[0] ?? "");
+  const row = parseObject(readText(path, headBytes)?.split("\n", 1)[0] ?? "");
   return row !== null && (client?.store?.hides?.(row) ?? null) !== null;
 }
 
@@ -193,17 +200,7 @@ export function uuidAtEnd(name: string): string | null {
 const headBytes = 65_536;
 
 function idIn(path: string): string | null {
-  return /"sessionId":\s{0,8}"([\w-]{1,200})"/.exec(headOf(path) ?? "")?.[1] ?? null;
-}
-
-/** Returns null for a file that cannot be read, which its reader reports. */
-function headOf(path: string): string | null {
-  try {
-    return readBytes(path, headBytes).bytes.toString("utf8");
-  } catch (error) {
-    if (codeOf(error) === null) throw error;
-    return null;
-  }
+  return /"sessionId":\s{0,8}"([\w-]{1,200})"/.exec(readText(path, headBytes) ?? "")?.[1] ?? null;
 }
 
 /** Folders in which they are looked for. */
