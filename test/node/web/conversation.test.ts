@@ -7,6 +7,9 @@ import type { JournalEntry } from "#src/contract/journal.ts";
 import { maxPhoneFrameChars } from "#src/contract/phone-frames.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as news from "#src/machine/sessions/news.ts";
+import * as sessions from "#src/machine/sessions/sessions.ts";
+import { shownRow } from "#src/machine/view/conversation/rows.ts";
+import { readConversation } from "#src/machine/view/conversation/source.ts";
 import { aCliHome, addSession, type CliHome } from "#harness/machine/cli-home.ts";
 import { ClaudeTranscript } from "#harness/machine/claude-transcript.ts";
 import { aUserLine, anAssistantLine } from "#harness/machine/transcripts.ts";
@@ -180,6 +183,40 @@ it("an edit has the same numbers of lines in its row and when it is opened, also
   expect(counts).toEqual({ path: "/p/b.ts", added: 41, removed: 40 });
   expect(diff.length).toBeLessThanOrEqual(60_000);
   expect(diff.split("\n").length + left).toBe(2_000 + 41);
+});
+
+it("the rows of a chat that does nothing are read once", () => {
+  const { home, transcript } = aChat();
+  const readRows = (part: "newest" | "all") => {
+    const session = home.runtime.store.read((sql) => sessions.get(sql, id), null);
+    return session ? readConversation(home.runtime, session, part).rows : [];
+  };
+  transcript.asks("Paint the hull red.");
+  transcript.calls("Edit", { file_path: "/p/hull.ts", old_string: "blue", new_string: "red" });
+  for (const part of ["newest", "all"] as const) {
+    const rows = readRows(part);
+    expect(readRows(part)).toBe(rows);
+  }
+  transcript.says("Red.");
+  expect(readRows("newest")).toHaveLength(3);
+});
+
+it("an edit is compared once, however often its row is read", () => {
+  let times = 0;
+  const input = {
+    file_path: "/p/hull.ts",
+    new_string: "red",
+    get old_string() {
+      times += 1;
+      return "blue";
+    },
+  };
+  const call = { kind: "call", id: "c", name: "Edit", input, at: null } as const;
+  const row = { kind: "call", id: "call:c", at: null, call, result: null, isRunning: false } as const;
+  expect(shownRow(row, 0)).toMatchObject({ lines: { added: 1, removed: 1 } });
+  const once = times;
+  expect(shownRow(row, 0)).toEqual(shownRow(row, 1));
+  expect(times).toBe(once);
 });
 
 it("a file of thousands of lines has the number of its lines; an edit that changes too many to be compared has none", async () => {

@@ -162,8 +162,9 @@ function shownText(text: string, max = most.text): string {
   return beginningOf(visible(text), max);
 }
 
-function shownCall({ call: { name, input }, result, isRunning }: Called): Omit<CallRow, "id" | "ageMs"> {
-  const edits = deedOf(name) === "reads" ? [] : editsOf(name, input);
+function shownCall({ call, result, isRunning }: Called): Omit<CallRow, "id" | "ageMs"> {
+  const { name, input } = call;
+  const { edits, diffs } = changesOf(call);
   const isFailed = result?.isError === true;
   return {
     kind: "call",
@@ -171,7 +172,7 @@ function shownCall({ call: { name, input }, result, isRunning }: Called): Omit<C
     subject: oneLine(subjectOf(name, input), most.line),
     outcome: isRunning ? "running" : result === null ? "unknown" : isFailed ? "failed" : "done",
     result: result !== null && (isFailed || edits.length === 0) ? oneLine(lineOf(result, name), most.line) : "",
-    lines: edits.length > most.edits ? null : countLines(edits.map(diffOf)),
+    lines: edits.length > most.edits ? null : countLines(diffs()),
     pictures: result?.pictures?.length ?? 0,
     isAgent: startsAgent(name),
   };
@@ -196,25 +197,43 @@ interface Diff extends LineDiff {
   readonly removed: number;
 }
 
+interface Changes {
+  readonly edits: readonly FileEdit[];
+  /** Those of the first edits, as many as are shown. */
+  readonly diffs: () => readonly Diff[];
+}
+
+const changes = new WeakMap<Call, Changes>();
+
+/** A row is read again and again: what its call changed is compared once. */
+function changesOf(call: Call): Changes {
+  const known = changes.get(call);
+  if (known) return known;
+  const edits = deedOf(call.name) === "reads" ? [] : editsOf(call.name, call.input);
+  let diffs: readonly Diff[] | null = null;
+  const found = { edits, diffs: () => (diffs ??= edits.slice(0, most.edits).map(diffOf)) };
+  changes.set(call, found);
+  return found;
+}
+
 function diffOf({ path, before, after }: FileEdit): Diff {
   const diff = diffLines(visible(before), visible(after));
   const numberOf = (wanted: DiffLine["sign"]): number => diff.lines.filter(({ sign }) => sign === wanted).length;
   return { ...diff, path: oneLine(path), added: numberOf("+"), removed: numberOf("-") };
 }
 
-export function openedCall({ call: { name, input }, result }: Called): OpenedCall {
-  const edits = deedOf(name) === "reads" ? [] : editsOf(name, input);
+export function openedCall({ call, result }: Called): OpenedCall {
+  const { edits, diffs } = changesOf(call);
   const texts = new Set(edits.flatMap(({ path, before, after }) => [path, before, after]));
   let left = most.part;
-  const shown = edits.slice(0, most.edits).map((edit): OpenedCall["edits"][number] => {
-    const { path, lines, added, removed } = diffOf(edit);
+  const shown = diffs().map(({ path, lines, added, removed }): OpenedCall["edits"][number] => {
     const all = lines.map(({ sign, text }) => `${sign}${beginningOf(text, most.diffLine)}`);
     const fits = all.findIndex((line) => (left -= line.length + 1) < 0);
     const diff = fits < 0 ? all : all.slice(0, fits);
     return { path, added, removed, diff: diff.join("\n"), left: all.length - diff.length };
   });
   return {
-    input: shownText(fieldLines(input, texts), most.part),
+    input: shownText(fieldLines(call.input, texts), most.part),
     edits: shown,
     moreEdits: edits.length - shown.length,
     output: shownText(result?.text ?? "", most.part),

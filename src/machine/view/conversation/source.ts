@@ -34,23 +34,28 @@ const sizes: Readonly<Record<"newest" | "all", Size>> = {
  * @param part newest: a quick read, whose first row may be any
  */
 export function readConversation(runtime: Runtime, session: Session, part: keyof typeof sizes): Conversation {
-  const newest = part === "newest" ? readNow(runtime, session, part) : null;
+  const newest = part === "newest" ? readOnce(runtime, session, part) : null;
   // A row without a time is known by its number among those that say the same.
   if (newest?.rows.every((row) => row.kind === "call" || row.at !== null)) return newest;
+  return readOnce(runtime, session, "all");
+}
+
+function readOnce(runtime: Runtime, session: Session, part: keyof typeof sizes): Conversation {
   const mark = markOf(runtime, session);
-  const known = lastRead.get(runtime.store);
+  const known = lastRead[part].get(runtime.store);
   const conversation = known?.mark === mark ? known.conversation.deref() : undefined;
   if (mark !== null && conversation) return conversation;
-  const read = readNow(runtime, session, "all");
-  lastRead.set(runtime.store, { mark, conversation: new WeakRef(read) });
+  const read = readNow(runtime, session, part);
+  lastRead[part].set(runtime.store, { mark, conversation: new WeakRef(read) });
   return read;
 }
 
-/** The next page of a person who scrolls needs the same rows; nothing else holds them in memory. */
-const lastRead = new WeakMap<
+/** An open page asks for the same rows again and again; nothing else holds them in memory. */
+type LastRead = WeakMap<
   Runtime["store"],
   { readonly mark: string | null; readonly conversation: WeakRef<Conversation> }
->();
+>;
+const lastRead: Readonly<Record<keyof typeof sizes, LastRead>> = { newest: new WeakMap(), all: new WeakMap() };
 
 /** Another one when anything of the session may have changed; null: that cannot be seen. */
 function markOf(runtime: Runtime, session: Session): string | null {
