@@ -60,8 +60,15 @@ export function openCodePlugin(hook: readonly string[]): (input: PluginInput) =>
         input,
         (event, payload, gone) => program.send(event, payload, (message) => reportOnce(input, message), gone),
         program.nextAct,
+        // The plugin of a window is in a process of its own, without the window's arguments.
+        process.argv.includes("run"),
       ),
     );
+}
+
+/** Words of `opencode run`, which quotes an argument with blanks, and puts its input behind it. */
+function unquoted(text: string): string {
+  return text.replace(/^"((?:\\"|[^"])*)"(?=\n|$)/, (_all, words: string) => words.replaceAll('\\"', '"')).trimEnd();
 }
 
 /** Long enough to read a command. */
@@ -85,15 +92,19 @@ interface Session {
   takenBack: string[];
   /** Agent and model of the last prompt: another would follow other rules. */
   choice: JsonObject;
-  /** The last words of the user from elsewhere. */
-  sent: string | null;
 }
 
 /** In the user's name, before the call of a command that the user runs. */
 const ranMessage = "The following tool was executed by the user";
 
-export function openCodeHooks(input: PluginInput, sendEvent: SendEvent, nextAct: NextAct): OpenCodeHooks {
-  const chats = new OpenCodeChats(input, sendEvent, nextAct);
+/** @param isRun the process is `opencode run` */
+export function openCodeHooks(
+  input: PluginInput,
+  sendEvent: SendEvent,
+  nextAct: NextAct,
+  isRun = false,
+): OpenCodeHooks {
+  const chats = new OpenCodeChats(input, sendEvent, nextAct, isRun);
   return {
     event: ({ event }) => chats.event(event),
     "chat.message": (given, output) => chats.prompt(textAt(given, "sessionID"), output),
@@ -111,6 +122,7 @@ class OpenCodeChats {
   readonly #folder: string;
   readonly #sendEvent: SendEvent;
   readonly #nextAct: NextAct;
+  readonly #isRun: boolean;
   readonly #sessions = new Map<string, Session>();
   #queue: Promise<unknown> = Promise.resolve();
   /** Dialogs for permissions that are shown, by their ids. */
@@ -131,11 +143,12 @@ class OpenCodeChats {
     ["question.rejected", (_id, properties) => this.#replied(properties)],
   ]);
 
-  constructor({ client, directory }: PluginInput, sendEvent: SendEvent, nextAct: NextAct) {
+  constructor({ client, directory }: PluginInput, sendEvent: SendEvent, nextAct: NextAct, isRun: boolean) {
     this.#client = client;
     this.#folder = directory;
     this.#sendEvent = sendEvent;
     this.#nextAct = nextAct;
+    this.#isRun = isRun;
   }
 
   async event(event: JsonObject): Promise<void> {
@@ -152,8 +165,7 @@ class OpenCodeChats {
     session.choice = { agent, model: chosen, variant };
     const model = textAt(asObject(chosen), "modelID") ?? undefined;
     const given = texts.map((part) => textAt(part, "text") ?? "").join("\n");
-    // `opencode run` quotes a prompt with blanks.
-    const prompt = given === session.sent ? given : (/^"([^]*)"\s*$/.exec(given)?.[1] ?? given);
+    const prompt = this.#isRun && !session.isStarted ? unquoted(given) : given;
     const answers = [
       await this.#start(id, session, model),
       await this.#send("UserPromptSubmit", id, {
@@ -182,7 +194,6 @@ class OpenCodeChats {
     const follow = async (): Promise<void> => {
       const act = await this.#nextAct(id);
       const text = textAt(act, "prompt");
-      session.sent = text ?? session.sent;
       const body = { ...session.choice, parts: [{ type: "text", text }] };
       if (text !== null) await calls.promptAsync({ path: { id }, body }).catch(() => undefined);
       else if (act?.["stop"] === true) await calls.abort({ path: { id } }).catch(() => undefined);
@@ -390,7 +401,6 @@ function toSession(info: JsonObject | null, isNew: boolean): Session {
     ran: null,
     takenBack: [],
     choice: {},
-    sent: null,
   };
 }
 

@@ -45,15 +45,15 @@ const toasts: object[] = [];
 
 type Chat = ReturnType<typeof chatOf>;
 
-/** The plugin in a process of OpenCode. @param isRepeated each event comes twice */
-function chatOf(runtime = tempRuntime(), isRepeated = false, nextAct = noAct) {
+/** The plugin in a process of `opencode run`. @param isRepeated each event comes twice */
+function chatOf(runtime = tempRuntime(), isRepeated = false, nextAct = noAct, isRun = true) {
   const recorded = new RecordedClient(runtime, "opencode");
   const send = (event: string, payload: object): Promise<Record<string, unknown>> => {
     const answer = recorded.report(event, payload);
     if (isRepeated) recorded.report(event, payload);
     return Promise.resolve(answer);
   };
-  const hooks = openCodeHooks({ client, directory: "/home/user/project" }, send, nextAct);
+  const hooks = openCodeHooks({ client, directory: "/home/user/project" }, send, nextAct, isRun);
   /** A recorded event with other properties, or one with these alone. */
   const happens = (name: string, changes: object = {}): Promise<void> => {
     const known = recordings("opencode")[`event.${name}`]?.payload ?? { type: name };
@@ -116,6 +116,23 @@ it("what the user took back in OpenCode with /undo is taken back with the next p
     await prompt(chat, session, { id });
     expect(takenBack()).toEqual([{ kind: "taken_back", said, until: said + 10_000 }]);
   }
+});
+
+it.each([
+  // As 1.18.33 quotes them: one argument, several, and one before its input.
+  ['"say \\"hi\\" now"', 'say "hi" now'],
+  ['say "it now"', 'say "it now"'],
+  ['"sum up"\na \\" b\n', 'sum up\na \\" b'],
+  ["\nfrom its input\n", "from its input"],
+])("quotes that `opencode run` puts around a prompt are no words of the user: %j", async (text, words) => {
+  const promptOf = async (isRun: boolean) => {
+    const { hooks, entries } = chatOf(tempRuntime(), false, noAct, isRun);
+    await hooks["chat.message"]({ sessionID: session }, { message: { id: "msg_1" }, parts: [{ type: "text", text }] });
+    return entries().flatMap((entry) => (entry.kind === "prompt" ? [entry.text] : []));
+  };
+  expect(await promptOf(true)).toEqual([words]);
+  // Typed in a window, they are the user's own.
+  expect(await promptOf(false)).toEqual([text.trim()]);
 });
 
 it("a command that the user runs in OpenCode is a deed of the user, and no call of the chat", async () => {
@@ -341,7 +358,7 @@ it("the plugin does what the user asks for from elsewhere: a prompt with the age
     ["abort", { path }],
   ]);
   expect(new Set(asked)).toEqual(new Set([session]));
-  // What the user wrote, with its quotes; those of `opencode run` are taken off.
+  // What the user wrote, with its quotes.
   await hooks["chat.message"]({ sessionID: session }, { message: { id: "msg_2" }, parts: [...body.parts] });
   const texts = entries().flatMap((entry) => (entry.kind === "prompt" ? [entry.text] : []));
   expect(texts).toEqual(["do the scripted work", '"and the docs"']);
