@@ -68,6 +68,9 @@ export async function makeChange(work: ChangeWork): Promise<Made> {
   const worktree = await createThrowaway(deps, source, { keepsObjects: true, hasLinks: true });
   try {
     return await makeAndJudge(work, worktree);
+  } catch (error) {
+    if (work.signal.aborted) return ended("stopped", null);
+    throw error;
   } finally {
     await worktree.remove();
   }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   objectAt,
@@ -135,12 +135,14 @@ export async function findSurvivors(
     const installed = openProject(join(project.top, project.prefix));
     const stryker = detectTool(installed, { packageName: "@stryker-mutator/core", program: "stryker", setUp: null });
     if (stryker?.kind === "ready") {
+      const report = join(folder, "reports", "mutation", "mutation.json");
+      // A file of that name in the commit is no report of this run.
+      rmSync(report, { recursive: true, force: true });
       const args = ["run", "--mutate", file, "--reporters", "json"];
       const timeMs = Math.min(limitMs, Math.max(0, until - deps.now()));
       const options = { folder, scratch: worktree.folder, env: deps.env, timeMs, signal };
       const ran = await runTool({ ...options, tool: stryker.tool, command: { args }, hasLoopback: true });
       if (!ran.ok) return err(`stryker ${ran.error}`);
-      const report = join(folder, "reports", "mutation", "mutation.json");
       return existsSync(report) ? readStryker(report, file, source) : err(`stryker: ${outputProblem(ran.value)}`);
     }
     const all = mutationsOf(astGrep, file, source);

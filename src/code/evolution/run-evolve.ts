@@ -149,16 +149,29 @@ async function workOn(
   const { deps } = options;
   let stopped: string | null = null;
   for (const [at, candidate] of candidates.entries()) {
-    stopped = signal.aborted ? "a person stopped it" : stopReason(run, deps.now());
+    const now = deps.now();
+    stopped = signal.aborted ? "a person stopped it" : stopReason(run, now);
     if (stopped !== null) break;
     const number = at + 1;
     context.progress?.(`Change ${number}: ${describe(candidate)}`);
-    const change = await tryChange(context, options, run, { number, candidate }, patches, signal);
+    const change = await tryChange(
+      context,
+      options,
+      run,
+      { number, candidate },
+      patches,
+      AbortSignal.any([signal, timeLeft(run, now)]),
+    );
     run.changes.push(change);
     context.progress?.(`Change ${number}: ${change.outcome}`);
   }
   await removeAbandoned(deps);
   return { kind: "reported", report: toReport(run, stopped, deps.now()), isInterrupted: signal.aborted };
+}
+
+/** @param now of the question whether any is left */
+function timeLeft({ startedAt, limits }: Run, now: number): AbortSignal {
+  return AbortSignal.timeout(startedAt + limits.timeMs - now);
 }
 
 async function tryChange(
@@ -170,7 +183,6 @@ async function tryChange(
   signal: AbortSignal,
 ): Promise<Change> {
   const { deps, project } = options;
-  const leftMs = run.startedAt + run.limits.timeMs - deps.now();
   let used = zeroUsage;
   const since = deps.monotonic();
   const { measured, ...made } = await makeChange({
@@ -178,7 +190,7 @@ async function tryChange(
     run,
     patches,
     change,
-    signal: AbortSignal.any([signal, AbortSignal.timeout(leftMs)]),
+    signal,
     onNote: (note) => context.progress?.(`Change ${change.number}: ${note}`),
     onUsage: (usage) => (used = maxUsage(used, usage)),
   });

@@ -84,6 +84,8 @@ export const Workflows = z.object({
       }),
     )
     .readonly(),
+  /** Older chats of the time, which are too many to be read. */
+  unread: count,
 });
 export type Workflows = Readonly<z.infer<typeof Workflows>>;
 

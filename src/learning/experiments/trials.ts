@@ -7,8 +7,9 @@ import { pluralize } from "../../shared/format.ts";
 import { atLeast, moreOften, type Counted } from "./exact-tests.ts";
 import { findParameter, refusalOfStep, type Parameter } from "./parameters.ts";
 
+const dayMs = 86_400_000;
 /** A value that was tried is not tried again so soon, whatever came of it. */
-const pauseMs = 30 * 86_400_000;
+const pauseMs = 30 * dayMs;
 const maxNote = 400;
 
 export function isRunning({ state }: Pick<MachineTrial, "state">): boolean {
@@ -58,11 +59,17 @@ export function replayText({ verdict, difference, n, saves }: Replayed): string 
 /** So many of the newest chats are replayed. */
 export const maxReplayed = 500;
 
-/** Why the recorded chats give no answer, and when they would, if ever; null: they do. */
+/**
+ * Why the recorded chats give no answer, and when they would, if ever; null: they do.
+ *
+ * @param pace chats in the days of a canary
+ * @param keptMs retention of a chat
+ */
 export function unansweredBy(
   { verdict, n, changed, needed }: Replayed,
   { key, to }: { readonly key: string; readonly to: number },
   pace: number,
+  keptMs: number,
 ): Failure | null {
   if (n >= needed && changed === 0) {
     const message = `${key} = ${to} would have changed nothing in any of ${n} recorded chats, so no trial can show a benefit.`;
@@ -70,10 +77,13 @@ export function unansweredBy(
   }
   if (verdict !== "undecided") return null;
   const wanted = Math.max(needed, n + 1);
+  const kept = Math.floor((pace * keptMs) / (canary.maxDays * dayMs));
   const outlook =
     wanted > maxReplayed
       ? `more than the ${maxReplayed} that are compared at most`
-      : `and there are ${n}: ${paceText(wanted - n, pace)}`;
+      : pace > 0 && wanted > kept
+        ? `more than the ${kept} that are kept here at your pace (\`retention.maxAgeMs\`)`
+        : `and there are ${n}: ${paceText(wanted - n, pace)}`;
   const message = `nothing was started: an answer needs about ${wanted} recorded chats, ${outlook}.\n\`shim config set ${key} ${to}\` sets it without a trial.`;
   return { code: "cannot_end", message };
 }

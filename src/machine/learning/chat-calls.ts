@@ -3,6 +3,7 @@ import { deedOf, isBySubagent, takesFilePath } from "../../clients/adapter/tools
 import type { JournalEntry } from "../../contract/journal.ts";
 import type { CrashCause } from "../../contract/readings.ts";
 import { oneLine } from "../../shared/format.ts";
+import { withoutWrappers } from "../sessions/call-notes.ts";
 import { simpleCommands } from "../sessions/shell-commands.ts";
 
 /** Pure: the calls of a chat with what each took, from its rows. No text is kept but names. */
@@ -145,7 +146,7 @@ const runners: ReadonlySet<string> = new Set(["run", "exec", "x"]);
 
 /** The program and its subcommand, of the first command that does something of its own. */
 function programOf(text: string): { readonly subject: string; readonly isTest: boolean } {
-  const commands = simpleCommands(text).map(({ words }) => words.filter((word) => !/^\w+=/.test(word)));
+  const commands = simpleCommands(text).map(({ words }) => withoutWrappers(words));
   const words = commands.find(([program = ""]) => program !== "" && !preludes.has(program)) ?? [];
   const subs = words.slice(1, runners.has(words[1] ?? "") ? 3 : 2).filter((word) => /^[a-z][\w:.-]*$/i.test(word));
   return { subject: [words[0] ?? "", ...subs].join(" "), isTest: tests.test(words.slice(0, 4).join(" ")) };

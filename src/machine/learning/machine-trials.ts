@@ -114,7 +114,7 @@ export function start(runtime: Runtime, given: NewTrial, by: By): Result<Machine
     const now = runtime.now();
     const refusal =
       refusalOf(read.value.parameter, { from, to }, { offSince: offSince(sql), trials: list(sql) }) ??
-      unansweredBy(replayed, { key, to }, paceOf(sql, now));
+      unansweredBy(replayed, { key, to }, paceOf(sql, now), runtime.config.retention.maxAgeMs);
     if (refusal !== null) return err(refusal);
     const begun = begin(runtime, given, { from, ...(provider === "local" ? {} : { provider }) });
     const first = deploy(runtime, begun, firstStep(begun, replayed, paceOf(sql, now), now));

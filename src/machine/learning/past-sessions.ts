@@ -54,9 +54,17 @@ function toReplaySession(sql: Sql, session: sessions.Session): ReplaySession {
 
 const savesOfSession = checkpoints.pick("at", "trigger");
 
+const ofPersons = "WHERE isScripts = 0 AND lastSeenAt > ?";
+
+/** Those of {@link chatRecords} that are too many to be read. */
+export function countUnread(sql: Sql, since: number): number {
+  const rows = sql.all<{ n: number }>(`SELECT count(*) AS n FROM sessions ${ofPersons}`, since);
+  return Math.max(0, (rows[0]?.n ?? 0) - maxReplayed);
+}
+
 /** Chats of persons that were seen since (epoch ms), oldest first, each read in its turn. */
 export function* chatRecords(sql: Sql, since: number): Generator<ChatRecord> {
-  const rest = "WHERE isScripts = 0 AND lastSeenAt > ? ORDER BY lastSeenAt DESC, id LIMIT ?";
+  const rest = `${ofPersons} ORDER BY lastSeenAt DESC, id LIMIT ?`;
   for (const { id, project } of recordedChats.select(sql, rest, since, maxReplayed).toReversed()) {
     const deaths = recordedDeaths.select(sql, "WHERE session = ? AND at > ? ORDER BY at", id, since);
     yield { id, project, rows: readEntries(sql, id), deaths };

@@ -203,23 +203,27 @@ interface Part {
 /**
  * At most five, the largest loss first; and what became, in the last week, of those that were found
  * a week ago.
+ *
+ * @param unread chats of the time that are not among the records
  */
-export function findWorkflows(records: Iterable<ChatRecord>, now: number): Workflows {
+export function findWorkflows(records: Iterable<ChatRecord>, now: number, unread = 0): Workflows {
   // One record after another: with all of their rows they would fill the memory.
   const whole = Array.from(records, (record) => wholeOf(toChat(record)));
-  const between = (from: number, until: number): Part[] => {
+  const inTime = (all: readonly Part[], from: number, until: number): Part[] => {
     const isIn = ({ at }: { readonly at: number }): boolean => at > now - from && at <= now - until;
-    const parts = whole.map(({ calls, losses }) => ({ calls: calls.filter(isIn), losses: losses.filter(isIn) }));
+    const parts = all.map(({ calls, losses }) => ({ calls: calls.filter(isIn), losses: losses.filter(isIn) }));
     return parts.filter(({ calls, losses }) => calls.length + losses.length > 0);
   };
-  const recent = between(weekMs, 0);
-  const earlier = topOf(between(workflowMs, weekMs)).map((found) => {
+  // A chat of both times counts in that of its begin: in both it would be compared with itself.
+  const isBegun = ({ calls, losses }: Part): boolean => [...calls, ...losses].every(({ at }) => at > now - weekMs);
+  const recent = inTime(whole.filter(isBegun), weekMs, 0);
+  const earlier = topOf(inTime(whole, workflowMs, weekMs)).map((found) => {
     const hits = recent.filter(({ losses }) =>
       losses.some(({ kind, subject }) => kind === found.kind && subject === found.subject),
     );
     return changeOf(found, { hits: hits.length, n: recent.length });
   });
-  return { found: topOf(between(windowMs, 0)).map(({ counted: _counted, ...found }) => found), earlier };
+  return { found: topOf(inTime(whole, windowMs, 0)).map(({ counted: _counted, ...found }) => found), earlier, unread };
 }
 
 function wholeOf(chat: Chat): Part {
@@ -270,13 +274,16 @@ function foundOf(losses: Part["losses"], n: number): Found[] {
 const shownSessions = 3;
 
 /** Sentences for a person. */
-export function workflowTexts({ found, earlier }: Workflows): string[] {
+export function workflowTexts({ found, earlier, unread }: Workflows): string[] {
   return [
     ...found.map(({ what, advice, sessions }) => `${what} (${shortIds(sessions)}). What to do: ${advice}`),
     ...earlier.map(
       ({ what, change, before, since }) =>
         `A week ago: ${what}. Since then ${change}: in ${since.hits} of ${since.n} chats, before in ${before.hits} of ${before.n}.`,
     ),
+    ...(unread === 0
+      ? []
+      : [`Of the newest chats alone: ${pluralize(unread, "older one")} of these weeks were not read.`]),
   ];
 }
 

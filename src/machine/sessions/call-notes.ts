@@ -237,7 +237,8 @@ const runners = [
   [/^(?:poetry|uv|pipenv|hatch|pdm|doppler|op|dotenv|dotenvx)$/, /^(?:run|--)$/],
 ] as const;
 
-function withoutWrappers(given: readonly string[]): readonly string[] {
+/** The words of the program that a command is about. */
+export function withoutWrappers(given: readonly string[]): readonly string[] {
   let words = given;
   for (;;) {
     const name = nameOf(words[0] ?? "");

@@ -9,7 +9,7 @@ import { findWeek, weekOf, weeklyReport } from "../../learning/experiments/weekl
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
-import { chatRecords, pastSessions, weeklyFacts } from "../learning/past-sessions.ts";
+import { chatRecords, countUnread, pastSessions, weeklyFacts } from "../learning/past-sessions.ts";
 import { findWorkflows, workflowMs, workflowTexts } from "../learning/workflows.ts";
 import {
   advanceAll,
@@ -132,7 +132,9 @@ function recordedSessions({ store }: Runtime): ReplaySession[] {
 
 function workflowsOf({ store, now }: Runtime): Workflows {
   const at = now();
-  return store.read((sql) => findWorkflows(chatRecords(sql, at - workflowMs), at), { found: [], earlier: [] });
+  const since = at - workflowMs;
+  const nothing = { found: [], earlier: [], unread: 0 };
+  return store.read((sql) => findWorkflows(chatRecords(sql, since), at, countUnread(sql, since)), nothing);
 }
 
 /** Sentences for the report: what loses time, and settings with which less is lost. */

@@ -125,7 +125,13 @@ it("a file that is in no commit is named before any test runs, and a Stryker tha
 
   const broken = aProject();
   install(broken.project, "@stryker-mutator/core", 'console.error("no runner"); process.exit(1);', "stryker");
-  expect(await broken.run("")).toMatchObject(failed(1, "nothing was changed: stryker: exit code 1: no runner.\n"));
+  const noReport = "nothing was changed: stryker: exit code 1: no runner.\n";
+  expect(await broken.run("")).toMatchObject(failed(1, noReport));
+  // What the project has committed is no report of this run.
+  write(broken.project, { "reports/mutation/mutation.json": "{}" });
+  git(broken.project, "add", "--all");
+  git(broken.project, "commit", "--quiet", "--message", "an old report");
+  expect(await broken.run("")).toMatchObject(failed(1, noReport));
 });
 
 it("a new test that runs out of time with the defect proves nothing, and is not kept", async () => {

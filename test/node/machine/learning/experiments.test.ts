@@ -122,6 +122,10 @@ it("a value that changes no recorded chat is refused, and one that these cannot 
   );
   pastChats(runtime);
   expect(startBy(runtime, early)).toMatchObject(cannotEnd("at your pace 3 weeks more"));
+  runtime.config.retention.maxAgeMs /= 2;
+  const gone =
+    /about 310 recorded chats, more than the 2\d\d that are kept here at your pace \(`retention\.maxAgeMs`\)\./;
+  expect(startBy(runtime, early)).toMatchObject({ error: { message: expect.stringMatching(gone) as string } });
   const never = "recorded chats, more than the 500 that are compared at most.";
   for (const figures of [
     { n: 10, needed: 501 },

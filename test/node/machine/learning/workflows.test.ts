@@ -141,7 +141,7 @@ it.each(Object.entries(shown))(
     expect(found[0]).toMatchObject({ kind, subject, sessions: chats.map(({ id }) => id) });
     expect(found[0]?.ms).toBeGreaterThanOrEqual(5 * minuteMs);
     expect(found[0]?.advice).toMatch(advice);
-    expect(workflowTexts({ found, earlier: [] })[0]).toMatch(
+    expect(workflowTexts({ found, earlier: [], unread: 0 })[0]).toMatch(
       /^\d+ min in 3 chats: .* \(a-sessio, b-sessio, c-sessio\)\. What to do: /,
     );
     expect(findWorkflows(chats.slice(1), now).found).toEqual([]);
@@ -208,7 +208,7 @@ it.each<[string, () => Rows]>([
   ["a sub-agent works beside the chat", () => new Rows().call("Bash (subagent)", "make", { ranMs: 9 * minuteMs })],
   ["the first tests come late, and pass", () => edits(12).call("Bash", "npm test")],
 ])("no finding where %s", (_, rows) => {
-  expect(findWorkflows(three(rows), now)).toEqual({ found: [], earlier: [] });
+  expect(findWorkflows(three(rows), now)).toEqual({ found: [], earlier: [], unread: 0 });
 });
 
 it("an edit that waited is told by its tool", () => {
@@ -224,7 +224,19 @@ it("of a chat that lives for months, calls, compactions and deaths of the time c
     .add({ kind: "compacted", summary: "" }, 5 * minuteMs)
     .add({ kind: "prompt", text: "Go on" }, 59 * dayMs);
   const living = three(() => rows, [{ at, cause: "killed", unsavedToolCalls: 9 }]);
-  expect(findWorkflows(living, now)).toEqual({ found: [], earlier: [] });
+  expect(findWorkflows(living, now)).toEqual({ found: [], earlier: [], unread: 0 });
+});
+
+it("a command is told by its program, whatever it is started with", () => {
+  const wrapped = ["time make all", "sudo -u ada make all", "CI=1 nice make all"];
+  const chats = wrapped.map((input, at) => chat(`${at}`, new Rows().call("Bash", input, { ranMs: 3 * minuteMs })));
+  expect(findWorkflows(chats, now).found).toMatchObject([{ kind: "slow", subject: "make all", times: 3 }]);
+});
+
+it("chats that were too many to be read are said", () => {
+  expect(workflowTexts(findWorkflows([], now, 1))).toEqual([
+    "Of the newest chats alone: 1 older one of these weeks were not read.",
+  ]);
 });
 
 it("a tool that worked in one chat is no tool that never works", () => {
@@ -267,5 +279,8 @@ it("what was found a week ago is measured again in the chats since, and too few 
   const goingOn = chats(20, 10, 10);
   for (const [at, { rows }] of chats(20, 0, 1).entries())
     Object.assign(goingOn[at] ?? {}, { rows: [...(goingOn[at]?.rows ?? []), ...rows] });
-  expect(findWorkflows(goingOn, now).earlier).toMatchObject([{ change: "rarer", since: { hits: 0, n: 20 } }]);
+  // They are not compared with themselves.
+  expect(findWorkflows(goingOn, now).earlier).toMatchObject([
+    { before: { hits: 10, n: 20 }, since: { hits: 0, n: 0 } },
+  ]);
 });
