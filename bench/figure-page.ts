@@ -1,13 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir, availableParallelism } from "node:os";
+import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { aligned, partsOf as partsBeside } from "../scripts/page-table.ts";
 import { isBench, type BenchName } from "./benches.ts";
-import { figures, type Reading } from "./figure-table.ts";
-import { CannotMeasureError, share } from "./measure.ts";
+import { figures, numberOf, type Reading } from "./figure-table.ts";
+import { CannotMeasureError, range, share } from "./measure.ts";
+import { mostOthers, otherLoad, processTimes, type OtherLoad } from "./other-load.ts";
 
 export interface Row extends Reading {
   /** Of the run that measured it. */
@@ -95,9 +97,60 @@ export function readingsOf(bench: BenchName, result: object): Rows {
   return rows;
 }
 
+/** Each figure as the run with its median has it, all beside it of that run, and the range of the runs. */
+export function medians(runs: readonly Rows[]): Rows {
+  const ids = new Set(runs.flatMap((rows) => Object.keys(rows)));
+  return Object.fromEntries(
+    [...ids].flatMap((id) => {
+      const rows = runs.flatMap((run) => run[id] ?? []).toSorted((a, b) => numberOf(a.figure) - numberOf(b.figure));
+      const [first, median, last] = [rows[0], rows[(rows.length - 1) >> 1], rows.at(-1)];
+      if (first === undefined || median === undefined || last === undefined) return [];
+      const spread = first.figure === last.figure ? "" : `; ${rows.length} runs ${first.figure} to ${last.figure}`;
+      return [[id, { ...median, beside: `${median.beside}${spread}` }]];
+    }),
+  );
+}
+
+/** Of each bench in a whole measurement. */
+const runs = share < 1 ? 1 : 3;
+/** How long the machine is watched before a run, in ms. */
+const watchMs = 2_000;
+
+/** @returns the readings of all runs; null: the bench failed, or the machine had other work, and both were said */
+async function quietRuns(bench: BenchName, args: readonly string[], isWritten: boolean): Promise<Rows | null> {
+  const readings: Rows[] = [];
+  for (const run of range(runs, (n) => n + 1)) {
+    console.error(`measuring ${bench}, ${run} of ${runs} ...`);
+    const before = await loadWhile(() => pause(watchMs));
+    if (isBusy(bench, "before", before) && isWritten) return null;
+    let result: object | null = null;
+    const during = await loadWhile(async () => (result = await resultOf(bench, args)));
+    if (result === null) return null;
+    if (isBusy(bench, "during", during) && isWritten) return null;
+    readings.push(readingsOf(bench, result));
+  }
+  return medians(readings);
+}
+
+async function loadWhile(work: () => Promise<unknown>): Promise<OtherLoad> {
+  const [mark, begin] = [tmpdir(), performance.now()];
+  const before = processTimes(mark);
+  await work();
+  return otherLoad(before, processTimes(mark), process.pid, performance.now() - begin);
+}
+
+function isBusy(bench: BenchName, when: string, { share: others, most }: OtherLoad): boolean {
+  if (others <= mostOthers) return false;
+  const load = loadavg().map((one) => one.toFixed(2));
+  console.error(
+    `${bench}: other processes used ${others.toFixed(2)} of a processor ${when} the run, ${most} (at most ${mostOthers}); load ${load.join(" ")}`,
+  );
+  return true;
+}
+
 /**
- * `npm run bench -- figures [names...]`: measures the named figures, or all, and writes them into the page. A figure that
- * was not measured keeps its row.
+ * `npm run bench -- figures [names...]`: measures the named figures, or all, three times each, and writes their medians into
+ * the page. A figure that was not measured, or beside other work of the machine, keeps its row.
  */
 export async function measureFigures(args: readonly string[]): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -114,26 +167,27 @@ export async function measureFigures(args: readonly string[]): Promise<void> {
   if (unknown.length > 0)
     throw new CannotMeasureError(`There is no figure ${unknown.join(", ")}, only ${Object.keys(figures).join(", ")}.`);
   const { transcripts, patches, clones } = values;
-  const given: Partial<Record<BenchName, readonly (string | undefined)[]>> = {
+  const givenTo: Partial<Record<BenchName, readonly (string | undefined)[]>> = {
     real: [transcripts],
     conflicts: [patches, clones],
   };
   const wanted = Object.keys(figures).filter((id) => positionals.length === 0 || positionals.includes(id));
+  const isPrinted = values.print || share < 1;
   const measured: Record<string, Row> = {};
   for (const bench of new Set(wanted.map((id) => figures[id]?.bench ?? ""))) {
     if (!isBench(bench)) continue;
-    const own = (given[bench] ?? []).filter((one) => one !== undefined);
-    if (own.length < (given[bench]?.length ?? 0)) {
+    const own = (givenTo[bench] ?? []).filter((one) => one !== undefined);
+    if (own.length < (givenTo[bench]?.length ?? 0)) {
       console.error(`${bench}: not measured without --transcripts, or --patches and --clones`);
       continue;
     }
-    console.error(`measuring ${bench} ...`);
-    const result = await resultOf(bench, bench === "damaged" && transcripts ? [transcripts] : own);
-    if (result === null) process.exitCode = 1;
-    else Object.assign(measured, readingsOf(bench, result));
+    const given = bench === "damaged" && transcripts ? [transcripts] : own;
+    const rows = await quietRuns(bench, given, !isPrinted);
+    if (rows === null) process.exitCode = 1;
+    else Object.assign(measured, rows);
   }
   const rows = Object.fromEntries(Object.entries(measured).filter(([id]) => wanted.includes(id)));
-  if (values.print || share < 1) return console.log(`${thisMachine()}\n\n${table(rows)}`);
+  if (isPrinted) return console.log(`${thisMachine()}\n\n${table(rows)}`);
   const text = readFileSync(page, "utf8");
   writeFileSync(page, withRows(text, rows, thisMachine()));
   console.log(`${page}: ${Object.keys(rows).length} of ${Object.keys(rowsOn(text)).length} figures`);

@@ -56,11 +56,16 @@ function figure<Name extends BenchName>(bench: Name, declared: Declared<Name>): 
     goal: limit === undefined ? "none" : `${sign}${limit.toLocaleString("en")}${end}`,
     read: (result: Result<Name>) => ({ figure: units[unit](value(result)), beside: beside(result) }),
     isMet: (written) => {
-      const number = Number.parseFloat(written.replaceAll(",", ""));
+      const number = numberOf(written);
       if (limit === undefined) return null;
       return most === undefined ? number >= limit : number <= limit;
     },
   };
+}
+
+/** @param figure as {@link Reading} has it */
+export function numberOf(figure: string): number {
+  return Number.parseFloat(figure.replaceAll(",", ""));
 }
 
 function percent(value: number): string {

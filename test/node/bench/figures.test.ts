@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { benches } from "../../../bench/benches.ts";
 import { figures } from "../../../bench/figure-table.ts";
-import { rowsOn, table, withRows } from "../../../bench/figure-page.ts";
+import { medians, rowsOn, table, withRows } from "../../../bench/figure-page.ts";
 
 const page = readFileSync(join(import.meta.dirname, "..", "..", "..", "docs/benchmarks.md"), "utf8");
 
@@ -45,4 +45,21 @@ it("the page has a row with a date of each figure, with the text, the goal and t
 it("a figure that a run does not measure keeps its row", () => {
   const measured = { save: { figure: "0.50 x", beside: "a peer", date: "2030-01-01" } };
   expect(rowsOn(withRows(page, measured, "a machine"))).toEqual({ ...rowsOn(page), ...measured });
+});
+
+function run(figure: string, beside: string) {
+  return { save: { figure, beside, date: "2030-01-01" } };
+}
+
+it("of three runs a figure is that of the median, all beside it of the same run, with the range of the three", () => {
+  const runs = [run("1,200.0 ms", "a"), run("9.0 ms", "b"), run("10.0 ms", "c")];
+  expect(medians(runs)["save"]).toEqual({
+    figure: "10.0 ms",
+    beside: "c; 3 runs 9.0 ms to 1,200.0 ms",
+    date: "2030-01-01",
+  });
+});
+
+it("runs that measure the same have no range", () => {
+  expect(medians([run("0", "a"), run("0", "a"), run("0", "a")])).toEqual(run("0", "a"));
 });
