@@ -4,7 +4,7 @@ import { oneLine } from "../../../shared/format.ts";
 
 /** Ranks sentences of a long prompt: limits are lost most easily, and cost most. */
 const prohibition =
-  /(?<!\p{L})(?:do not|don['’]t|never|must(?:n['’]t| not)|only if|except|unless|without|not allowed|nicht|niemals|kein\p{L}{0,2}|nie|nur wenn|ne pas|jamais|sauf|nunca|jamás|sólo si|solo si|não|mai|non devi|nooit|niet|nigdy|nie wolno|никогда|нельзя|не надо)(?!\p{L})|ないで(?![すしあ])|ない(?:こと|ように)|禁止|だけ|ではなく|不要|不得|禁止|切勿|只能|하지 ?마|말고|금지|않도록/iu;
+  /(?<!\p{L})(?:do not|don['’]t|never|must(?:n['’]t| not)|only if|except|unless|without|not allowed|instead of|rather than|avoid|nicht|statt|niemals|kein\p{L}{0,2}|nie|nur wenn|ne pas|jamais|sauf|au lieu d[eu]|évite[rz]?|nunca|jamás|sólo si|solo si|en (?:lugar|vez) de|evita|não|mai|non devi|nooit|niet|nigdy|nie wolno|никогда|нельзя|не надо)(?!\p{L})|ないで(?![すしあ])|ない(?:こと|ように)|禁止|だけ|ではなく|不要|不得|禁止|切勿|只能|하지 ?마|말고|금지|않도록/iu;
 
 /** Ranks prompts that only let the work go on. It reads at most 40 characters: see `isNod`. */
 const nod =
