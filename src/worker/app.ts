@@ -19,9 +19,10 @@ import {
   readBearerToken,
   authenticatePage,
   giveTicket,
+  openSocket,
 } from "./callers.ts";
-import type { AppContext, AppBindings } from "./app-context.ts";
-import { errorResponse, toRefusal, check, NewWorkspace, readBody, readQuery } from "./inputs.ts";
+import type { AppBindings, AppContext } from "./env.ts";
+import { errorResponse, toRefusal, check, NewWorkspace, readBody, readInput, readQuery } from "./inputs.ts";
 import {
   allowListedOrigins,
   handleMcp,
@@ -32,17 +33,7 @@ import {
   resourceMetadataPath,
 } from "./mcp-endpoint.ts";
 import { mcpPath } from "./oauth-server.ts";
-import { claimHandover, finishHandover, putHandoverPart, readHandover, readHandoverPart } from "./handovers.ts";
-import {
-  checkPhone,
-  connectMachine,
-  connectPhone,
-  grantPhone,
-  introducePhone,
-  readPhone,
-  readPhoneGrant,
-} from "./phones.ts";
-import { createBox } from "./sealed-boxes.ts";
+import { claimantRoutes, createBox, ownerRoutes } from "./boxes.ts";
 import * as tokens from "./tokens.ts";
 
 /**
@@ -137,18 +128,8 @@ app.post("/v1/workspaces", limitBody(), (context) => createWorkspace(context));
 app.get(`${base}/metrics`, (context) => scrape(context));
 app.post(`${base}/tickets`, limitBody(), (context) => giveTicket(context, randomBytes()));
 app.get(`${base}/connect`, (context) => connect(context));
-app.put(`${base}/handovers/:id/parts/:part`, limitBody(), (context) => putHandoverPart(context));
-app.get(`${base}/handovers/:id`, (context) => readHandover(context));
-app.post("/v1/handovers/:id/claim", limitBody(), (context) => claimHandover(context));
-app.post("/v1/handovers/:id/parts/:part", limitBody(), (context) => readHandoverPart(context));
-app.post("/v1/handovers/:id/finish", limitBody(), (context) => finishHandover(context));
-app.get(`${base}/phones/:id`, (context) => readPhone(context));
-app.put(`${base}/phones/:id`, limitBody(), (context) => grantPhone(context));
-app.get(`${base}/phones/:id/connect`, (context) => connectMachine(context));
-app.post("/v1/phones/:id/introduction", limitBody(), (context) => introducePhone(context));
-app.post("/v1/phones/:id/grant", limitBody(), (context) => readPhoneGrant(context));
-app.get("/v1/phones/:id", (context) => checkPhone(context));
-app.get("/v1/phones/:id/connect", (context) => connectPhone(context));
+for (const [method, path, answer] of ownerRoutes) app.on(method, base + path, limitBody(), answer);
+for (const [method, path, answer] of claimantRoutes) app.on(method, `/v1${path}`, limitBody(), answer);
 for (const [name, operation] of Object.entries<Operation>(operations)) {
   if (!isOperation(name) || operation.isSocketOnly) continue;
   app.on(operation.method, `${base}${operation.path}`, limitBody(operation), (context) => serve(context, name));
@@ -165,11 +146,9 @@ function limitBody({
 async function createWorkspace(context: AppContext): Promise<Response> {
   const admin = await requireDeploymentAdmin(context);
   if (!admin.ok) return errorResponse(admin.error);
-  const body = await readBody(context);
-  if (!body.ok) return errorResponse(body.error);
-  const checked = check(NewWorkspace, body.value.value);
-  if (!checked.ok) return errorResponse(checked.error);
-  const { workspace, requestId } = checked.value;
+  const input = await readInput(context, NewWorkspace);
+  if (!input.ok) return errorResponse(input.error);
+  const { workspace, requestId } = input.value;
   const secret = context.env.SHIM_SIGNING_SECRET;
   const { id, random } =
     requestId === undefined
@@ -245,17 +224,14 @@ async function renewToken(context: AppContext, { stub, credentials }: Caller): P
 }
 
 async function connect(context: AppContext): Promise<Response> {
-  if (context.req.header("upgrade")?.toLowerCase() !== "websocket")
-    return errorResponse({ code: "bad_input", message: "connect is only for WebSockets" });
   const isPage = context.req.header("origin") !== undefined;
   const caller = isPage ? await authenticatePage(context) : await authenticate(context);
   if (!caller.ok) return errorResponse(caller.error);
   const { stub, credentials } = caller.value;
-  const { id, hash } = credentials;
-  const headers = new Headers({ upgrade: "websocket", [innerHeaders.token]: id, [innerHeaders.hash]: hash });
-  if ("ticket" in caller.value) headers.set(innerHeaders.ticket, JSON.stringify(caller.value.ticket));
-  const response = await stub.fetch("https://coordinator/connect", { headers });
-  return response.status === 101 ? response : errorResponse(await response.json<Failure>());
+  const ticket = "ticket" in caller.value ? { [innerHeaders.ticket]: JSON.stringify(caller.value.ticket) } : {};
+  const headers = { [innerHeaders.token]: credentials.id, [innerHeaders.hash]: credentials.hash, ...ticket };
+  const opened = await openSocket(context, stub, headers);
+  return opened.ok ? opened.value : errorResponse(opened.error);
 }
 
 function newId(): string {

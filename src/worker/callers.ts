@@ -11,8 +11,7 @@ import { dataHeaders, isFromPage } from "../shared/page-security.ts";
 import { err, fail, ok, type Result } from "../shared/result.ts";
 import { unauthenticated, errorResponse } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
-import { isSigned, sign, signingSecrets } from "./tokens.ts";
-import type { AppContext } from "./app-context.ts";
+import type { AppContext } from "./env.ts";
 
 export interface Caller {
   readonly workspace: string;
@@ -181,7 +180,7 @@ async function make(
 ): Promise<string> {
   const payload = { w: workspace, i: id, h: hash, e: now + ticketLifeMs, n: toBase64url(random) };
   const text = toBase64url(new TextEncoder().encode(JSON.stringify(payload)));
-  return `${prefix}${text}.${await sign(secret, purpose + text)}`;
+  return `${prefix}${text}.${await tokens.sign(secret, purpose + text)}`;
 }
 
 function findTicket(protocols: string): string | null {
@@ -193,7 +192,7 @@ function findTicket(protocols: string): string | null {
 /** @param protocols Sec-WebSocket-Protocol; null: without a ticket that was signed here */
 async function read(secrets: readonly string[], protocols: string): Promise<TicketHolder | null> {
   const [text = "", signature = ""] = findTicket(protocols)?.split(".") ?? [];
-  if (!(await isSigned(secrets, purpose + text, signature))) return null;
+  if (!(await tokens.isSigned(secrets, purpose + text, signature))) return null;
   const payload = Payload.safeParse(JSON.parse(new TextDecoder().decode(fromBase64url(text))));
   if (!payload.success) return null;
   const { w: workspace, i: id, h: hash, e: expiresAt, n } = payload.data;
@@ -218,14 +217,31 @@ export interface PageCaller extends Caller {
 /** Only this deployment's own page, with a ticket that it has asked for. */
 export async function authenticatePage(context: AppContext): Promise<Result<PageCaller>> {
   const { req, env } = context;
-  const origin = { origin: req.header("origin"), fetchSite: req.header("sec-fetch-site") };
-  if (!isFromPage(origin, [ownOrigin(context)])) return err(forbidden("sockets are not open to other web pages"));
-  const holder = await read(signingSecrets(env), req.header("sec-websocket-protocol") ?? "");
-  if (!holder || holder.workspace !== req.param("workspace")) return err(forbidden("a page needs a ticket"));
+  const refused = checkIsOwnPage(context);
+  if (refused) return err(refused);
+  const holder = await read(tokens.signingSecrets(env), req.header("sec-websocket-protocol") ?? "");
+  if (!holder || holder.workspace !== req.param("workspace")) return fail("forbidden", "a page needs a ticket");
   const { workspace, credentials, id, expiresAt } = holder;
   return ok({ workspace, credentials, stub: coordinatorOf(context, workspace), ticket: { id, expiresAt } });
 }
 
-function forbidden(message: string): Failure {
-  return { code: "forbidden", message };
+/** Refuses a socket of any other page. */
+export function checkIsOwnPage(context: AppContext): Failure | null {
+  const { req } = context;
+  const sender = { origin: req.header("origin"), fetchSite: req.header("sec-fetch-site") };
+  if (isFromPage(sender, [ownOrigin(context)])) return null;
+  return { code: "forbidden", message: "sockets are not open to other web pages" };
+}
+
+export type OpenHeaders = Readonly<Record<string, string>>;
+
+/** Passes an upgrade on to an object. @returns its answer, or why it refuses */
+export async function openSocket(
+  { req }: AppContext,
+  object: { fetch(url: string, init: RequestInit): Promise<Response> },
+  headers: OpenHeaders,
+): Promise<Result<Response>> {
+  if (req.header("upgrade")?.toLowerCase() !== "websocket") return fail("bad_input", "connect is only for WebSockets");
+  const response = await object.fetch("https://object/connect", { headers: { upgrade: "websocket", ...headers } });
+  return response.status === 101 ? ok(response) : err(await response.json<Failure>());
 }

@@ -10,7 +10,7 @@ import {
 import { statusOf } from "../contract/errors.ts";
 import { scopes, type Scope } from "../contract/operation.ts";
 import { authenticateToken, checkClientLimit, type TokenCaller } from "./callers.ts";
-import type { AppContext } from "./app-context.ts";
+import type { AppContext } from "./env.ts";
 import { readForm, textOf } from "./inputs.ts";
 import { narrowest, scopesWithin, serverOf, type GrantProps, type OAuthConfig } from "./oauth-server.ts";
 import { html } from "hono/html";

@@ -1,3 +1,5 @@
+import type { Context } from "hono";
+
 /** Bindings that a local runtime may leave out. */
 type Optional = "RATE_LIMITER" | "AUTH_FAILURE_LIMITER" | "VERSION" | "RESTORE_MARKS";
 
@@ -17,3 +19,8 @@ export interface Env extends Omit<Cloudflare.Env, Optional>, Partial<Pick<Cloudf
   /** Set only by the programs that start a local runtime. */
   readonly SHIM_LOCAL?: string;
 }
+
+export interface AppBindings {
+  Bindings: Env;
+}
+export type AppContext = Context<AppBindings>;

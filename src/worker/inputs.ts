@@ -8,7 +8,7 @@ import { checkJsonShape, formatIssues } from "../shared/check-input.ts";
 import { fromTexts } from "../shared/input-fields.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import { err, fail, ok, type Result } from "../shared/result.ts";
-import type { AppContext } from "./app-context.ts";
+import type { AppContext } from "./env.ts";
 
 /** Refuses an ambiguous query: not UTF-8, or a repeated parameter. */
 function parseQuery(url: string): Result<Readonly<Record<string, string>>> {

@@ -4,7 +4,7 @@ import type { Failure } from "../contract/errors.ts";
 import type { Scope } from "../contract/operation.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { authenticateToken, checkClientLimit, ownOrigin, readBearerToken, type TokenCaller } from "./callers.ts";
-import type { AppContext } from "./app-context.ts";
+import type { AppContext } from "./env.ts";
 import { errorResponse, readBody } from "./inputs.ts";
 import { tokenPrefix } from "./tokens.ts";
 import { mcpPath, readOAuthConfig } from "./oauth-server.ts";

@@ -10,8 +10,7 @@ import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import { logProblem } from "../durable/log-problem.ts";
 import { hashOf } from "../pairing/sealing.ts";
 import { checkClientLimit } from "./callers.ts";
-import type { AppContext } from "./app-context.ts";
-import type { Env } from "./env.ts";
+import type { AppContext, Env } from "./env.ts";
 import { errorResponse } from "./inputs.ts";
 import * as tokens from "./tokens.ts";
 
