@@ -1,4 +1,3 @@
-import type { Settings } from "../contract/workspaces.ts";
 import { messageOf } from "../shared/error.ts";
 import * as audit from "./kernel/audit.ts";
 import * as boxes from "./workspace/boxes.ts";
@@ -25,7 +24,8 @@ interface DueKind {
   readonly name: string;
   /** SQL of one value: epoch ms, or NULL. */
   readonly dueAt: string;
-  readonly value?: (settings: Settings) => number;
+  /** Bound by `dueAt`. */
+  readonly setting?: "maxMessages" | "keepChangesMs" | "keepSyncMs";
   readonly isCoarse?: boolean;
   readonly sweep: (tx: Tx, limit: number) => void;
 }
@@ -37,23 +37,12 @@ const dueKinds: readonly DueKind[] = [
   { name: "quiet", dueAt: meta.quietDueAt, sweep: endQuietPeriod },
   { name: "delays", dueAt: delayDueAt, sweep: endDelays },
   { name: "state", dueAt: state.dueAt, sweep: state.sweep },
-  {
-    name: "idempotency",
-    dueAt: idempotency.dueAt,
-    isCoarse: true,
-    sweep: ({ sql, now }, limit) => idempotency.prune(sql, now, limit),
-  },
-  {
-    name: "messages",
-    dueAt: messages.dueAt,
-    value: ({ maxMessages }) => maxMessages,
-    isCoarse: true,
-    sweep: messages.prune,
-  },
+  { name: "idempotency", dueAt: idempotency.dueAt, isCoarse: true, sweep: idempotency.prune },
+  { name: "messages", dueAt: messages.dueAt, setting: "maxMessages", isCoarse: true, sweep: messages.prune },
   {
     name: "changes",
     dueAt: changes.dueAt,
-    value: ({ keepChangesMs }) => keepChangesMs,
+    setting: "keepChangesMs",
     isCoarse: true,
     sweep: (tx, limit) => {
       changes.prune(tx, limit);
@@ -64,35 +53,17 @@ const dueKinds: readonly DueKind[] = [
   { name: "unseen", dueAt: liveness.unseenDueAt, isCoarse: true, sweep: liveness.sweepUnseen },
   { name: "boxes", dueAt: boxes.dueAt, sweep: boxes.sweep },
   { name: "moves", dueAt: rebalanceSweep.dueAt, sweep: rebalanceSweep.sweep },
-  {
-    name: "budgets",
-    dueAt: budgets.dueAt,
-    sweep: (tx) => {
-      budgets.endDay(tx);
-      tx.requestDispatch();
-    },
-  },
+  { name: "budgets", dueAt: budgets.dueAt, sweep: budgets.endDay },
   { name: "prunes", dueAt: retention.dueAt, sweep: retention.sweep },
-  {
-    name: "sync",
-    dueAt: syncRows.dueAt,
-    value: ({ keepSyncMs }) => keepSyncMs,
-    isCoarse: true,
-    sweep: syncRows.sweep,
-  },
+  { name: "sync", dueAt: syncRows.dueAt, setting: "keepSyncMs", isCoarse: true, sweep: syncRows.sweep },
   { name: "incoming", dueAt: syncRows.incomingDueAt, isCoarse: true, sweep: syncRows.sweepIncoming },
   { name: "dedupe", dueAt: keysDueAt, isCoarse: true, sweep: pruneKeys },
-  {
-    name: "audit",
-    dueAt: audit.dueAt,
-    isCoarse: true,
-    sweep: ({ sql, now }, limit) => audit.prune(sql, now, limit),
-  },
+  { name: "audit", dueAt: audit.dueAt, isCoarse: true, sweep: audit.prune },
 ];
 
 const putOffSource = { name: "putOff", dueAt: "SELECT value FROM meta WHERE key = 'put_off'" };
 
-const sources: readonly Pick<DueKind, "name" | "dueAt" | "value">[] = [
+const sources: readonly Pick<DueKind, "name" | "dueAt" | "setting">[] = [
   { name: "chats", dueAt: liveness.dueAt },
   { name: "tasks", dueAt: tasks.dueAt },
   putOffSource,
@@ -121,7 +92,7 @@ interface DueTimes {
 }
 
 function readDueTimes({ sql, settings, isFull }: Tx): DueTimes {
-  const values = sources.flatMap(({ value }) => (value ? [value(settings)] : []));
+  const values = sources.flatMap(({ setting }) => (setting ? [settings[setting]] : []));
   const [row = {}] = sql.all<Record<string, number | string | null>>(dueQuery, ...values);
   const timeOf = (name: string): number | null => (row[name] ?? null) as number | null;
   const postponed = JSON.parse(String(row[putOffSource.name] ?? "{}")) as PostponedKinds;
@@ -173,7 +144,7 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     tryWork(
       `task ${task}`,
       () => tasks.checkTask(tx, task),
-      (until) => tasks.postpone(tx, task, until),
+      (until) => void tx.sql.run("UPDATE tasks SET dueAt = ? WHERE task = ?", until, task),
     );
   }
   for (const { one, at } of readDueTimes(tx).kinds) {

@@ -12,7 +12,6 @@ import * as dispatch from "../coordination/scheduling/dispatch.ts";
 import { migrations } from "../coordination/schema.ts";
 import * as boxes from "../coordination/workspace/boxes.ts";
 import * as restore from "../coordination/workspace/restore.ts";
-import type { RestoreMark, RestorePlan } from "../coordination/workspace/restore.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
 import { checkScope } from "../shared/check-input.ts";
 import { stackOf } from "../shared/error.ts";
@@ -282,7 +281,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     credentials: Credentials,
     request: RestoreRequest,
     id: string,
-  ): Promise<Result<RestorePlan & { readonly bookmark: string }>> {
+  ): Promise<Result<restore.RestorePlan & { readonly bookmark: string }>> {
     const { to, isDryRun } = request;
     const plan = await this.#groupCommit.run(() =>
       this.#admission.call(credentials, "workspace.restore", request, (tx, { machine }) =>
@@ -293,14 +292,14 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     const bookmark = await bookmarkAt(this.ctx.storage, to, this.now());
     if (!bookmark.ok) return bookmark;
     if (!isDryRun) this.#event(() => this.#engine.run((tx) => ok(restore.announce(tx, id)), true));
-    return ok({ ...(JSON.parse(plan.value) as RestorePlan), bookmark: bookmark.value });
+    return ok({ ...(JSON.parse(plan.value) as restore.RestorePlan), bookmark: bookmark.value });
   }
 
   /**
    * Ends this object; its next start has the storage of the bookmark, but for rows that are kept
    * elsewhere while nothing else runs. The caller sees an error.
    */
-  async beginRestore(bookmark: string, mark: RestoreMark): Promise<void> {
+  async beginRestore(bookmark: string, mark: restore.RestoreMark): Promise<void> {
     await this.ctx.blockConcurrencyWhile(async () => {
       await this.env.RESTORE_MARKS?.getByName(this.#name).write(mark, restore.keep(this.#sql));
       await this.ctx.storage.onNextSessionRestoreBookmark(bookmark);

@@ -2,7 +2,6 @@ import { statusOf, type Failure } from "../contract/errors.ts";
 import { ticketProtocol } from "../contract/protocol.ts";
 import { closeCodes } from "../contract/sockets.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
-import type { Bearer } from "../coordination/workspace/tokens.ts";
 import { ok } from "../shared/result.ts";
 import { attach, type Credentials, attachmentOf, type Outgoing } from "./attachments.ts";
 import { close, type Sockets } from "./sockets.ts";
@@ -33,7 +32,7 @@ export class Connections {
     this.#deps = deps;
   }
 
-  open(ticket: string | null, credentials: Credentials, { id, expiresAt }: Bearer): Response {
+  open(ticket: string | null, credentials: Credentials, { id, expiresAt }: tokens.Bearer): Response {
     const { ctx, engine, sockets, throttle, tokenExpiry, now } = this.#deps;
     const refused = checkCanOpen(engine.tx(), id, {
       sockets,

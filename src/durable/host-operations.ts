@@ -7,7 +7,7 @@ import { run, type HostOperation, type EngineHost } from "../coordination/engine
 import * as changes from "../coordination/kernel/changes.ts";
 import * as meta from "../coordination/kernel/meta.ts";
 import type { Actor, Tx } from "../coordination/kernel/tx.ts";
-import * as outbox from "../coordination/tasks/dispatch-outbox.ts";
+import { outbox } from "../coordination/tasks/task-tables.ts";
 import { remainingMs } from "../coordination/workspace/freeze.ts";
 import { addWrittenRows, rowsWrittenInMonth, hostSamples } from "../coordination/workspace/metrics.ts";
 import * as boxes from "../coordination/workspace/boxes.ts";
@@ -170,7 +170,7 @@ export class HostOperations {
     return {
       alarmInMs: this.#options.alarm.at === null ? null : this.#options.alarm.at - tx.now,
       overdueRows: next !== null && next <= tx.now ? liveness.listDue(tx, sweepRows).length || 1 : 0,
-      outboxDepth: outbox.depth(tx),
+      outboxDepth: outbox.count(tx.sql),
       sockets: this.#options.sockets.count,
       chats: meta.countLiveChats(tx.sql),
       boxes: boxes.totals(tx.sql),

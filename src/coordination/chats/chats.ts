@@ -9,7 +9,7 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import { announceStatus, type ChatRow, type LivenessRow } from "../kernel/chat-rows.ts";
 import { chats as chatTable, endedChats } from "../kernel/kernel-tables.ts";
 import * as liveness from "./liveness.ts";
-import * as messages from "../messages/messages.ts";
+import * as inboxes from "../messages/inboxes.ts";
 import * as meta from "../kernel/meta.ts";
 import { page, byLiveChat, repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
 import * as syncRows from "../sync/sync-rows.ts";
@@ -123,7 +123,7 @@ function isSameProcess(row: ChatRow, { process, machine }: CheckedInputOf<"chats
 }
 
 function startIncarnation(tx: Tx, actor: Actor, chat: string, incarnation: number): void {
-  messages.open(tx, chat);
+  inboxes.open(tx.sql, chat);
   audit.append(tx, { kind: "chat.registered", subject: chat, actor: actor.machine, detail: { incarnation } });
   announceStatus(tx, chat, "idle", "registered", incarnation);
 }
@@ -250,7 +250,7 @@ function toChat(tx: Tx, row: ChatRow): Chat {
     taskTypes: row.taskTypes === null ? null : (JSON.parse(row.taskTypes) as string[]),
     taskCount: row.taskCount,
     progress: row.progress,
-    health: chatRows.healthOf(row),
+    health: JSON.parse(row.health) as Health,
     metadata: JSON.parse(row.metadata) as Chat["metadata"],
     ...(isRecoverable(tx, row, offlineReason) ? { isRecoverable: true as const } : {}),
   };
@@ -268,32 +268,28 @@ function checkRegistration(tx: Tx, old: ChatRow | null, machine: string): Failur
   return checkWorkspaceLimit(tx) ?? checkMachineShare(tx, machine) ?? (old ? null : checkOfflineLimit(tx, machine));
 }
 
-/** A chat that holds nothing is seldom checked; it expires, too, when room is needed. */
 function checkWorkspaceLimit(tx: Tx): Failure | null {
   const limit = tx.settings.maxConcurrentChats;
-  if (meta.countLiveChats(tx.sql) < limit) return null;
-  liveness.expireGone(tx);
-  if (meta.countLiveChats(tx.sql) < limit) return null;
-  return {
-    code: "too_many_chats",
-    message: `${limit} chats are registered, which is the limit of this workspace (setting maxConcurrentChats)`,
-    retryAfterMs: tx.settings.chatTtlMs,
-  };
+  if (hasRoom(tx, limit, () => meta.countLiveChats(tx.sql))) return null;
+  const message = `${limit} chats are registered, which is the limit of this workspace (setting maxConcurrentChats)`;
+  return { code: "too_many_chats", message, retryAfterMs: tx.settings.chatTtlMs };
 }
 
 /** Leaves room for the chats of other machines that have tokens. */
 function checkMachineShare(tx: Tx, machine: string): Failure | null {
-  const { maxConcurrentChats, machineChatShare } = tx.settings;
+  const { maxConcurrentChats, machineChatShare, chatTtlMs } = tx.settings;
   const limit = Math.max(1, Math.floor(maxConcurrentChats * machineChatShare));
   if (meta.countLiveChats(tx.sql) < limit || !tokens.hasOtherMachine(tx, machine)) return null;
-  if (countLive(tx, machine) < limit) return null;
+  if (hasRoom(tx, limit, () => countLive(tx, machine))) return null;
+  const message = `machine ${machine} has ${limit} of the ${maxConcurrentChats} chats of this workspace, which is the limit for one machine while another machine has a token (settings maxConcurrentChats, machineChatShare)`;
+  return { code: "too_many_chats", message, retryAfterMs: chatTtlMs };
+}
+
+/** A chat that holds nothing is seldom checked; it expires, too, when room is needed. */
+function hasRoom(tx: Tx, limit: number, count: () => number): boolean {
+  if (count() < limit) return true;
   liveness.expireGone(tx);
-  if (countLive(tx, machine) < limit) return null;
-  return {
-    code: "too_many_chats",
-    message: `machine ${machine} has ${limit} of the ${maxConcurrentChats} chats of this workspace, which is the limit for one machine while another machine has a token (settings maxConcurrentChats, machineChatShare)`,
-    retryAfterMs: tx.settings.chatTtlMs,
-  };
+  return count() < limit;
 }
 
 function countLive({ sql }: Tx, machine: string): number {

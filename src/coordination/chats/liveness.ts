@@ -1,14 +1,13 @@
 import type { OfflineReason } from "../../contract/chats.ts";
 import { maxMessageTtlMs } from "../../contract/messages.ts";
 import * as audit from "../kernel/audit.ts";
-import * as budgets from "../tasks/budgets.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { announceStatus, type ChatRow, type LivenessRow } from "../kernel/chat-rows.ts";
 import * as grants from "../leases/lease-grants.ts";
 import * as leases from "../leases/leases.ts";
-import * as messages from "../messages/messages.ts";
+import { inboxes, subscriptions } from "../messages/inboxes.ts";
 import * as meta from "../kernel/meta.ts";
-import { deletePerformance } from "../tasks/candidates.ts";
+import { chatPerformance, usage } from "../tasks/task-tables.ts";
 import { requeueAllOf } from "../tasks/lifecycle.ts";
 import * as syncRows from "../sync/sync-rows.ts";
 import * as taskRows from "../tasks/task-rows.ts";
@@ -156,8 +155,8 @@ function nextCheckAt(tx: Tx, row: ChatRow, lease: number | null, wait: number | 
 }
 
 function deleteChat(tx: Tx, row: ChatRow): void {
-  messages.deleteInbox(tx, row.chat);
-  deletePerformance(tx, row.chat);
-  budgets.deleteChatUsage(tx, row.chat);
+  const { chat } = row;
+  for (const table of [inboxes, subscriptions, chatPerformance]) table.delete(tx.sql, { chat });
+  usage.delete(tx.sql, { kind: "chat", key: chat });
   chatRows.remove(tx, row);
 }

@@ -16,25 +16,24 @@ export interface NewAuditEntry {
   readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
 }
 
-export function append({ sql, now }: Pick<Tx, "sql" | "now">, { kind, subject, actor, detail }: NewAuditEntry): number {
-  const entry = { at: now, kind, subject, actor, detail: JSON.stringify(detail ?? {}) };
-  const seq = audit.append(sql, entry);
-  if (seq % pruneEvery === 0) compact(sql, now, seq);
+export function append(tx: Pick<Tx, "sql" | "now">, { kind, subject, actor, detail }: NewAuditEntry): number {
+  const seq = audit.append(tx.sql, { at: tx.now, kind, subject, actor, detail: JSON.stringify(detail ?? {}) });
+  compact(tx, seq);
   return seq;
 }
 
 /** Adds an entry for each subject, with consecutive numbers. Returns the first number. */
 export function appendAll(
-  { sql, now }: Pick<Tx, "sql" | "now">,
+  tx: Pick<Tx, "sql" | "now">,
   { kind, actor = null }: Pick<NewAuditEntry, "kind" | "actor">,
   subjects: readonly string[],
 ): number {
   const [only] = subjects;
-  if (subjects.length === 1 && only !== undefined) return append({ sql, now }, { kind, subject: only, actor });
-  const first = newestNumber(sql) + 1;
-  const rows = subjects.map((subject, at) => ({ seq: first + at, at: now, kind, subject, actor, detail: "{}" }));
-  audit.insertAll(sql, rows);
-  for (const { seq } of rows) if (seq % pruneEvery === 0) compact(sql, now, seq);
+  if (subjects.length === 1 && only !== undefined) return append(tx, { kind, subject: only, actor });
+  const first = newestNumber(tx.sql) + 1;
+  const rows = subjects.map((subject, at) => ({ seq: first + at, at: tx.now, kind, subject, actor, detail: "{}" }));
+  audit.insertAll(tx.sql, rows);
+  for (const { seq } of rows) compact(tx, seq);
   return first;
 }
 
@@ -144,7 +143,7 @@ export const dueAt = `
   WHERE seq < (SELECT max(seq) FROM audit)`;
 
 /** Oldest first, at most `limit` rows; never the newest, whose number must not recur. */
-export function prune(sql: Sql, now: number, limit: number, newest = newestNumber(sql)): void {
+export function prune({ sql, now }: Pick<Tx, "sql" | "now">, limit: number, newest = newestNumber(sql)): void {
   const oldest = "SELECT seq, at FROM audit ORDER BY seq LIMIT ?";
   const [kept] = sql.all<{ seq: number }>(
     `SELECT seq FROM (${oldest}) WHERE at > ? AND seq >= ? LIMIT 1`,
@@ -161,7 +160,8 @@ export function prune(sql: Sql, now: number, limit: number, newest = newestNumbe
 }
 
 /** @param newest number of an entry */
-function compact(sql: Sql, now: number, newest: number): void {
-  sumKinds(sql, newest);
-  prune(sql, now, 2 * pruneEvery, newest);
+function compact(tx: Pick<Tx, "sql" | "now">, newest: number): void {
+  if (newest % pruneEvery > 0) return;
+  sumKinds(tx.sql, newest);
+  prune(tx, 2 * pruneEvery, newest);
 }

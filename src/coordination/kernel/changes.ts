@@ -34,7 +34,7 @@ export function readTotals(sql: Sql): Totals {
 
 /** Exceeds every lost revision after a restore, by the raised epoch. */
 export function nextRevision(tx: Tx, { revision }: Totals): number {
-  return Math.max(revision, tx.epoch * numbersPerEpoch) + 1;
+  return Math.max(revision, meta.epochStart(tx)) + 1;
 }
 
 /** Adds changes. Those without a group are updates of their own. @param before what is stored */

@@ -1,4 +1,4 @@
-import type { ChatStatus, Health } from "../../contract/chats.ts";
+import type { ChatStatus } from "../../contract/chats.ts";
 import type { Failure } from "../../contract/errors.ts";
 import type { Self } from "../../contract/values.ts";
 import { err, fail, ok, type Result } from "../../shared/result.ts";
@@ -31,10 +31,6 @@ export function find({ sql }: Pick<Tx, "sql">, chat: string): ChatRow | null {
 
 export function findLiveness({ sql }: Pick<Tx, "sql">, chat: string): LivenessRow | null {
   return livenessRows.find(sql, { chat });
-}
-
-export function healthOf(row: ChatRow): Health {
-  return JSON.parse(row.health) as Health;
 }
 
 export function lastSeen({ presence, now }: Tx, row: LivenessRow): number {

@@ -1,6 +1,5 @@
 import type { Failure } from "../../contract/errors.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Sql } from "../../shared/sql.ts";
 import type { List, Tx } from "./tx.ts";
 import { among, type NewRowOf, type RowOf } from "../../shared/table.ts";
 import { idempotency } from "./kernel-tables.ts";
@@ -137,7 +136,7 @@ function checkLimits(tx: Tx, machine: string, { first, last }: Ends): Failure | 
   const { maxRequestIdsPerMachine: maxIds, maxRequestCharsPerMachine: maxChars } = tx.settings;
   if (last.nth - first.nth + 1 < maxIds && last.chars - first.chars < maxChars) return null;
   if (first.until <= tx.now) {
-    prune(tx.sql, tx.now, maxPrunedRows);
+    prune(tx, maxPrunedRows);
     return null;
   }
   return {
@@ -184,7 +183,7 @@ export const dueAt = `
   WITH RECURSIVE ${machinesSql}
   SELECT min((SELECT expiresAt FROM idempotency WHERE machine = machines.machine ORDER BY nth LIMIT 1)) FROM machines`;
 
-export function prune(sql: Sql, now: number, limit: number): void {
+export function prune({ sql, now }: Pick<Tx, "sql" | "now">, limit: number): void {
   const machineRows = sql.all<{ machine: string }>(
     `WITH RECURSIVE ${machinesSql} SELECT machine FROM machines WHERE machine IS NOT NULL`,
   );

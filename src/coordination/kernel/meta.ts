@@ -17,7 +17,7 @@ export function remove(sql: Sql, key: string): void {
   meta.delete(sql, { key });
 }
 
-const quietKey = "quiet_until";
+export const quietKey = "quiet_until";
 export const frozenKey = "frozen_until";
 /** Time of a freeze that only the end of an import ends. */
 export const untilImported = Number.MAX_SAFE_INTEGER;
@@ -44,14 +44,11 @@ export function readFacts(sql: Sql): WorkspaceFacts {
   };
 }
 
-export function setQuiet(sql: Sql, until: number): void {
-  write(sql, quietKey, String(until));
-}
-
 export const quietDueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${quietKey}'`;
 
-export function endQuiet(sql: Sql): void {
-  remove(sql, quietKey);
+/** Below every number of the epoch, and above those that a restore lost. */
+export function epochStart({ epoch }: Pick<Tx, "epoch">): number {
+  return epoch * numbersPerEpoch;
 }
 
 /** People type numbers: a file that began with a later epoch still counts from 1. */

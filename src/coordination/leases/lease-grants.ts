@@ -19,7 +19,7 @@ import {
 } from "./lease-rows.ts";
 import * as meta from "../kernel/meta.ts";
 import { OverlapSet, projectOf } from "../../contract/resource-paths.ts";
-import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
+import type { Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
 
 export type LeaseRequest = Omit<CheckedInputOf<"leases.acquire">, "self">;
@@ -46,7 +46,7 @@ function toRow(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest, seq: n
     resource,
     holder: chat.chat,
     incarnation: chat.incarnation,
-    token: tx.epoch * numbersPerEpoch + seq,
+    token: meta.epochStart(tx) + seq,
     ttlMs,
     isBound: isBound ? 1 : 0,
     expiresAt: tx.now + ttlMs,
@@ -99,7 +99,7 @@ function quietDelays({ quietUntil, now }: Tx, resource: string): LockDelay[] {
 }
 
 export function endQuietPeriod(tx: Tx): void {
-  meta.endQuiet(tx.sql);
+  meta.remove(tx.sql, meta.quietKey);
   grantWaiting(tx, waiters.listResources(tx.sql));
 }
 

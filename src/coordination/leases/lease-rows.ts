@@ -42,10 +42,6 @@ export const leaseIndexes: readonly string[] = [
 
 export type LeaseRow = RowOf<typeof leases>;
 
-export function findLease(sql: Sql, resource: string): LeaseRow | null {
-  return leases.find(sql, { resource });
-}
-
 export function heldBy(sql: Sql, chat: string): LeaseRow[] {
   return leases.select(sql, "WHERE holder = ?", chat);
 }

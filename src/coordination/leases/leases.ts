@@ -15,7 +15,6 @@ import {
   areFree,
   expiresAt,
   findOverlapping,
-  findLease,
   haveWaiters,
   heldBy,
   isLive,
@@ -71,7 +70,7 @@ export const handlers = {
 
   /** Admins only; the audit log records who, from whom and why. */
   "leases.force-release": repeatable("leases.force-release", (tx, { resource, reason }, actor) => {
-    const row = findLease(tx.sql, resource);
+    const row = leases.find(tx.sql, { resource });
     if (row) {
       const detail = { holder: row.holder, token: row.token, reason };
       audit.append(tx, { kind: "lease.forced", subject: resource, actor: actor.machine, detail });
@@ -304,8 +303,10 @@ export const electionHandlers = {
 
   /** Resignation leaves no lock delay: the next waiter, another chat, leads at once. */
   "elections.resign": byLiveChat((tx, { name, term }, caller) => {
-    removeWaits(tx, name, caller.chat);
-    const released = firstOf(releaseEach(tx, [{ resource: resourceOf(name), token: term }], caller));
+    const resource = resourceOf(name);
+    for (const { seq } of waiters.listOfChat(tx.sql, resource, caller.chat)) waiters.remove(tx.sql, seq);
+    grants.grantWaiting(tx, [resource]);
+    const released = firstOf(releaseEach(tx, [{ resource, token: term }], caller));
     return released.ok ? ok({ hasResigned: released.value.isReleased }) : released;
   }),
 
@@ -314,18 +315,9 @@ export const electionHandlers = {
   },
 } satisfies Partial<Handlers>;
 
-function removeWaits(tx: Tx, name: string, chat: string): void {
-  const resource = resourceOf(name);
-  for (const waiter of waiters.listOfChat(tx.sql, resource, chat)) waiters.remove(tx.sql, waiter.seq);
-  grants.grantWaiting(tx, [resource]);
-}
-
 function findLeader(tx: Tx, name: string): Leader | null {
-  const row = findLease(tx.sql, resourceOf(name));
-  return row && isLive(tx, row) ? toLeader(tx, name, row) : null;
-}
-
-function toLeader(tx: Tx, name: string, row: LeaseRow): Leader {
+  const row = leases.find(tx.sql, { resource: resourceOf(name) });
+  if (!row || !isLive(tx, row)) return null;
   const { holder: leader, incarnation, token: term, ttlMs } = row;
-  return { name, leader, incarnation, term, ttlMs, remainingMs: Math.max(0, expiresAt(tx, row) - tx.now) };
+  return { name, leader, incarnation, term, ttlMs, remainingMs: expiresAt(tx, row) - tx.now };
 }

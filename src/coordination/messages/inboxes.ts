@@ -20,7 +20,7 @@ export const subscriptions = table("subscriptions", {
   since: integer(),
 });
 
-const inboxes = table("inboxes", { chat: text().primary(), cursor: integer(), ahead: text() });
+export const inboxes = table("inboxes", { chat: text().primary(), cursor: integer(), ahead: text() });
 
 export const messageTables = [messages, subscriptions, inboxes];
 

@@ -185,22 +185,16 @@ function page(tx: Tx, rows: readonly inboxes.MessageRow[]): Message[] {
 
 function toMessage(tx: Tx, row: inboxes.MessageRow, body: string): Message {
   return {
-    id: row.id,
-    from: row.fromChat,
-    target: inboxes.parseTarget(row.target),
-    priority: priorityNames[row.priority] ?? "normal",
+    ...envelopeOf(tx, row),
     body: JSON.parse(body) as Json,
     isData: true,
-    ageMs: Math.max(0, tx.now - row.at),
   };
 }
 
-export function open(tx: Tx, chat: string): void {
-  inboxes.open(tx.sql, chat);
-}
-
-export function deleteInbox(tx: Tx, chat: string): void {
-  for (const table of ["inboxes", "subscriptions"]) tx.sql.run(`DELETE FROM ${table} WHERE chat = ?`, chat);
+function envelopeOf({ now }: Tx, row: MessageRow): Pick<Message, "id" | "from" | "target" | "priority" | "ageMs"> {
+  const { id, fromChat: from, at } = row;
+  const priority = priorityNames[row.priority] ?? "normal";
+  return { id, from, target: inboxes.parseTarget(row.target), priority, ageMs: Math.max(0, now - at) };
 }
 
 /**
@@ -240,16 +234,12 @@ interface ListedRow extends MessageRow {
   readonly chars: number;
 }
 
-function toListed({ sql, now }: Tx, row: ListedRow): ListedMessage {
-  const body = inboxes.readBody(sql, row.id);
+function toListed(tx: Tx, row: ListedRow): ListedMessage {
+  const body = inboxes.readBody(tx.sql, row.id);
   const text = body.startsWith('"') ? (JSON.parse(body) as string) : body;
   return {
-    id: row.id,
-    from: row.fromChat,
-    target: inboxes.parseTarget(row.target),
-    priority: priorityNames[row.priority] ?? "normal",
-    ageMs: Math.max(0, now - row.at),
-    expiresInMs: Math.max(0, row.expiresAt - now),
+    ...envelopeOf(tx, row),
+    expiresInMs: Math.max(0, row.expiresAt - tx.now),
     text: text.slice(0, maxTextChars).toWellFormed(),
     isClipped: text.length > maxTextChars,
   };

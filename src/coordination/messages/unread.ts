@@ -1,6 +1,5 @@
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import * as inboxes from "./inboxes.ts";
-import { type InboxCursor, type MessageRow, type Subscription, matches, isExact } from "./inboxes.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 const columns = "id, target, fromChat, priority, at, expiresAt";
@@ -11,7 +10,7 @@ const maxScanned = 2_000;
 const maxAhead = 1_000;
 
 export interface UnreadScan {
-  readonly rows: readonly MessageRow[];
+  readonly rows: readonly inboxes.MessageRow[];
   readonly upTo: number;
   readonly isAll: boolean;
 }
@@ -23,12 +22,12 @@ interface UnreadQuery {
 }
 
 /** Reads a bounded number of rows, however many are expired or for other chats. */
-export function scan(tx: Tx, chat: string, { cursor, ahead }: InboxCursor, query: UnreadQuery): UnreadScan {
+export function scan(tx: Tx, chat: string, { cursor, ahead }: inboxes.InboxCursor, query: UnreadQuery): UnreadScan {
   const newest = inboxes.newestId(tx.sql);
   if (newest <= cursor) return { rows: [], upTo: newest, isAll: true };
   const isUnread = unreadBy(tx, chat, ahead);
   const { sources, isComplete } = sourcesOf(tx.sql, chat, query);
-  const found: MessageRow[] = [];
+  const found: inboxes.MessageRow[] = [];
   let upTo = newest;
   for (const source of sources) {
     const span = { after: Math.max(cursor, source.since), upTo };
@@ -40,17 +39,17 @@ export function scan(tx: Tx, chat: string, { cursor, ahead }: InboxCursor, query
   return { rows: all.slice(0, query.limit), upTo: end, isAll: end === newest && isComplete };
 }
 
-function unreadBy({ now }: Tx, chat: string, ahead: readonly number[]): (row: MessageRow) => boolean {
+function unreadBy({ now }: Tx, chat: string, ahead: readonly number[]): (row: inboxes.MessageRow) => boolean {
   const acknowledged = new Set(ahead);
   return ({ id, fromChat: from, target, expiresAt: until }) =>
     until > now && !acknowledged.has(id) && (from !== chat || target.startsWith("chat:"));
 }
 
 function collectFirst(
-  rows: Iterable<MessageRow>,
-  isWanted: (row: MessageRow) => boolean,
+  rows: Iterable<inboxes.MessageRow>,
+  isWanted: (row: inboxes.MessageRow) => boolean,
   limit: number,
-  found: MessageRow[],
+  found: inboxes.MessageRow[],
 ): number | null {
   const enough = found.length + limit;
   let scanned = 0;
@@ -62,7 +61,7 @@ function collectFirst(
   return null;
 }
 
-function distinct(rows: readonly MessageRow[]): MessageRow[] {
+function distinct(rows: readonly inboxes.MessageRow[]): inboxes.MessageRow[] {
   return [...new Map(rows.map((row) => [row.id, row])).values()].toSorted((a, b) => a.id - b.id);
 }
 
@@ -74,8 +73,8 @@ interface Span {
 interface Source {
   /** No message up to here is for the chat. */
   readonly since: number;
-  readonly read: (span: Span, page: number) => Iterable<MessageRow>;
-  readonly isFor: (row: MessageRow) => boolean;
+  readonly read: (span: Span, page: number) => Iterable<inboxes.MessageRow>;
+  readonly isFor: (row: inboxes.MessageRow) => boolean;
 }
 
 interface Sources {
@@ -85,8 +84,8 @@ interface Sources {
 
 function sourcesOf(sql: Sql, chat: string, { isUrgent = false }: UnreadQuery): Sources {
   const subscribed = inboxes.listSubscriptions(sql, chat);
-  const wild = subscribed.filter(({ pattern }) => !isExact(pattern));
-  const exact = subscribed.filter(({ pattern }) => isExact(pattern));
+  const wild = subscribed.filter(({ pattern }) => !inboxes.isExact(pattern));
+  const exact = subscribed.filter(({ pattern }) => inboxes.isExact(pattern));
   const targets = [`chat:${chat}`, "all"].map((target) => ({ target, since: 0 }));
   targets.push(...exact.map(({ pattern, since }) => ({ target: `topic:${pattern}`, since })));
   const ofTarget = isUrgent ? "target = ? AND priority = 2 AND" : "target = ? AND";
@@ -99,14 +98,14 @@ function sourcesOf(sql: Sql, chat: string, { isUrgent = false }: UnreadQuery): S
   const byTopic = {
     since: Math.min(...wild.map(({ since }) => since)),
     read: (span: Span) => pages(sql, "", [], span, 200),
-    isFor: (row: MessageRow) => isSubscribed(wild, row),
+    isFor: (row: inboxes.MessageRow) => isSubscribed(wild, row),
   };
   return { sources: [...sources, byTopic], isComplete: true };
 }
 
-function isSubscribed(patterns: readonly Subscription[], { id, target }: MessageRow): boolean {
+function isSubscribed(patterns: readonly inboxes.Subscription[], { id, target }: inboxes.MessageRow): boolean {
   const isTopic = target.startsWith("topic:");
-  return isTopic && patterns.some(({ pattern, since }) => id > since && matches(pattern, target.slice(6)));
+  return isTopic && patterns.some(({ pattern, since }) => id > since && inboxes.matches(pattern, target.slice(6)));
 }
 
 /** @param condition begins the query's, with its values */
@@ -116,10 +115,10 @@ function* pages(
   values: readonly SqlValue[],
   { after, upTo }: Span,
   page: number,
-): Generator<MessageRow, void> {
+): Generator<inboxes.MessageRow, void> {
   const query = `SELECT ${columns} FROM messages WHERE ${condition} id > ? AND id <= ? ORDER BY id LIMIT ?`;
   for (let last = after; ;) {
-    const rows = sql.all<MessageRow>(query, ...values, last, upTo, page);
+    const rows = sql.all<inboxes.MessageRow>(query, ...values, last, upTo, page);
     yield* rows;
     if (rows.length < page) return;
     last = rows.at(-1)?.id ?? last;
@@ -138,7 +137,7 @@ export function count(tx: Tx, chat: string): number {
   return rows.length > 0 || isAll ? rows.length : 1;
 }
 
-export function pass(sql: Sql, chat: string, { cursor, ahead }: InboxCursor, upTo: number): number {
+export function pass(sql: Sql, chat: string, { cursor, ahead }: inboxes.InboxCursor, upTo: number): number {
   if (upTo - cursor < mostPassed) return cursor;
   inboxes.move(sql, chat, { cursor: upTo, ahead: ahead.filter((id) => id > upTo) });
   return upTo;

@@ -211,33 +211,24 @@ function submitJob(tx: Tx, input: CheckedInputOf<"plans.submit">): Result<Submit
   const { complexity, parts, reason } = planned.value;
   const duplicate = findDuplicate(tx, input);
   if (duplicate) return ok({ complexity, ...duplicate, isDuplicate: true, parts: [], reason });
-  const stored = submitDrafts(tx, parts ? draftTasks(input, parts) : [draftWholeJob(input)]);
-  if (!stored.ok) return stored;
-  const { root, others } = stored.value;
-  const namedParts = (parts ?? []).flatMap(({ name }, at) => others.slice(at, at + 1).map((task) => ({ name, task })));
-  return ok({ complexity, ...root, isDuplicate: false, parts: namedParts, reason });
-}
-
-type RootTask = Pick<Submitted, "task" | "state">;
-
-function findDuplicate(tx: Tx, { dedupeKey }: CheckedInputOf<"plans.submit">): RootTask | null {
-  const task = dedupeKey === undefined ? undefined : findTaskByKey(tx, dedupeKey);
-  return task === undefined ? null : { task, state: rows.find(tx, task)?.state ?? null };
-}
-
-interface StoredJob {
-  readonly root: RootTask;
-  readonly others: readonly number[];
-}
-
-function submitDrafts(tx: Tx, drafts: readonly TaskDraft[]): Result<StoredJob> {
-  const tasks = validateDrafts(drafts);
-  if (!tasks.ok) return tasks;
-  const stored = submitOnce(tx, tasks.value);
+  const drafts = validateDrafts(parts ? draftTasks(input, parts) : [draftWholeJob(input)]);
+  const stored = drafts.ok ? submitOnce(tx, drafts.value) : drafts;
   if (!stored.ok) return stored;
   const [root, ...others] = stored.value.tasks;
   if (!root) throw new Error("submitting one task returned none");
-  return ok({ root: { task: root.task, state: root.state }, others: others.map(({ task }) => task) });
+  const { task, state } = root;
+  const named = others.flatMap((one, at) =>
+    (parts ?? []).slice(at, at + 1).map(({ name }) => ({ name, task: one.task })),
+  );
+  return ok({ complexity, task, state, isDuplicate: false, parts: named, reason });
+}
+
+function findDuplicate(
+  tx: Tx,
+  { dedupeKey }: CheckedInputOf<"plans.submit">,
+): Pick<Submitted, "task" | "state"> | null {
+  const task = dedupeKey === undefined ? undefined : findTaskByKey(tx, dedupeKey);
+  return task === undefined ? null : { task, state: rows.find(tx, task)?.state ?? null };
 }
 
 type TaskDraft = Parameters<typeof NewTask.safeParse>[0];

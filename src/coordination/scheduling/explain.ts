@@ -10,6 +10,7 @@ import * as attemptRows from "../tasks/attempt-rows.ts";
 import * as budgets from "../tasks/budgets.ts";
 import { handlers as queries } from "../tasks/task-queries.ts";
 import * as rows from "../tasks/task-rows.ts";
+import { tasks } from "../tasks/task-tables.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 
 type Task = OutputOf<"tasks.get">;
@@ -74,7 +75,7 @@ function findObstacle(
     ["takes_none", () => capacity === 0],
     ["lacks_capability", () => lacks.length > 0],
     ["other_types", () => isOther],
-    ["full", () => rows.countHeld(tx, chat) >= capacity],
+    ["full", () => tasks.count(tx.sql, { chat }) >= capacity],
     ["stuck", () => status === "stuck"],
     ["budget_spent", () => budgets.checkExhausted(tx, chat) !== null],
   ];

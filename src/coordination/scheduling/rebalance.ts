@@ -1,13 +1,13 @@
 import { compare } from "../../shared/compare.ts";
-import { hasRoom, isCapable, loadOf, type ChatLoad, type TaskNeeds } from "../tasks/candidates.ts";
 import * as attemptRows from "../tasks/attempt-rows.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import * as lanes from "../tasks/lanes.ts";
 import { assign, firstDue, pushedRequestId } from "../tasks/lifecycle.ts";
 import * as meta from "../kernel/meta.ts";
 import * as candidates from "../tasks/candidates.ts";
+import { hasRoom, isCapable, loadOf, type ChatLoad, type TaskNeeds } from "../tasks/candidates.ts";
 import * as rows from "../tasks/task-rows.ts";
-import { isExpired, type TaskRow } from "../tasks/task-rows.ts";
+import { tasks } from "../tasks/task-tables.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 export interface AssignedTask extends TaskNeeds {
@@ -127,20 +127,20 @@ export function sweep(tx: Tx): void {
   if (reassignments.length > 0) tx.requestDispatch();
 }
 
-function listAssigned(tx: Tx): TaskRow[] {
+function listAssigned(tx: Tx): rows.TaskRow[] {
   return tx.sql
-    .all<TaskRow>(
+    .all<rows.TaskRow>(
       `SELECT ${rows.columns} FROM tasks WHERE chat IS NOT NULL AND state = 'assigned' ORDER BY chat LIMIT 1000`,
     )
-    .filter((row) => !isExpired(tx, row));
+    .filter((row) => !rows.isExpired(tx, row));
 }
 
-function toReceiver(candidate: candidates.AvailableChat, waiting: readonly TaskRow[]): ChatLoad {
+function toReceiver(candidate: candidates.AvailableChat, waiting: readonly rows.TaskRow[]): ChatLoad {
   const types = candidate.types.has("*") ? new Set(waiting.map(({ type }) => type)) : candidate.types;
   return { ...candidate, capabilities: [...candidate.capabilities, ...[...types].map((type) => `\n${type}`)] };
 }
 
-function toAssigned(row: TaskRow): AssignedTask {
+function toAssigned(row: rows.TaskRow): AssignedTask {
   return {
     task: row.task,
     chat: row.chat ?? "",
@@ -150,18 +150,18 @@ function toAssigned(row: TaskRow): AssignedTask {
   };
 }
 
-function listGivers(tx: Tx, waiting: readonly TaskRow[], receivers: ReadonlyMap<string, unknown>): ChatLoad[] {
+function listGivers(tx: Tx, waiting: readonly rows.TaskRow[], receivers: ReadonlyMap<string, unknown>): ChatLoad[] {
   const names = new Set(waiting.flatMap(({ chat }) => (chat === null || receivers.has(chat) ? [] : [chat])));
   return [...names].flatMap((chat) => {
     const row = chatRows.find(tx, chat);
     if (!row) return [];
-    const running = rows.countHeld(tx, chat);
+    const running = tasks.count(tx.sql, { chat });
     const takesNothing = row.status === "draining" || row.status === "stuck";
     return [{ chat, running, capacity: takesNothing ? 0 : row.capacity, capabilities: [] }];
   });
 }
 
-function reassign(tx: Tx, row: TaskRow, to: candidates.AvailableChat): void {
+function reassign(tx: Tx, row: rows.TaskRow, to: candidates.AvailableChat): void {
   attemptRows.insert(tx, row, {
     ended: "moved",
     became: "assigned",

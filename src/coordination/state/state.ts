@@ -7,7 +7,7 @@ import type { Sql } from "../../shared/sql.ts";
 import * as changes from "../kernel/changes.ts";
 import { onceEach, type IdempotentRequest } from "../kernel/idempotency.ts";
 import * as leases from "../leases/leases.ts";
-import type { Handlers, ListHandlers } from "../kernel/handlers.ts";
+import { page, type Handlers, type ListHandlers } from "../kernel/handlers.ts";
 import type { List, Tx } from "../kernel/tx.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { among, type RowOf, integer, table, text } from "../../shared/table.ts";
@@ -79,16 +79,11 @@ export const handlers = {
   /** Sorted keys of a prefix; limited to one answer. */
   "state.list"(tx, { prefix, limit, cursor }) {
     const { revision } = changes.readTotals(tx.sql);
-    const entries: Entry[] = [];
-    let chars = 0;
-    for (const row of readPrefix(tx, prefix, cursor ?? "", limit + 1)) {
-      chars += row.chars;
-      const last = entries.at(-1)?.key;
-      if (last !== undefined && (entries.length === limit || chars > maxPageChars))
-        return ok({ entries, cursor: last, revision });
-      entries.push(readEntry(tx, row));
-    }
-    return ok({ entries, cursor: null, revision });
+    const found: StateRow[] = [];
+    for (const row of readPrefix(tx, prefix, cursor ?? "", limit + 1)) if (found.push(row) > limit) break;
+    const listed = page(found, limit, ({ chars }) => chars);
+    const next = listed.length < found.length ? (listed.at(-1)?.key ?? null) : null;
+    return ok({ entries: listed.map((row) => readEntry(tx, row)), cursor: next, revision });
   },
 
   "state.changes": ({ sql }, input) => changes.pull(sql, input),
@@ -130,8 +125,6 @@ function toEntry({ now }: Tx, { key, version, at, expiresAt: until }: StateRow, 
     ttlMs: until === null ? null : until - now,
   };
 }
-
-const maxPageChars = 1_000_000;
 
 /** Keys with a prefix are contiguous, but no text is above all of them. */
 function* readPrefix(tx: Tx, prefix: string, after: string, page: number): Generator<StateRow, void> {

@@ -5,6 +5,7 @@ import type { Sql, SqlValue } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import * as audit from "../kernel/audit.ts";
 import type { Handlers } from "../kernel/handlers.ts";
+import { epochStart } from "../kernel/meta.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 import * as rows from "./sync-rows.ts";
 import { syncContents, syncDevices, syncIncoming, syncSessions } from "./sync-rows.ts";
@@ -42,7 +43,7 @@ export const handlers = {
     rows.saveTotals(tx.sql, sums);
     syncDevices.put(tx.sql, own.value);
     tx.tell({ kind: "sync", machine: actor.machine, isDeath: false });
-    const since = Math.max(own.value.since, rows.firstOfEpoch(tx));
+    const since = Math.max(own.value.since, epochStart(tx));
     return ok({ since, revision: sums.revision, results } satisfies OutputOf<"sync.put">);
   },
 } satisfies Partial<Handlers>;

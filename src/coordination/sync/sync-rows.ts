@@ -1,6 +1,7 @@
 import type { Sql, SqlValue } from "../../shared/sql.ts";
 import { integer, serial, table, text, type RowOf } from "../../shared/table.ts";
-import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
+import { epochStart } from "../kernel/meta.ts";
+import type { Tx } from "../kernel/tx.ts";
 
 /** Envelopes are last, so that lists and counts do not read them. */
 
@@ -99,22 +100,13 @@ export function saveTotals(sql: Sql, totals: Totals): void {
 
 /** Exceeds every lost number after a restore, by the raised epoch. */
 export function nextRevision(tx: Tx, sums: Totals): number {
-  sums.revision = Math.max(sums.revision, firstOfEpoch(tx)) + 1;
+  sums.revision = Math.max(sums.revision, epochStart(tx)) + 1;
   return sums.revision;
 }
 
-export function firstOfEpoch({ epoch }: Tx): number {
-  return epoch * numbersPerEpoch;
-}
-
-const sessionRows = syncSessions.without("changedAt", "envelope");
+export const sessionRows = syncSessions.without("changedAt", "envelope");
 
 export type SessionRow = RowOf<typeof sessionRows>;
-export const sessionColumns = sessionRows.columns();
-
-export function findSession({ sql }: Tx, device: string, session: string): SessionRow | null {
-  return sessionRows.find(sql, { session, device });
-}
 
 /** @param device absent: of all devices */
 export function countSessions(sql: Sql, device?: string): { readonly sessions: number; readonly checkpoints: number } {

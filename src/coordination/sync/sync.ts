@@ -69,7 +69,12 @@ export const handlers = {
     const from = after > revision ? 0 : after;
     const filter = { "revision > ?": from, "session = ?": session, "device = ?": device };
     const sessionFilter = { ...filter, "project = ?": project };
-    const found = listChanged<rows.SessionRow>(tx, `${rows.sessionColumns} FROM sync_sessions`, sessionFilter, limit);
+    const found = listChanged<rows.SessionRow>(
+      tx,
+      `${rows.sessionRows.columns()} FROM sync_sessions`,
+      sessionFilter,
+      limit,
+    );
     const forgotten = from === 0 ? [] : listChanged<ForgottenRow>(tx, forgottenRowsSql, filter, limit);
     const changed = [...found, ...forgotten].toSorted((one, other) => one.revision - other.revision);
     const listed = page(changed, limit, ({ chars }) => chars);
@@ -98,7 +103,7 @@ export const handlers = {
 
   /** Requires the session's lease, so at most one chat continues it. */
   "sync.take": byLiveChat((tx, { self, device, session, token }, caller) => {
-    const row = rows.findSession(tx, device, session);
+    const row = rows.sessionRows.find(tx.sql, { session, device });
     if (!row) return err(unknownSession(device, session));
     const resource = `session:${session}`;
     const { isValid, holder } = leases.check(tx, { resource, token });
@@ -118,7 +123,7 @@ export const handlers = {
 
   /** Allowed to the machine that took it, its origin, and admins. */
   "sync.give-back"(tx, { device, session }, { machine, isAdmin }) {
-    const row = rows.findSession(tx, device, session);
+    const row = rows.sessionRows.find(tx.sql, { session, device });
     if (!row) return err(unknownSession(device, session));
     if (row.takenChat === null) return ok({ wasTaken: false });
     if (!isAdmin && machine !== row.takenMachine && machine !== row.machine) {

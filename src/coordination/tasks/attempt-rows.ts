@@ -20,37 +20,28 @@ export interface AttemptOutcome {
 export const coordinatorChat = "";
 
 /** Limit per task: releasing is free, and may repeat forever. */
-const maxAttemptsKept = 100;
+export const maxAttemptsKept = 100;
 const maxLateCalls = 100;
 
 /** Not for a chat's successful attempt, which stays in the row of its task. */
 export function insert(tx: Tx, row: TaskRow, { ended, became, reason, result }: AttemptOutcome): void {
-  const { task, claim, chat, incarnation, queuedAt, assignedAt, startedAt, progress, checkpoint } = row;
+  const { chat, incarnation, queuedAt, assignedAt } = row;
   const held = {
     chat: chat ?? "",
     incarnation: incarnation ?? 0,
     queuedAt: queuedAt ?? 0,
     assignedAt: assignedAt ?? 0,
   };
-  const times = { startedAt, endedAt: tx.now };
-  const facts = { task, claim, attempt: row.failures + 1, ...held, ...times, progress, checkpoint };
-  attempts.insert(tx.sql, { ...facts, ended, reason, became, result });
+  const end = { attempt: row.failures + 1, endedAt: tx.now, ended, reason, became, result };
+  attempts.insert(tx.sql, { ...row, ...held, ...end });
   if (ended !== "done") totals.add(tx, "shim_task_attempts_total", ended);
   prune(tx, row, maxAttemptsKept);
 }
 
-/** Makes room for one more, the one in the row of the task. */
-export function pruneForLast(tx: Tx, row: Pick<TaskRow, "task" | "claim">): void {
-  prune(tx, row, maxAttemptsKept - 1);
-}
-
-/** Claims count from each epoch's first, so up to that number there are as few attempts. */
-function canKeepAll({ claim }: Pick<TaskRow, "claim">): boolean {
-  return claim % numbersPerEpoch < maxAttemptsKept;
-}
-
-function prune({ sql }: Tx, { task, claim }: Pick<TaskRow, "task" | "claim">, kept: number): void {
-  if (canKeepAll({ claim })) return;
+/** @param kept one more is in the row of a task whose attempt has succeeded */
+export function prune({ sql }: Tx, { task, claim }: Pick<TaskRow, "task" | "claim">, kept: number): void {
+  // Claims count from each epoch's first, so up to that number there are as few attempts.
+  if (claim % numbersPerEpoch < maxAttemptsKept) return;
   sql.run(
     "DELETE FROM attempts WHERE task = ? AND claim <= (SELECT claim FROM attempts WHERE task = ? ORDER BY claim DESC LIMIT 1 OFFSET ?)",
     task,

@@ -80,7 +80,7 @@ export const lists = {
       return [repeated.ok ? ok({ state: repeated.value.state, next: claimNext(tx, repeated.value, input) }) : repeated];
     }
     // A result is accepted whatever it cost.
-    for (const [at, row] of held.entries()) budgets.recordFinalUsage(tx, row, inputs[at]?.usage);
+    for (const [at, row] of held.entries()) budgets.recordUsage(tx, row, inputs[at]?.usage, true);
     recordRun(tx, held, true);
     const done = inputs.slice(0, held.length);
     lifecycle.complete(
@@ -102,7 +102,7 @@ export const handlers = {
     const running = requireRunning(tx, input);
     if (!running.ok) return running;
     const row = running.value;
-    const limitReached = budgets.recordUsage(tx, row, input.usage);
+    const limitReached = budgets.recordUsage(tx, row, input.usage, false);
     const reported = withReported(row, input);
     const { progress, checkpoint, route } = reported;
     if (hasChanged(row, reported) || tx.now - (row.seenAt ?? 0) >= row.heartbeatMs / 3) {
@@ -126,29 +126,12 @@ export const handlers = {
   },
 
   "tasks.nack"(tx, input) {
-    const { reason, isRetryable, delayMs } = input;
-    const failed = endClaim(tx, input, "failed", (row) =>
-      lifecycle.requeue(tx, routes.withModels(row, input), {
-        ended: "failed",
-        reason,
-        isRetryable,
-        delayMs,
-        limitReached: budgets.recordFinalUsage(tx, row, input.usage),
-      }),
-    );
-    if (!failed.ok) return failed;
-    return ok({ state: failed.value.state, next: claimNext(tx, failed.value, input) });
+    const failed = giveUp(tx, input, "failed", input.isRetryable);
+    return failed.ok ? ok({ state: failed.value.state, next: claimNext(tx, failed.value, input) }) : failed;
   },
 
   "tasks.release"(tx, input) {
-    const released = endClaim(tx, input, "released", (row) =>
-      lifecycle.requeue(tx, routes.withModels(row, input), {
-        ended: "released",
-        reason: input.reason,
-        delayMs: input.delayMs,
-        limitReached: budgets.recordFinalUsage(tx, row, input.usage),
-      }),
-    );
+    const released = giveUp(tx, input, "released");
     return released.ok ? ok({ state: released.value.state }) : released;
   },
 } satisfies Partial<Handlers>;
@@ -189,6 +172,19 @@ function endClaim(
   const isRepeat =
     recorded?.chat === chat.chat && recorded.incarnation === chat.incarnation && recorded.ended === ended;
   return isRepeat ? ok({ chat, state: recorded.became, isRepeat }) : err(staleClaim(input, claimCheck.value));
+}
+
+function giveUp(
+  tx: Tx,
+  input: CheckedInputOf<"tasks.nack" | "tasks.release">,
+  ended: "failed" | "released",
+  isRetryable = true,
+): Result<EndedClaim> {
+  const { reason, delayMs, usage } = input;
+  return endClaim(tx, input, ended, (row) => {
+    const limitReached = budgets.recordUsage(tx, row, usage, true);
+    return lifecycle.requeue(tx, routes.withModels(row, input), { ended, reason, isRetryable, delayMs, limitReached });
+  });
 }
 
 /** A repeat claims nothing new: it may be late, and its answer unread. */

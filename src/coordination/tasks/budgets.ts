@@ -27,18 +27,14 @@ interface TaskUsage {
   readonly own: Usage;
 }
 
-/** Returns the reached limit, in words; null: none. */
-export function recordUsage(tx: Tx, row: TaskRow, used: Usage | undefined): string | null {
+/**
+ * Returns the reached limit, in words; null: none.
+ * @param isFinal only the task's own limit counts, since no other prevents the next attempt
+ */
+export function recordUsage(tx: Tx, row: TaskRow, used: Usage | undefined, isFinal: boolean): string | null {
   if (used === undefined || row.chat === null) return null;
   addReported(tx, row, row.chat, used);
-  return describeFirstReached(limitsOf(tx, row.chat, row));
-}
-
-/** Reports only the task's own limit, since no other prevents the next attempt. */
-export function recordFinalUsage(tx: Tx, row: TaskRow, used: Usage | undefined): string | null {
-  if (used === undefined || row.chat === null) return null;
-  addReported(tx, row, row.chat, used);
-  return describeFirstReached([limitOf(tx, row)].filter(isLimited));
+  return describeFirstReached(isFinal ? [limitOf(tx, row)].filter(isLimited) : limitsOf(tx, row.chat, row));
 }
 
 /** Adds the use since the last report. Repeated or late reports count nothing twice. */
@@ -75,14 +71,6 @@ export function usedBy(tx: Tx, task: number): Usage {
 export function usedByClaim(tx: Tx, { task, claim }: Pick<TaskRow, "task" | "claim">): Usage {
   const recorded = findTaskUsage(tx, task);
   return recorded?.claim === claim ? recorded.own : zeroUsage;
-}
-
-export function deleteTaskUsage({ sql }: Tx, task: number): void {
-  taskUsage.delete(sql, { task });
-}
-
-export function deleteChatUsage({ sql }: Tx, chat: string): void {
-  usage.delete(sql, { kind: "chat", key: chat });
 }
 
 type UsageKind = "chat" | "day";
@@ -212,7 +200,7 @@ function scheduleDayEnd(tx: Tx): void {
 
 export const dueAt = `SELECT CAST(value AS INTEGER) FROM meta WHERE key = '${dayEndKey}'`;
 
-/** Starts the next day and deletes old days. */
+/** Starts the next day, which may free chats, and deletes old days. */
 export function endDay(tx: Tx): void {
   meta.remove(tx.sql, dayEndKey);
   const before = dayKey({ now: tx.now - keepDays * dayMs });
@@ -220,6 +208,7 @@ export function endDay(tx: Tx): void {
   totals.add(tx, "shim_task_tokens_total", "", tokens);
   totals.add(tx, "shim_task_cost_dollars_total", "", costMicros / 1e6);
   tx.sql.run("DELETE FROM usage WHERE kind = 'day' AND key < ?", before);
+  tx.requestDispatch();
 }
 
 /** Sums the days before a key. */

@@ -44,10 +44,6 @@ function isRelevant(current: Performance, next: Performance, isSuccess: boolean)
   return Math.abs(next.durationMs - current.durationMs) >= Math.max(50, current.durationMs / 20);
 }
 
-export function deletePerformance({ sql }: Tx, chat: string): void {
-  chatPerformance.delete(sql, { chat });
-}
-
 /** Pure. Stored. Add fields as optional. */
 export interface Performance {
   readonly successRate: number;

@@ -8,7 +8,7 @@ import { page, byLiveChat, type Handlers } from "../kernel/handlers.ts";
 import * as lanes from "./lanes.ts";
 import * as lifecycle from "./lifecycle.ts";
 import * as rows from "./task-rows.ts";
-import { isExpired, remainingMs, type TaskRow, readTexts, textsSql, type TaskTexts } from "./task-rows.ts";
+import { tasks } from "./task-tables.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 export const handlers = {
@@ -43,10 +43,10 @@ export function repeat(tx: Tx, chat: chatRows.LivenessRow, requestId: string): C
   return toClaimedTasks(tx, sameRequest);
 }
 
-type OwnRow = lifecycle.HeldRow & Pick<TaskRow, "requestId" | "seenAt">;
+type OwnRow = lifecycle.HeldRow & Pick<rows.TaskRow, "requestId" | "seenAt">;
 
 function requestIdsOfHeld({ sql }: Tx, chat: string): (string | null)[] {
-  const rows = sql.all<Pick<TaskRow, "requestId">>("SELECT requestId FROM tasks WHERE chat = ?", chat);
+  const rows = sql.all<Pick<rows.TaskRow, "requestId">>("SELECT requestId FROM tasks WHERE chat = ?", chat);
   return rows.map(({ requestId }) => requestId);
 }
 
@@ -55,7 +55,7 @@ function heldTasksOf(tx: Tx, { chat }: chatRows.LivenessRow): OwnRow[] {
     `SELECT ${lifecycle.heldColumns}, requestId, seenAt FROM tasks WHERE chat = ? ORDER BY task`,
     chat,
   );
-  return held.filter((row) => !isExpired(tx, row));
+  return held.filter((row) => !rows.isExpired(tx, row));
 }
 
 /** Gives dispatched tasks to the request, under the same claim number. */
@@ -66,22 +66,15 @@ function adoptPushed(
   requestId: string,
   { limit, types, isStarted }: ClaimOptions,
 ): OwnRow[] {
-  const pushedRows = held.filter(
-    ({ requestId, type }) => requestId === lifecycle.pushedRequestId && (types?.includes(type) ?? true),
-  );
-  return pushedRows.slice(0, limit).map((row) => adopt(tx, chat, row, { requestId, isStarted }));
-}
-
-function adopt(
-  tx: Tx,
-  chat: chatRows.LivenessRow,
-  row: OwnRow,
-  { requestId, isStarted }: Omit<lifecycle.Assignment, "chat">,
-): OwnRow {
-  const adopted = { ...row, requestId };
-  if (isStarted) return lifecycle.start(tx, chat, adopted);
-  tx.sql.run("UPDATE tasks SET requestId = ? WHERE task = ?", requestId, row.task);
-  return adopted;
+  const isPushed = (row: OwnRow): boolean =>
+    row.requestId === lifecycle.pushedRequestId && (types?.includes(row.type) ?? true);
+  const pushed = held.filter(isPushed).slice(0, limit);
+  return pushed.map((row) => {
+    const adopted = Object.assign({}, row, { requestId });
+    if (isStarted) return lifecycle.start(tx, chat, adopted);
+    tasks.update(tx.sql, { task: row.task }, { requestId });
+    return adopted;
+  });
 }
 
 /** Limited by the chat's capacity. */
@@ -96,18 +89,18 @@ function claimQueued(
   if (room <= 0) return [];
   const capabilities = new Set(JSON.parse(chat.capabilities) as string[]);
   const candidates = headsOf(tx, chat.chat, capabilities, room, options).toSorted(lanes.compareFor(chat.chat));
-  const tasks = page(candidates, room, ({ bytes }) => bytes).map(({ task }) => task);
-  if (tasks.length === 0) return [];
+  const first = page(candidates, room, ({ bytes }) => bytes).map(({ task }) => task);
+  if (first.length === 0) return [];
   const assignment = { chat, requestId, isStarted: options.isStarted };
-  const columns = `${lifecycle.heldColumns}, ${textsSql}`;
+  const columns = `${lifecycle.heldColumns}, ${rows.textsSql}`;
   // The texts are read in the same statement.
-  const assigned = lifecycle.assign<lifecycle.HeldRow & TaskTexts>(tx, tasks, assignment, columns);
+  const assigned = lifecycle.assign<lifecycle.HeldRow & rows.TaskTexts>(tx, first, assignment, columns);
   const byTask = new Map(assigned.map((row) => [row.task, row]));
   const seenUntil = chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs;
   chatRows.scheduleCheck(tx, chat, Math.min(seenUntil, lifecycle.firstDue(assigned)));
   return toClaimedTasks(
     tx,
-    tasks.flatMap((task) => byTask.get(task) ?? []),
+    first.flatMap((task) => byTask.get(task) ?? []),
     byTask,
   );
 }
@@ -129,7 +122,7 @@ const maxInputBytes = 500_000;
 function toClaimedTasks(
   tx: Tx,
   held: readonly lifecycle.HeldRow[],
-  texts: ReadonlyMap<number, TaskTexts> = readTexts(
+  texts: ReadonlyMap<number, rows.TaskTexts> = rows.readTexts(
     tx,
     held.map(({ task }) => task),
   ),
@@ -148,7 +141,7 @@ function toClaimedTasks(
     checkpoint: JSON.parse(row.checkpoint ?? "null") as Json,
     inputs: readInputs(tx, JSON.parse(texts.get(row.task)?.dependsOn ?? "[]") as number[], budget),
     startInMs: row.state === "running" ? null : Math.max(0, (row.dueAt ?? 0) - tx.now),
-    remainingMs: remainingMs(tx, row),
+    remainingMs: rows.remainingMs(tx, row),
     heartbeatMs: row.heartbeatMs,
     budget: budgets.remaining(tx, row),
   }));

@@ -2,13 +2,11 @@ import type { Failure } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import * as totals from "../kernel/metric-totals.ts";
-import * as budgets from "./budgets.ts";
 import * as rows from "./task-rows.ts";
-import { type TaskRow, updatePayload } from "./task-rows.ts";
 import { dependencyState, finish, makeRunnable } from "./lifecycle.ts";
 import { repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
-import { tasks } from "./task-tables.ts";
+import { tasks, taskUsage } from "./task-tables.ts";
 
 type Replayed = OutputOf<"tasks.replay">;
 type ReplayFilter = NonNullable<CheckedInputOf<"tasks.replay">["filter"]>;
@@ -25,7 +23,7 @@ export const handlers = {
     const found = rows.requireTask(tx, task);
     if (!found.ok) return found;
     const tasks = revive(tx, found.value);
-    if (payload !== undefined && tasks.length > 0) updatePayload(tx, task, payload);
+    if (payload !== undefined && tasks.length > 0) rows.updatePayload(tx, task, payload);
     return replayed(tasks);
   }),
 
@@ -47,14 +45,14 @@ function badInput(message: string): Failure {
   return { code: "bad_input", message: `tasks.replay: ${message}` };
 }
 
-function isDead({ state, reason }: TaskRow): boolean {
+function isDead({ state, reason }: rows.TaskRow): boolean {
   return state === "dead" && reason !== "discarded";
 }
 
 const maxScannedRows = 2_000;
 
-function findDead({ sql }: Tx, { type, reason, tag, limit }: ReplayFilter): TaskRow[] {
-  const dead = sql.all<TaskRow>(
+function findDead({ sql }: Tx, { type, reason, tag, limit }: ReplayFilter): rows.TaskRow[] {
+  const dead = sql.all<rows.TaskRow>(
     `SELECT ${rows.columns} FROM tasks WHERE state = 'dead' AND reason <> 'discarded' AND (? IS NULL OR type = ?) AND (? IS NULL OR reason = ?)
      ORDER BY task LIMIT ?`,
     ...twice(type),
@@ -71,11 +69,11 @@ function twice(value: string | undefined): [string | null, string | null] {
   return [value ?? null, value ?? null];
 }
 
-function revive(tx: Tx, row: TaskRow): Replayed["tasks"] {
+function revive(tx: Tx, row: rows.TaskRow): Replayed["tasks"] {
   if (!isDead(row)) return [];
   const dependencies = dependencyState(tx, rows.dependenciesOf(tx, row.task), row.onDeath);
   if (dependencies.state === "doomed") return [];
-  budgets.deleteTaskUsage(tx, row.task);
+  taskUsage.delete(tx.sql, { task: row.task });
   totals.add(tx, "shim_task_replays_total");
   const resetRow = { ...row, failures: 0, stalls: 0, lostChats: 0, detail: null };
   if (dependencies.state === "free") return [{ task: row.task, state: makeRunnable(tx, resetRow, tx.now) }];

@@ -8,13 +8,9 @@ import { outbox } from "./task-tables.ts";
 
 const queueMs = 5_000;
 
-export function depth({ sql }: Pick<Tx, "sql">): number {
-  return outbox.count(sql);
-}
-
 /** @param afterMs then the alarm dispatches */
 export function enqueue(tx: Tx, hasWork: () => boolean, afterMs = queueMs): void {
-  if (depth(tx) > 0 || !hasWork()) return;
+  if (outbox.count(tx.sql) > 0 || !hasWork()) return;
   outbox.insert(tx.sql, { dueAt: tx.now + afterMs, tries: 0 });
   tx.tell({ kind: "dispatch" });
 }

@@ -5,9 +5,9 @@ import type { AttemptEnd, DeathReason, TaskState } from "../../contract/tasks.ts
 import type { RowOf } from "../../shared/table.ts";
 import { scheduleCheck, type LivenessRow } from "../kernel/chat-rows.ts";
 import * as totals from "../kernel/metric-totals.ts";
+import { epochStart } from "../kernel/meta.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as attemptRows from "./attempt-rows.ts";
-import { readResult } from "./attempt-rows.ts";
 import { recordRun } from "./candidates.ts";
 import * as lanes from "./lanes.ts";
 import * as routes from "./routes.ts";
@@ -63,7 +63,7 @@ function collect(tx: Tx, done: readonly TaskRow[], nameOf: (part: TaskRow) => st
   const results: PartResult[] = [];
   let bytesLeft = maxBytes;
   for (const part of done) {
-    const { text, isLeftOut, bytes } = readResult(tx, part, bytesLeft);
+    const { text, isLeftOut, bytes } = attemptRows.readResult(tx, part, bytesLeft);
     if (isLeftOut) return null;
     bytesLeft -= bytes;
     results.push({ part: nameOf(part), result: JSON.parse(text ?? "null") as Json });
@@ -127,7 +127,7 @@ export function assign<Row extends HeldRow = HeldRow>(
        seenAt = ?, closeAt = ? + closeMs, dueAt = ? + iif(?, min(closeMs, heartbeatMs), ?)
      WHERE task IN (SELECT value FROM json_each(?)) RETURNING ${columns}`,
     isStarted ? "running" : "assigned",
-    rows.claimFloor(tx),
+    epochStart(tx),
     chat.chat,
     chat.incarnation,
     requestId,
@@ -223,25 +223,11 @@ export function requeueAllOf(tx: Tx, chat: string, reason: OfflineReason): void 
   }
 }
 
-interface StateChange {
-  readonly state: TaskState;
-  readonly hasQueued: boolean;
-}
-
-/** One dispatch per change, however many tasks it queues. */
-function dispatchIfQueued(tx: Tx, { state, hasQueued }: StateChange): TaskState {
-  if (hasQueued) tx.requestDispatch();
-  return state;
-}
-
-export function makeRunnable(tx: Tx, row: TaskRow, notBefore = row.notBefore): TaskState {
-  return dispatchIfQueued(tx, unblock(tx, row, notBefore));
-}
-
 /** Delay before a task that waits for a partition key tries again. */
 const laneRetryMs = 60_000;
 
-function unblock(tx: Tx, row: TaskRow, notBefore = row.notBefore): StateChange {
+/** Queues or schedules a task whose dependencies have ended; a join is done at once. */
+export function makeRunnable(tx: Tx, row: TaskRow, notBefore = row.notBefore): TaskState {
   if (row.joinRule !== null) return completeJoin(tx, row);
   return storeRunnable(tx, row, hasLane(tx, row, notBefore) ? notBefore : tx.now + laneRetryMs);
 }
@@ -251,7 +237,7 @@ function hasLane(tx: Tx, { lane }: TaskRow, notBefore: number): boolean {
   return notBefore > tx.now || !lanes.exceedsLimit(tx, new Set([lane]));
 }
 
-function storeRunnable(tx: Tx, row: TaskRow, notBefore: number): StateChange {
+function storeRunnable(tx: Tx, row: TaskRow, notBefore: number): TaskState {
   const isLater = notBefore > tx.now;
   const expiry = row.queueMs === null ? null : tx.now + row.queueMs;
   const state = isLater ? "scheduled" : "queued";
@@ -261,14 +247,15 @@ function storeRunnable(tx: Tx, row: TaskRow, notBefore: number): StateChange {
   const times = { notBefore, queuedAt: isLater ? null : tx.now, dueAt: isLater ? notBefore : expiry };
   const change = { state, reason: null, ...counts, ...free, closeAt: null, endedAt: null, ...times } as const;
   tasks.update(tx.sql, { task }, change);
-  return { state, hasQueued: !isLater };
+  if (!isLater) tx.requestDispatch();
+  return state;
 }
 
 /** Done at once, as the coordinator's own attempt. */
-function completeJoin(tx: Tx, row: TaskRow): StateChange {
+function completeJoin(tx: Tx, row: TaskRow): TaskState {
   const answer = joinResults(tx, row);
   if ("failure" in answer)
-    return endTask(tx, row, { state: "dead", reason: "failed", detail: answer.failure.slice(0, 500) });
+    return finish(tx, row, { state: "dead", reason: "failed", detail: answer.failure.slice(0, 500) });
   const attempt = {
     ...row,
     claim: rows.nextClaim(tx, row),
@@ -280,7 +267,7 @@ function completeJoin(tx: Tx, row: TaskRow): StateChange {
   };
   tasks.update(tx.sql, { task: row.task }, { claim: attempt.claim });
   attemptRows.insert(tx, attempt, { ended: "done", became: "done", result: answer.result });
-  return endTask(tx, attempt, { state: "done" });
+  return finish(tx, attempt, { state: "done" });
 }
 
 export interface TaskEnd {
@@ -289,11 +276,7 @@ export interface TaskEnd {
   readonly detail?: string | null;
 }
 
-export function finish(tx: Tx, row: TaskRow, taskEnd: TaskEnd): TaskState {
-  return dispatchIfQueued(tx, endTask(tx, row, taskEnd));
-}
-
-function endTask(tx: Tx, row: TaskRow, { state, reason, detail }: TaskEnd): StateChange {
+export function finish(tx: Tx, row: TaskRow, { state, reason, detail }: TaskEnd): TaskState {
   const pruneAt = retention.pruneTimeOf(tx, state);
   const { task, failures, stalls, lostChats } = row;
   const counts = { reason: reason ?? null, detail: detail ?? null, failures, stalls, lostChats };
@@ -301,7 +284,8 @@ function endTask(tx: Tx, row: TaskRow, { state, reason, detail }: TaskEnd): Stat
   tasks.update(tx.sql, { task }, { state, ...counts, ...free, endedAt: tx.now, dueAt: pruneAt });
   if (state !== "done" && row.state !== "dead") totals.add(tx, "shim_task_ends_total", state);
   retention.schedule(tx, pruneAt);
-  return { state, hasQueued: updateAllBlocked(tx, rows.dependentsOf(tx, [task])) };
+  updateDependents(tx, rows.dependentsOf(tx, [task]));
+  return state;
 }
 
 /** Ends tasks that one chat has done. @param results JSON texts in the order of the rows */
@@ -323,7 +307,7 @@ export function complete(tx: Tx, held: readonly TaskRow[], results: readonly str
       dueAt: pruneAt,
     },
   );
-  for (const row of held) attemptRows.pruneForLast(tx, row);
+  for (const row of held) attemptRows.prune(tx, row, attemptRows.maxAttemptsKept - 1);
   retention.schedule(tx, pruneAt);
   const dependents = rows.dependentsOf(
     tx,
@@ -332,21 +316,15 @@ export function complete(tx: Tx, held: readonly TaskRow[], results: readonly str
   updateDependents(tx, dependents);
 }
 
+/** Continues tasks after their last dependency; they die with a dead or cancelled one. */
 export function updateDependents(tx: Tx, tasks: readonly number[]): void {
-  if (updateAllBlocked(tx, tasks)) tx.requestDispatch();
-}
-
-function updateAllBlocked(tx: Tx, tasks: readonly number[]): boolean {
-  return tasks.filter((task) => updateBlocked(tx, task)?.hasQueued).length > 0;
-}
-
-/** Continues after the last dependency. Dies with a dead or cancelled one. */
-function updateBlocked(tx: Tx, task: number): StateChange | null {
-  const row = rows.find(tx, task);
-  if (row?.state !== "blocked") return null;
-  const dependencies = dependencyState(tx, rows.dependenciesOf(tx, task), row.onDeath);
-  if (dependencies.state === "free") return unblock(tx, row);
-  return dependencies.state === "doomed" ? endTask(tx, row, dependencyDeath(dependencies.by)) : null;
+  for (const task of tasks) {
+    const row = rows.find(tx, task);
+    if (row?.state !== "blocked") continue;
+    const dependencies = dependencyState(tx, rows.dependenciesOf(tx, task), row.onDeath);
+    if (dependencies.state === "free") makeRunnable(tx, row);
+    else if (dependencies.state === "doomed") finish(tx, row, dependencyDeath(dependencies.by));
+  }
 }
 
 export function dependencyDeath(by: number): TaskEnd {

@@ -67,21 +67,27 @@ interface RouteEnd {
 }
 
 /** In the transaction that ends the attempt; writes nothing without a report. */
-export function record(tx: Tx, row: TaskRow, end: RouteEnd): void {
+export function record(tx: Tx, row: TaskRow, { ended, became }: RouteEnd): void {
   const { route, ran } = reportsOf(row);
-  if (ran) insert(tx, row, ran, end);
-  if (route) insertRoute(tx, row, route, end);
+  // Apart from the routes, whose rows are the evidence of the router.
+  if (ran) store(tx, row, "attempt_models", (facts) => attemptModels.put(tx.sql, { ...ran, ...facts, ended }));
+  if (!route) return;
+  const isCounted = route.isCounted ? 1 : 0;
+  store(tx, row, "routes", (facts) => {
+    routes.put(tx.sql, { ...route, ...facts, isCounted, ended, became });
+    totals.add(tx, "shim_routed_attempts_total", modelFamily(route.model));
+    totals.add(tx, "shim_routed_cost_dollars_total", modelFamily(route.model), facts.costMicros / 1e6);
+  });
 }
 
-function insertRoute(tx: Tx, row: TaskRow, route: Route, { ended, became }: RouteEnd): void {
-  if (!hasRoom(tx.sql, "routes", row.type)) return;
-  const { tokens, costMicros } = budgets.usedByClaim(tx, row);
+type Facts = Pick<RowOf<typeof routes>, "type" | "task" | "claim" | "at" | "tokens" | "costMicros">;
+
+function store(tx: Tx, row: TaskRow, table: Table, put: (facts: Facts) => unknown): void {
   const { type, task, claim } = row;
-  const end = { isCounted: route.isCounted ? 1 : 0, ended, became, at: tx.now, tokens, costMicros };
-  routes.put(tx.sql, { type, task, claim, ...route, ...end });
-  prune(tx.sql, "routes", row.type);
-  totals.add(tx, "shim_routed_attempts_total", modelFamily(route.model));
-  totals.add(tx, "shim_routed_cost_dollars_total", modelFamily(route.model), costMicros / 1e6);
+  if (!hasRoom(tx.sql, table, type)) return;
+  const { tokens, costMicros } = budgets.usedByClaim(tx, row);
+  put({ type, task, claim, at: tx.now, tokens, costMicros });
+  prune(tx.sql, table, type);
 }
 
 /** Rows of ended attempts, with the key (type, task, claim). */
@@ -113,18 +119,6 @@ function listTypes(sql: Tx["sql"], table: Table): string[] {
       UNION ALL SELECT (SELECT min(type) FROM ${table} WHERE type > found.type) FROM found WHERE found.type IS NOT NULL)
     SELECT type FROM found WHERE type IS NOT NULL`;
   return sql.all<{ type: string }>(query).map(({ type }) => type);
-}
-
-/**
- * Stores which model did an attempt, routed or not, in the transaction that ends it. Apart from
- * the routes, whose rows are the evidence of the router.
- */
-function insert(tx: Tx, row: TaskRow, ran: Ran, { ended }: { readonly ended: AttemptEnd }): void {
-  if (!hasRoom(tx.sql, "attempt_models", row.type)) return;
-  const { tokens, costMicros } = budgets.usedByClaim(tx, row);
-  const { type, task, claim } = row;
-  attemptModels.put(tx.sql, { type, task, claim, ...ran, ended, at: tx.now, tokens, costMicros });
-  prune(tx.sql, "attempt_models", row.type);
 }
 
 const models = attemptModels.pick("model", "effort", "source", "tokens", "costMicros");

@@ -10,10 +10,8 @@ import * as meta from "../kernel/meta.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as lanes from "./lanes.ts";
 import * as lifecycle from "./lifecycle.ts";
-import { dependencyDeath, dependencyState } from "./lifecycle.ts";
 import * as retention from "./task-retention.ts";
 import * as rows from "./task-rows.ts";
-import { maxInRowLength } from "./task-rows.ts";
 import { taskDedupe, taskDependents, tasks, taskTexts } from "./task-tables.ts";
 
 /** A second task under a key is the first one, even if that is no longer kept. */
@@ -149,7 +147,7 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
     // The state of a task depends on the stored states of those that it needs.
     if (dependsOn.length > 0) flush();
     const payload = jsonText(input.payload);
-    const isShort = payload.length <= maxInRowLength;
+    const isShort = payload.length <= rows.maxInRowLength;
     const row = toRow(tx, { task, input, depth, parent, dependsOn }, isShort ? payload : null);
     pending.push(row);
     if (!isShort) long.push({ task, payload });
@@ -212,7 +210,7 @@ function checkDependents(tx: Tx, { of }: Edges): Failure | null {
   const added = new Map<number, number>();
   for (const other of [...of.values()].flat()) added.set(other, (added.get(other) ?? 0) + 1);
   for (const [task, count] of added) {
-    if (rows.countDependents(tx, task) + count > maxDependents) {
+    if (taskDependents.count(tx.sql, { needs: task }) + count > maxDependents) {
       return { code: "quota_exceeded", message: `at most ${maxDependents} tasks depend on one (task ${task})` };
     }
   }
@@ -259,9 +257,9 @@ interface InitialState {
 
 function initialStateOf(tx: Tx, { input, dependsOn }: TaskInsert): InitialState {
   const defaults = { reason: null, detail: null, endedAt: null };
-  const dependencies = dependencyState(tx, dependsOn, input.onDependencyDeath);
+  const dependencies = lifecycle.dependencyState(tx, dependsOn, input.onDependencyDeath);
   if (dependencies.state === "doomed") {
-    const { state, reason = null, detail = null } = dependencyDeath(dependencies.by);
+    const { state, reason = null, detail = null } = lifecycle.dependencyDeath(dependencies.by);
     return { state, reason, detail, endedAt: tx.now, dueAt: retention.pruneTimeOf(tx, state) };
   }
   // A join continues when all tasks of the submit are stored.

@@ -292,27 +292,10 @@ function percentiles(durations: string): TypeStats["wait"] {
   return sorted.length === 0 ? null : { p50Ms: at(0.5), p95Ms: at(0.95) };
 }
 
-export interface RecentDuration {
-  readonly name: "shim_task_wait_seconds" | "shim_task_run_seconds";
-  readonly percentile: "50" | "95";
-  readonly ms: number;
-}
-
 /** Percentiles over the newest tasks, of all types. */
-export function recentDurations({ sql }: Pick<Tx, "sql">): RecentDuration[] {
-  const [row] = sql.all<{ waits: string; runs: string }>(recentSql, maxSampled);
-  return [
-    ...toDurations("shim_task_wait_seconds", percentiles(row?.waits ?? "[]")),
-    ...toDurations("shim_task_run_seconds", percentiles(row?.runs ?? "[]")),
-  ];
-}
-
-function toDurations(name: RecentDuration["name"], found: TypeStats["wait"]): RecentDuration[] {
-  if (found === null) return [];
-  return [
-    { name, percentile: "50", ms: found.p50Ms },
-    { name, percentile: "95", ms: found.p95Ms },
-  ];
+export function recentDurations({ sql }: Pick<Tx, "sql">): Pick<TypeStats, "wait" | "run"> {
+  const [row] = sql.all<Pick<StatsRow, "waits" | "runs">>(recentSql, maxSampled);
+  return { wait: percentiles(row?.waits ?? "[]"), run: percentiles(row?.runs ?? "[]") };
 }
 
 interface LoadRow {

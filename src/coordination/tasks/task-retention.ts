@@ -4,7 +4,6 @@ import type { TaskState } from "../../contract/tasks.ts";
 import * as meta from "../kernel/meta.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as rows from "./task-rows.ts";
-import type { TaskRow } from "./task-rows.ts";
 import { attempts, taskDependents, taskPrunes, tasks, taskTexts, taskUsage } from "./task-tables.ts";
 
 /**
@@ -93,7 +92,7 @@ export function sweep(tx: Tx, limit: number): void {
   else taskPrunes.delete(tx.sql, { at: walk.at });
 }
 
-type PrunedTask = Pick<TaskRow, "task" | "state" | "dueAt">;
+type PrunedTask = Pick<rows.TaskRow, "task" | "state" | "dueAt">;
 
 /** @returns the last task that was examined */
 function prunePage(tx: Tx, page: readonly PrunedTask[], limit: number): PrunedTask | undefined {

@@ -2,8 +2,9 @@ import type { Failure } from "../../contract/errors.ts";
 import type { Progress } from "../../contract/tasks.ts";
 import { oneLine } from "../../shared/format.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { numbersPerEpoch, type Tx } from "../kernel/tx.ts";
-import { taskDependents, tasks, taskTexts } from "./task-tables.ts";
+import { epochStart } from "../kernel/meta.ts";
+import type { Tx } from "../kernel/tx.ts";
+import { tasks, taskTexts } from "./task-tables.ts";
 import { among, type RowOf } from "../../shared/table.ts";
 import { jsonText, type Json } from "../../contract/values.ts";
 
@@ -54,17 +55,9 @@ export function firstDueOf({ sql }: Tx, chat: string): number | null {
   return sql.all<{ at: number | null }>(query, chat)[0]?.at ?? null;
 }
 
-export function countHeld({ sql }: Tx, chat: string): number {
-  return tasks.count(sql, { chat });
-}
-
 /** Exceeds every earlier claim of this task, also those undone by a restore. */
 export function nextClaim(tx: Tx, { claim }: TaskRow): number {
-  return Math.max(claim, claimFloor(tx)) + 1;
-}
-
-export function claimFloor({ epoch }: Tx): number {
-  return epoch * numbersPerEpoch;
+  return Math.max(claim, epochStart(tx)) + 1;
 }
 
 const dependencies = tasks.pick("dependsOn");
@@ -79,10 +72,6 @@ export function dependentsOf({ sql }: Tx, needed: readonly number[]): number[] {
   const { text, value } = among(needed);
   const query = `SELECT DISTINCT task FROM task_dependents WHERE needs ${text} ORDER BY task`;
   return sql.all<{ task: number }>(query, value).map((row) => row.task);
-}
-
-export function countDependents({ sql }: Tx, task: number): number {
-  return taskDependents.count(sql, { needs: task });
 }
 
 export function countAncestors({ sql }: Tx, task: number): number | null {

@@ -32,10 +32,6 @@ export function listDue({ sql, now }: Tx, limit: number): number[] {
   return all.slice(0, limit).map(({ task }) => task);
 }
 
-export function postpone({ sql }: Tx, task: number, until: number): void {
-  sql.run("UPDATE tasks SET dueAt = ? WHERE task = ?", until, task);
-}
-
 export function checkTask(tx: Tx, task: number): void {
   const row = rows.find(tx, task);
   if (!row || row.dueAt === null || row.dueAt > tx.now) return;

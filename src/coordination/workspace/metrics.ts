@@ -1,6 +1,7 @@
 import { measures } from "../../contract/budgets.ts";
 import { metrics, type Labels, type MetricName, type Sample } from "../../contract/metrics.ts";
 import type { OutputOf } from "../../contract/operations.ts";
+import type { TypeStats } from "../../contract/task-views.ts";
 import { schemaState } from "../../shared/migrate.ts";
 import { ok } from "../../shared/result.ts";
 import type { Sql } from "../../shared/sql.ts";
@@ -156,12 +157,14 @@ function taskSamples(tx: Tx): Sample[] {
   const ends = (outcome: string): number => totals.get(sql, "shim_task_ends_total", outcome);
   const deadEver = ends("dead");
   const replayed = totals.get(sql, "shim_task_replays_total");
+  const durations = recentDurations(tx);
   return [
     ...Object.entries({ ...openStates, dead, ended: stored - open - dead }).map(([state, n]) =>
       sample("shim_tasks", n, { state }),
     ),
     sample("shim_task_oldest_queued_seconds", oldestAt === null ? 0 : Math.max(0, now - oldestAt) / 1_000),
-    ...recentDurations(tx).flatMap(({ name, percentile, ms }) => sample(name, ms / 1_000, { percentile })),
+    ...percentileSamples("shim_task_wait_seconds", durations.wait),
+    ...percentileSamples("shim_task_run_seconds", durations.run),
     sample("shim_tasks_submitted_total", submitted),
     // A task that is neither open nor dead nor cancelled was done: the usual end costs no row.
     sample("shim_task_ends_total", Math.max(0, submitted - open - ends("cancelled") - (deadEver - replayed)), {
@@ -178,6 +181,14 @@ function taskSamples(tx: Tx): Sample[] {
       totals.list(sql, name).map(({ label, value }) => sample(name, value, { model: label })),
     ),
     ...Object.entries(reasons).map(([reason, n]) => sample("shim_dead_tasks", n, { reason })),
+  ];
+}
+
+function percentileSamples(name: MetricName, found: TypeStats["wait"]): Sample[] {
+  if (found === null) return [];
+  return [
+    sample(name, found.p50Ms / 1_000, { percentile: "50" }),
+    sample(name, found.p95Ms / 1_000, { percentile: "95" }),
   ];
 }
 

@@ -3,7 +3,6 @@ import type { Settings } from "../../contract/workspaces.ts";
 import { ok } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { raisedEpoch } from "../kernel/meta.ts";
 import * as meta from "../kernel/meta.ts";
 import * as metrics from "./metrics.ts";
 import type { Tx } from "../kernel/tx.ts";
@@ -48,10 +47,10 @@ export function raiseEpoch(
   { reason, quietMs }: { readonly reason: string; readonly quietMs: number },
   by: string,
 ): number {
-  const epoch = Math.max(tx.epoch + 1, raisedEpoch(tx.now));
+  const epoch = Math.max(tx.epoch + 1, meta.raisedEpoch(tx.now));
   metrics.keepNumbers(tx);
   meta.write(tx.sql, "epoch", String(epoch));
-  if (quietMs > 0) meta.setQuiet(tx.sql, Math.max(tx.quietUntil, tx.now + quietMs));
+  if (quietMs > 0) meta.write(tx.sql, meta.quietKey, String(Math.max(tx.quietUntil, tx.now + quietMs)));
   waiters.removeAll(tx);
   audit.append(tx, { kind: "epoch.raised", subject: String(epoch), actor: by, detail: { reason } });
   return epoch;
