@@ -6,7 +6,7 @@ import type { Credentials } from "../durable/attachments.ts";
 import type { ChatCoordinator } from "../durable/chat-coordinator.ts";
 import type { Ticket } from "../durable/connections.ts";
 import { logProblem } from "../durable/log-problem.ts";
-import { fromBase64url, hashOf, toBase64url } from "../pairing/sealing.ts";
+import { hashOf, toBase64url } from "../pairing/sealing.ts";
 import { dataHeaders, isFromPage } from "../shared/page-security.ts";
 import { err, fail, ok, type Result } from "../shared/result.ts";
 import { unauthenticated, errorResponse } from "./inputs.ts";
@@ -166,37 +166,10 @@ const purpose = "ticket ";
 const prefix = "ticket.";
 const maxProtocolsChars = 2_000;
 
-export interface TicketHolder extends Ticket {
-  readonly workspace: string;
-  readonly credentials: Credentials;
-}
-
-async function make(
-  secret: string,
-  workspace: string,
-  { id, hash }: Credentials,
-  now: number,
-  random: Uint8Array,
-): Promise<string> {
-  const payload = { w: workspace, i: id, h: hash, e: now + ticketLifeMs, n: toBase64url(random) };
-  const text = toBase64url(new TextEncoder().encode(JSON.stringify(payload)));
-  return `${prefix}${text}.${await tokens.sign(secret, purpose + text)}`;
-}
-
-function findTicket(protocols: string): string | null {
+function findTicket(protocols: string): string {
   const offered = protocols.slice(0, maxProtocolsChars).split(/, */);
   const given = offered.find((one) => one.startsWith(prefix));
-  return given !== undefined && offered.includes(ticketProtocol) ? given.slice(prefix.length) : null;
-}
-
-/** @param protocols Sec-WebSocket-Protocol; null: without a ticket that was signed here */
-async function read(secrets: readonly string[], protocols: string): Promise<TicketHolder | null> {
-  const [text = "", signature = ""] = findTicket(protocols)?.split(".") ?? [];
-  if (!(await tokens.isSigned(secrets, purpose + text, signature))) return null;
-  const payload = Payload.safeParse(JSON.parse(new TextDecoder().decode(fromBase64url(text))));
-  if (!payload.success) return null;
-  const { w: workspace, i: id, h: hash, e: expiresAt, n } = payload.data;
-  return { workspace, credentials: { id, hash }, id: n, expiresAt };
+  return given !== undefined && offered.includes(ticketProtocol) ? given.slice(prefix.length) : "";
 }
 
 /** For the socket of a page, which can send no Authorization header. */
@@ -206,7 +179,9 @@ export async function giveTicket(context: AppContext, random: Uint8Array): Promi
   const { workspace, credentials, stub } = caller.value;
   const valid = await stub.checkToken(credentials);
   if (!valid.ok) return errorResponse(valid.error);
-  const ticket = await make(context.env.SHIM_SIGNING_SECRET, workspace, credentials, Date.now(), random);
+  const { id, hash } = credentials;
+  const payload = { w: workspace, i: id, h: hash, e: Date.now() + ticketLifeMs, n: toBase64url(random) };
+  const ticket = prefix + (await tokens.signed(context.env.SHIM_SIGNING_SECRET, purpose, payload));
   return Response.json({ ticket, expiresInMs: ticketLifeMs }, { headers: dataHeaders });
 }
 
@@ -219,10 +194,12 @@ export async function authenticatePage(context: AppContext): Promise<Result<Page
   const { req, env } = context;
   const refused = checkIsOwnPage(context);
   if (refused) return err(refused);
-  const holder = await read(tokens.signingSecrets(env), req.header("sec-websocket-protocol") ?? "");
-  if (!holder || holder.workspace !== req.param("workspace")) return fail("forbidden", "a page needs a ticket");
-  const { workspace, credentials, id, expiresAt } = holder;
-  return ok({ workspace, credentials, stub: coordinatorOf(context, workspace), ticket: { id, expiresAt } });
+  const ticket = findTicket(req.header("sec-websocket-protocol") ?? "");
+  const payload = await tokens.readSigned(tokens.signingSecrets(env), purpose, Payload, ticket);
+  if (payload === null || payload.w !== req.param("workspace")) return fail("forbidden", "a page needs a ticket");
+  const { w: workspace, i: id, h: hash, e: expiresAt, n } = payload;
+  const stub = coordinatorOf(context, workspace);
+  return ok({ workspace, credentials: { id, hash }, stub, ticket: { id: n, expiresAt } });
 }
 
 /** Refuses a socket of any other page. */

@@ -17,7 +17,6 @@ const Payload = z.strictObject({
   e: z.number().nullable(),
   n: z.string().min(16).max(64),
 });
-type Payload = z.infer<typeof Payload>;
 
 export interface Claims {
   readonly workspace: string;
@@ -31,17 +30,31 @@ export const tokenPrefix = "shim_";
 /** The longest machine name, 200 characters of four bytes, makes about 1,400. */
 const maxTokenChars = 2_000;
 
-export async function make(secret: string, claims: Claims, random: Uint8Array): Promise<string> {
-  const payload: Payload = {
-    w: claims.workspace,
-    i: claims.id,
-    m: claims.machine,
-    s: claims.scope,
-    e: claims.expiresAt,
-    n: toBase64url(random),
-  };
+export async function make(
+  secret: string,
+  { workspace: w, id: i, machine: m, scope: s, expiresAt: e }: Claims,
+  random: Uint8Array,
+): Promise<string> {
+  const payload: z.infer<typeof Payload> = { w, i, m, s, e, n: toBase64url(random) };
+  return `${tokenPrefix}${await signed(secret, "", payload)}`;
+}
+
+/** JSON with its signature. @param purpose begins what is signed: for no other it counts */
+export async function signed(secret: string, purpose: string, payload: object): Promise<string> {
   const text = toBase64url(new TextEncoder().encode(JSON.stringify(payload)));
-  return `${tokenPrefix}${text}.${await sign(secret, text)}`;
+  return `${text}.${await sign(secret, purpose + text)}`;
+}
+
+/** @param secrets of which one has signed it @returns null for anything else */
+export async function readSigned<T>(
+  secrets: readonly string[],
+  purpose: string,
+  schema: z.ZodType<T>,
+  given: string,
+): Promise<T | null> {
+  const [text = "", signature = "", ...rest] = given.split(".");
+  if (rest.length > 0 || !(await isSigned(secrets, purpose + text, signature))) return null;
+  return schema.safeParse(JSON.parse(new TextDecoder().decode(fromBase64url(text)))).data ?? null;
 }
 
 /** The same token, with the signature of another secret. */
@@ -104,18 +117,10 @@ export async function deriveFirstToken(
 
 /** Answers null unless the worker signed it. Only the workspace knows revoked tokens. */
 export async function read(secrets: readonly string[], token: string): Promise<Claims | null> {
-  const [text = "", signature = "", ...rest] = token.startsWith(tokenPrefix)
-    ? token.slice(tokenPrefix.length).split(".")
-    : [];
-  if (token.length > maxTokenChars || rest.length > 0) return null;
-  return (await isSigned(secrets, text, signature)) ? claimsOf(text) : null;
-}
-
-/** @param text whose signature is right */
-function claimsOf(text: string): Claims | null {
-  const payload = Payload.safeParse(JSON.parse(new TextDecoder().decode(fromBase64url(text))));
-  if (!payload.success) return null;
-  const { w: workspace, i: id, m: machine, s: scope, e: expiresAt } = payload.data;
+  if (token.length > maxTokenChars || !token.startsWith(tokenPrefix)) return null;
+  const payload = await readSigned(secrets, "", Payload, token.slice(tokenPrefix.length));
+  if (payload === null) return null;
+  const { w: workspace, i: id, m: machine, s: scope, e: expiresAt } = payload;
   return { workspace, id, machine, scope, expiresAt };
 }
 
