@@ -59,11 +59,12 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   readonly #sql = new StorageSql(this.ctx.storage);
   readonly #outgoing = new Outgoing(() => crypto.randomUUID());
   readonly #throttle = new Throttle();
+  readonly #load = new LoadShedder();
   readonly #refusals = new RefusalCounts();
   readonly #watches: Watches = new Watches({
     sql: this.#sql,
     outgoing: this.#outgoing,
-    listOpen: () => this.#sockets.all(),
+    listOpen: () => this.#sockets.open(),
     now: () => this.now(),
   });
   readonly #sockets: Sockets = new Sockets(this.ctx, this.#sql, this.#outgoing, this.#watches);
@@ -74,7 +75,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   readonly #groupCommit = new GroupCommit({
     event: this.#event,
     storage: this.#sql,
-    load: new LoadShedder(),
+    load: this.#load,
     synced: () => this.ctx.storage.sync(),
     now: () => this.now(),
   });
@@ -110,7 +111,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     sql: this.#sql,
     authenticate: (credentials) => this.#requireBearer(credentials),
     throttle: this.#throttle,
-    load: this.#groupCommit.load,
+    load: this.#load,
     engine: this.#engine,
     host: this.#host,
     outgoing: this.#outgoing,
@@ -174,8 +175,12 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
    * @returns the JSON text of the answer, which the worker passes on
    */
   call(credentials: Credentials, name: string, input: unknown): CallAnswer | Promise<CallAnswer> {
-    const answer = this.#groupCommit.run(() => this.#admission.call(credentials, name, input));
+    const answer = this.#admit(credentials, name, input);
     return endsBoxes.has(name) ? this.#afterClearing(answer) : answer;
+  }
+
+  #admit(...request: Parameters<Admission["call"]>): CallAnswer | Promise<CallAnswer> {
+    return this.#groupCommit.run(() => this.#admission.call(...request));
   }
 
   #requireBearer({ id, hash }: Credentials): Result<tokens.Bearer> {
@@ -205,18 +210,14 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   ): CallAnswer | Promise<CallAnswer> {
     const { machine, scope } = token;
     const input = { machine, scope, ...tokenRequest };
-    return this.#groupCommit.run(() =>
-      this.#admission.call(credentials, "tokens.create", input, (tx, actor) =>
-        tokens.addOnce(tx, actor.machine, token, tokenRequest),
-      ),
+    return this.#admit(credentials, "tokens.create", input, (tx, actor) =>
+      tokens.addOnce(tx, actor.machine, token, tokenRequest),
     );
   }
 
   /** @param hash of the caller's token as the present secret signs it */
   renewToken(credentials: Credentials, hash: string): CallAnswer | Promise<CallAnswer> {
-    return this.#groupCommit.run(() =>
-      this.#admission.call(credentials, "tokens.renew", {}, (tx) => tokens.renew(tx, credentials, hash)),
-    );
+    return this.#admit(credentials, "tokens.renew", {}, (tx) => tokens.renew(tx, credentials, hash));
   }
 
   /** @param id that the worker has signed */
@@ -225,11 +226,8 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     id: string,
     input: CheckedInputOf<"boxes.create">,
   ): Promise<Result<{ id: string }>> {
-    const answer = this.#groupCommit.run(() =>
-      this.#admission.call(credentials, "boxes.create", input, (tx) =>
-        boxes.add(tx, { id, token: credentials.id }, input),
-      ),
-    );
+    const named = { id, token: credentials.id };
+    const answer = this.#admit(credentials, "boxes.create", input, (tx) => boxes.add(tx, named, input));
     const made = await this.#afterClearing(answer);
     if (!made.ok) return made;
     const { until } = JSON.parse(made.value) as { until: number };
@@ -283,10 +281,8 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     id: string,
   ): Promise<Result<restore.RestorePlan & { readonly bookmark: string }>> {
     const { to, isDryRun } = request;
-    const plan = await this.#groupCommit.run(() =>
-      this.#admission.call(credentials, "workspace.restore", request, (tx, { machine }) =>
-        restore.plan(tx, to, machine),
-      ),
+    const plan = await this.#admit(credentials, "workspace.restore", request, (tx, { machine }) =>
+      restore.plan(tx, to, machine),
     );
     if (!plan.ok) return plan;
     const bookmark = await bookmarkAt(this.ctx.storage, to, this.now());
@@ -320,11 +316,9 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
   async delete(credentials: Credentials, input: CheckedInputOf<"workspace.delete">): Promise<CallAnswer> {
     const isMeant = input.name === this.#name;
     const other: Failure = { code: "bad_input", message: `this workspace is ${this.#name}, not ${input.name}` };
-    const asked = await this.#groupCommit.run(() =>
-      this.#admission.call(credentials, "workspace.delete", input, () => (isMeant ? ok(null) : err(other))),
-    );
+    const asked = await this.#admit(credentials, "workspace.delete", input, () => (isMeant ? ok(null) : err(other)));
     if (!asked.ok) return asked;
-    for (const socket of this.#sockets.all()) close(socket, closeCodes.token, "the workspace was deleted");
+    for (const socket of this.#sockets.open()) close(socket, closeCodes.token, "the workspace was deleted");
     this.#event(() => this.#engine.run((tx) => ok(boxes.endAll(tx)), true));
     await this.#clearing;
     if (boxes.boxes.count(this.#sql) > 0) return fail("internal", "a hand-over or a phone was not ended: repeat it");

@@ -4,13 +4,12 @@ import { closeCodes } from "../contract/sockets.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
 import { ok } from "../shared/result.ts";
 import { attach, type Credentials, attachmentOf, type Outgoing } from "./attachments.ts";
-import { close, type Sockets } from "./sockets.ts";
+import { close, tagOf, type Sockets } from "./sockets.ts";
 import type { Throttle } from "./load-limits.ts";
 import type { EngineHost } from "../coordination/engine.ts";
 import * as meta from "../coordination/kernel/meta.ts";
 import type { Sql } from "../shared/sql.ts";
 import * as tokens from "../coordination/workspace/tokens.ts";
-import type { Tx } from "../coordination/kernel/tx.ts";
 
 interface ConnectionDeps {
   readonly ctx: DurableObjectState;
@@ -33,22 +32,45 @@ export class Connections {
   }
 
   open(ticket: string | null, credentials: Credentials, { id, expiresAt }: tokens.Bearer): Response {
-    const { ctx, engine, sockets, throttle, tokenExpiry, now } = this.#deps;
-    const refused = checkCanOpen(engine.tx(), id, {
-      sockets,
-      throttle,
-      closeSocket: (socket, code, reason) => this.close(socket, code, reason),
-    });
+    const { ctx, tokenExpiry, now } = this.#deps;
+    const refused = this.#checkCanOpen(id);
     if (refused) return Response.json(refused, { status: statusOf(refused.code) });
     if (ticket !== null && !this.useTicket(JSON.parse(ticket) as Ticket))
       return Response.json(refusal, { status: 401 });
     const { 0: client, 1: server } = new WebSocketPair();
-    ctx.acceptWebSocket(server, [`token:${id}`]);
+    ctx.acceptWebSocket(server, [tagOf(id)]);
     attach(server, { token: credentials, openedAt: now(), isPage: ticket !== null, chats: [], watches: [] });
     tokenExpiry.track(expiresAt);
     // A browser refuses an answer that chooses none of the protocols that it has offered.
     const headers = ticket === null ? {} : { "sec-websocket-protocol": ticketProtocol };
     return new Response(null, { status: 101, webSocket: client, headers });
+  }
+
+  /** Closes silent connections before refusing. */
+  #checkCanOpen(token: string): Failure | null {
+    const { engine, sockets, throttle } = this.#deps;
+    const { settings, now } = engine.tx();
+    const { maxOperationsPerSecond, maxSocketsPerToken, maxSockets, lostSocketGraceMs } = settings;
+    const waitMs = throttle.closedFor(token, maxOperationsPerSecond, now);
+    if (waitMs > 0) {
+      const message = "this token was throttled, but kept sending";
+      return { code: "throttled", message, retryAfterMs: waitMs, details: { limit: "maxOperationsPerSecond" } };
+    }
+    const refused = throttle.take(token, "keep", maxOperationsPerSecond, now, operationsPerSocket);
+    if (refused) return refused;
+    const isRoom = (): boolean =>
+      sockets.open(tagOf(token)).length < maxSocketsPerToken && sockets.open().length < maxSockets;
+    if (isRoom()) return null;
+    for (const socket of sockets.open(tagOf(token))) {
+      const isSilent = sockets.seenAt(socket) <= now - lostSocketGraceMs;
+      if (isSilent)
+        this.close(socket, closeCodes.slow, "nothing was received from this socket, and its token has no socket left");
+    }
+    if (isRoom()) return null;
+    return {
+      code: "quota_exceeded",
+      message: `a token has at most ${maxSocketsPerToken} open sockets, and the workspace ${maxSockets}; close some, or raise maxSocketsPerToken or maxSockets`,
+    };
   }
 
   useTicket(ticket: Ticket): boolean {
@@ -88,7 +110,7 @@ export class Connections {
   /** Closes sockets of expired tokens, also those that only ping. */
   closeExpired(): void {
     const { tokenExpiry, sockets, now } = this.#deps;
-    for (const socket of tokenExpiry.listExpired(sockets.all(), now()))
+    for (const socket of tokenExpiry.listExpired(sockets.open(), now()))
       this.close(socket, closeCodes.token, "the token has expired, or was revoked");
   }
 
@@ -162,42 +184,3 @@ function tokenOf(socket: WebSocket): string {
 }
 
 const operationsPerSocket = 20;
-
-interface OpenOptions {
-  readonly sockets: Sockets;
-  readonly throttle: Throttle;
-  readonly closeSocket: (socket: WebSocket, code: number, reason: string) => void;
-}
-
-/** Closes silent connections before refusing. */
-function checkCanOpen(
-  { settings, now }: Tx,
-  token: string,
-  { sockets, throttle, closeSocket }: OpenOptions,
-): Failure | null {
-  const { maxOperationsPerSecond, maxSocketsPerToken, maxSockets, lostSocketGraceMs } = settings;
-  const waitMs = throttle.closedFor(token, maxOperationsPerSecond, now);
-  if (waitMs > 0) {
-    const details = { limit: "maxOperationsPerSecond" };
-    return {
-      code: "throttled",
-      message: "this token was throttled, but kept sending",
-      retryAfterMs: waitMs,
-      details,
-    };
-  }
-  const refused = throttle.take(token, "keep", maxOperationsPerSecond, now, operationsPerSocket);
-  if (refused) return refused;
-  const isRoom = (): boolean => sockets.listOfToken(token).length < maxSocketsPerToken && sockets.count < maxSockets;
-  if (isRoom()) return null;
-  for (const socket of sockets.listOfToken(token)) {
-    const isSilent = sockets.seenAt(socket) <= now - lostSocketGraceMs;
-    if (isSilent)
-      closeSocket(socket, closeCodes.slow, "nothing was received from this socket, and its token has no socket left");
-  }
-  if (isRoom()) return null;
-  return {
-    code: "quota_exceeded",
-    message: `a token has at most ${maxSocketsPerToken} open sockets, and the workspace ${maxSockets}; close some, or raise maxSocketsPerToken or maxSockets`,
-  };
-}

@@ -33,10 +33,6 @@ export class GroupCommit {
     this.#options = options;
   }
 
-  get load(): LoadShedder {
-    return this.#options.load;
-  }
-
   run<T>(work: () => T): T | Promise<T> {
     if (!this.#isCommitting && this.#lastSize === 1) return this.#runEvent(work, 0);
     const handled = Promise.withResolvers<T>();

@@ -16,7 +16,7 @@ import { isWithin } from "../shared/known-time.ts";
 import { schemaState } from "../shared/migrate.ts";
 import { fail, ok, type Result } from "../shared/result.ts";
 import type { RefusalCounts } from "./load-limits.ts";
-import { socketOnly, type Sockets } from "./sockets.ts";
+import { socketOnly, tagOf, type Sockets } from "./sockets.ts";
 import type { StorageSql } from "./storage-sql.ts";
 import type { Watches } from "./watches.ts";
 
@@ -122,7 +122,7 @@ export class HostOperations {
         return tokens.revoke(tx, actor, id);
       }, true);
       if (revoked.ok) {
-        for (const open of this.#options.sockets.listOfToken(id))
+        for (const open of this.#options.sockets.open(tagOf(id)))
           this.#options.closeSocket(open, closeCodes.token, "the token was revoked");
       }
       return revoked;
@@ -171,7 +171,7 @@ export class HostOperations {
       alarmInMs: this.#options.alarm.at === null ? null : this.#options.alarm.at - tx.now,
       overdueRows: next !== null && next <= tx.now ? liveness.listDue(tx, sweepRows).length || 1 : 0,
       outboxDepth: outbox.count(tx.sql),
-      sockets: this.#options.sockets.count,
+      sockets: this.#options.sockets.open().length,
       chats: meta.countLiveChats(tx.sql),
       boxes: boxes.totals(tx.sql),
       schemaVersion: schemaState(this.#options.sql).version,

@@ -42,21 +42,14 @@ export class Sockets implements Presence {
     return Math.max(pinged, attachmentOf(socket)?.openedAt ?? 0);
   }
 
-  get count(): number {
-    return this.#open().length;
-  }
-
-  all(): readonly WebSocket[] {
-    return this.#open();
-  }
-
-  #open(tag?: string): WebSocket[] {
+  /** @param tag of those of a token; absent: all */
+  open(tag?: string): WebSocket[] {
     return this.#ctx.getWebSockets(tag).filter(({ readyState }) => readyState === WebSocket.OPEN);
   }
 
   #byChat(): Map<string, WebSocket> {
     const list = (): [string, WebSocket][] =>
-      this.#open().flatMap((socket) => this.chatsOf(socket).map((chat): [string, WebSocket] => [chat, socket]));
+      this.open().flatMap((socket) => this.chatsOf(socket).map((chat): [string, WebSocket] => [chat, socket]));
     return (this.#bound ??= new Map(list()));
   }
 
@@ -108,7 +101,7 @@ export class Sockets implements Presence {
   }
 
   #notifySync({ machine, isDeath }: Extract<Hint, { kind: "sync" }>, now: number): void {
-    for (const socket of this.#open()) {
+    for (const socket of this.open()) {
       // A token is of one machine, and so are the chats of its connections.
       const [chat] = this.chatsOf(socket);
       const isSoon = !isDeath && isWithin(now - (this.#syncHintedAt.get(socket) ?? 0), syncHintEveryMs);
@@ -144,10 +137,11 @@ export class Sockets implements Presence {
     const socket = status === "offline" ? this.#find(chat) : null;
     if (socket) this.#end(socket, chat, "chat.offline");
   }
+}
 
-  listOfToken(id: string): WebSocket[] {
-    return this.#open(`token:${id}`);
-  }
+/** Tag of the sockets of a token. */
+export function tagOf(token: string): string {
+  return `token:${token}`;
 }
 
 /** Whether the connection can represent one more chat. */
