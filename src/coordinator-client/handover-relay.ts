@@ -8,33 +8,14 @@ import { askRelay, nothing, OwnBoxes } from "./relay-request.ts";
 /** Hand-overs at a coordinator. */
 
 /** For the machine that gives one. */
-export class GivenRelay extends OwnBoxes {
+export class GivenRelay extends OwnBoxes<HandoverStatus> {
   constructor(edge: Pick<EdgeConfig, "url" | "workspace" | "token">) {
-    super("handover", edge);
-  }
-
-  /** A newer one replaces that of the same session. */
-  create({ session: subject, ...facts }: NewHandover): Promise<Result<{ id: string }>> {
-    return this.make({ subject, ...facts });
+    super("handover", HandoverStatus, edge);
   }
 
   put(id: string, part: number, envelope: string): Promise<Result<object>> {
     return this.ask(`/${id}/parts/${part}`, { method: "PUT", output: nothing, body: { envelope } });
   }
-
-  status(id: string): Promise<Result<HandoverStatus>> {
-    return this.ask(`/${id}`, { method: "GET", output: HandoverStatus });
-  }
-}
-
-interface NewHandover {
-  readonly session: string;
-  readonly claimHash: string;
-  readonly parts: number;
-  /** Characters of all parts. */
-  readonly chars: number;
-  /** Time in which it can be taken, in ms. */
-  readonly forMs: number;
 }
 
 export interface HandoverLink {

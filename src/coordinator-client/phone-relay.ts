@@ -10,18 +10,14 @@ import { nothing, OwnBoxes } from "./relay-request.ts";
 const checkTimeoutMs = 3_000;
 
 /** A machine's pairings with phones at its coordinator. */
-export class PhoneRelay extends OwnBoxes {
+export class PhoneRelay extends OwnBoxes<PhoneStatus> {
   constructor(edge: Pick<EdgeConfig, "url" | "workspace" | "token">) {
-    super("phone", edge);
+    super("phone", PhoneStatus, edge);
   }
 
   /** @param claimHash of the phone that pairs; @param forMs in which it can */
   create(claimHash: string, forMs: number): Promise<Result<{ id: string }>> {
     return this.make({ claimHash, forMs });
-  }
-
-  status(id: string, timeoutMs?: number): Promise<Result<PhoneStatus>> {
-    return this.ask(`/${id}`, { method: "GET", output: PhoneStatus, timeoutMs });
   }
 
   /**

@@ -22,21 +22,31 @@ interface RelayRequest<T> {
 }
 
 /** Boxes of one kind that this machine has at its coordinator. */
-export class OwnBoxes {
+export class OwnBoxes<Status> {
   readonly #base: string;
   readonly #kind: BoxKind;
+  readonly #status: z.ZodType<Status>;
   protected readonly token: string;
 
-  constructor(kind: BoxKind, { url, workspace, token }: Pick<EdgeConfig, "url" | "workspace" | "token">) {
+  constructor(
+    kind: BoxKind,
+    status: z.ZodType<Status>,
+    { url, workspace, token }: Pick<EdgeConfig, "url" | "workspace" | "token">,
+  ) {
     this.#base = `${withoutLastSlashes(url)}/v1/workspaces/${workspace}`;
     this.#kind = kind;
+    this.#status = status;
     this.token = token;
   }
 
   /** @param facts see `boxes.create` */
-  protected make(facts: Omit<InputOf<"boxes.create">, "kind">): Promise<Result<{ id: string }>> {
+  make(facts: Omit<InputOf<"boxes.create">, "kind">): Promise<Result<{ id: string }>> {
     const { output } = operations["boxes.create"];
     return this.#send("/boxes", { method: "POST", output, body: { kind: this.#kind, ...facts } });
+  }
+
+  status(id: string, timeoutMs?: number): Promise<Result<Status>> {
+    return this.ask(`/${id}`, { method: "GET", output: this.#status, timeoutMs });
   }
 
   /** Ends one at once, or those of a subject. */
