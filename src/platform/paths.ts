@@ -67,7 +67,7 @@ export function homeFrom(env: NodeJS.ProcessEnv): string {
 export function realPath(path: string): string {
   for (let at = path, rest = ""; ; rest = join(at.slice(dirname(at).length), rest), at = dirname(at)) {
     try {
-      return join(realpathSync(at), rest);
+      return join(realpathSync.native(at), rest);
     } catch {
       if (dirname(at) === at) return path;
     }

@@ -35,10 +35,10 @@ export function projectRoot(folder: string, home = homedir()): string | null {
   }
 }
 
-/** @returns null: it is not there */
+/** With the letters that the disk has, in either case. @returns null: it is not there */
 export function physicalPath(path: string): string | null {
   try {
-    return realpathSync(path);
+    return realpathSync.native(path);
   } catch {
     return null;
   }

@@ -1,4 +1,14 @@
-import { accessSync, constants, existsSync, mkdirSync, realpathSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  realpathSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+} from "node:fs";
 import { sep } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { errnoOf } from "../platform/errno.ts";
@@ -132,6 +142,10 @@ function change(top: string, file: StagedFile, beforeStep: () => void): void {
   else {
     // A second name changes the time of the file, so that the next undo would leave it.
     accessSync(diskPath(top, folderOf(path)), constants.W_OK);
+    // Fails on Windows where another program holds the file, and does nothing elsewhere.
+    renameSync(target, target);
+    // Windows replaces no file that can only be read.
+    if (process.platform === "win32" && !isWritable(target)) chmodSync(target, 0o666);
     addName(target, kept);
     beforeStep();
     if (!isKept(file)) {
@@ -142,6 +156,11 @@ function change(top: string, file: StagedFile, beforeStep: () => void): void {
   }
   beforeStep();
   if (isTakenBack(file)) throw new Error(changedMeanwhile);
+}
+
+function isWritable(file: Buffer): boolean {
+  const stats = statsOf(file);
+  return stats === null || stats.isSymbolicLink() || (stats.mode & 0o200) !== 0;
 }
 
 /** Makes the folders of a file with the rights that they had; the user may write in them. */

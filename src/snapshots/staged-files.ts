@@ -145,7 +145,11 @@ function settle(folder: string): LeftOut[] {
       left.push([change.path, `${messageOf(error)}: what was there is in ${file.kept}`]);
     }
   }
-  if (isSettled) rmSync(folder, { recursive: true, force: true });
+  try {
+    if (isSettled) rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // On Windows another program may hold a file in it: the next one removes it.
+  }
   return left;
 }
 

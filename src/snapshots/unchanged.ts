@@ -124,12 +124,12 @@ interface Settings {
 /** @returns null: there is no such folder, or it has a form that only git reads */
 export function settingsSeen({ project, env, limits }: SnapshotInput): Settings | null {
   try {
-    const start = realpathSync(project);
+    const start = realpathSync.native(project);
     const top = projectRoot(start) ?? start;
     const { git, common } = gitFolders(top);
     if (existsSync(join(top, ".git")) && common === null) return null;
     const variables = [...keptVariables, "HOME", "XDG_CONFIG_HOME"].map((name) => env[name] ?? null);
-    const commonDir = common === null ? start : realpathSync(common);
+    const commonDir = common === null ? start : realpathSync.native(common);
     const files = [...userFiles(env), ...(git === null ? [] : repositoryFiles(git, commonDir))];
     const head = git && readHead(top);
     const facts = [ownProgram, project, limits, variables, head, files.map(stampOf)];

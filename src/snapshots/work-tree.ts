@@ -1,6 +1,6 @@
 import { existsSync, realpathSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, resolve, sep } from "node:path";
 import { programPath } from "../platform/program-path.ts";
 import {
   GitError,
@@ -86,7 +86,7 @@ async function versionOf(git: Git): Promise<string> {
 
 function isAboveHome(env: NodeJS.ProcessEnv, top: string): boolean {
   const home = resolve(env["HOME"] ?? homedir());
-  return home === top || home.startsWith(top.endsWith("/") ? top : `${top}/`);
+  return home === top || home.startsWith(top.endsWith(sep) ? top : `${top}${sep}`);
 }
 
 /** Whether a folder can have snapshots, as far as its name says. */
@@ -108,8 +108,8 @@ export async function projectTree(
 ): Promise<Discovery> {
   const found = await discover(env, folder, signal);
   if ("found" in found || found.isPlain !== true) return found;
-  const top = realpathSync(folder);
-  const isShared = dirname(top) === top || top === realpathSync(tmpdir());
+  const top = realpathSync.native(folder);
+  const isShared = dirname(top) === top || top === realpathSync.native(tmpdir());
   if (isShared || isAboveHome(env, top)) return { skipped: `${top} is no project: it holds all others` };
   const gitDir = repositoryOf({ format: "sha1", commonDir: top });
   const names = { top, gitDir, commonDir: top, objects: join(gitDir, "objects") };
@@ -150,7 +150,14 @@ async function readLocation(git: Git, { stdout, stderr }: GitOutput): Promise<Om
   const fields = stdout.toString("utf8").split(`\n${separator}\n`);
   if (fields.length < locationArgs.length) throw new GitError("failed", firstLine(stderr), stderr);
   const [format = "", top = "", gitDir = "", commonDir = "", objects = "", answer = ""] = fields;
-  const location = { format, top, gitDir, commonDir, objects };
+  // Git writes slashes on Windows, too.
+  const location = {
+    format,
+    top: resolve(top),
+    gitDir: resolve(gitDir),
+    commonDir: resolve(commonDir),
+    objects: resolve(objects),
+  };
   const [, head, ref] = /^([0-9a-f]{40,64})\n(.*)\n$/.exec(answer) ?? [];
   if (head !== undefined && ref !== undefined)
     return { ...location, head, branch: ref === "HEAD" ? null : ref.replace(/^refs\/(heads\/)?/, "") };

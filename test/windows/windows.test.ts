@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
@@ -9,6 +9,9 @@ import { Windows, windowsPath } from "#harness/windows/windows.ts";
 import { WindowsUser } from "#harness/windows/windows-user.ts";
 import { programOf } from "../../scripts/install-clients.ts";
 import { parseObject } from "#src/shared/json-fields.ts";
+import { entryOnDisk } from "#src/snapshots/file-entry.ts";
+import type { ReplacedFiles } from "#src/snapshots/replace-files.ts";
+import type { ChildTask } from "../node/snapshots/replace-child.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 const windows = new Windows();
@@ -139,6 +142,78 @@ it("[Windows] a hook ends with 0 where its client leaves the input open", async 
   const hook = user.start([windowsPath(join(root, "dist", "hook.cjs")), "UserPromptSubmit"], { CLAUDECODE: "1" });
   hook.write(JSON.stringify(input));
   expect(await hook.ended).toEqual({ code: 0, out: "", err: "" });
+});
+
+const moduleOf = (path: string): string => `file:///Z:${join(root, path)}`;
+
+it("[Windows] a folder is one project: the drive and names in letters of either case, with slashes, by a link and in the long form", async () => {
+  const user = new WindowsUser(windows, "Forms");
+  user.write({ "repo ä/.git/HEAD": "ref: refs/heads/main\n", "repo ä/sub/a.txt": "a" });
+  symlinkSync("repo ä", user.at("link"));
+  const folders = [
+    user.project,
+    user.project.replace("C:", "c:"),
+    user.project.toUpperCase(),
+    user.project.replaceAll("\\", "/"),
+    `${user.project}\\sub\\`,
+    `${user.home}\\link`,
+    `\\\\?\\${user.project}`,
+  ];
+  const script = `const { projectRoot } = await import("${moduleOf("src/snapshots/git-head.ts")}");
+    console.log(JSON.stringify(${JSON.stringify(folders)}.map((one) => projectRoot(one))));`;
+  const { out } = await user.node(["--no-warnings", "--input-type=module", "-e", script]);
+  expect(JSON.parse(out)).toEqual(folders.map(() => user.project));
+});
+
+/** A program that has a file open, by which nobody may delete it, or do anything with it. */
+async function holds(user: WindowsUser, file: string, isAlone: boolean): Promise<() => Promise<unknown>> {
+  const script = `${isAlone ? `fs.openSync('${file}', 0x10000000);` : ""}console.log(process.pid);setInterval(() => {}, 1e6)`;
+  const start = { cwd: user.project, env: user.env };
+  const line = `"${windows.node}" -e "${script}" < ${file}`;
+  const holder = isAlone ? user.start(["-e", script]) : windows.start(line, [], { ...start, isShell: true });
+  const pid = await new Promise<number>((resolve) => holder.onOut((text) => resolve(Number(text))));
+  return async () => {
+    await user.kill(pid);
+    await holder.ended;
+  };
+}
+
+it("[Windows] an undo replaces files of long paths, of other case, and that can only be read; one that a program holds stays as it is until that ends", async () => {
+  const user = new WindowsUser(windows, "Undo");
+  const [top, source] = [`${user.home}\\repo ä`, `${user.home}\\then`];
+  const long = `${"a long folder/".repeat(22)}a.txt`;
+  const held = ["held.txt", "locked.txt", "removed.txt"];
+  const names = ["readonly.txt", long, ...held, "name.TXT", "Name.txt"];
+  const filesIn = (folder: string, all: readonly string[], text: string): void =>
+    user.write(Object.fromEntries(all.map((name) => [`${folder}/${name}`, text])));
+  filesIn("repo ä", ["readonly.txt", long, ...held, "name.TXT"], "now\r\n");
+  filesIn("then", ["readonly.txt", long, "held.txt", "locked.txt", "Name.txt"], "then\r\n");
+  const changes = names.map((name) => {
+    const [before, after] = ["repo ä", "then"].map((folder) => entryOnDisk(user.at(folder, name), "sha1"));
+    return { path: name, before: before ?? null, after: after ?? null };
+  });
+  chmodSync(user.at("repo ä", "readonly.txt"), 0o444);
+  const undo = async (all: typeof changes): Promise<ReplacedFiles> => {
+    const task: ChildTask = { top, source, backup: null, changes: all, killedBefore: 0 };
+    const child = windowsPath(join(root, "test", "node", "snapshots", "replace-child.ts"));
+    const ran = await user.node(["--no-warnings", child, JSON.stringify(task)]);
+    expect(ran).toMatchObject({ code: 0, err: "" });
+    return JSON.parse(ran.out) as ReplacedFiles;
+  };
+  const programs = await Promise.all(held.map((name) => holds(user, name, name === "locked.txt")));
+  const first = await undo(changes);
+  expect(first.written.map(({ path }) => path)).toEqual(["readonly.txt", long, "name.TXT", "Name.txt"]);
+  expect(Object.fromEntries(first.notRestored.map(({ path, reason }) => [path, reason]))).toEqual(
+    Object.fromEntries(held.map((name) => [name, "another program has it open"])),
+  );
+  for (const name of held) expect(user.read(`repo ä/${name}`)).toBe("now\r\n");
+  await Promise.all(programs.map((end) => end()));
+  const rest = changes.filter(({ path }) => held.includes(path));
+  expect(await undo(rest)).toMatchObject({ written: rest, notRestored: [] });
+  for (const name of ["readonly.txt", long, "held.txt", "locked.txt", "Name.txt"])
+    expect(user.read(`repo ä/${name}`)).toBe("then\r\n");
+  const left = ["Name.txt", "a long folder", "held.txt", "locked.txt", "readonly.txt"];
+  expect(readdirSync(user.at("repo ä")).toSorted()).toEqual(left);
 });
 
 /** Wine 8 has no option of a socket that this sets. */

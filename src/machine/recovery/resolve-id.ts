@@ -172,7 +172,7 @@ export function projectGiven(runtime: Runtime, folder: string | undefined): stri
 
 /** @param path absolute */
 export function projectOfFolder(runtime: Runtime, path: string): string {
-  const real = existsSync(path) ? realpathSync(path) : path;
+  const real = existsSync(path) ? realpathSync.native(path) : path;
   const candidates = [...new Set([path, real, projectRoot(path) ?? path, projectRoot(real) ?? real])];
   const isKnown = (project: string): boolean =>
     runtime.store.read((sql) => sessions.list(sql, { project, limit: 1 }).length > 0, false);
