@@ -1,8 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { basename } from "node:path";
+import { homedir } from "node:os";
+import { basename, join } from "node:path";
 import { codeOf } from "../shared/error.ts";
 import { asObject } from "../shared/json-fields.ts";
+import { LiveFiles } from "./live-files.ts";
+import { usualHome } from "./paths.ts";
 
 /** Unlike a pid, never reused. `start` is opaque (Linux: clock ticks since boot; else a date). */
 export interface ProcessIdentity {
@@ -206,8 +209,12 @@ function pidNamespace(): string {
   }
 }
 
-/** Uses ps(1); Windows only reports that a pid exists, so a reused pid is not noticed there. */
+/**
+ * Uses ps(1). Windows only reports that a pid exists: the start is known there of SHIM's own
+ * processes alone, and a pid that another program has had is not noticed.
+ */
 export function portableProcesses(platform: NodeJS.Platform): Processes {
+  const live = process.platform === "win32" ? new LiveFiles(liveFolder()) : null;
   return {
     boot: () => "unknown",
     children: () => new Map(),
@@ -216,9 +223,14 @@ export function portableProcesses(platform: NodeJS.Platform): Processes {
       // On Windows 0 is the process that asks.
       const found =
         pid > 0 && isRunning(pid) ? { parent: 0, start: "unknown", command: "", residentBytes: null } : null;
-      return platform === "win32" || !found ? found : psFacts(pid, found);
+      if (!found) return null;
+      return platform === "win32" ? { ...found, start: live?.startOf(pid) ?? found.start } : psFacts(pid, found);
     },
   };
+}
+
+function liveFolder(): string {
+  return join(usualHome(process.env, "win32", homedir()), "processes");
 }
 
 function psFacts(pid: number, basicFacts: ProcessFacts): ProcessFacts | null {

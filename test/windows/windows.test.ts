@@ -8,6 +8,7 @@ import { qwen } from "#harness/clients/real-clients.ts";
 import { Windows, windowsPath } from "#harness/windows/windows.ts";
 import { WindowsUser } from "#harness/windows/windows-user.ts";
 import { programOf } from "../../scripts/install-clients.ts";
+import type { ProcessIdentity } from "#src/platform/processes.ts";
 import { parseObject } from "#src/shared/json-fields.ts";
 import { entryOnDisk } from "#src/snapshots/file-entry.ts";
 import type { ReplacedFiles } from "#src/snapshots/replace-files.ts";
@@ -19,6 +20,7 @@ beforeAll(() => windows.begin());
 afterAll(() => windows.end());
 
 const data = "AppData/Local/shim/Data";
+const hookProgram = windowsPath(join(root, "dist", "hook.cjs"));
 
 function hostOf(user: WindowsUser): number {
   const name = readdirSync(user.at(data)).find((one) => /^host-.*\.pid$/.test(one));
@@ -77,6 +79,38 @@ it("[Windows] a chat of Claude Desktop, by the extension, is saved, and the next
   const next = await user.connect(start);
   const { text } = await next.ask("shim_check_recovery", { project: user.project });
   expect(text).toContain("übersetze a.txt");
+});
+
+/** A client that starts a hook for each line that it reads, and says how that ended. */
+const client = `const { spawnSync } = require("child_process");
+require("readline").createInterface({ input: process.stdin }).on("line", (input) => {
+  const words = [process.argv[1], JSON.parse(input).hook_event_name];
+  console.log(spawnSync(process.execPath, words, { input }).status);
+});`;
+
+it("[Windows] a chat and its host that are killed together: the next start finds the death, and has all that was acknowledged", async () => {
+  const user = new WindowsUser(windows, "Killed");
+  const chat = user.start(["-e", client, hookProgram], { CLAUDECODE: "1" });
+  const said: string[] = [];
+  chat.onOut((text) => said.push(...text.trim().split("\n")));
+  const event = async (name: string, fields: object): Promise<void> => {
+    const count = said.length;
+    chat.write(`${JSON.stringify({ session_id: "a-chat", hook_event_name: name, cwd: user.project, ...fields })}\n`);
+    await vi.waitUntil(() => said.length > count, patience);
+    expect(said.at(-1)).toBe("0");
+  };
+  await event("SessionStart", { source: "startup" });
+  await event("UserPromptSubmit", { prompt: "release the größe" });
+  await user.kill(hostOf(user));
+  await event("UserPromptSubmit", { prompt: "then write its notes" });
+  const host = hostOf(user);
+  chat.kill();
+  await Promise.all([chat.ended, user.kill(host)]);
+  const { sessions } = JSON.parse(await user.shim(windows.launcher, "sessions", "--json")) as { sessions: object[] };
+  expect(sessions).toEqual([expect.objectContaining({ title: "release the größe", isAlive: false, state: "died" })]);
+  const next = await user.connect([windows.launcher, "mcp"]);
+  const { text } = await next.ask("shim_check_recovery", { project: user.project });
+  for (const prompt of ["release the größe", "then write its notes"]) expect(text).toContain(prompt);
 });
 
 /** Files of the user's, in forms that an editor on Windows leaves. */
@@ -139,7 +173,7 @@ it("[Windows] hooks that init writes save chats in cmd and end with 0, also wher
 it("[Windows] a hook ends with 0 where its client leaves the input open", async () => {
   const user = new WindowsUser(windows, "Open");
   const input = { session_id: "a-chat", hook_event_name: "UserPromptSubmit", cwd: user.project, prompt: "go" };
-  const hook = user.start([windowsPath(join(root, "dist", "hook.cjs")), "UserPromptSubmit"], { CLAUDECODE: "1" });
+  const hook = user.start([hookProgram, "UserPromptSubmit"], { CLAUDECODE: "1" });
   hook.write(JSON.stringify(input));
   expect(await hook.ended).toEqual({ code: 0, out: "", err: "" });
 });
@@ -163,6 +197,31 @@ it("[Windows] a folder is one project: the drive and names in letters of either 
     console.log(JSON.stringify(${JSON.stringify(folders)}.map((one) => projectRoot(one))));`;
   const { out } = await user.node(["--no-warnings", "--input-type=module", "-e", script]);
   expect(JSON.parse(out)).toEqual(folders.map(() => user.project));
+});
+
+it("[Windows] the number of a process of SHIM that was killed, which another has now, is not that process", async () => {
+  const user = new WindowsUser(windows, "Numbers");
+  const source = `const { identify, isAlive, systemProcesses } = await import("${moduleOf("src/platform/processes.ts")}");`;
+  const runs = (script: string) => ["--no-warnings", "--input-type=module", "-e", `${source}${script}`];
+  const shows = "console.log(JSON.stringify(identify(systemProcesses, process.pid)));setInterval(() => {}, 1e6)";
+  const starts = async () => {
+    const started = user.start(runs(shows));
+    const text = await new Promise<string>((resolve) => started.onOut(resolve));
+    return { started, identity: JSON.parse(text) as ProcessIdentity };
+  };
+  const [first, second] = [await starts(), await starts()];
+  const named = [first.identity, second.identity, { ...first.identity, pid: second.identity.pid }];
+  const ask = async (): Promise<unknown> => {
+    const { out } = await user.node(
+      runs(`console.log(JSON.stringify(${JSON.stringify(named)}.map((one) => isAlive(systemProcesses, one))))`),
+    );
+    return JSON.parse(out);
+  };
+  expect(await ask()).toEqual([true, true, false]);
+  await user.kill(first.identity.pid);
+  await first.started.ended;
+  expect(await ask()).toEqual([false, true, false]);
+  expect(readdirSync(user.at(data, "processes"))).toEqual([`${second.identity.pid}-${second.identity.start}`]);
 });
 
 /** A program that has a file open, by which nobody may delete it, or do anything with it. */
