@@ -70,6 +70,4 @@ export interface MachineTrial {
   readonly violated?: string;
   /** Service that assigns its sessions; absent: SHIM does. */
   readonly provider?: string;
-  /** Sessions that the service has been sent. */
-  readonly sent?: number;
 }

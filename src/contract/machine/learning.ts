@@ -92,14 +92,8 @@ export type Workflows = Readonly<z.infer<typeof Workflows>>;
 const trialErrors = ["bad_input", "busy", "switched_off", "cannot_act", "cannot_end", "config_invalid"] as const;
 
 export const learningOperations = {
-  "review.store": declare("host", "write", {
-    summary: "Advance the machine's trials, and store what a review has sent.",
-    input: z.strictObject({
-      /** Absent: no trial moves. */
-      isReview: z.boolean().optional(),
-      /** Sessions of an experiment that its service has received. */
-      sent: z.object({ experiment: z.string(), count }).optional(),
-    }),
+  "review.advance": declare("host", "write", {
+    summary: "Advance the machine's trials.",
     output: z.object({ moved: z.array(ExperimentView) }),
   }),
   "report.get": declare("caller", "read", {

@@ -7,23 +7,10 @@ export interface Counted {
   readonly n: number;
 }
 
-/** Probability of at least `hits` in `n` independent cases, each with the probability `share`. */
-export function atLeast(hits: number, n: number, share: number): number {
-  if (hits <= 0) return 1;
-  if (hits > n || share <= 0) return 0;
-  if (share >= 1) return 1;
-  return hits > n * share ? upperTail(hits, n, share) : 1 - upperTail(n - hits + 1, n, 1 - share);
-}
-
-/** @param hits above the mean, so that each term is smaller than the one before */
-function upperTail(hits: number, n: number, share: number): number {
-  let term = Math.exp(lnChoose(n, hits) + hits * Math.log(share) + (n - hits) * Math.log1p(-share));
-  let total = 0;
-  for (let count = hits; count <= n && term > total * 1e-17; count++) {
-    total += term;
-    term *= ((n - count) / (count + 1)) * (share / (1 - share));
-  }
-  return Math.min(1, total);
+/** Probability of at least so many heads in `n` tosses of a fair coin. */
+export function headsAtLeast(heads: number, n: number): number {
+  const counts = Array.from({ length: Math.max(0, n - heads + 1) }, (_, index) => heads + index);
+  return sum(counts.map((count) => Math.exp(lnChoose(n, count) - n * Math.LN2)));
 }
 
 function lnChoose(n: number, hits: number): number {

@@ -4,7 +4,7 @@ import { median } from "simple-statistics";
 import type { ExperimentView } from "../../contract/machine/learning.ts";
 import type { MachineTrial, Replayed } from "../../contract/learning.ts";
 import { pluralize } from "../../shared/format.ts";
-import { atLeast, moreOften, type Counted } from "./exact-tests.ts";
+import { headsAtLeast, moreOften, type Counted } from "./exact-tests.ts";
 import { findParameter, refusalOfStep, type Parameter } from "./parameters.ts";
 
 const dayMs = 86_400_000;
@@ -215,7 +215,7 @@ export function judgeCanary(units: readonly CanaryUnit[], days: number): CanaryV
   const treated = units.filter(({ isTreated }) => isTreated);
   const control = units.filter(({ isTreated }) => !isTreated);
   const largest = Math.max(treated.length, control.length);
-  if (2 * atLeast(largest, units.length, 0.5) <= (isOver ? alphaOfSharesAtEnd : alpha))
+  if (2 * headsAtLeast(largest, units.length) <= (isOver ? alphaOfSharesAtEnd : alpha))
     return { violated: "sampleRatio" };
   const violated = findHarm(control, treated);
   if (violated !== null) return { violated };

@@ -340,7 +340,7 @@ function experiments(context: OperationContext): Found[] {
   const { provider } = read.ok ? read.value.experiments : defaults.experiments;
   if (!read.ok || provider === "local") return [];
   const source = { launch: site.launch, env: site.env, paths, config: read.value };
-  const [problem] = runService(source, { kind: "choose", trials: [] }, serviceMs).problems;
+  const [problem] = runService(source, [], serviceMs).problems;
   if (problem === undefined) return [pass(`sessions of trials are assigned by ${provider}`)];
   const text = `${provider} cannot assign: ${problem} Sessions that begin are in no trial.`;
   const [, missing] = /npm install (\S+)$/.exec(problem) ?? [];

@@ -14,26 +14,17 @@ import {
   type ServiceArms,
 } from "../sessions/session-settings.ts";
 
-/** Exchanged with the process of a service, as JSON: hashed units, names and numbers. */
+/** Exchanged with the process of a service, as JSON: hashed units and names. */
 export interface ServiceRequest {
   readonly settings: Config["experiments"];
   /** SHIM's folder: packages and modules are resolved from it. */
   readonly home: string;
-  readonly work: ServiceWork;
-}
-
-export type ServiceWork =
   /** An experiment has the key of its setting as its name. */
-  | { readonly kind: "choose"; readonly trials: readonly { readonly name: string; readonly unit: string }[] }
-  | { readonly kind: "send"; readonly name: string; readonly units: readonly SentUnit[] };
-
-export interface SentUnit {
-  readonly unit: string;
-  readonly measured: Readonly<Record<string, number>>;
+  readonly trials: readonly { readonly name: string; readonly unit: string }[];
 }
 
 export interface ServiceAnswer {
-  /** In the order of the trials; null: the session is not in it. Empty for other work. */
+  /** In the order of the trials; null: the session is not in it. */
   readonly arms: readonly (string | null)[];
   /** Empty: all went well. */
   readonly problems: readonly string[];
@@ -46,17 +37,17 @@ const maxAnswerBytes = 1_048_576;
 const maxProblemChars = 300;
 
 /**
- * Work of the configured service in a process of its own, which is killed at the
+ * Asks the configured service in a process of its own, which is killed at the
  * limit: whatever its package does, the caller gets an answer.
  *
- * @param waitMs limit for the work itself
+ * @param waitMs limit of its answer
  */
 export function runService(
   { launch, env, paths, config }: Pick<Runtime, "launch" | "env" | "paths" | "config">,
-  work: ServiceWork,
+  trials: ServiceRequest["trials"],
   waitMs: number,
 ): ServiceAnswer {
-  const request: ServiceRequest = { settings: config.experiments, home: paths.home, work };
+  const request: ServiceRequest = { settings: config.experiments, home: paths.home, trials };
   const script = join(dirname(launch.hookScript), "hook-service.cjs");
   const timeout = waitMs + startMs;
   const { error, output } = spawnSync(launch.node, [script], {
@@ -98,7 +89,7 @@ export function askService(runtime: Runtime, sessionId: string): ServiceArms | n
   );
   if (trials.length === 0) return null;
   const asked = trials.map(({ key, salt }) => ({ name: key, unit: toUnit(salt, sessionId) }));
-  const { arms, problems } = runService(runtime, { kind: "choose", trials: asked }, waitMs);
+  const { arms, problems } = runService(runtime, asked, waitMs);
   if (problems.length > 0) report(runtime, provider, problems);
   const answers = trials.flatMap(({ id }, index): [string, string][] => {
     const arm = arms[index];

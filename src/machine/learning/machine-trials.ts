@@ -34,8 +34,6 @@ import * as totals from "../../store/metric-totals.ts";
 import * as notices from "../../store/notices.ts";
 import { experiments } from "../../store/session-tables.ts";
 import * as audit from "../sessions/machine-audit.ts";
-import { toUnit } from "../sessions/session-settings.ts";
-import { runService, type SentUnit } from "./assignment-service.ts";
 import { canaryUnits } from "./trial-units.ts";
 
 const dayMs = 86_400_000;
@@ -291,56 +289,4 @@ export function betterValues({ config, store, now }: Runtime, recorded: readonly
     .filter(({ replayed }) => replayed.verdict === "better")
     .toSorted((a, b) => (a.replayed.difference ?? 0) - (b.replayed.difference ?? 0))
     .map(({ key, from, value: to, replayed }) => ({ key, from, to, replayed, note: replayText(replayed) }));
-}
-
-const sendMs = 20_000;
-
-interface Due {
-  readonly trial: MachineTrial;
-  readonly units: readonly SentUnit[];
-  /** Counted sessions, with those that are forgotten. */
-  readonly until: number;
-}
-
-/**
- * Sends the configured service the sessions that its trials have counted since, with their
- * outcomes. Those of a sending with a problem are sent again by the next review.
- *
- * @param mark does {@link markSent} where the store is written
- */
-export async function sendCounted(runtime: Runtime, mark: (trial: string, sent: number) => unknown): Promise<void> {
-  const { provider } = runtime.config.experiments;
-  if (provider === "local") return;
-  for (const { trial, units, until } of runtime.store.read((sql) => listDue(sql, runtime.now(), provider), [])) {
-    const work = { kind: "send", name: trial.key, units } as const;
-    const problems = units.length === 0 ? [] : runService(runtime, work, sendMs).problems;
-    if (problems.length === 0) await mark(trial.id, until);
-    else
-      runtime.log("warn", "sessions of an experiment were not sent", {
-        provider,
-        id: trial.id,
-        problems: problems.slice(0, 3),
-      });
-  }
-}
-
-/** None while experiments are switched off, and none that a person has stopped. */
-function listDue(sql: Sql, now: number, provider: string): Due[] {
-  if (offSince(sql) !== null) return [];
-  return list(sql).flatMap((trial) => {
-    const isStoppedByHand = trial.state === "stopped" && trial.violated === undefined;
-    if (trial.provider !== provider || isStoppedByHand) return [];
-    const counted = canaryUnits(sql, now, trial.id);
-    const units = counted
-      .slice(trial.sent ?? 0)
-      .flatMap(({ session, measured }) => (session === null ? [] : [{ unit: toUnit(trial.salt, session), measured }]));
-    return counted.length > (trial.sent ?? 0) ? [{ trial, units, until: counted.length }] : [];
-  });
-}
-
-export function markSent({ store }: Runtime, id: string, sent: number): void {
-  store.write((sql) => {
-    const trial = get(sql, id);
-    if (trial) save(sql, { ...trial, sent });
-  });
 }

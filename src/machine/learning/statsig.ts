@@ -1,71 +1,51 @@
 /** Work of the process of a service. Its package is installed only where it is configured. */
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
+import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { StatsigOptions, StatsigServerlessClient } from "@statsig/serverless-client";
+import type { StatsigServerlessClient } from "@statsig/serverless-client";
 import { codeOf, messageOf } from "../../shared/error.ts";
 import type { ServiceAnswer, ServiceRequest } from "./assignment-service.ts";
-
-/** For work that no chat waits for, in ms. */
-const patientMs = 8_000;
 
 /** Never rejects: what went wrong is in the answer. */
 export async function answerRequest(request: ServiceRequest, env: NodeJS.ProcessEnv): Promise<ServiceAnswer> {
   const problems: string[] = [];
-  const { work } = request;
   try {
-    const { client, isLive } = await startStatsig(request, env);
-    if (work.kind === "choose") return { arms: work.trials.map((trial) => armOf(client, trial, problems)), problems };
-    // A file of rules has no receiver.
-    if (isLive) {
-      for (const { unit, measured } of work.units) {
-        client.getExperiment(work.name, { userID: unit });
-        for (const [metric, value] of Object.entries(measured))
-          client.logEvent(metric, { userID: unit }, value, { experiment: work.name });
-      }
-      await client.shutdown();
-    }
+    const client = await startStatsig(request, env);
+    return { arms: request.trials.map((trial) => armOf(client, trial, problems)), problems };
   } catch (error) {
-    problems.push(messageOf(error));
+    return { arms: [], problems: [...problems, messageOf(error)] };
   }
-  return { arms: [], problems };
 }
 
-const statsigOptions: StatsigOptions = {
-  // Its log goes to the console, which in some processes is the protocol.
-  logLevel: 0,
-  disableStorage: true,
-  disableStableID: true,
-  // The requests stay readable.
-  disableStatsigEncoding: true,
-  disableCompression: true,
-};
-
-/** From a file of rules (download_config_specs), when nothing is sent; or with a key. */
+/** From a file of rules (download_config_specs), or by a key. Nothing of a session is sent. */
 async function startStatsig(
-  { settings, home, work }: ServiceRequest,
+  { settings, home }: ServiceRequest,
   env: NodeJS.ProcessEnv,
-): Promise<{ readonly client: StatsigServerlessClient; readonly isLive: boolean }> {
+): Promise<StatsigServerlessClient> {
   const { statsigRules, statsigKeyEnv, waitMs } = settings;
-  const isLive = statsigRules === null;
-  if (isLive && statsigKeyEnv === null) throw new Error("Set experiments.statsigRules or experiments.statsigKeyEnv.");
-  const key = env[statsigKeyEnv ?? ""] ?? "";
-  if (isLive && key === "") throw new Error(`The environment has no ${statsigKeyEnv}.`);
-  const rules = isLive ? "" : readFileSync(isAbsolute(statsigRules) ? statsigRules : join(home, statsigRules), "utf8");
+  if (statsigRules === null && statsigKeyEnv === null)
+    throw new Error("Set experiments.statsigRules or experiments.statsigKeyEnv.");
+  const key = statsigRules === null ? (env[statsigKeyEnv ?? ""] ?? "") : "client-offline";
+  if (key === "") throw new Error(`The environment has no ${statsigKeyEnv}.`);
+  const rules = statsigRules === null ? null : readFileSync(resolve(home, statsigRules), "utf8");
   const { StatsigServerlessClient: Client } = await loadStatsig(home);
-  const offline = { loggingEnabled: "disabled", networkConfig: { preventAllNetworkTraffic: true } } as const;
-  const client = isLive
-    ? new Client(key, statsigOptions)
-    : new Client("client-offline", { ...statsigOptions, ...offline });
-  if (isLive) await client.updateAsync({ timeoutMs: work.kind === "choose" ? waitMs : patientMs });
+  const client = new Client(key, {
+    // Its log goes to the console, which in some processes is the protocol.
+    logLevel: 0,
+    disableStorage: true,
+    disableStableID: true,
+    loggingEnabled: "disabled",
+    networkConfig: { preventAllNetworkTraffic: rules !== null },
+  });
+  if (rules === null) await client.updateAsync({ timeoutMs: waitMs });
   else {
     client.dataAdapter.setData(rules);
     // Initializing would start the timers of its logger.
     client.updateSync({ disableBackgroundCacheRefresh: true });
   }
   if (client.getContext().values === null) throw new Error("Statsig has no rules.");
-  return { client, isLive };
+  return client;
 }
 
 /** The package in SHIM's folder, else beside SHIM; nothing comes from a project. */
@@ -87,13 +67,12 @@ async function loadStatsig(home: string): Promise<typeof import("@statsig/server
   }
 }
 
-interface AskedTrial {
-  readonly name: string;
-  readonly unit: string;
-}
-
 /** Arm that the group's parameter `arm` names, else its own name; null: the unit is not in it. */
-function armOf(client: StatsigServerlessClient, { name, unit }: AskedTrial, problems: string[]): string | null {
+function armOf(
+  client: StatsigServerlessClient,
+  { name, unit }: ServiceRequest["trials"][number],
+  problems: string[],
+): string | null {
   const answer = client.getExperiment(name, { userID: unit }, { disableExposureLog: true });
   if (answer.__evaluation === null) problems.push(`Statsig does not know the experiment ${name}.`);
   return answer.__evaluation?.is_user_in_experiment === true ? answer.get("arm", answer.groupName ?? "") : null;

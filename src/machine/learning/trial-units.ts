@@ -17,28 +17,23 @@ const exposed = exposures.pick("unit", "arm", "at");
 
 type Exposed = RowOf<typeof exposed>;
 
-interface Unit extends CanaryUnit {
-  /** Absent (null) for one that is forgotten. */
-  readonly session: string | null;
-}
-
 /**
  * Units in the order of assignment, up to the first with an open outcome: an order by outcome would
  * favour one arm.
  */
-export function canaryUnits(sql: Sql, now: number, trial: string): Unit[] {
+export function canaryUnits(sql: Sql, now: number, trial: string): CanaryUnit[] {
   const rest = "WHERE experiment = ? ORDER BY seq LIMIT ?";
   return measureUntilOpen(sql, now, exposed.select(sql, rest, trial, canary.sessions));
 }
 
-function measureUntilOpen(sql: Sql, now: number, all: readonly Exposed[]): Unit[] {
-  const units: Unit[] = [];
+function measureUntilOpen(sql: Sql, now: number, all: readonly Exposed[]): CanaryUnit[] {
+  const units: CanaryUnit[] = [];
   for (const { unit, arm, at } of all) {
     const session = sessions.get(sql, unit);
     const isOver = !session || session.ending?.isSettled === true || now - at >= outcomeAfterMs;
     if (!isOver) return units;
     const measured = session ? measure(sql, session) : {};
-    units.push({ session: session?.id ?? null, isTreated: arm === "treatment", measured });
+    units.push({ isTreated: arm === "treatment", measured });
   }
   return units;
 }

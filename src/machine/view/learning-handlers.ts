@@ -16,9 +16,7 @@ import {
   betterValues,
   endTrial,
   list,
-  markSent,
   offSince,
-  sendCounted,
   setOff,
   start,
   variantOf,
@@ -101,9 +99,8 @@ export const learningHandlers = {
     const better = betterValues(runtime, recordedSessions(runtime));
     const [best] = runtime.config.kaizen === "apply" ? better : [];
     if (dryRun) return ok({ better, moved: [], started: null, notes: [planText(runtime, best)], report: null });
-    const advanced = await call("review.store", { isReview: true });
+    const advanced = await call("review.advance", {});
     if (!advanced.ok) return advanced;
-    await sendCounted(runtime, (experiment, count) => call("review.store", { sent: { experiment, count } }));
     const wanted = best && {
       key: best.key,
       to: best.to,
@@ -118,10 +115,9 @@ export const learningHandlers = {
     const report = writeLastWeek(runtime, adviceFor(runtime, better));
     return ok({ better, moved, started: started?.ok === true ? started.value : null, notes, report });
   },
-  async "review.store"({ runtime: load }, { isReview, sent }) {
+  async "review.advance"({ runtime: load }) {
     const runtime = await load();
-    if (sent) markSent(runtime, sent.experiment, sent.count);
-    return ok({ moved: isReview === true ? advanceAll(runtime).map((one) => viewTrial(runtime, one)) : [] });
+    return ok({ moved: advanceAll(runtime).map((one) => viewTrial(runtime, one)) });
   },
 } satisfies Partial<Handlers>;
 

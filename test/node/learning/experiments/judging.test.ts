@@ -1,16 +1,16 @@
 import { mean } from "simple-statistics";
 import { expect, it } from "vitest";
-import { atLeast, moreOften, judgePairs } from "#src/learning/experiments/exact-tests.ts";
+import { headsAtLeast, moreOften, judgePairs } from "#src/learning/experiments/exact-tests.ts";
 import { canary, guardrails, judgeCanary, maxReplayed, nextReading } from "#src/learning/experiments/trials.ts";
 import type { CanaryUnit, CanaryVerdict, Measured } from "#src/learning/experiments/trials.ts";
 import { findWeek, weekOf } from "#src/learning/experiments/weekly-report.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 
 it("the tail of a binomial count equals R's binom.test", () => {
-  // binom.test(8, 10, 0.25, "greater"), binom.test(7, 20, 0.2, "greater").
-  expect(atLeast(8, 10, 0.25)).toBeCloseTo(0.0004158, 7);
-  expect(atLeast(7, 20, 0.2)).toBeCloseTo(0.0866925, 7);
-  expect([atLeast(0, 10, 0.5), atLeast(11, 10, 0.5)]).toEqual([1, 0]);
+  // binom.test(8, 10, 0.5, "greater"), binom.test(15, 20, 0.5, "greater").
+  expect(headsAtLeast(8, 10)).toBeCloseTo(0.0546875, 7);
+  expect(headsAtLeast(15, 20)).toBeCloseTo(0.0206947, 7);
+  expect([headsAtLeast(0, 10), headsAtLeast(11, 10)]).toEqual([expect.closeTo(1, 9), 0]);
 });
 
 it("Fisher's exact test equals R's fisher.test", () => {

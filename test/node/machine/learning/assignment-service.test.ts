@@ -10,8 +10,7 @@ import { dirname, join } from "node:path";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { defaults } from "#src/contract/config.ts";
 import { answerRequest } from "#src/machine/learning/statsig.ts";
-import type { ServiceAnswer, ServiceRequest, ServiceWork } from "#src/machine/learning/assignment-service.ts";
-import { markSent, sendCounted, setOff } from "#src/machine/learning/machine-trials.ts";
+import type { ServiceAnswer, ServiceRequest } from "#src/machine/learning/assignment-service.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 
 const key = "checkpoint.everyMs";
@@ -68,7 +67,7 @@ function aServiceRuntime(experiments: Record<string, unknown>) {
 }
 
 const token = `ghp_${"aB3".repeat(12)}`;
-const all = (arm: string): string => `answer({ arms: (request.work.trials ?? []).map(() => "${arm}"), problems: [] });`;
+const all = (arm: string): string => `answer({ arms: request.trials.map(() => "${arm}"), problems: [] });`;
 
 it("a service is asked once, for a session that begins while a trial runs, and its arm is stored", () => {
   const runtime = aServiceRuntime({ provider: "statsig" });
@@ -81,8 +80,8 @@ it("a service is asked once, for a session that begins while a trial runs, and i
   chat.start("compact");
   chat.start("resume");
   expect(armsOf(runtime)).toEqual([{ unit: chat.session, arm: "treatment" }]);
-  const work = { kind: "choose", trials: [{ name: key, unit: toUnit(salt, chat.session) }] };
-  expect(runtime.requests()).toMatchObject([{ work }]);
+  const trials = [{ name: key, unit: toUnit(salt, chat.session) }];
+  expect(runtime.requests()).toMatchObject([{ trials }]);
   for (const hidden of [chat.session, id]) expect(JSON.stringify(runtime.requests())).not.toContain(hidden);
 });
 
@@ -109,23 +108,8 @@ it.each([
   expect(armsOf(runtime)).toEqual([]);
 });
 
-it("the sessions that count are sent to the service once, and none while experiments are off", async () => {
-  const runtime = aServiceRuntime({ provider: "statsig" });
-  runtime.serve(all("treatment"));
-  started(runtime);
-  const sent = async (): Promise<number> => {
-    await sendCounted(runtime, (id, until) => markSent(runtime, id, until));
-    return runtime.requests().filter(({ work }) => work.kind === "send").length;
-  };
-  aChat(runtime).end();
-  expect([await sent(), await sent()]).toEqual([1, 1]);
-  aChat(runtime).end();
-  setOff(runtime, runtime.now(), "command line");
-  expect(await sent()).toBe(1);
-});
-
 const units = Array.from({ length: 60 }, (_, n) => toUnit("salt", `session ${n}`));
-const choose: ServiceWork = { kind: "choose", trials: units.map((unit) => ({ name: key, unit })) };
+const trials = units.map((unit) => ({ name: key, unit }));
 
 function bucketOf(operator: string, targetValue: number, salt: string) {
   const unit = { type: "user_bucket", field: null, idType: "userID" };
@@ -167,39 +151,29 @@ afterEach(() => {
 
 function ask(
   experiments: Partial<(typeof defaults)["experiments"]>,
-  work: ServiceWork,
   { home = temporaryFolder(), env = {} }: { home?: string; env?: NodeJS.ProcessEnv } = {},
 ): Promise<ServiceAnswer> {
   const settings = { ...defaults.experiments, waitMs: 60_000, ...experiments };
-  return answerRequest({ settings, home, work }, env);
+  return answerRequest({ settings, home, trials }, env);
 }
 
 it("Statsig assigns from a file in SHIM's folder, without network", async () => {
   const home = temporaryFolder();
   writeFileSync(join(home, "rules.json"), rules);
-  const { arms, problems } = await ask({ provider: "statsig", statsigRules: "rules.json" }, choose, { home });
+  const { arms, problems } = await ask({ provider: "statsig", statsigRules: "rules.json" }, { home });
   const count = (arm: string): number => arms.filter((one) => one === arm).length;
   expect([problems, requests, arms.length]).toEqual([[], [], units.length]);
   expect(Math.min(count("control"), count("treatment"))).toBeGreaterThan(10);
-  const absolute = await ask({ provider: "statsig", statsigRules: join(home, "rules.json") }, choose);
+  const absolute = await ask({ provider: "statsig", statsigRules: join(home, "rules.json") });
   expect(absolute.arms).toEqual(arms);
 });
 
-it("live Statsig has its key from the environment, and is sent hashed units, names and numbers", async () => {
+it("live Statsig has its key from the environment, and gets nothing but the request for its rules", async () => {
   answer = async (url) => new Response(url.includes("download_config_specs") ? rules : '{"success":true}');
   const settings = { provider: "statsig", statsigKeyEnv: "MY_STATSIG" } as const;
   const env = { MY_STATSIG: "client-of-mine" };
-  expect((await ask(settings, choose, { env })).problems).toEqual([]);
+  expect((await ask(settings, { env })).problems).toEqual([]);
   expect(requests.filter(({ body }) => body !== "")).toEqual([]);
-  const unit = units[3] ?? "";
-  const sent = [{ unit, measured: { toolErrors: 0.25 } }];
-  expect(await ask(settings, { kind: "send", name: key, units: sent }, { env })).toEqual({ arms: [], problems: [] });
-  const events = requests
-    .flatMap(({ body }) => (body === "" ? [] : (JSON.parse(body) as { events: Record<string, unknown>[] }).events))
-    .filter(({ user }) => user !== null)
-    .map(({ eventName, user, value }) => [eventName, user, value]);
-  const exposure = ["statsig::config_exposure", { userID: unit }, null];
-  expect(events).toEqual([exposure, ["toolErrors", { userID: unit }, 0.25]]);
 });
 
 /** A package instead of Statsig's, which does this. */
@@ -217,7 +191,7 @@ it("the package is resolved from SHIM's folder, and nothing from the folder of a
   aPackage(project, `throw new Error("of a project");`);
   const settings = { provider: "statsig", statsigKeyEnv: "KEY" } as const;
   vi.spyOn(process, "cwd").mockReturnValue(project);
-  const { problems } = await ask(settings, choose, { home, env: { KEY: "client-key" } });
+  const { problems } = await ask(settings, { home, env: { KEY: "client-key" } });
   expect(problems).toEqual(["of SHIM's folder"]);
   vi.restoreAllMocks();
 });
@@ -226,7 +200,7 @@ it("a package that is not installed is named with its command, and none is in a 
   const home = temporaryFolder();
   aPackage(home, 'import "not-installed-at-all";');
   writeFileSync(join(home, "rules.json"), rules);
-  const { problems } = await ask({ provider: "statsig", statsigRules: "rules.json" }, choose, { home });
+  const { problems } = await ask({ provider: "statsig", statsigRules: "rules.json" }, { home });
   const what = "Assignment by Statsig needs a package that is not installed";
   expect(problems).toEqual([`${what}: npm install @statsig/serverless-client`]);
 });
