@@ -98,32 +98,10 @@ async function stagePaths(git: Git, command: readonly string[], changes: readonl
   await run(literal, [...command, "--pathspec-from-file=-", "--pathspec-file-nul"], paths);
 }
 
-export interface ChangedFile {
-  readonly path: string;
-  /** Null for a binary file. */
-  readonly added: number | null;
-  readonly removed: number | null;
-}
-
-export interface CommitDiff {
-  readonly files: readonly ChangedFile[];
-  /** With a summary before the patch; "" without a change. */
-  readonly diff: string;
-}
-
-/** Runs no program that the repository's settings name. */
-export async function readDiff(git: Git, base: string, commit: string): Promise<CommitDiff> {
-  const readable = { ...git, before: [...git.before, "-c", "core.quotePath=false"] };
+/** A patch; "" without a change. Runs no program that the repository's settings name. */
+export async function readDiff(git: Git, base: string, commit: string): Promise<string> {
   const plain = ["--no-ext-diff", "--no-textconv", "--no-color", "--no-renames"];
-  const { stdout } = await run(readable, ["diff", ...plain, "--stat", "--patch", base, commit]);
-  const counts = await run(readable, ["diff", ...plain, "--numstat", "-z", base, commit]);
-  return { files: splitRaw(counts.stdout).map(parseFile), diff: stdout.toString("utf8") };
-}
-
-function parseFile(record: string): ChangedFile {
-  const [added = "-", removed = "-", ...path] = record.split("\t");
-  const [addedLines, removedLines] = [added, removed].map((count) => (count === "-" ? null : Number(count)));
-  return { path: displayPath(path.join("\t")), added: addedLines ?? null, removed: removedLines ?? null };
+  return (await run(git, ["diff", ...plain, "--patch", "--binary", base, commit])).stdout.toString("utf8");
 }
 
 interface MergeDeps {

@@ -1,18 +1,15 @@
 import { realpathSync } from "node:fs";
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import * as z from "zod";
 import { toolNames } from "../../code/analysis/finding.ts";
 import { toText, type Report } from "../../code/analysis/report.ts";
 import { Duration, Folder, flag } from "../../contract/machine/operation.ts";
 import { isFolder } from "../../platform/paths.ts";
-import { pluralize } from "../../shared/format.ts";
-import { err, ok } from "../../shared/result.ts";
+import { ok } from "../../shared/result.ts";
 import { analyze } from "../../code/tool-runner/analyze.ts";
 import { requireTrust } from "../../code/tool-runner/project-folder.ts";
-import { TransformInput } from "../../code/transform/transformers.ts";
-import type { Transformed } from "../../code/transform/run-transform.ts";
 import { exitCodes } from "../../contract/exit-codes.ts";
-import { wrongUsage, type Lines } from "../answer.ts";
+import { wrongUsage } from "../answer.ts";
 import { addGroup, type Cli, type CommandResult } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { addEvolve } from "./evolve.ts";
@@ -38,16 +35,6 @@ export function addCommand(program: Command, cli: Cli): void {
     summary: "What the project's own tools find: types, lint, complexity, duplicates, dead code.",
     args: ["folder"],
     run: (input, { json }) => runAnalysis(cli, input, json === true),
-  });
-  define(cli, code, "transform", {
-    input: TransformInput,
-    summary:
-      "Change code by a rule of ast-grep, `lint-fix` or `unused-fix`, in a worktree: shows the diff, or leaves a branch.",
-    example: { what: "lint-fix", paths: ["src"] },
-    args: ["what"],
-    rest: "paths",
-    own: [new Option("--no-tests", "with --branch: run no tests")],
-    run: (input) => transform(cli, input),
   });
   addEvolve(code, cli);
 }
@@ -87,44 +74,4 @@ function analysisExit({ findings, tools, notCovered }: Report): number {
   const hasNew = findings.some(({ isNew }) => isNew !== false);
   if (hasFailed || hasNew) return exitCodes.failed;
   return notCovered.length > 0 ? exitCodes.incomplete : exitCodes.ok;
-}
-
-/** Exit code 3: nothing changed. */
-async function transform(cli: Cli, input: TransformInput): Promise<CommandResult> {
-  const { transformProject } = await import("../../code/transform/run-transform.ts");
-  const site = { cwd: cli.io.cwd, signal: cli.io.interrupted() };
-  const done = await transformProject(cli.context, input, site);
-  if (!done.ok) return err({ ...done.error, message: `${done.error.message}${advice[done.error.code] ?? ""}` });
-  const { files } = done.value;
-  const exit = files.length === 0 ? exitCodes.notFound : exitCodes.ok;
-  return ok({ data: done.value, text: changeLines(done.value), isVerbatim: true, exit });
-}
-
-const advice: Readonly<Record<string, string>> = {
-  no_tool: " SHIM downloads nothing: add the package to the project.",
-  no_tests: " Name a command with --tests, or say --no-tests.",
-  tests_failed: "No branch was left.",
-};
-
-function changeLines(report: Transformed): Lines {
-  const { diff, files, leftOut, uncommitted } = report;
-  return [
-    diff !== "" && `${diff}\n`,
-    ...(files.length === 0 ? [`${report.tool} changed nothing.`] : [countText(report), resultText(report)]),
-    ...leftOut.map(({ path, reason }) => `Left out: ${path} (${reason}).`),
-    uncommitted > 0 &&
-      `Not included: ${pluralize(uncommitted, "path")} of your tree with changes that are not committed.`,
-  ];
-}
-
-function countText({ tool, version, files, insertions, deletions }: Transformed): string {
-  const name = version === null ? tool : `${tool} ${version}`;
-  return `${name}: ${pluralize(files.length, "file")}, ${pluralize(insertions, "insertion")}, ${pluralize(deletions, "deletion")}.`;
-}
-
-function resultText({ isIdempotent, tests, base, branch }: Transformed): string {
-  const repeat = isIdempotent ? "A second run changes nothing more." : "A second run changes these files again.";
-  if (branch === null) return `${repeat} This was a dry run: --branch leaves a branch, once the tests pass.`;
-  const judged = tests === null ? "No tests were run" : `${tests.command} succeeded`;
-  return `${repeat} ${judged}. It is on the branch ${branch}, from ${base.slice(0, 12)}; nothing is merged.`;
 }

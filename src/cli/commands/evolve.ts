@@ -5,13 +5,15 @@ import {
   type RunLimits,
   EvolveInput,
   EvolveSettings,
+  RulesInput,
   TestsInput,
   describe,
   methodText,
   sourceExtension,
 } from "../../code/evolution/candidate.ts";
 import type { EvolveReport, Tried, RunFacts } from "../../code/evolution/run.ts";
-import type { Evolved, Planned } from "../../code/evolution/run-evolve.ts";
+import { readRules } from "../../code/evolution/fixers.ts";
+import type { Evolved, Goal, Planned } from "../../code/evolution/run-evolve.ts";
 import { age, oneLine, pluralize } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import { exitCodes } from "../../contract/exit-codes.ts";
@@ -25,7 +27,7 @@ export function addEvolve(code: Command, cli: Cli): void {
     input: EvolveInput,
     summary: "Improve code on branches: finds what is worth a change, tries it, keeps what the tests approve.",
     args: ["folder"],
-    run: (input) => evolveProject(cli, input),
+    run: (input) => evolveProject(cli, input, { kind: "findings" }),
   });
   define(cli, code, "tests", {
     input: TestsInput,
@@ -38,7 +40,19 @@ export function addEvolve(code: Command, cli: Cli): void {
         return wrongUsage(`${file} is no file of JavaScript or TypeScript.`);
       const folder = packageAbove(dirname(path));
       if (folder === null) return wrongUsage(`there is no package.json above ${file}.`);
-      return evolveProject(cli, { ...input, folder, allowApi: false }, path);
+      return evolveProject(cli, { ...input, folder, allowApi: false }, { kind: "tests", file: path });
+    },
+  });
+  define(cli, code, "transform", {
+    input: RulesInput,
+    summary: "Change code by rules of ast-grep: shows the diff, or leaves a branch once the tests pass.",
+    example: { rules: "rules/no-var.yml" },
+    args: ["rules", "folder"],
+    run: async ({ rules: path, branch, ...input }) => {
+      const rules = readRules(resolve(cli.io.cwd, path));
+      if (!rules.ok) return wrongUsage(`${rules.error}.`);
+      const given = EvolveInput.parse({ ...input, dryRun: !branch });
+      return evolveProject(cli, given, { kind: "rules", rules: rules.value });
     },
   });
 }
@@ -49,8 +63,7 @@ function packageAbove(folder: string): string | null {
   return dirname(folder) === folder ? null : packageAbove(dirname(folder));
 }
 
-/** @param file absolute path of the one that tests are written for */
-async function evolveProject(cli: Cli, input: EvolveInput, file?: string): Promise<CommandResult> {
+async function evolveProject(cli: Cli, input: EvolveInput, goal: Goal): Promise<CommandResult> {
   const { config } = input;
   const settings =
     config === undefined
@@ -62,7 +75,7 @@ async function evolveProject(cli: Cli, input: EvolveInput, file?: string): Promi
     settings: settings.value,
     cwd: cli.io.cwd,
     signal: cli.io.interrupted(),
-    ...(file === undefined ? {} : { file }),
+    goal,
     onPlan: (planned) => cli.io.stderr(cli.verbatim(textOf(planLines(planned)))),
   });
   return done.ok ? answer(done.value) : done;
@@ -73,8 +86,12 @@ function answer(done: Evolved): CommandResult {
     const exit = done.isInterrupted ? exitCodes.interrupted : exitCodes.ok;
     return ok({ data: done.report, text: reportLines(done.report), isVerbatim: true, exit });
   }
-  const { candidates, facts } = done.plan;
-  return ok({ data: { candidates, facts }, text: planLines(done), isVerbatim: true });
+  const { candidates, facts, patches } = done.plan;
+  const patch = patches.get("rules");
+  if (patch === undefined) return ok({ data: { candidates, facts }, text: planLines(done), isVerbatim: true });
+  const end =
+    patch === "" ? "The rules change nothing." : "This was a dry run: --branch leaves a branch, once the tests pass.";
+  return ok({ data: { candidates, facts, patch }, text: [patch !== "" && patch, end], isVerbatim: true });
 }
 
 function planLines({ plan: { candidates, facts }, limits, folder }: Planned): Lines {

@@ -5,11 +5,16 @@ import { ClaudeSettings } from "../../runner/worker/client/claude-executor.ts";
 import { compare } from "../../shared/compare.ts";
 import { oneLine } from "../../shared/format.ts";
 import { conceptOf, type Finding, type Level } from "../analysis/finding.ts";
-import type { FixName } from "../transform/transformers.ts";
 import type { Hotspot } from "../analysis/report.ts";
 
+/**
+ * lint-fix: safe fixes of the first linter that the project uses. unused-fix: knip takes the word
+ * `export` from what is used nowhere else.
+ */
+export type FixName = "lint-fix" | "unused-fix";
+
 /** Subjects that a run may be limited to. */
-const subjects = ["types", "lint", "complexity", "duplicates", "dead code", "tests"] as const;
+const subjects = ["types", "lint", "complexity", "duplicates", "dead code", "tests", "rules"] as const;
 type Subject = (typeof subjects)[number];
 
 /** A defect that is planted in a file to see whether a test holds it. */
@@ -31,11 +36,13 @@ export interface Candidate {
   readonly subject: Subject;
   /** fix: a mechanical change; worker: a model changes the code; person: neither can. */
   readonly method: "fix" | "worker" | "person";
-  readonly fixer: FixName | null;
+  readonly fixer: FixName | "rules" | null;
   readonly files: readonly string[];
   readonly findings: readonly Finding[];
   /** A defect that a new test is to hold; absent: the change is about its findings. */
   readonly mutation?: Mutation;
+  /** Names of rules that a person has given, with which the change is made; absent: no such. */
+  readonly rules?: string;
   /** severity × hotspot ÷ effort */
   readonly value: number;
 }
@@ -52,8 +59,9 @@ export function describeDefect({ file, line, from, to }: Mutation): string {
 }
 
 /** One line: what, where, and how often. */
-export function describe({ findings, mutation }: Candidate): string {
+export function describe({ findings, mutation, rules: applied }: Candidate): string {
   if (mutation) return `a test of ${describeDefect(mutation)}`;
+  if (applied !== undefined) return `rules of ast-grep: ${applied}`;
   const [first] = findings;
   if (!first) return "";
   const rules = [...new Set(findings.map(({ rule }) => rule))].join(", ");
@@ -104,6 +112,18 @@ export type EvolveInput = z.infer<typeof EvolveInput>;
 export const TestsInput = EvolveInput.omit({ folder: true, only: true, allowApi: true }).extend({ file: File });
 export type TestsInput = z.infer<typeof TestsInput>;
 
+/** A run that applies rules. */
+export const RulesInput = EvolveInput.pick({
+  folder: true,
+  tests: true,
+  allowApi: true,
+  trust: true,
+  timeLimitMs: true,
+}).extend({
+  rules: File,
+  branch: z.boolean().default(false).describe("leave a branch, once the tests pass"),
+});
+
 /** A file of settings of runs. */
 export const EvolveSettings = z.strictObject({
   /** Does what no tool can. */
@@ -122,6 +142,7 @@ const efforts = {
   complexity: 5,
   duplicates: 5,
   tests: 5,
+  rules: 1,
 } as const satisfies Readonly<Record<"fix" | Subject, number>>;
 
 /** A file that is no hotspot counts 1, the hottest one this much. */
@@ -195,6 +216,16 @@ export function candidateOf(mutation: Mutation): Candidate {
   const id = digestOf(["tests", file, line, from, to]);
   return { id, subject: "tests", method: "worker", fixer: null, files: [], findings: [], mutation, value: 1 };
 }
+
+/** Pure. The change that rules of ast-grep make. */
+export function ruleCandidate(text: string): Candidate {
+  const ids = [...text.matchAll(/^id: *([\w-]{1,60})/gm)].map(([, id]) => id);
+  const rules = ids.slice(0, maxNamedRules).join(", ") || "without a name";
+  const id = digestOf(["rules", text]);
+  return { id, subject: "rules", method: "fix", fixer: "rules", files: [], findings: [], rules, value: 1 };
+}
+
+const maxNamedRules = 3;
 
 function digestOf(identity: readonly unknown[]): string {
   return createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 12);

@@ -12,7 +12,7 @@ import {
   linkModulesInside,
   type RepositoryProject,
   type ThrowawayWorktree,
-} from "../transform/worktree.ts";
+} from "../tool-runner/worktree.ts";
 import type { Mutation } from "./candidate.ts";
 import { applyPatch, type Patches } from "./fixers.ts";
 import { judge, type FileDelta } from "./judge.ts";
@@ -54,15 +54,17 @@ function ended(outcome: "failed" | "stopped", why: string | null): Made {
 /** Makes one change in a worktree, on top of those that were kept, and judges it. */
 export async function makeChange(work: ChangeWork): Promise<Made> {
   const { deps, project } = work.options;
-  const { findings, files, mutation } = work.change.candidate;
+  const { findings, files, mutation, rules } = work.change.candidate;
   const { head } = work.run;
   const present = new Set(head.findings.map(({ fingerprint }) => fingerprint));
   const end = mutation && (await endWith(work, head, mutation));
   if (end === "stopped") return ended("stopped", null);
   // Another change has removed the findings, or its test holds this defect, too.
-  const isOpen = end ? end === "passed" : findings.some(({ fingerprint }) => present.has(fingerprint));
+  const isOpen = end
+    ? end === "passed"
+    : rules !== undefined || findings.some(({ fingerprint }) => present.has(fingerprint));
   if (!isOpen) return { outcome: "unchanged", why: null };
-  work.onNote(mutation ? `writing a test of ${mutation.file}` : `changing ${firstOf(files, maxNamed)}`);
+  work.onNote(mutation ? `writing a test of ${mutation.file}` : `changing ${rules ?? firstOf(files, maxNamed)}`);
   const { top, repository } = project;
   const source = { top, repository, base: head.commit };
   const worktree = await createThrowaway(deps, source, { keepsObjects: true, hasLinks: true });
@@ -96,7 +98,7 @@ async function makeAndJudge(work: ChangeWork, worktree: ThrowawayWorktree): Prom
   const made = await applyChange(work, worktree.tree, git);
   if (made !== null) return made;
   const about = candidate.mutation ? [candidate.mutation.file] : candidate.files;
-  const message = `shim: ${candidate.subject} in ${about.join(", ")}`;
+  const message = candidate.rules ? `shim: ${candidate.rules}` : `shim: ${candidate.subject} in ${about.join(", ")}`;
   const { commit } = await commitAll(git, { tree: worktree.tree, message, now: deps.now() });
   const changes = await changedFiles(git, before.commit, commit, project.prefix);
   if (changes.length === 0) return reject(work, ["nothing was changed"]);

@@ -33,8 +33,8 @@ export function judge(input: JudgeInput): string[] {
     ...judgeFindings(input),
     ...(failure === null ? [] : [`the tests fail: ${failure.trim()}`]),
     ...judgeApi(input),
-    ...judgeFiles(input),
-    ...judgeTexts(input),
+    // Rules are a person's own, and so is what they change.
+    ...(input.candidate.rules === undefined ? [...judgeFiles(input), ...judgeTexts(input)] : []),
   ];
 }
 

@@ -7,7 +7,7 @@ import { displayPath, rawList } from "../../snapshots/git.ts";
 import { analyze } from "../tool-runner/analyze.ts";
 import { openProject } from "../tool-runner/project-folder.ts";
 import { runTests, testScript, type Tests, defaultTimeMs, runTool } from "../tool-runner/run-tool.ts";
-import { inCommit, type RepositoryProject } from "../transform/worktree.ts";
+import { inCommit, type RepositoryProject } from "../tool-runner/worktree.ts";
 import type { WorkDeps } from "../../runner/worker/machine-deps.ts";
 import { sourceExtension } from "./candidate.ts";
 

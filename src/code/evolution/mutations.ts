@@ -13,7 +13,7 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { detectTool, outputProblem } from "../analysis/adapter.ts";
 import { openProject } from "../tool-runner/project-folder.ts";
 import { runTests, runTool, testScript, type Tests } from "../tool-runner/run-tool.ts";
-import { inCommit, type RepositoryProject } from "../transform/worktree.ts";
+import { inCommit, type RepositoryProject } from "../tool-runner/worktree.ts";
 import { describeDefect, type Mutation } from "./candidate.ts";
 import { limitMs, type MeasureDeps } from "./measure.ts";
 import { parseSource, type AstGrep } from "./silencers.ts";

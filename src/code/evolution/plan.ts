@@ -4,10 +4,19 @@ import { err, ok, type Result } from "../../shared/result.ts";
 import { lines } from "../../snapshots/git.ts";
 import { gitInFolder } from "../../snapshots/user-repository.ts";
 import { lintTools, type Finding } from "../analysis/finding.ts";
-import type { FixName } from "../transform/transformers.ts";
-import { candidateOf, filesOf, isOpen, isToolSettings, rank, sourceExtension, type Candidate } from "./candidate.ts";
+import {
+  candidateOf,
+  filesOf,
+  ruleCandidate,
+  isOpen,
+  isToolSettings,
+  rank,
+  sourceExtension,
+  type Candidate,
+  type FixName,
+} from "./candidate.ts";
 import type { ChangeOptions } from "./change.ts";
-import { isUnusedName, type Patches, tryFixer } from "./fixers.ts";
+import { isUnusedName, patchOf, type Patches, tryFixer } from "./fixers.ts";
 import { measure, type Measured } from "./measure.ts";
 import { findSurvivors, type Search } from "./mutations.ts";
 import { withBranches, type RunFacts } from "./run.ts";
@@ -17,7 +26,8 @@ export interface Plan {
   readonly candidates: readonly Candidate[];
   readonly facts: RunFacts;
   readonly patches: Patches;
-  readonly measured: Measured;
+  /** The commit; null: no change is tried. */
+  readonly measured: Measured | null;
 }
 
 interface PlanInput {
@@ -111,6 +121,32 @@ export async function planTests(options: ChangeOptions, input: TestsPlanInput): 
   const notes = [...measured.notes, held, ...countTexts(counts)];
   const facts = { base: commit, findings: measured.findings.length, tools: namesOfRun(measured), notes };
   return ok({ candidates, facts, patches: new Map(), measured });
+}
+
+interface RulesPlanInput extends Pick<PlanInput, "commit" | "signal"> {
+  /** Rules of ast-grep. */
+  readonly rules: string;
+  /** Only the change is asked for. */
+  readonly isDryRun: boolean;
+}
+
+/** The change that rules of ast-grep make. The error says why there is none. */
+export async function planRules(options: ChangeOptions, input: RulesPlanInput): Promise<Result<Plan, string>> {
+  const { rules, commit, isDryRun } = input;
+  const patch = await patchOf(options.deps, options.project, { rules }, input);
+  if (!patch.ok) return patch;
+  const isIdle = patch.value === "";
+  const measured = isDryRun || isIdle ? null : await measureBase(options, input);
+  if (measured?.ok === false) return measured;
+  const base = measured?.value ?? null;
+  const facts = {
+    base: commit,
+    findings: base?.findings.length ?? 0,
+    tools: base === null ? [] : namesOfRun(base),
+    notes: base?.notes ?? [],
+  };
+  const candidates = isIdle ? [] : [ruleCandidate(rules)];
+  return ok({ candidates, facts, patches: new Map([["rules", patch.value]]), measured: base });
 }
 
 /** Measures a commit by which changes can be judged. The error says why they cannot. */

@@ -11,11 +11,11 @@ import { fail, ok, type Result } from "../../shared/result.ts";
 import { createBranch, gitInFolder } from "../../snapshots/user-repository.ts";
 import { findTarget, requireTrust } from "../tool-runner/project-folder.ts";
 import { parseTests } from "../tool-runner/run-tool.ts";
-import { removeAbandoned, type RepositoryProject } from "../transform/worktree.ts";
+import { removeAbandoned, type RepositoryProject } from "../tool-runner/worktree.ts";
 import { describe, RunLimits, type EvolveInput, type EvolveSettings } from "./candidate.ts";
 import { makeChange, testRules, workerRules, type ChangeOptions } from "./change.ts";
 import type { Patches } from "./fixers.ts";
-import { makePlan, planTests, type Plan } from "./plan.ts";
+import { makePlan, planRules, planTests, type Plan } from "./plan.ts";
 import { branchName, Rejections, stopReason, toReport, type Change, type EvolveReport, type Run } from "./run.ts";
 
 interface FoundProject {
@@ -48,12 +48,19 @@ export type Evolved =
   | Planned
   | { readonly kind: "reported"; readonly report: EvolveReport; readonly isInterrupted: boolean };
 
+/** Purpose of a run. */
+export type Goal =
+  | { readonly kind: "findings" }
+  /** Absolute path of the file that tests are written for. */
+  | { readonly kind: "tests"; readonly file: string }
+  /** Rules of ast-grep. */
+  | { readonly kind: "rules"; readonly rules: string };
+
 export interface EvolveCall {
   readonly settings: EvolveSettings;
   readonly cwd: string;
   readonly signal: AbortSignal;
-  /** Absolute path of the file that tests are written for; absent: findings are removed. */
-  readonly file?: string;
+  readonly goal: Goal;
   /** Gets the plan before work begins. */
   readonly onPlan: (planned: Planned) => void;
 }
@@ -81,7 +88,7 @@ export async function evolve(
   const planned = { kind: "planned", plan: plan.value, limits, folder } as const;
   const { candidates, facts, measured: head } = plan.value;
   const isIdle = candidates.every(({ method }) => method === "worker" && options.value.claude === null);
-  if (input.dryRun || isIdle) return ok(planned);
+  if (input.dryRun || isIdle || head === null) return ok(planned);
   call.onPlan(planned);
   const run = { startedAt, allowsApi, limits, facts, changes: [], head };
   return ok(await workOn(context, options.value, plan.value, run, call.signal));
@@ -91,7 +98,7 @@ export async function evolve(
 async function optionsOf(
   context: OperationContext,
   { trust, tests: words }: EvolveInput,
-  { settings: { claude }, file }: Pick<EvolveCall, "settings" | "file">,
+  { settings: { claude }, goal }: Pick<EvolveCall, "settings" | "goal">,
   project: RepositoryProject,
 ): Promise<Result<ChangeOptions>> {
   const { paths, site } = context;
@@ -103,7 +110,7 @@ async function optionsOf(
   const work = await workDeps(context);
   if (!work.ok) return work;
   const deps = { ...work.value, ...(await clientDeps(context)) };
-  const instruction = [file === undefined ? workerRules : testRules, claude?.instruction ?? []].flat().join("\n\n");
+  const instruction = [goal.kind === "tests" ? testRules : workerRules, claude?.instruction ?? []].flat().join("\n\n");
   return ok({
     deps,
     project,
@@ -117,32 +124,48 @@ async function planRun(
   context: OperationContext,
   options: ChangeOptions,
   { base, uncommitted, folder }: FoundProject,
-  { retry: isRetry, only = [], maxTasks }: EvolveInput,
-  { signal, file, until }: Pick<EvolveCall, "signal" | "file"> & { readonly until: number },
+  { retry: isRetry, only = [], maxTasks, dryRun: isDryRun }: EvolveInput,
+  { signal, goal, until }: Pick<EvolveCall, "signal" | "goal"> & { readonly until: number },
 ): Promise<Result<Plan>> {
-  context.progress?.(`Analysing ${folder} at ${base.slice(0, 12)}, and running its tests twice ...`);
+  const work = goal.kind === "rules" && isDryRun ? "Applying the rules to" : "Analysing, and testing twice,";
+  context.progress?.(`${work} ${folder}, commit ${base.slice(0, 12)}: this takes a while`);
   if (uncommitted > 0)
     context.progress?.(`Changes that are not committed are left out: ${pluralize(uncommitted, "file")}.`);
-  const wanted = { commit: base, signal, only, maxTasks, isRetry };
-  const plan = await (file === undefined
-    ? makePlan(options, wanted)
-    : planTests(options, {
-        ...wanted,
-        file: relative(realpathSync(folder), realpathSync(file)).split(sep).join("/"),
-        until,
-        onNote: (note) => context.progress?.(note),
-      }));
+  const wanted = { commit: base, signal, only, maxTasks, isRetry, isDryRun };
+  const plan = await planFor(goal, options, wanted, {
+    folder,
+    until,
+    onNote: (note) => context.progress?.(note),
+  });
   if (plan.ok) return plan;
   return signal.aborted
     ? fail("stopped", "it was stopped.")
     : fail("not_judged", `nothing was changed: ${plan.error}.`);
 }
 
+function planFor(
+  goal: Goal,
+  options: ChangeOptions,
+  wanted: Parameters<typeof makePlan>[1] & { readonly isDryRun: boolean },
+  { folder, ...hunt }: Pick<FoundProject, "folder"> & Pick<Parameters<typeof planTests>[1], "until" | "onNote">,
+): Promise<Result<Plan, string>> {
+  switch (goal.kind) {
+    case "findings":
+      return makePlan(options, wanted);
+    case "rules":
+      return planRules(options, { ...wanted, rules: goal.rules });
+    case "tests": {
+      const file = relative(realpathSync(folder), realpathSync(goal.file)).split(sep).join("/");
+      return planTests(options, { ...wanted, ...hunt, file });
+    }
+  }
+}
+
 /** Each change is made and judged; one that is kept is where the next one begins. */
 async function workOn(
   context: OperationContext,
   options: ChangeOptions,
-  { candidates, patches }: Plan,
+  { candidates, patches }: Pick<Plan, "candidates" | "patches">,
   run: Run,
   signal: AbortSignal,
 ): Promise<Evolved> {

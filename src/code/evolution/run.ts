@@ -5,7 +5,7 @@ import { sum, zeroUsage, type Usage } from "../../contract/budgets.ts";
 import { readJsonFile } from "../../platform/data-files.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { run as runGit, type Git } from "../../snapshots/git.ts";
-import type { RepositoryProject } from "../transform/worktree.ts";
+import type { RepositoryProject } from "../tool-runner/worktree.ts";
 import type { Measured } from "./measure.ts";
 import { describe, methodText, type Candidate, type RunLimits } from "./candidate.ts";
 

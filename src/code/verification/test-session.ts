@@ -15,7 +15,7 @@ import { fillWorktree } from "../../snapshots/worktrees.ts";
 import { findCommit, openRepository, type UserRepository } from "../../snapshots/user-repository.ts";
 import { snapshots } from "../../store/session-tables.ts";
 import { findTests, type Tests } from "../tool-runner/run-tool.ts";
-import { createThrowaway, linkModulesInside, type ThrowawayWorktree } from "../transform/worktree.ts";
+import { createThrowaway, linkModulesInside, type ThrowawayWorktree } from "../tool-runner/worktree.ts";
 
 /** Limit of the tests, in ms. */
 const maxTestMs = 600_000;

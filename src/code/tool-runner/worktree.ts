@@ -11,7 +11,7 @@ import {
   type RemovalDeps,
   type WorktreeDeps,
 } from "../../snapshots/worktrees.ts";
-import { isForeign } from "../tool-runner/project-folder.ts";
+import { isForeign } from "./project-folder.ts";
 
 export interface WorktreeSource {
   /** Top of the user's work tree. */
@@ -85,12 +85,6 @@ export async function removeAbandoned({ env, processes, home }: RemovalDeps): Pr
   }
 }
 
-/** Makes the worktree what the commit has; files that git ignores stay. */
-export async function resetTo(git: Git, commit: string): Promise<void> {
-  await run(git, ["reset", "--hard", "--quiet", commit]);
-  await run(git, ["clean", "-ffdq"]);
-}
-
 /** A project in a repository whose code may run. */
 export interface RepositoryProject {
   /** Top of the user's work tree, where packages are installed. */
@@ -101,16 +95,21 @@ export interface RepositoryProject {
   readonly prefix: string;
 }
 
-const throwaway = { keepsObjects: false, hasLinks: true } as const;
+interface Checkout {
+  readonly commit: string;
+  readonly signal: AbortSignal;
+  /** False: symbolic links are plain files, since tools follow them out of permitted folders. */
+  readonly hasLinks?: boolean;
+}
 
 /** Checks a commit out, with the installed packages, for the time of `body`. */
 export async function inCommit<T>(
   deps: WorktreeDeps,
   { top, repository, prefix }: RepositoryProject,
-  { commit, signal }: { readonly commit: string; readonly signal: AbortSignal },
+  { commit, signal, hasLinks = true }: Checkout,
   body: (folder: string, worktree: ThrowawayWorktree) => Promise<T>,
 ): Promise<T> {
-  const worktree = await createThrowaway(deps, { top, repository, base: commit }, throwaway);
+  const worktree = await createThrowaway(deps, { top, repository, base: commit }, { keepsObjects: false, hasLinks });
   try {
     await linkModulesInside(worktree.git(signal), { top, tree: worktree.tree });
     return await body(join(worktree.tree, prefix), worktree);
