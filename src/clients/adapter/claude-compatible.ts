@@ -20,7 +20,8 @@ interface Quirks extends Omit<ClientAdapter, "events" | "normalise" | "answer"> 
   readonly versionVariable?: string;
 }
 
-const launched = /^Background agent launched successfully\.\ntask_id: ([\w.:-]{1,200})/;
+/** Result of the call of a sub-agent that works on behind the turn. */
+export const launched = /^Background agent launched successfully\.\ntask_id: ([\w.:-]{1,200})/;
 
 export function claudeCompatible({
   events,

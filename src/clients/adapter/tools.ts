@@ -193,14 +193,20 @@ export function withShellResult(input: JsonObject): JsonObject {
 }
 
 /**
- * The call of a sub-agent that works on behind the turn with Claude Code's fields; another call
- * stays as it is.
+ * Result, in Claude Code's fields, of a call whose sub-agent works on behind the turn; null: of
+ * another call.
  *
  * @param launched finds the sub-agent's id in what its client tells the model
  */
+export function agentBehind(report: string | null, launched: RegExp): JsonObject | null {
+  const agentId = launched.exec(report ?? "")?.[1];
+  return agentId === undefined ? null : { isAsync: true, agentId };
+}
+
+/** The call of such a sub-agent with that result; another call stays as it is. */
 export function withAgentBehind(input: JsonObject, report: string | null, launched: RegExp): JsonObject {
-  const agentId = input["tool_name"] === "Agent" ? launched.exec(report ?? "")?.[1] : undefined;
-  return agentId === undefined ? input : { ...input, tool_response: { isAsync: true, agentId } };
+  const result = input["tool_name"] === "Agent" ? agentBehind(report, launched) : null;
+  return result === null ? input : { ...input, tool_response: result };
 }
 
 /** The tool of Gemini CLI and its descendants that runs commands. */

@@ -27,7 +27,7 @@ import {
   rowState,
 } from "../transcript/transcript-draft.ts";
 import { agentsNamespace, answersOf, backgroundId, codex, headChars, printedIn, runningSession } from "./codex.ts";
-import { noteFinalAnswer, noteThread, readAgents, startedBy, taskIn } from "./codex-threads.ts";
+import { noteFinalAnswer, noteThread, readAgents, startedBy, taskIn, threadOf } from "./codex-threads.ts";
 
 const stateOf = rowState(() => ({
   /** The newest plan since the last prompt. */
@@ -61,11 +61,10 @@ function add(draft: TranscriptDraft, payload: JsonObject, call: Call, { at, uuid
   addCall(draft, { id: textAt(payload, "call_id", 200), at, uuid, ...call });
 }
 
+type ReadFunction = (input: JsonObject | null, draft: TranscriptDraft) => Call;
+
 /** Functions in Claude Code's words. */
-const functions: ReadonlyMap<string, (input: JsonObject | null) => Call> = new Map<
-  string,
-  (input: JsonObject | null) => Call
->([
+const functions: ReadonlyMap<string, ReadFunction> = new Map<string, ReadFunction>([
   ["exec_command", (input) => ({ name: "Bash", input: { command: input?.["cmd"] } })],
   ["shell", (input) => shellCall(input?.["command"])],
   ["shell_command", (input) => shellCall(input?.["command"])],
@@ -79,7 +78,7 @@ const functions: ReadonlyMap<string, (input: JsonObject | null) => Call> = new M
       return { name: "Agent", input: { ...(description === undefined ? {} : { description }), prompt } };
     },
   ],
-  ["close_agent", (input) => ({ name: "TaskStop", input: { task_id: input?.["target"] } })],
+  ["close_agent", (input, draft) => ({ name: "TaskStop", input: { task_id: threadOf(draft, input?.["target"]) } })],
 ]);
 
 /** Functions that wait for a command which runs on, or type into it. */
@@ -94,7 +93,7 @@ function readFunctionCall(draft: TranscriptDraft, payload: JsonObject, origin: L
   if (name === null || waiting.has(name)) return;
   const server = textAt(payload, "namespace", 200);
   const isOwn = server === null || agentsNamespace.test(server);
-  const own = isOwn ? functions.get(name)?.(input) : { name: `${server}__${name}`, input };
+  const own = isOwn ? functions.get(name)?.(input, draft) : { name: `${server}__${name}`, input };
   add(draft, payload, own ?? { name, input, isUnhooked }, origin);
 }
 

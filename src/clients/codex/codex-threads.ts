@@ -29,7 +29,12 @@ export function noteThread(draft: TranscriptDraft, activity: JsonObject, call: s
     if (key !== null && thread !== null) agentsOf(draft).set(key, thread);
 }
 
-/** Fields of the result of a call that started a sub-agent; null: of another call. */
+/** Thread that a call names by itself, or by its path. */
+export function threadOf(draft: TranscriptDraft, name: unknown): unknown {
+  return typeof name === "string" ? (agentsOf(draft).get(name) ?? name) : name;
+}
+
+/** Result of a call that started a sub-agent, which works on behind the turn; null: of another. */
 export function startedBy(
   draft: TranscriptDraft,
   call: TranscriptToolCall | undefined,
@@ -37,7 +42,7 @@ export function startedBy(
 ): JsonObject | null {
   if (call?.name !== "Agent") return null;
   const agentId = agentsOf(draft).get(call.id) ?? spawned.exec(output)?.[1];
-  return agentId === undefined ? null : { agentId };
+  return agentId === undefined ? null : { isAsync: true, agentId };
 }
 
 const finalAnswer = "Message Type: FINAL_ANSWER\n";

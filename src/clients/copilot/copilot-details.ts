@@ -9,7 +9,7 @@ import type { ClientDetails } from "../adapter/client-details.ts";
 import { type HookLaunch, jsonExtensions } from "../adapter/client-form.ts";
 import { ranText, userWords } from "../adapter/harness-text.ts";
 import { refusal, uuid, type SessionFiles, type StoreHabits } from "../adapter/session-files.ts";
-import { failedText, shellCompletion } from "../adapter/tools.ts";
+import { agentBehind, failedText, shellCompletion } from "../adapter/tools.ts";
 import type { ReadContents } from "../conversation/conversation.ts";
 import { problemOf, readBytes, headNamedBy, headOf } from "../transcript/transcript-file.ts";
 import {
@@ -48,6 +48,8 @@ const stateOf = rowState(() => ({
   lastAnswer: null as string | null,
   /** Ids of sub-agents, by the calls that started them. */
   agents: new Map<string, string>(),
+  /** Newest words of each sub-agent, by its id. */
+  agentWords: new Map<string, string>(),
 }));
 
 /** Copilot CLI's events, by their `data`. */
@@ -130,8 +132,17 @@ const copilotEvents: LineFormats = {
 /** Id and last words of a sub-agent, which works on behind the turn without such; null: none. */
 function agentIn(draft: TranscriptDraft, call: string, output: string): JsonObject | null {
   if (draft.calls.get(call)?.name !== "Agent") return null;
-  const said = launched.test(output) ? undefined : output;
-  return omitUndefined({ output: said, agentId: stateOf(draft).agents.get(call) });
+  return agentBehind(output, launched) ?? omitUndefined({ output, agentId: stateOf(draft).agents.get(call) });
+}
+
+/** Events of a sub-agent name it: its start, its words, and its end. Seen with 1.0.102. */
+function readAgentEvent(draft: TranscriptDraft, agent: string, type: string, data: JsonObject, at: number | null) {
+  const { agents, agentWords } = stateOf(draft);
+  if (type === "subagent.started") agents.set(textAt(data, "toolCallId", 200) ?? "", agent);
+  if (type === "assistant.message") agentWords.set(agent, textAt(data, "content") ?? "");
+  if (type !== "subagent.completed" && type !== "subagent.failed") return;
+  const text = agentWords.get(agent) ?? "";
+  draft.notes.push(text.trim() === "" ? { kind: "ended", id: agent, at } : { kind: "answer", id: agent, text, at });
 }
 
 /** A skill, a schedule and a notification name themselves as the source of a message. */
@@ -150,11 +161,9 @@ const readCopilotLine: LineFormat = (draft, line, { at, uuid }) => {
   const link = { id: textAt(line, "id", 100), parent: textAt(line, "parentId", 100) };
   const prompt = data && type === "user.message" ? promptIn(data) : null;
   const isForeign = isForeignRow(draft, link, at, prompt === null ? null : { text: prompt });
-  // Events of a subagent name it.
+  if (!data || isForeign) return;
   const agent = textAt(line, "agentId", 200);
-  if (agent !== null && type === "subagent.started")
-    stateOf(draft).agents.set(textAt(data, "toolCallId", 200) ?? "", agent);
-  if (!data || isForeign || agent !== null) return;
+  if (agent !== null) return readAgentEvent(draft, agent, type, data, at);
   // A rewind moves the rows that it keeps; its own row says where the kept ones end.
   const id = type === "session.info" ? uuid : (link.id ?? uuid);
   formatOf(copilotEvents, type)?.(draft, data, { at, uuid: id });

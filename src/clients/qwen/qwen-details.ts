@@ -3,11 +3,12 @@ import { wordAt } from "../../redaction/redact.ts";
 import { asObject, listAt, objectAt, textAt, type JsonObject, numberAt } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
 import { settings } from "../adapter/client-form.ts";
+import { launched } from "../adapter/claude-compatible.ts";
 import { withClaudeTool } from "../adapter/client-adapter.ts";
 import { userWords } from "../adapter/harness-text.ts";
 import { endEvent, runOutput } from "../adapter/run-output.ts";
 import { dashed, refusal, type SessionFiles } from "../adapter/session-files.ts";
-import { failedText, shellAnswer } from "../adapter/tools.ts";
+import { agentBehind, failedText, shellAnswer } from "../adapter/tools.ts";
 import { readAssistant, readEnd, readSystem } from "../claude-code/claude-run.ts";
 import { inlinePicture, type ReadContents } from "../conversation/conversation.ts";
 import {
@@ -77,7 +78,8 @@ const qwenRecords: LineFormats = {
     const shell = shellAnswer(answer);
     const end = { toolUseId: textAt(result, "callId", 200), at };
     const output = answer?.["name"] === "agent" ? textAt(objectAt(answer, "response"), "output") : null;
-    const answered = answersIn(objectAt(result, "resultDisplay")) ?? (output === null ? null : { output });
+    const agent = agentBehind(output, launched) ?? (output === null ? null : { output });
+    const answered = answersIn(objectAt(result, "resultDisplay")) ?? agent;
     const said = answered === null ? {} : { response: answered };
     if (shell === null) addEnd(draft, { ...end, error, ...said });
     else addEnd(draft, { ...end, error: error === null ? null : failedText(shell), response: shell });

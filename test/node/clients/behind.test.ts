@@ -1,10 +1,12 @@
 import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { codexHead, codexRow, stamp } from "#harness/clients/invented-transcripts.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { stateOf } from "#harness/machine/claude.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
+import { importTranscript } from "#src/machine/sessions/transcripts/import-transcript.ts";
 
 const session = "00000000-0000-4000-8000-000000000001";
 const own = { session_id: session, transcript_path: undefined };
@@ -116,3 +118,105 @@ it("Codex: no event ends a command that works on behind the turn; its rollout ha
   chat.send("Stop", about);
   expect(stateOf(runtime, session)?.background).toMatchObject([{ id: "session-60714", input: "npm run serve" }]);
 });
+
+const words = "The pier is full.";
+const copilotAgent = "2a65dbef-b200-4c63-9f4e-2a66e652c88c";
+let rows = 0;
+const copilotRow = (type: string, data: object, agentId?: string): object => {
+  rows += 1;
+  const id = `00000000-0000-4000-8000-${String(rows).padStart(12, "0")}`;
+  return { type, data, id, timestamp: stamp(rows), parentId: null, ...(agentId && { agentId }) };
+};
+const qwenRow = (type: string, parts: readonly object[], more: object = {}): object => {
+  rows += 1;
+  const frame = { uuid: `${rows}`, parentUuid: null, sessionId: session, timestamp: stamp(rows), cwd: "/p" };
+  return { ...frame, type, message: { parts }, ...more };
+};
+const notification = `<task-notification>\n<task-id>${qwenAgent}</task-id>\n<status>completed</status>\n<summary>x</summary>\n<result>${words}</result>\n</task-notification>`;
+const told = "Agent started in background with agent_id: ";
+const spawns = (call: string, more: object): object =>
+  codexRow(2, "response_item", { type: "function_call", name: "spawn_agent", call_id: call, ...more });
+const output = (call: string, said: object): object =>
+  codexRow(3, "response_item", { type: "function_call_output", call_id: call, output: JSON.stringify(said) });
+const begun = { kind: "started", agent_thread_id: codexAgent, agent_path: "/root/looker" };
+
+/** Rows until the sub-agent works, and those with which it is over. */
+const behindInRows: Readonly<Record<string, readonly [rows: readonly object[], ends: readonly object[]]>> = {
+  "Copilot CLI": [
+    [
+      copilotRow("session.start", { sessionId: session, context: { cwd: "/p" } }),
+      copilotRow("user.message", { content: "look" }),
+      copilotRow("tool.execution_start", { toolCallId: "t1", toolName: "task", arguments: { prompt: task } }),
+      copilotRow("subagent.started", { toolCallId: "t1" }, copilotAgent),
+      copilotRow("tool.execution_complete", {
+        toolCallId: "t1",
+        success: true,
+        result: { content: `${told}${copilotAgent}. You'll be notified when it completes.` },
+      }),
+      copilotRow("assistant.message", { content: "I look." }, copilotAgent),
+    ],
+    [
+      copilotRow("assistant.message", { content: words }, copilotAgent),
+      copilotRow("subagent.completed", { toolCallId: "t1" }, copilotAgent),
+    ],
+  ],
+  "Qwen Code": [
+    [
+      qwenRow("user", [{ text: "look" }]),
+      qwenRow("assistant", [{ functionCall: { id: "t1", name: "agent", args: { prompt: task } } }]),
+      qwenRow("tool_result", [{ functionResponse: { id: "t1", name: "agent", response: { output: launched } } }], {
+        toolCallResult: { callId: "t1", status: "success" },
+      }),
+    ],
+    [qwenRow("user", [{ text: notification }], { subtype: "notification" })],
+  ],
+  Codex: [
+    [
+      codexHead("0.147.0"),
+      codexRow(1, "event_msg", { type: "user_message", message: "look" }),
+      spawns("c1", { arguments: JSON.stringify({ message: task }) }),
+      output("c1", { agent_id: codexAgent }),
+    ],
+    [
+      codexRow(4, "response_item", { type: "function_call", name: "wait", arguments: "{}", call_id: "c2" }),
+      output("c2", { status: { [codexAgent]: { completed: words } } }),
+    ],
+  ],
+  "Codex, whose call names it by its path": [
+    [
+      codexHead("0.171.0"),
+      codexRow(1, "event_msg", { type: "user_message", message: "look" }),
+      spawns("c1", { namespace: "collaboration", arguments: JSON.stringify({ message: task }) }),
+      codexRow(2, "event_msg", { type: "sub_agent_activity", event_id: "c1", ...begun }),
+      output("c1", { task_name: "/root/looker" }),
+    ],
+    [
+      codexRow(4, "response_item", {
+        type: "function_call",
+        name: "close_agent",
+        arguments: '{"target":"/root/looker"}',
+        call_id: "c2",
+      }),
+      output("c2", { status: "shutdown" }),
+    ],
+  ],
+};
+
+async function imported(all: readonly object[]) {
+  const runtime = tempRuntime();
+  const path = join(temporaryFolder(), "t.jsonl");
+  writeFileSync(path, all.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  const read = await importTranscript(runtime, { path, folder: "/p" });
+  return stateOf(runtime, read.ok ? read.value.session : read.error);
+}
+
+it.each(Object.entries(behindInRows))(
+  "%s: of an imported session it is known which sub-agent works on behind the turn, and when it is over",
+  async (_, [begin, end]) => {
+    const [atWork, over] = [await imported(begin), await imported([...begin, ...end])];
+    expect([atWork?.background, atWork?.results ?? []]).toMatchObject([[{ name: "Agent", input: task }], []]);
+    expect(over?.background ?? []).toEqual([]);
+    const said = JSON.stringify(end).includes(words) ? [words] : [];
+    expect((over?.results ?? []).map(({ text }) => text)).toEqual(said);
+  },
+);
