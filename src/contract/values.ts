@@ -10,6 +10,8 @@ export function whole(text: z.ZodString): z.ZodString {
 
 export const Label = whole(z.string().regex(/^[^\p{Cc}]{1,200}$/u, "1 to 200 characters without control characters"));
 
+export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
+
 export const Self = z.strictObject({
   chat: Id,
   /** Number from `chats.register`; an older process of the same chat is refused. */

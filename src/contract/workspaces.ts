@@ -2,9 +2,7 @@ import * as z from "zod";
 import { metrics, type MetricName } from "./metrics.ts";
 import { BudgetChanges, Budgets, Usage } from "./budgets.ts";
 import { declare, Scope } from "./operation.ts";
-import { Json, counter, durationMs, Id, Label, limit, NumberCursor } from "./values.ts";
-
-export const Workspace = z.string().regex(/^[a-z0-9][a-z0-9-]{1,62}$/, "2 to 63 lower case letters, digits and -");
+import { Json, counter, durationMs, Id, Label, limit, NumberCursor, Workspace } from "./values.ts";
 
 /** One line each: bounds, and the default. */
 const fields = {

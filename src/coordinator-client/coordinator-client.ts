@@ -1,17 +1,15 @@
-import type * as z from "zod";
 import type { Health } from "../contract/chats.ts";
 import { isTransient, type Failure } from "../contract/errors.ts";
-import {
-  type CallInput,
-  type CallName,
-  type OutputOf,
-  type CheckedInputOf,
-  operations,
-  type InputOf,
+import type {
+  CallInput,
+  CallName,
+  OutputOf,
+  CheckedInputOf,
+  InputOf,
   itemFields,
-  type ItemOf,
-  type PagedOperation,
-  type Pages,
+  ItemOf,
+  PagedOperation,
+  Pages,
 } from "../contract/operations.ts";
 import type { ClaimedTask } from "../contract/tasks.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
@@ -126,11 +124,6 @@ export function claimer(
   };
 }
 
-function maxPerPage(name: PagedOperation): number {
-  const limit: z.ZodDefault<z.ZodInt> = operations[name].input.shape.limit;
-  return limit.unwrap().maxValue ?? 1;
-}
-
 interface Caller<Name extends PagedOperation, E> {
   call(name: Name, input: InputOf<Name>): Result<OutputOf<Name>, E> | Promise<Result<OutputOf<Name>, E>>;
 }
@@ -145,8 +138,10 @@ export async function fetchPages<Name extends PagedOperation, E>(
   input: InputOf<NoInfer<Name>>,
   { cursor, max = Infinity }: Pages = {},
 ): Promise<Result<OutputOf<Name>, E>> {
-  const perPage = maxPerPage(name);
-  const field = itemFields[name];
+  // Half of the schemas that a host has, and many hosts ask no coordinator.
+  const contract = await import("../contract/operations.ts");
+  const perPage = contract.operations[name].input.shape.limit.unwrap().maxValue ?? 1;
+  const field = contract.itemFields[name];
   const ask = (size: number, from: string | undefined) =>
     link.call(name, { ...input, limit: size, ...omitUndefined({ cursor: from }) });
   const first = await ask(Math.min(max, perPage), cursor);

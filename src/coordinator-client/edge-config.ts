@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
-import { Workspace } from "../contract/workspaces.ts";
+import { Workspace } from "../contract/values.ts";
 import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import { parseAddress, readTokenClaim, isMachineToken, withoutLastSlashes } from "./edge/address.ts";

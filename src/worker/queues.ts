@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { Workspace } from "../contract/workspaces.ts";
+import { Workspace } from "../contract/values.ts";
 import { messageOf } from "../shared/error.ts";
 import type { Env } from "./env.ts";
 import { logProblem } from "../durable/log-problem.ts";

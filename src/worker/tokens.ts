@@ -1,7 +1,6 @@
 import * as z from "zod";
 import { secretProblem } from "../contract/secrets.ts";
-import { Label } from "../contract/values.ts";
-import { Workspace } from "../contract/workspaces.ts";
+import { Label, Workspace } from "../contract/values.ts";
 import { Scope, type Scope as ScopeName } from "../contract/operation.ts";
 import { fromBase64url, sha256, toBase64url } from "../pairing/sealing.ts";
 import { uuidv7 } from "../shared/ids.ts";

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { operations } from "../operations.ts";
-import { Workspace } from "../workspaces.ts";
+import { Workspace } from "../values.ts";
 import { declare } from "../operation.ts";
 import { Secret, flag, count } from "./operation.ts";
 

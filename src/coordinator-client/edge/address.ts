@@ -1,4 +1,4 @@
-import { Workspace } from "../../contract/workspaces.ts";
+import { Workspace } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
 import { parseObject } from "../../shared/json-fields.ts";
 import { reachOf } from "../../shared/host-reach.ts";

@@ -31,7 +31,9 @@ import {
   callPath,
   type AnswerLine,
   type AskedOperation,
+  commitMarks,
   coordinatorPath,
+  programHeader,
 } from "../../machine/context/operation-wire.ts";
 import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
 import { CallLostError, type LocalCalls } from "../../runtime/runtime.ts";
@@ -87,9 +89,6 @@ export async function runningHost(
 function callHost(host: HostHome, question: HostQuestion): Promise<IncomingMessage> {
   return reachHost(host, requestOf(question));
 }
-
-/** Header with the caller's program, as JSON. */
-export const programHeader = "shim-program";
 
 function requestOf({ method, path, body, signal }: HostQuestion): HostRequest {
   const headers = { [programHeader]: JSON.stringify(ownProgram) };
@@ -234,9 +233,6 @@ async function lastLine(
 
 /** Time between two tries to reach a host, in ms. */
 const retryEveryMs = 5_000;
-
-/** Marks that the host writes to a program that stays connected, for commits. */
-export const commitMarks = { stored: "s", coordinated: "c" } as const;
 
 export function hostClientOf(home: HostHome): HostClient {
   return {

@@ -7,6 +7,10 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 export const callPath = "/call/";
 /** The same for the coordinator of this machine. */
 export const coordinatorPath = "/coordinator/";
+/** Header with the caller's program, as JSON. */
+export const programHeader = "shim-program";
+/** Marks of the host for a program that stays connected: there was a commit. */
+export const commitMarks = { stored: "s", coordinated: "c" } as const;
 
 /** Surface through which a person acts; a phone has a name. */
 export type CallerSurface = "command line" | "live page" | `phone ${string}`;
