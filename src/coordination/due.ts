@@ -85,6 +85,11 @@ export function nextDue(tx: Tx): number | null {
   return times.length === 0 ? null : Math.min(...times);
 }
 
+export function isDue(tx: Tx): boolean {
+  const next = nextDue(tx);
+  return next !== null && next <= tx.now;
+}
+
 interface DueTimes {
   readonly chats: number | null;
   readonly tasks: number | null;

@@ -296,8 +296,7 @@ export class EngineHost {
     const problems: string[] = [];
     for (let times = 0; times < sweepsAtOnce; times++) {
       const tx = this.tx();
-      const next = due.nextDue(tx);
-      if (next === null || next > tx.now) break;
+      if (!due.isDue(tx)) break;
       problems.push(...due.sweep(tx, this.#options.store.transaction, limit));
     }
     return problems;

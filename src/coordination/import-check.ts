@@ -1,9 +1,10 @@
+import * as z from "zod";
 import { Budget, Usage } from "../contract/budgets.ts";
 import { Health } from "../contract/chats.ts";
 import { attemptEnds, chatStatuses, deathReasons } from "../contract/task-words.ts";
 import { AggregateRule, TaskState } from "../contract/tasks.ts";
 import { Settings } from "../contract/workspaces.ts";
-import { isRecord } from "../shared/json-fields.ts";
+import { isRecord, parseJson } from "../shared/json-fields.ts";
 import type { SqlValue } from "../shared/sql.ts";
 import type { Table } from "../shared/table.ts";
 import { numbersPerEpoch } from "./kernel/tx.ts";
@@ -11,64 +12,44 @@ import { raisedEpoch } from "./kernel/meta.ts";
 
 /** Rows of an import are no worse than those that operations store: no row makes reads fail. */
 
-type Check = (text: string) => boolean;
-type Schema = { readonly safeParse: (value: unknown) => { readonly success: boolean } };
-
-function json(isValid: (value: unknown) => boolean = () => true): Check {
-  return (text) => {
-    try {
-      return isValid(JSON.parse(text));
-    } catch {
-      return false;
-    }
-  };
-}
-
-const listOf = (type: "string" | "number"): Check =>
-  json((value) => Array.isArray(value) && value.every((one) => typeof one === type));
-const of = (schema: Schema): Check => json((value) => schema.safeParse(value).success);
-const word =
-  (schema: Schema): Check =>
-  (text) =>
-    schema.safeParse(text).success;
-const among =
-  (words: readonly string[]): Check =>
-  (text) =>
-    words.includes(text);
-const state = word(TaskState);
-const ended = among([...attemptEnds, "done"]);
+const json = (schema: z.ZodType): z.ZodType => z.string().transform(parseJson).pipe(schema);
+const anyJson = json(z.custom((value) => value !== undefined));
+const record = json(z.custom(isRecord));
+const texts = json(z.array(z.string()));
+const numbers = json(z.array(z.number()));
+const ended = z.enum([...attemptEnds, "done"]);
 
 /** By column, or by table and column where another table has one of the same name. */
-const checks: Readonly<Record<string, Check>> = {
-  "chats.status": among(chatStatuses),
-  "chats.role": among(["supervisor", "worker"]),
-  "chats.health": of(Health),
-  "chats.metadata": json(isRecord),
-  capabilities: listOf("string"),
-  taskTypes: listOf("string"),
-  "changes.op": among(["set", "delete", "expire"]),
-  value: json(),
-  "audit.detail": json(isRecord),
-  "messages.body": json(),
-  ahead: listOf("number"),
-  tags: listOf("string"),
-  dependsOn: listOf("number"),
-  payload: json(),
-  result: json(),
-  checkpoint: json(),
-  "tasks.progress": json(isRecord),
-  "tasks.state": state,
-  "tasks.reason": among(deathReasons),
-  "tasks.onDeath": among(["fail", "ignore"]),
-  joinRule: word(AggregateRule),
-  budget: of(Budget.partial()),
-  route: json(isRecord),
-  "attempts.progress": json(isRecord),
-  became: state,
+const checks: Readonly<Record<string, z.ZodType>> = {
+  "chats.status": z.enum(chatStatuses),
+  "chats.role": z.enum(["supervisor", "worker"]),
+  "chats.health": json(Health),
+  "chats.metadata": record,
+  capabilities: texts,
+  taskTypes: texts,
+  "changes.op": z.enum(["set", "delete", "expire"]),
+  value: anyJson,
+  "audit.detail": record,
+  "messages.body": anyJson,
+  ahead: numbers,
+  tags: texts,
+  dependsOn: numbers,
+  payload: anyJson,
+  result: anyJson,
+  checkpoint: anyJson,
+  "tasks.progress": record,
+  "tasks.state": TaskState,
+  "tasks.reason": z.enum(deathReasons),
+  "tasks.onDeath": z.enum(["fail", "ignore"]),
+  joinRule: AggregateRule,
+  budget: json(Budget.partial()),
+  route: record,
+  "attempts.progress": record,
+  became: TaskState,
   ended,
-  earlier: of(Usage),
-  own: of(Usage),
-  "sync_contents.kind": among(["files", "part"]),
+  earlier: json(Usage),
+  own: json(Usage),
+  "sync_contents.kind": z.enum(["files", "part"]),
 };
 
 const maxAheadEpochs = 2_880;
@@ -95,7 +76,8 @@ export function findProblem(
       (table.declared as Readonly<Record<string, { parts: ColumnParts }>>)[column]?.parts ?? {};
     const isWhole = value === null ? isNullable === true : isOf(type, value, now);
     const check = typeof value === "string" ? (checks[`${table.name}.${column}`] ?? checks[column]) : undefined;
-    if (!isWhole || check?.(String(value)) === false) return `its ${column} is none that a workspace has stored`;
+    if (!isWhole || check?.safeParse(value).success === false)
+      return `its ${column} is none that a workspace has stored`;
   }
   return null;
 }
@@ -115,9 +97,9 @@ function findWrongMeta(key: unknown, value: unknown, now: number): string | null
   const isEpoch = key === "epoch" || key === "first_epoch";
   const isValid =
     key === "settings"
-      ? of(Settings.partial())(text)
+      ? json(Settings.partial()).safeParse(text).success
       : isEpoch
         ? isCount && Number(text) <= raisedEpoch(now) + maxAheadEpochs
-        : isCount || json(isRecord)(text);
+        : isCount || record.safeParse(text).success;
   return isValid ? null : `its ${key} is none that a workspace has stored`;
 }

@@ -144,19 +144,18 @@ export async function fetchPages<Name extends PagedOperation, E>(
   const field = contract.itemFields[name];
   const ask = (size: number, from: string | undefined) =>
     link.call(name, { ...input, limit: size, ...omitUndefined({ cursor: from }) });
-  const first = await ask(Math.min(max, perPage), cursor);
-  if (!first.ok) return first;
-  const { [field]: items, cursor: start } = first.value as PageOf<Name>;
-  const all = [...items];
-  let next = start;
-  while (next !== null && all.length < max) {
-    const more = await ask(Math.min(max - all.length, perPage), next);
-    if (!more.ok) return more;
-    const page = more.value as PageOf<Name>;
+  const all: ItemOf<Name>[] = [];
+  let first: OutputOf<Name> | null = null;
+  let next: string | null = cursor ?? null;
+  do {
+    const answer = await ask(Math.min(max - all.length, perPage), next ?? undefined);
+    if (!answer.ok) return answer;
+    first ??= answer.value;
+    const page = answer.value as PageOf<Name>;
     all.push(...page[field]);
     next = page.cursor;
-  }
-  return ok({ ...first.value, [field]: all, cursor: next });
+  } while (next !== null && all.length < max);
+  return ok({ ...first, [field]: all, cursor: next });
 }
 
 type PageOf<Name extends PagedOperation> = Record<(typeof itemFields)[Name], readonly ItemOf<Name>[]> & {

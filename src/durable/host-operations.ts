@@ -166,10 +166,9 @@ export class HostOperations {
   }
 
   #health(tx: Tx): OutputOf<"health"> {
-    const next = due.nextDue(tx);
     return {
       alarmInMs: this.#options.alarm.at === null ? null : this.#options.alarm.at - tx.now,
-      overdueRows: next !== null && next <= tx.now ? liveness.listDue(tx, sweepRows).length || 1 : 0,
+      overdueRows: due.isDue(tx) ? liveness.listDue(tx, sweepRows).length || 1 : 0,
       outboxDepth: outbox.count(tx.sql),
       sockets: this.#options.sockets.open().length,
       chats: meta.countLiveChats(tx.sql),

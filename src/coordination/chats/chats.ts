@@ -11,7 +11,7 @@ import { chats as chatTable, endedChats } from "../kernel/kernel-tables.ts";
 import * as liveness from "./liveness.ts";
 import * as inboxes from "../messages/inboxes.ts";
 import * as meta from "../kernel/meta.ts";
-import { page, byLiveChat, repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
+import { hasFields, page, byLiveChat, repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
 import * as syncRows from "../sync/sync-rows.ts";
 import type { Actor, Tx } from "../kernel/tx.ts";
 import * as unread from "../messages/unread.ts";
@@ -213,10 +213,7 @@ function* behind({ sql }: Tx, chat: string): Generator<ChatRow, void> {
 }
 
 function matches(chat: Chat, { capability, ...same }: Omit<CheckedInputOf<"chats.list">, "limit" | "cursor">): boolean {
-  const isSame = (["status", "role", "machine"] as const).every(
-    (name) => same[name] === undefined || same[name] === chat[name],
-  );
-  return isSame && (capability === undefined || chat.capabilities.includes(capability));
+  return hasFields(chat, same) && (capability === undefined || chat.capabilities.includes(capability));
 }
 
 /** The first chats that live, by name. */

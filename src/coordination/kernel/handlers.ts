@@ -103,6 +103,11 @@ export function repeatable<Input extends { readonly requestId?: string | undefin
     ).result;
 }
 
+/** Whether a row has the values of a filter; undefined counts as absent. */
+export function hasFields<Filter extends object>(row: { readonly [Name in keyof Filter]?: unknown }, filter: Filter) {
+  return Object.entries(filter).every(([name, value]) => value === undefined || row[name as keyof Filter] === value);
+}
+
 const mostText = 1_000_000;
 
 /** Leading items that fit in one answer: at most `limit`, about this much text, at least one. */

@@ -131,11 +131,8 @@ function renewEach(
     return [fail("not_holder", message)];
   }
   // The due index stays unchanged: the holder is checked at the old time.
-  for (const rows of Map.groupBy(renewed, ({ ttlMs, expiresAt: at }) => `${ttlMs} ${at}`).values()) {
-    const { text, value } = among(namesOf(rows));
-    const [{ ttlMs, expiresAt: at } = { ttlMs: 0, expiresAt: 0 }] = rows;
-    tx.sql.run(`UPDATE leases SET ttlMs = ?, expiresAt = ? WHERE resource ${text}`, ttlMs, at, value);
-  }
+  const changes = renewed.map(({ resource, ttlMs, expiresAt: at }) => ({ resource, ttlMs, expiresAt: at }));
+  leases.updateAll(tx.sql, changes, {});
   return renewed.map((row) => ok(toLease(tx, row)));
 }
 

@@ -21,15 +21,18 @@ export function assignQueued(tx: Tx, restAfterMs?: number): number {
 
 function assignSome(tx: Tx): number {
   const candidates = new Candidates(tx);
-  const queue = new LaneQueue(tx, [...candidates.lanes()]);
+  const all = [...candidates.lanes()];
+  // The first task of each partition key; the last one is next.
+  const fronts = all.length === 0 ? [] : lanes.fronts(tx, all).toSorted((a, b) => compareFronts(b, a));
   const notified = new Map<string, { readonly life: chatRows.LivenessRow; readonly due: number }>();
   let assigned = 0;
-  for (let head = queue.next(); head && assigned < maxTasksPerDispatch; head = queue.next()) {
+  for (let head = fronts.pop(); head && assigned < maxTasksPerDispatch; head = fronts.pop()) {
     const candidate = candidates.select(head);
     // No chat has room for this partition key any more: load only grows here.
     if (!candidate) continue;
     const held = assign(tx, [head.task], { chat: candidate.life, requestId: pushedRequestId, isStarted: false });
-    queue.advance(head.lane);
+    const [next] = lanes.fronts(tx, [head.lane]);
+    if (next) fronts.splice(fronts.findLastIndex((one) => compareFronts(one, next) > 0) + 1, 0, next);
     candidates.assign(candidate);
     const due = Math.min(firstDue(held), notified.get(candidate.chat)?.due ?? Infinity);
     notified.set(candidate.chat, { life: candidate.life, due });
@@ -58,29 +61,6 @@ export function assignAll(tx: Tx): void {
 }
 
 const compareFronts = lanes.compareFor(lanes.noChat);
-
-/** The first task of each partition key; reads one at a time. */
-class LaneQueue {
-  readonly #tx: Tx;
-  /** Sorted; the last one is next. */
-  readonly #fronts: lanes.Front[];
-
-  constructor(tx: Tx, all: readonly string[]) {
-    this.#tx = tx;
-    this.#fronts = all.length === 0 ? [] : lanes.fronts(tx, all).toSorted((a, b) => compareFronts(b, a));
-  }
-
-  next(): lanes.Front | undefined {
-    return this.#fronts.pop();
-  }
-
-  advance(lane: string): void {
-    const [front] = lanes.fronts(this.#tx, [lane]);
-    if (!front) return;
-    const index = this.#fronts.findLastIndex((one) => compareFronts(one, front) > 0);
-    this.#fronts.splice(index + 1, 0, front);
-  }
-}
 
 /** By the alarm, in place of a queue that has brought no token; the rest waits for the next. */
 export function assignLate(tx: Tx): void {

@@ -5,7 +5,7 @@ import type { Progress } from "../../contract/tasks.ts";
 import type { Json } from "../../contract/values.ts";
 import { compare } from "../../shared/compare.ts";
 import { err, ok } from "../../shared/result.ts";
-import { page, type Handlers } from "../kernel/handlers.ts";
+import { hasFields, page, type Handlers } from "../kernel/handlers.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as attemptRows from "./attempt-rows.ts";
 import * as budgets from "./budgets.ts";
@@ -172,12 +172,8 @@ function scanRows({ sql }: Tx, { chat, parent, state }: TaskFilter, after: numbe
   return read(isHeld ? "INDEXED BY tasks_chat WHERE chat IS NOT NULL AND" : "WHERE");
 }
 
-function matches(row: TaskRow, { state, type, chat, tag, parent }: TaskFilter): boolean {
-  const same = { state, type, chat, parent };
-  const isSame = (["state", "type", "chat", "parent"] as const).every(
-    (name) => same[name] === undefined || same[name] === row[name],
-  );
-  return isSame && (tag === undefined || (JSON.parse(row.tags) as string[]).includes(tag));
+function matches(row: TaskRow, { tag, ...same }: TaskFilter): boolean {
+  return hasFields(row, same) && (tag === undefined || (JSON.parse(row.tags) as string[]).includes(tag));
 }
 
 function toAttempt({ now }: Tx, row: Omit<attemptRows.AttemptRow, "result">, model: Attempt["model"] | null): Attempt {

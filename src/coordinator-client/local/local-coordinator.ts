@@ -4,7 +4,13 @@ import { protocolVersion } from "../../contract/protocol.ts";
 import type { Self } from "../../contract/values.ts";
 import * as liveness from "../../coordination/chats/liveness.ts";
 import * as due from "../../coordination/due.ts";
-import { followUpOf, isEngineOperation, runUnlessFrozen, type EngineOperation } from "../../coordination/engine.ts";
+import {
+  followUpOf,
+  rollbackSignal,
+  isEngineOperation,
+  runUnlessFrozen,
+  type EngineOperation,
+} from "../../coordination/engine.ts";
 import * as changes from "../../coordination/kernel/changes.ts";
 import * as chatRows from "../../coordination/kernel/chat-rows.ts";
 import * as meta from "../../coordination/kernel/meta.ts";
@@ -107,15 +113,17 @@ export class LocalCoordinator {
 
   /** The operation, all that is due before it and the dispatch after it are one transaction. */
   #write(name: EngineOperation, input: unknown, by: unknown): Result<unknown> {
+    const refusals: Failure[] = [];
     try {
       return this.#commit(by, (tx) => {
         const done = runUnlessFrozen(tx, this.#actor, name, input as never);
-        if (!done.ok) throw new RolledBack(done.error);
-        return done;
+        if (done.ok) return done;
+        refusals.push(done.error);
+        throw rollbackSignal;
       });
     } catch (error) {
-      if (!(error instanceof RolledBack)) throw error;
-      const { refusal } = error;
+      const refusal = refusals.at(-1);
+      if (error !== rollbackSignal || !refusal) throw error;
       const followUp = followUpOf(input, refusal);
       this.#commit(by, (tx) => followUp?.(tx));
       return err(refusal);
@@ -144,13 +152,13 @@ export class LocalCoordinator {
   }
 
   #isBehind(tx: Tx): boolean {
-    return !meta.isFrozen(tx) && (isDue(tx) || this.#listDead(tx).length > 0);
+    return !meta.isFrozen(tx) && (due.isDue(tx) || this.#listDead(tx).length > 0);
   }
 
   /** Attests dead the chats whose process is gone, then does what is due. */
   #catchUp(tx: Tx): void {
     for (const row of this.#listDead(tx)) liveness.goOffline(tx, row, "attested");
-    if (isDue(tx)) due.sweep(tx, (work) => inSavepoint(tx.sql, work), sweepRows);
+    if (due.isDue(tx)) due.sweep(tx, (work) => inSavepoint(tx.sql, work), sweepRows);
   }
 
   /** Chats whose process is gone; checked again at once until they are offline. */
@@ -215,21 +223,6 @@ export class LocalCoordinator {
     if (changed.size > 0) for (const listener of this.#listeners) listener(isDue ? null : by);
     return value;
   }
-}
-
-/** Thrown for a refusal, so that the store rolls the transaction back. */
-class RolledBack extends Error {
-  readonly refusal: Failure;
-
-  constructor(refusal: Failure) {
-    super(refusal.message);
-    this.refusal = refusal;
-  }
-}
-
-function isDue(tx: Tx): boolean {
-  const next = due.nextDue(tx);
-  return next !== null && next <= tx.now;
 }
 
 /** @param by who has asked for the changes; null: they were due, or it was not said */
