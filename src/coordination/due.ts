@@ -10,12 +10,11 @@ import * as liveness from "./chats/liveness.ts";
 import * as messages from "./messages/messages.ts";
 import * as meta from "./kernel/meta.ts";
 import * as rebalanceSweep from "./scheduling/rebalance.ts";
-import * as outbox from "./tasks/dispatch-outbox.ts";
 import * as state from "./state/state.ts";
 import * as syncRows from "./sync/sync-rows.ts";
 import { keysDueAt, pruneKeys } from "./tasks/submit.ts";
 import * as retention from "./tasks/task-retention.ts";
-import * as tasks from "./tasks/task-sweep.ts";
+import * as tasks from "./tasks/lifecycle.ts";
 import type { Tx } from "./kernel/tx.ts";
 
 /** Everything with a due time; a host's one alarm is set to the earliest. */
@@ -49,7 +48,7 @@ const dueKinds: readonly DueKind[] = [
       liveness.sweepUnseen(tx);
     },
   },
-  { name: "outbox", dueAt: outbox.dueAt, sweep: dispatch.assignLate },
+  { name: "outbox", dueAt: dispatch.dueAt, sweep: dispatch.assignLate },
   { name: "unseen", dueAt: liveness.unseenDueAt, isCoarse: true, sweep: liveness.sweepUnseen },
   { name: "boxes", dueAt: boxes.dueAt, sweep: boxes.sweep },
   { name: "moves", dueAt: rebalanceSweep.dueAt, sweep: rebalanceSweep.sweep },
@@ -90,13 +89,7 @@ export function isDue(tx: Tx): boolean {
   return next !== null && next <= tx.now;
 }
 
-interface DueTimes {
-  readonly chats: number | null;
-  readonly tasks: number | null;
-  readonly kinds: readonly { readonly one: DueKind; readonly at: number | null }[];
-}
-
-function readDueTimes({ sql, settings, isFull }: Tx): DueTimes {
+function readDueTimes({ sql, settings, isFull }: Tx) {
   const values = sources.flatMap(({ setting }) => (setting ? [settings[setting]] : []));
   const [row = {}] = sql.all<Record<string, number | string | null>>(dueQuery, ...values);
   const timeOf = (name: string): number | null => (row[name] ?? null) as number | null;

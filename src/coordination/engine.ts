@@ -9,7 +9,6 @@ import * as audit from "./kernel/audit.ts";
 import { firstOf, type Handlers, type ListHandlers } from "./kernel/handlers.ts";
 import * as meta from "./kernel/meta.ts";
 import type { Actor, List, Tx, Hint, Presence, WorkspaceFacts } from "./kernel/tx.ts";
-import { electionHandlers } from "./leases/leases.ts";
 import * as leases from "./leases/leases.ts";
 import * as messages from "./messages/messages.ts";
 import * as plans from "./plans/plans.ts";
@@ -22,11 +21,10 @@ import * as attempts from "./tasks/attempts.ts";
 import * as budgets from "./tasks/budgets.ts";
 import * as claims from "./tasks/claims.ts";
 import * as deadLetters from "./tasks/dead-letters.ts";
-import * as outbox from "./tasks/dispatch-outbox.ts";
+import * as dispatch from "./scheduling/dispatch.ts";
 import * as routes from "./tasks/routes.ts";
 import * as submit from "./tasks/submit.ts";
 import * as taskQueries from "./tasks/task-queries.ts";
-import { statsHandlers } from "./tasks/task-queries.ts";
 import * as transfer from "./transfer.ts";
 import * as boxes from "./workspace/boxes.ts";
 import * as freeze from "./workspace/freeze.ts";
@@ -39,14 +37,12 @@ export type HostOperation = Exclude<OperationName, EngineOperation>;
 const handlers: Handlers = {
   ...chats.handlers,
   ...leases.handlers,
-  ...electionHandlers,
   ...state.handlers,
   ...messages.handlers,
   ...submit.handlers,
   ...claims.handlers,
   ...attempts.handlers,
   ...taskQueries.handlers,
-  ...statsHandlers,
   ...explain.handlers,
   ...routes.handlers,
   ...deadLetters.handlers,
@@ -119,14 +115,9 @@ export function followUpOf(input: unknown, refusal: Failure): ((tx: Pick<Tx, "sq
 /** Thrown for a refusal, so that the store rolls the transaction back. */
 export const rollbackSignal = Symbol("rollback");
 
-export interface EngineStore {
-  readonly sql: Sql;
-  /** Runs work as one transaction, or as a part of one; rolled back when it throws. */
-  readonly transaction: <T>(work: () => T) => T;
-}
-
 interface EngineHostOptions {
-  readonly store: EngineStore;
+  /** `transaction` runs work as one, or as a part of one; it is rolled back when it throws. */
+  readonly store: { readonly sql: Sql; readonly transaction: <T>(work: () => T) => T };
   readonly presence: Presence;
   /** Epoch ms. */
   readonly now: () => number;
@@ -287,7 +278,7 @@ export class EngineHost {
     } catch (error) {
       if (!onFailure) throw error;
       onFailure(error);
-      this.run((tx) => ok(outbox.enqueue(tx, () => true)));
+      this.run((tx) => ok(dispatch.enqueue(tx, () => true)));
     }
   }
 

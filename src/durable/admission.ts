@@ -113,13 +113,12 @@ export class Admission {
     const { requests, isBatch, chars } = frame.value;
     const caller = this.#callerOf(bearer.value, socket);
     const all = requests.map(toIncoming);
-    const groups = groupsOf(all);
     const restore = throttle.keep(caller.bearer.id, caller.perSecond, caller.now);
     const answerAll = (): string[] => {
       // Requests that are rolled back and repeated are charged once.
       restore();
       this.#beginCharge();
-      return this.#answerAll(caller, groups, chars / requests.length);
+      return this.#answerAll(caller, all, chars / requests.length);
     };
     const isTogether = requests.length > 1 && requests.every(canRollBack);
     const texts = isTogether ? engine.together(answerAll) : answerAll();
@@ -135,19 +134,17 @@ export class Admission {
   }
 
   /** Refuses the remaining requests once the answers are too long. */
-  #answerAll(caller: Caller, groups: readonly (readonly Incoming[])[], charsOfEach: number): string[] {
+  #answerAll(caller: Caller, requests: readonly Incoming[], charsOfEach: number): string[] {
     const texts: string[] = [];
     let chars = 0;
-    for (const group of groups) {
-      for (let at = 0; at < group.length;) {
-        const [one, ...others] = group.slice(at) as [Incoming, ...Incoming[]];
-        const together = this.#answerTogether(caller, [one, ...others], charsOfEach, chars);
-        for (const text of together ?? [this.#answer(caller, one, charsOfEach, chars)]) {
-          at += 1;
-          if (text === null) continue;
-          texts.push(text);
-          chars += text.length;
-        }
+    for (let at = 0; at < requests.length;) {
+      const group = leadingGroup(requests.slice(at) as [Incoming, ...Incoming[]]);
+      const together = this.#answerTogether(caller, group, charsOfEach, chars);
+      for (const text of together ?? [this.#answer(caller, group[0], charsOfEach, chars)]) {
+        at += 1;
+        if (text === null) continue;
+        texts.push(text);
+        chars += text.length;
       }
     }
     return texts;
@@ -308,17 +305,11 @@ function decodeOnce(one: Incoming): Checked {
   return (one.checked ??= one.decode());
 }
 
-/** Requests of one operation that follow each other, and may run together, are one group. */
-function groupsOf(requests: readonly Incoming[]): Incoming[][] {
-  const groups: Incoming[][] = [];
-  let last: string | null = null;
-  for (const one of requests) {
-    const name = one.request?.method ?? null;
-    if (name !== null && name === last && isListOperation(name)) groups.at(-1)?.push(one);
-    else groups.push([one]);
-    last = name;
-  }
-  return groups;
+/** The first requests that may run together: those of one operation which follow each other. */
+function leadingGroup([first, ...others]: List<Incoming>): List<Incoming> {
+  const name = first.request?.method ?? "";
+  const end = isListOperation(name) ? others.findIndex(({ request }) => request?.method !== name) : 0;
+  return [first, ...(end < 0 ? others : others.slice(0, end))];
 }
 
 /** Returns null where a request is refused, or must not run: the answers before it are too long. */

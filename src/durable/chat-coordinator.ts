@@ -19,7 +19,7 @@ import { schemaState, migrate } from "../shared/migrate.ts";
 import { err, fail, ok, type Result } from "../shared/result.ts";
 import type { Sql } from "../shared/sql.ts";
 import { Admission, type CallAnswer } from "./admission.ts";
-import { Alarm, sweepRows, HostOperations } from "./host-operations.ts";
+import { Alarm, retryPauseMs, sweepRows, HostOperations } from "./host-operations.ts";
 import { innerHeaders, type Credentials, Outgoing } from "./attachments.ts";
 import { Connections, type Ticket, TokenExpiry } from "./connections.ts";
 import { GroupCommit } from "./group-commit.ts";
@@ -376,7 +376,7 @@ export class ChatCoordinator extends DurableObject<CoordinatorEnv> {
     } catch (error) {
       if ((info?.retryCount ?? 0) < 5) throw error;
       logProblem("the alarm failed", { error: stackOf(error) });
-      this.#alarm.retry(this.now());
+      this.#alarm.arm(this.now() + retryPauseMs, this.now());
     }
   }
 

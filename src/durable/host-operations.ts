@@ -25,7 +25,8 @@ export const sweepRows = 200;
 
 /** An alarm later than this has been lost. */
 const maxLateMs = 60_000;
-const retryPauseMs = 30_000;
+/** Pause after an alarm whose work has failed. */
+export const retryPauseMs = 30_000;
 
 export class Alarm {
   readonly #storage: Pick<DurableObjectStorage, "getAlarm" | "setAlarm">;
@@ -56,10 +57,6 @@ export class Alarm {
     if (this.#at !== null && this.#at <= at && !this.isLost(now)) return;
     this.#at = at;
     void this.#storage.setAlarm(at);
-  }
-  /** After an alarm whose work has failed. */
-  retry(now: number): void {
-    this.arm(now + retryPauseMs, now);
   }
 }
 

@@ -185,12 +185,8 @@ export async function giveTicket(context: AppContext, random: Uint8Array): Promi
   return Response.json({ ticket, expiresInMs: ticketLifeMs }, { headers: dataHeaders });
 }
 
-export interface PageCaller extends Caller {
-  readonly ticket: Ticket;
-}
-
 /** Only this deployment's own page, with a ticket that it has asked for. */
-export async function authenticatePage(context: AppContext): Promise<Result<PageCaller>> {
+export async function authenticatePage(context: AppContext): Promise<Result<Caller & { readonly ticket: Ticket }>> {
   const { req, env } = context;
   const refused = checkIsOwnPage(context);
   if (refused) return err(refused);

@@ -36,12 +36,9 @@ export function readQuery({ input }: Operation, url: string): Result<Readonly<Re
   return query.ok ? ok(fromTexts(input, query.value)) : query;
 }
 
-interface Body {
-  readonly text: string;
-  readonly value: Readonly<Record<string, unknown>>;
-}
-
-export async function readBody(context: AppContext): Promise<Result<Body>> {
+export async function readBody(
+  context: AppContext,
+): Promise<Result<{ readonly text: string; readonly value: Readonly<Record<string, unknown>> }>> {
   try {
     const bytes = await context.req.arrayBuffer();
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes) || "{}";

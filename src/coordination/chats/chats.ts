@@ -169,8 +169,8 @@ function storeReport(tx: Tx, chat: string, { taskCount, progress, health }: Chec
     progress: progress ?? row.progress,
     health: health ? JSON.stringify(health) : row.health,
   };
-  const isChanged =
-    next.taskCount !== row.taskCount || next.progress !== row.progress || hasHealthChanged(row.health, next.health);
+  const isHealthChanged = next.health !== row.health && roundHealth(next.health) !== roundHealth(row.health);
+  const isChanged = next.taskCount !== row.taskCount || next.progress !== row.progress || isHealthChanged;
   if (!isChanged) return;
   tx.sql.run(
     "UPDATE chats SET taskCount = ?, progress = ?, health = ?, lastSeenAt = ? WHERE chat = ?",
@@ -180,11 +180,6 @@ function storeReport(tx: Tx, chat: string, { taskCount, progress, health }: Chec
     tx.now,
     row.chat,
   );
-}
-
-function hasHealthChanged(old: string, next: string): boolean {
-  if (old === next) return false;
-  return roundHealth(old) !== roundHealth(next);
 }
 
 function roundHealth(health: string): string {

@@ -71,12 +71,8 @@ export function announcement(key: string, value: object | null): NewChange {
   return { key, op: value ? "set" : "delete", value: value && JSON.stringify(value) };
 }
 
+/** Newest deleted revision: a watch from there on misses nothing. Absent: none was deleted. */
 const floorKey = "changes_floor";
-
-/** Newest deleted revision: a watch from there on misses nothing. 0: none was deleted. */
-function compactionFloor(sql: Sql): number {
-  return Number(meta.read(sql, floorKey) ?? 0);
-}
 
 interface ChangeRow {
   readonly revision: number;
@@ -100,7 +96,7 @@ export function pull(
   sql: Sql,
   { prefix, after, limit }: CheckedInputOf<"state.changes">,
 ): Result<OutputOf<"state.changes">> {
-  const lowest = compactionFloor(sql);
+  const lowest = Number(meta.read(sql, floorKey) ?? 0);
   const newest = readTotals(sql).revision;
   if (!isKnownRevision(sql, after, lowest)) {
     return err({

@@ -54,7 +54,7 @@ export function onceEach<Request extends IdempotentRequest, T extends object>(
     keys.filter((key) => key !== null),
   );
   const before = stored.get(keys[0] ?? "");
-  if (before) return [isSameRequest(before, first) ? ok(JSON.parse(before.result) as T) : err(keyReused(first))];
+  if (before) return [before.request === digestOf(first) ? ok(JSON.parse(before.result) as T) : err(keyReused(first))];
   const ends = endsOf(tx, machine);
   const limitProblem = checkLimits(tx, machine, ends);
   if (keys[0] !== null && limitProblem) return [err(limitProblem)];
@@ -124,10 +124,6 @@ type StoredResult = Omit<RowOf<typeof results>, "key">;
 function findStored({ sql, now }: Tx, keys: readonly string[]): Map<string, StoredResult> {
   const { text, value } = among(keys);
   return new Map(results.select(sql, `WHERE key ${text} AND expiresAt > ?`, value, now).map((row) => [row.key, row]));
-}
-
-function isSameRequest({ request }: StoredResult, other: IdempotentRequest): boolean {
-  return request === digestOf(other);
 }
 
 /** Entries are deleted in their order, so the first and last row give the count. */

@@ -1,6 +1,5 @@
 import { among } from "../../shared/table.ts";
 import { leaderScheme } from "../../contract/leases.ts";
-import type { CheckedInputOf } from "../../contract/operations.ts";
 import * as audit from "../kernel/audit.ts";
 import * as changes from "../kernel/changes.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
@@ -13,6 +12,7 @@ import {
   isLive,
   leases,
   lockDelays,
+  type LeaseRequest,
   type LeaseRow,
   type LockDelay,
   type WaiterRow,
@@ -21,8 +21,6 @@ import * as meta from "../kernel/meta.ts";
 import { OverlapSet, projectOf } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
 import * as waiters from "./waiters.ts";
-
-export type LeaseRequest = Omit<CheckedInputOf<"leases.acquire">, "self">;
 
 /** Grants all; none overlaps another, or is blocked. */
 export function grant(tx: Tx, chat: chatRows.LivenessRow, requests: readonly LeaseRequest[]): LeaseRow[] {

@@ -1,3 +1,4 @@
+import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { namesAbove, projectOf, rangeBelow } from "../../contract/resource-paths.ts";
@@ -41,6 +42,7 @@ export const leaseIndexes: readonly string[] = [
 ];
 
 export type LeaseRow = RowOf<typeof leases>;
+export type LeaseRequest = Omit<CheckedInputOf<"leases.acquire">, "self">;
 
 export function heldBy(sql: Sql, chat: string): LeaseRow[] {
   return leases.select(sql, "WHERE holder = ?", chat);

@@ -10,7 +10,7 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import { byLiveChat, byOneChat, firstOf, repeatable, type Handlers, type ListHandlers } from "../kernel/handlers.ts";
 import type { List, Tx } from "../kernel/tx.ts";
 import * as grants from "./lease-grants.ts";
-import type { Overlap, LeaseRequest } from "./lease-grants.ts";
+import type { Overlap } from "./lease-grants.ts";
 import {
   areFree,
   expiresAt,
@@ -20,8 +20,8 @@ import {
   isLive,
   leases,
   heldLeases,
+  type LeaseRequest,
   type LeaseRow,
-  type WaiterRow,
 } from "./lease-rows.ts";
 import * as waiters from "./waiters.ts";
 
@@ -79,6 +79,31 @@ export const handlers = {
     }
     return ok({ isReleased: row !== null });
   }),
+
+  // An election is a lease on `leader:<name>` whose token is the term: one leader per term.
+  "elections.campaign": byLiveChat((tx, { name, requestId, ttlMs, waitMs }, caller) => {
+    const request = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
+    const acquired = acquireFor(tx, caller, request);
+    if (!acquired.ok && acquired.error.code === "quota_exceeded") return acquired;
+    const leader = findLeader(tx, name);
+    // Requires this request: a lease of another one of the chat may be released at any moment.
+    if (leader && acquired.ok && acquired.value.state === "granted") return ok({ state: "leading", leader });
+    const position = acquired.ok && acquired.value.state === "waiting" ? acquired.value.position : null;
+    return ok({ state: "following", leader, position });
+  }),
+
+  /** Resignation leaves no lock delay: the next waiter, another chat, leads at once. */
+  "elections.resign": byLiveChat((tx, { name, term }, caller) => {
+    const resource = resourceOf(name);
+    for (const { seq } of waiters.listOfChat(tx.sql, resource, caller.chat)) waiters.remove(tx.sql, seq);
+    grants.grantWaiting(tx, [resource]);
+    const released = firstOf(releaseEach(tx, [{ resource, token: term }], caller));
+    return released.ok ? ok({ hasResigned: released.value.isReleased }) : released;
+  }),
+
+  "elections.observe"(tx, { name }) {
+    return ok({ leader: findLeader(tx, name) });
+  },
 } satisfies Partial<Handlers>;
 
 function acquireEach(tx: Tx, chat: chatRows.LivenessRow, requests: List<LeaseRequest>): readonly Result<Acquired>[] {
@@ -99,12 +124,16 @@ function acquireOrWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest
   const overlap = grants.resolveOverlap(tx, resource);
   const mine = overlap.held.find((row) => isGrantOf(tx, row, chat, request));
   if (mine) return toGranted(tx, mine);
-  const stored = overlap.hasWaiters ? waiters.find(tx.sql, resource, chat.chat, requestId) : null;
-  const waiter = stored && stored.until > tx.now ? stored : null;
-  if (stored && !waiter) waiters.remove(tx.sql, stored.seq);
+  const waiter = overlap.hasWaiters ? waiters.findOpen(tx, resource, chat.chat, requestId) : null;
   const ahead = overlap.hasWaiters ? waiters.countAhead(tx, resource, waiter?.seq) : 0;
-  if (overlap.held.length + overlap.delays.length + ahead > 0)
-    return enqueue(tx, chat, request, { overlap, waiter, ahead });
+  if (overlap.held.length + overlap.delays.length + ahead > 0) {
+    const position = ahead + 1;
+    if (waiter) return ok({ state: "waiting", position, waitMs: waiter.until - tx.now });
+    const refused = request.waitMs > 0 ? checkWaitLimits(tx, chat.chat, resource) : leaseHeld(tx, resource, overlap);
+    if (refused) return err(refused);
+    waiters.enqueue(tx, chat, request);
+    return ok({ state: "waiting", position, waitMs: request.waitMs });
+  }
   if (waiter) waiters.remove(tx.sql, waiter.seq);
   const refused = checkLeaseLimit(tx, chat.chat);
   return refused ? err(refused) : toGranted(tx, firstOf(grants.grant(tx, chat, [request])));
@@ -170,27 +199,6 @@ function checkNewWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest)
 
 function checkWaitLimits(tx: Tx, chat: string, resource: string): Failure | null {
   return checkLeaseLimit(tx, chat) ?? waiters.checkLimits(tx, chat, resource);
-}
-
-interface WaitContext {
-  readonly overlap: Overlap;
-  readonly waiter: WaiterRow | null;
-  readonly ahead: number;
-}
-
-function enqueue(
-  tx: Tx,
-  chat: chatRows.LivenessRow,
-  request: LeaseRequest,
-  { overlap, waiter, ahead }: WaitContext,
-): Result<Acquired> {
-  const position = ahead + 1;
-  if (waiter) return ok({ state: "waiting", position, waitMs: waiter.until - tx.now });
-  if (request.waitMs === 0) return err(leaseHeld(tx, request.resource, overlap));
-  const refused = checkWaitLimits(tx, chat.chat, request.resource);
-  if (refused) return err(refused);
-  waiters.enqueue(tx, chat, request);
-  return ok({ state: "waiting", position, waitMs: request.waitMs });
 }
 
 /** Waiters count too: each may be granted at any moment. */
@@ -277,40 +285,12 @@ function toLease(tx: Tx, row: LeaseRow): Lease {
   };
 }
 
-/** Lease on `leader:<name>` whose token is the term. One leader per term. */
-
 /** Time without a leader after one vanished: it may still believe that it leads. */
 const lockDelayMs = 15_000;
 
 function resourceOf(name: string): string {
   return leaderScheme + name;
 }
-
-export const electionHandlers = {
-  "elections.campaign": byLiveChat((tx, { name, requestId, ttlMs, waitMs }, caller) => {
-    const request = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
-    const acquired = acquireFor(tx, caller, request);
-    if (!acquired.ok && acquired.error.code === "quota_exceeded") return acquired;
-    const leader = findLeader(tx, name);
-    // Requires this request: a lease of another one of the chat may be released at any moment.
-    if (leader && acquired.ok && acquired.value.state === "granted") return ok({ state: "leading", leader });
-    const position = acquired.ok && acquired.value.state === "waiting" ? acquired.value.position : null;
-    return ok({ state: "following", leader, position });
-  }),
-
-  /** Resignation leaves no lock delay: the next waiter, another chat, leads at once. */
-  "elections.resign": byLiveChat((tx, { name, term }, caller) => {
-    const resource = resourceOf(name);
-    for (const { seq } of waiters.listOfChat(tx.sql, resource, caller.chat)) waiters.remove(tx.sql, seq);
-    grants.grantWaiting(tx, [resource]);
-    const released = firstOf(releaseEach(tx, [{ resource, token: term }], caller));
-    return released.ok ? ok({ hasResigned: released.value.isReleased }) : released;
-  }),
-
-  "elections.observe"(tx, { name }) {
-    return ok({ leader: findLeader(tx, name) });
-  },
-} satisfies Partial<Handlers>;
 
 function findLeader(tx: Tx, name: string): Leader | null {
   const row = leases.find(tx.sql, { resource: resourceOf(name) });

@@ -1,13 +1,20 @@
-import type { CheckedInputOf } from "../../contract/operations.ts";
 import type { Failure } from "../../contract/errors.ts";
 import type { Sql } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
-import { findOverlapping, prefixEnd, waiters, type WaiterRow } from "./lease-rows.ts";
+import { findOverlapping, prefixEnd, waiters, type LeaseRequest, type WaiterRow } from "./lease-rows.ts";
 import { projectOf } from "../../contract/resource-paths.ts";
 import type { Tx } from "../kernel/tx.ts";
 
 export function find(sql: Sql, resource: string, chat: string, requestId: string): WaiterRow | null {
   return waiters.find(sql, { resource, chat, requestId });
+}
+
+/** An expired one is removed. */
+export function findOpen(tx: Tx, resource: string, chat: string, requestId: string): WaiterRow | null {
+  const waiter = find(tx.sql, resource, chat, requestId);
+  if (!waiter || waiter.until > tx.now) return waiter;
+  remove(tx.sql, waiter.seq);
+  return null;
 }
 
 export function countAhead(tx: Tx, resource: string, before = Number.MAX_SAFE_INTEGER): number {
@@ -65,11 +72,7 @@ export function findLiveChat(tx: Tx, waiter: WaiterRow): chatRows.LivenessRow | 
   return chat && chatRows.offlineReason(tx, chat) === null ? chat : null;
 }
 
-export function enqueue(
-  tx: Tx,
-  chat: chatRows.LivenessRow,
-  request: Omit<CheckedInputOf<"leases.acquire">, "self">,
-): void {
+export function enqueue(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): void {
   const until = tx.now + request.waitMs;
   const { resource, requestId, ttlMs, lockDelayMs } = request;
   const isBound = request.isBound ? 1 : 0;
@@ -77,7 +80,7 @@ export function enqueue(
   chatRows.scheduleCheck(tx, chat, Math.min(until, chatRows.lastSeen(tx, chat) + tx.settings.chatTtlMs));
 }
 
-export function toRequest(waiter: WaiterRow): Omit<CheckedInputOf<"leases.acquire">, "self"> {
+export function toRequest(waiter: WaiterRow): LeaseRequest {
   return {
     resource: waiter.resource,
     requestId: waiter.requestId,

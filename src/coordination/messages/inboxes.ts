@@ -75,11 +75,6 @@ export function readBody(sql: Sql, id: number): string {
   return sql.all<{ body: string }>("SELECT body FROM messages WHERE id = ?", id)[0]?.body ?? "null";
 }
 
-export function patterns(sql: Sql, chat: string): string[] {
-  const query = "SELECT pattern FROM subscriptions WHERE chat = ? ORDER BY pattern";
-  return sql.all<{ pattern: string }>(query, chat).map(({ pattern }) => pattern);
-}
-
 export interface InboxCursor {
   readonly cursor: number;
   readonly ahead: readonly number[];

@@ -34,18 +34,18 @@ export const handlers = {
   }),
 
   "messages.subscribe": byLiveChat((tx, { self, pattern }) => {
-    const subscribed = inboxes.patterns(tx.sql, self.chat);
+    const subscribed = patternsOf(tx, self.chat);
     if (!subscribed.includes(pattern) && subscribed.length >= maxPatterns) {
       return fail("quota_exceeded", `a chat has at most ${maxPatterns} subscriptions`);
     }
     const since = inboxes.newestId(tx.sql);
     subscriptions.insert(tx.sql, { chat: self.chat, pattern, since }, "ON CONFLICT DO NOTHING");
-    return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
+    return ok({ patterns: patternsOf(tx, self.chat) });
   }),
 
   "messages.unsubscribe": byLiveChat((tx, { self, pattern }) => {
     subscriptions.delete(tx.sql, { chat: self.chat, pattern });
-    return ok({ patterns: inboxes.patterns(tx.sql, self.chat) });
+    return ok({ patterns: patternsOf(tx, self.chat) });
   }),
 
   /** Pull is authoritative: unread messages by priority, then by id. */
@@ -142,14 +142,11 @@ function recentTimes(tx: Tx, from: string, to: string): number[] {
 
 const maxPatterns = 50;
 
-interface Waiting {
-  readonly matching: readonly inboxes.MessageRow[];
-  readonly isAll: boolean;
-  readonly unread: number;
-  readonly cursor: number;
+function patternsOf({ sql }: Tx, chat: string): string[] {
+  return subscriptions.select(sql, "WHERE chat = ? ORDER BY pattern", chat).map(({ pattern }) => pattern);
 }
 
-function waiting(tx: Tx, chat: string, least: number, limit: number): Waiting {
+function waiting(tx: Tx, chat: string, least: number, limit: number) {
   const at = inboxes.readCursor(tx.sql, chat);
   const { rows, upTo, isAll } = unread.scan(tx, chat, at, { limit: unread.maxCounted });
   const seen = { unread: rows.length, cursor: at.cursor };

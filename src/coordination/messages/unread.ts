@@ -9,12 +9,6 @@ const maxScanned = 2_000;
 /** Limit of ids acknowledged out of order; beyond it messages are sent again. */
 const maxAhead = 1_000;
 
-export interface UnreadScan {
-  readonly rows: readonly inboxes.MessageRow[];
-  readonly upTo: number;
-  readonly isAll: boolean;
-}
-
 interface UnreadQuery {
   readonly limit: number;
   /** High priority only, without wildcards: an index finds them. */
@@ -22,7 +16,7 @@ interface UnreadQuery {
 }
 
 /** Reads a bounded number of rows, however many are expired or for other chats. */
-export function scan(tx: Tx, chat: string, { cursor, ahead }: inboxes.InboxCursor, query: UnreadQuery): UnreadScan {
+export function scan(tx: Tx, chat: string, { cursor, ahead }: inboxes.InboxCursor, query: UnreadQuery) {
   const newest = inboxes.newestId(tx.sql);
   if (newest <= cursor) return { rows: [], upTo: newest, isAll: true };
   const isUnread = unreadBy(tx, chat, ahead);
@@ -77,19 +71,14 @@ interface Source {
   readonly isFor: (row: inboxes.MessageRow) => boolean;
 }
 
-interface Sources {
-  readonly sources: readonly Source[];
-  readonly isComplete: boolean;
-}
-
-function sourcesOf(sql: Sql, chat: string, { isUrgent = false }: UnreadQuery): Sources {
+function sourcesOf(sql: Sql, chat: string, { isUrgent = false }: UnreadQuery) {
   const subscribed = inboxes.listSubscriptions(sql, chat);
   const wild = subscribed.filter(({ pattern }) => !inboxes.isExact(pattern));
   const exact = subscribed.filter(({ pattern }) => inboxes.isExact(pattern));
   const targets = [`chat:${chat}`, "all"].map((target) => ({ target, since: 0 }));
   targets.push(...exact.map(({ pattern, since }) => ({ target: `topic:${pattern}`, since })));
   const ofTarget = isUrgent ? "target = ? AND priority = 2 AND" : "target = ? AND";
-  const sources = targets.map(({ target, since }) => ({
+  const sources: Source[] = targets.map(({ target, since }) => ({
     since,
     read: (span: Span, page: number) => pages(sql, ofTarget, [target], span, page),
     isFor: () => true,

@@ -2,7 +2,7 @@ import * as chatRows from "../kernel/chat-rows.ts";
 import { assign, firstDue, pushedRequestId } from "../tasks/lifecycle.ts";
 import * as lanes from "../tasks/lanes.ts";
 import * as rebalanceSweep from "./rebalance.ts";
-import * as outbox from "../tasks/dispatch-outbox.ts";
+import { outbox } from "../tasks/task-tables.ts";
 import { Candidates, hasWork } from "../tasks/candidates.ts";
 import type { Tx } from "../kernel/tx.ts";
 
@@ -15,7 +15,9 @@ const maxTasksPerDispatch = 100;
  */
 export function assignQueued(tx: Tx, restAfterMs?: number): number {
   const assigned = assignSome(tx);
-  outbox.complete(tx, assigned === maxTasksPerDispatch && hasWork(tx), restAfterMs);
+  tx.sql.run("DELETE FROM outbox");
+  const isMore = assigned === maxTasksPerDispatch && hasWork(tx);
+  enqueue(tx, () => isMore, restAfterMs);
   return assigned;
 }
 
@@ -51,7 +53,7 @@ const maxLanesAtOnce = 20;
 
 /** For the commit of a request; what is left over goes through the queue. */
 export function assignAtOnce(tx: Tx): void {
-  if (lanes.hasMoreThan(tx, maxLanesAtOnce)) outbox.enqueue(tx, () => hasWork(tx));
+  if (lanes.hasMoreThan(tx, maxLanesAtOnce)) enqueue(tx, () => hasWork(tx));
   else assignQueued(tx);
 }
 
@@ -66,3 +68,18 @@ const compareFronts = lanes.compareFor(lanes.noChat);
 export function assignLate(tx: Tx): void {
   assignQueued(tx, 1);
 }
+
+const queueMs = 5_000;
+
+/**
+ * A row that is committed with the change. Its token in the queue names no task: lost, late or
+ * repeated, it costs only time, since the alarm dispatches what the queue has not.
+ * @param afterMs then the alarm dispatches
+ */
+export function enqueue(tx: Tx, hasWork: () => boolean, afterMs = queueMs): void {
+  if (outbox.count(tx.sql) > 0 || !hasWork()) return;
+  outbox.insert(tx.sql, { dueAt: tx.now + afterMs, tries: 0 });
+  tx.tell({ kind: "dispatch" });
+}
+
+export const dueAt = "SELECT min(dueAt) FROM outbox";

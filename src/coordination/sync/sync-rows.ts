@@ -129,12 +129,11 @@ export function isUnfinished(sql: Sql, session: string): boolean {
   return found.length > 0 && found.every((row) => row.isEnded === 0 && row.takenChat === null);
 }
 
-export interface Claimant {
-  readonly chat: string;
-  readonly machine: string;
-}
-
-export function setClaimant(tx: Tx, { session, device }: SessionRow, by: Claimant | null): void {
+export function setClaimant(
+  tx: Tx,
+  { session, device }: SessionRow,
+  by: { readonly chat: string; readonly machine: string } | null,
+): void {
   const sums = totals(tx.sql);
   const taken = { takenChat: by?.chat ?? null, takenMachine: by?.machine ?? null };
   const change = { revision: nextRevision(tx, sums), changedAt: tx.now, ...taken };

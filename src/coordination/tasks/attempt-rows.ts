@@ -63,13 +63,7 @@ export function countLateCall({ sql }: Pick<Tx, "sql">, task: number, claim: num
   sql.run(`UPDATE tasks ${set} AND doneBy = ? AND lateCalls < ?`, ...values);
 }
 
-interface AttemptResult {
-  readonly text: string | null;
-  readonly bytes: number;
-  readonly isLeftOut: boolean;
-}
-
-export function readResult({ sql }: Tx, { task, claim }: TaskRow, maxBytes: number): AttemptResult {
+export function readResult({ sql }: Tx, { task, claim }: TaskRow, maxBytes: number) {
   const where = "FROM all_attempts WHERE task = ? AND claim = ? AND ended = 'done'";
   const [found] = sql.all<{ size: number }>(`SELECT octet_length(result) AS size ${where}`, task, claim);
   if (!found) return { text: null, bytes: 0, isLeftOut: false };

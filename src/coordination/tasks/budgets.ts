@@ -21,12 +21,6 @@ import { taskUsage, usage } from "./task-tables.ts";
 
 const dayMs = 86_400_000;
 
-interface TaskUsage {
-  readonly claim: number;
-  readonly earlier: Usage;
-  readonly own: Usage;
-}
-
 /**
  * Returns the reached limit, in words; null: none.
  * @param isFinal only the task's own limit counts, since no other prevents the next attempt
@@ -55,7 +49,7 @@ function addReported(tx: Tx, row: TaskRow, chat: string, used: Usage): void {
   }
 }
 
-function findTaskUsage({ sql }: Tx, task: number): TaskUsage | null {
+function findTaskUsage({ sql }: Tx, task: number) {
   const row = taskUsage.find(sql, { task });
   return row
     ? { claim: row.claim, earlier: JSON.parse(row.earlier) as Usage, own: JSON.parse(row.own) as Usage }
@@ -217,13 +211,7 @@ function readDays({ sql }: Tx, before: string): Pick<Usage, "tokens" | "costMicr
   return sql.all<Usage>(query, before)[0] ?? zeroUsage;
 }
 
-export interface Spending {
-  readonly ever: { readonly tokens: number; readonly dollars: number };
-  readonly today: Usage;
-  readonly limits: Budget;
-}
-
-export function readSpending(tx: Tx): Spending {
+export function readSpending(tx: Tx) {
   const { tokens, costMicros } = readDays(tx, lastDayKey);
   return {
     ever: {

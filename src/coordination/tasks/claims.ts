@@ -88,7 +88,10 @@ function claimQueued(
   const room = Math.min(options.limit, chat.capacity - held);
   if (room <= 0) return [];
   const capabilities = new Set(JSON.parse(chat.capabilities) as string[]);
-  const candidates = headsOf(tx, chat.chat, capabilities, room, options).toSorted(lanes.compareFor(chat.chat));
+  const matching = lanes.listMatching(tx, capabilities, options.types);
+  const suitable = lanes.selectFirst(tx, matching, chat.chat, room);
+  const heads = suitable.flatMap((lane) => lanes.headsFor(tx, lane, chat.chat, room));
+  const candidates = heads.toSorted(lanes.compareFor(chat.chat));
   const first = page(candidates, room, ({ bytes }) => bytes).map(({ task }) => task);
   if (first.length === 0) return [];
   const assignment = { chat, requestId, isStarted: options.isStarted };
@@ -103,18 +106,6 @@ function claimQueued(
     first.flatMap((task) => byTask.get(task) ?? []),
     byTask,
   );
-}
-
-/** The tasks that are next for a chat. */
-function headsOf(
-  tx: Tx,
-  chat: string,
-  capabilities: ReadonlySet<string>,
-  room: number,
-  { types }: ClaimOptions,
-): lanes.Head[] {
-  const matching = lanes.listMatching(tx, capabilities, types);
-  return lanes.selectFirst(tx, matching, chat, room).flatMap((lane) => lanes.headsFor(tx, lane, chat, room));
 }
 
 const maxInputBytes = 500_000;

@@ -20,12 +20,8 @@ export function listMatching(tx: Tx, capabilities: ReadonlySet<string>, types?: 
   const found = types
     ? [...new Set(types)].flatMap((type) => Array.from(lanesBetween(tx, type, type + afterTypeLanes)))
     : Array.from(listQueued(tx));
-  return found.filter((lane) => isMatching(lane, capabilities, types));
-}
-
-function isMatching(lane: string, capabilities: ReadonlySet<string>, types?: readonly string[]): boolean {
-  return (
-    (types?.includes(typeIn(lane)) ?? true) && capabilitiesIn(lane).every((capability) => capabilities.has(capability))
+  return found.filter(
+    (lane) => (types?.includes(typeIn(lane)) ?? true) && capabilitiesIn(lane).every((one) => capabilities.has(one)),
   );
 }
 

@@ -1,3 +1,5 @@
+import type { CheckedInputOf } from "../../contract/operations.ts";
+import type { AttemptOutcome } from "./attempt-rows.ts";
 import { modelFamily } from "../../contract/metrics.ts";
 import {
   comparedBands,
@@ -7,7 +9,6 @@ import {
   type TierCounts,
   type TypeRoutes,
 } from "../../contract/model-routes.ts";
-import type { AttemptEnd, TaskState } from "../../contract/tasks.ts";
 import { ok } from "../../shared/result.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import * as totals from "../kernel/metric-totals.ts";
@@ -45,13 +46,11 @@ function reportsOf({ claim, route: text }: Pick<TaskRow, "claim" | "route">): Re
   return { route: route.claim === claim ? (route as Route) : null, ran: ran?.claim === claim ? ran : null };
 }
 
-interface Reported {
-  readonly route?: Route | undefined;
-  readonly ran?: Ran | undefined;
-}
-
 /** Adds what is reported to the row, which keeps it until the attempt ends. */
-export function withModels<Row extends Pick<TaskRow, "claim" | "route">>(row: Row, reported: Reported): Row {
+export function withModels<Row extends Pick<TaskRow, "claim" | "route">>(
+  row: Row,
+  reported: Pick<CheckedInputOf<"tasks.heartbeat">, "route" | "ran">,
+): Row {
   if (reported.route === undefined && reported.ran === undefined) return row;
   const { claim } = row;
   const before = reportsOf(row);
@@ -61,13 +60,8 @@ export function withModels<Row extends Pick<TaskRow, "claim" | "route">>(row: Ro
   return { ...row, route: JSON.stringify(stored) };
 }
 
-interface RouteEnd {
-  readonly ended: AttemptEnd;
-  readonly became: TaskState;
-}
-
 /** In the transaction that ends the attempt; writes nothing without a report. */
-export function record(tx: Tx, row: TaskRow, { ended, became }: RouteEnd): void {
+export function record(tx: Tx, row: TaskRow, { ended, became }: Pick<AttemptOutcome, "ended" | "became">): void {
   const { route, ran } = reportsOf(row);
   // Apart from the routes, whose rows are the evidence of the router.
   if (ran) store(tx, row, "attempt_models", (facts) => attemptModels.put(tx.sql, { ...ran, ...facts, ended }));

@@ -113,7 +113,8 @@ export function submitOnce(tx: Tx, tasks: readonly NewTask[]): Result<Submitted>
     depthOf: (task) => rows.countAncestors(tx, task),
   });
   if (!parents.ok) return parents;
-  const limitProblem = checkDependents(tx, needs.value) ?? tooMany(tx, fresh);
+  const keyed = fresh.filter(({ input }) => input.dedupeKey !== undefined);
+  const limitProblem = checkDependents(tx, needs.value) ?? checkLanes(tx, fresh) ?? tooManyKeys(tx, keyed.length);
   return limitProblem ? err(limitProblem) : ok(insertAll(tx, planned, needs.value, parents.value));
 }
 
@@ -158,21 +159,12 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
   }
   flush();
   if ([...states.values()].includes("queued")) tx.requestDispatch();
-  return toSubmitted(tx, planned, resolveJoins(tx, fresh) ? new Map() : states);
-}
-
-function toSubmitted(tx: Tx, planned: readonly PlannedTask[], known: ReadonlyMap<number, TaskState>): Submitted {
+  const joins = [...fresh].filter(([, { joinRule }]) => joinRule !== undefined).map(([task]) => task);
+  lifecycle.updateDependents(tx, joins);
+  // A join may have changed any.
+  const known = joins.length > 0 ? new Map<number, TaskState>() : states;
   const stateOf = (task: number): TaskState | null => known.get(task) ?? rows.find(tx, task)?.state ?? null;
   return { tasks: planned.map(({ task, isDuplicate }) => ({ task, state: stateOf(task), isDuplicate })) };
-}
-
-function resolveJoins(tx: Tx, fresh: ReadonlyMap<number, NewTask>): boolean {
-  const joins = [...fresh].filter(([, { joinRule }]) => joinRule !== undefined);
-  lifecycle.updateDependents(
-    tx,
-    joins.map(([task]) => task),
-  );
-  return joins.length > 0;
 }
 
 function plan(tx: Tx, tasks: readonly NewTask[], firstNumber: number): PlannedTask[] {
@@ -180,17 +172,14 @@ function plan(tx: Tx, tasks: readonly NewTask[], firstNumber: number): PlannedTa
   const keys = new Map<string, number>();
   let next = firstNumber;
   for (const input of tasks) {
-    const known = findDuplicate(tx, keys, input.dedupeKey);
+    const { dedupeKey: key } = input;
+    const known = key === undefined ? undefined : (keys.get(key) ?? findTaskByKey(tx, key));
     const task = known ?? next;
     planned.push({ input, task, isDuplicate: known !== undefined });
-    if (input.dedupeKey !== undefined) keys.set(input.dedupeKey, task);
+    if (key !== undefined) keys.set(key, task);
     if (task === next) next += 1;
   }
   return planned;
-}
-
-function findDuplicate(tx: Tx, keys: ReadonlyMap<string, number>, key: string | undefined): number | undefined {
-  return key === undefined ? undefined : (keys.get(key) ?? findTaskByKey(tx, key));
 }
 
 function readRefs(planned: readonly PlannedTask[]): Result<Map<string, number>> {
@@ -215,11 +204,6 @@ function checkDependents(tx: Tx, { of }: Edges): Failure | null {
     }
   }
   return null;
-}
-
-function tooMany(tx: Tx, fresh: readonly PlannedTask[]): Failure | null {
-  const keys = fresh.filter(({ input }) => input.dedupeKey !== undefined).length;
-  return checkLanes(tx, fresh) ?? tooManyKeys(tx, keys);
 }
 
 /** A dispatch reads each partition key, so their number is limited. */

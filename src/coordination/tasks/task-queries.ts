@@ -107,6 +107,57 @@ export const handlers = {
     });
     return ok({ attempts, cursor: listed.length < left.length ? String(listed.at(-1)?.claim) : null });
   },
+
+  /** Covers kept tasks; cancelled and dead ones only count into the total. */
+  "tasks.progress"({ sql }, { parent }) {
+    const [where, values] = parent === undefined ? ["", []] : ["WHERE parent = ?", [parent]];
+    const counts = sql.all<{ state: string; n: number; chats: number }>(
+      `SELECT state, count(*) AS n FROM (SELECT state FROM tasks ${where} ORDER BY task DESC LIMIT ?) GROUP BY state`,
+      ...values,
+      maxCounted,
+    );
+    const sum = (...states: string[]): number =>
+      counts.reduce((total, { state, n }) => total + (states.length === 0 || states.includes(state) ? n : 0), 0);
+    const [held] = sql.all<{ chats: number }>(
+      `SELECT count(DISTINCT chat) AS chats FROM tasks ${where === "" ? "WHERE" : `${where} AND`} chat IS NOT NULL`,
+      ...values,
+    );
+    return ok({
+      totalTasks: sum(),
+      completedTasks: sum("done"),
+      inProgressTasks: sum("assigned", "running"),
+      queuedTasks: sum("blocked", "scheduled", "queued"),
+      activeChats: held?.chats ?? 0,
+      isAll: sum() < maxCounted,
+    });
+  },
+
+  "tasks.stats"({ sql, now }, { type }) {
+    const all = sql.all<StatsRow>(statsSql, now, now, now - hourMs, maxSampled);
+    const sampled = all.reduce((total, { tasks }) => total + tasks, 0);
+    const matching = all.filter((row) => type === undefined || row.type === type);
+    return ok({
+      types: matching
+        .slice(0, maxTypes)
+        .map(toTypeStats)
+        .toSorted((a, b) => compare(a.type, b.type)),
+      isAll: sampled < maxSampled && matching.length <= maxTypes,
+    });
+  },
+
+  /** Load of live chats, by name. */
+  "tasks.load"({ sql, now }) {
+    const rows = sql.all<LoadRow>(loadSql, maxSampled, now - hourMs);
+    return ok({
+      chats: rows.map(({ chat, running, capacity, done }) => ({
+        chatId: chat,
+        currentTasks: running,
+        // 1 for a chat with capacity 0 that still has tasks.
+        utilizationRate: running === 0 ? 0 : Math.min(1, running / capacity),
+        throughput: done,
+      })),
+    });
+  },
 } satisfies Partial<Handlers>;
 
 type TreeNode = OutputOf<"tasks.tree">["tasks"][number];
@@ -201,59 +252,6 @@ const maxCounted = 100_000;
 /** Bound of the tasks read for statistics by type, and for what was done lately. */
 const maxSampled = 10_000;
 const maxTypes = 1_000;
-
-export const statsHandlers = {
-  /** Covers kept tasks; cancelled and dead ones only count into the total. */
-  "tasks.progress"({ sql }, { parent }) {
-    const [where, values] = parent === undefined ? ["", []] : ["WHERE parent = ?", [parent]];
-    const counts = sql.all<{ state: string; n: number; chats: number }>(
-      `SELECT state, count(*) AS n FROM (SELECT state FROM tasks ${where} ORDER BY task DESC LIMIT ?) GROUP BY state`,
-      ...values,
-      maxCounted,
-    );
-    const sum = (...states: string[]): number =>
-      counts.reduce((total, { state, n }) => total + (states.length === 0 || states.includes(state) ? n : 0), 0);
-    const [held] = sql.all<{ chats: number }>(
-      `SELECT count(DISTINCT chat) AS chats FROM tasks ${where === "" ? "WHERE" : `${where} AND`} chat IS NOT NULL`,
-      ...values,
-    );
-    return ok({
-      totalTasks: sum(),
-      completedTasks: sum("done"),
-      inProgressTasks: sum("assigned", "running"),
-      queuedTasks: sum("blocked", "scheduled", "queued"),
-      activeChats: held?.chats ?? 0,
-      isAll: sum() < maxCounted,
-    });
-  },
-
-  "tasks.stats"({ sql, now }, { type }) {
-    const all = sql.all<StatsRow>(statsSql, now, now, now - hourMs, maxSampled);
-    const sampled = all.reduce((total, { tasks }) => total + tasks, 0);
-    const matching = all.filter((row) => type === undefined || row.type === type);
-    return ok({
-      types: matching
-        .slice(0, maxTypes)
-        .map(toTypeStats)
-        .toSorted((a, b) => compare(a.type, b.type)),
-      isAll: sampled < maxSampled && matching.length <= maxTypes,
-    });
-  },
-
-  /** Load of live chats, by name. */
-  "tasks.load"({ sql, now }) {
-    const rows = sql.all<LoadRow>(loadSql, maxSampled, now - hourMs);
-    return ok({
-      chats: rows.map(({ chat, running, capacity, done }) => ({
-        chatId: chat,
-        currentTasks: running,
-        // 1 for a chat with capacity 0 that still has tasks.
-        utilizationRate: running === 0 ? 0 : Math.min(1, running / capacity),
-        throughput: done,
-      })),
-    });
-  },
-} satisfies Partial<Handlers>;
 
 interface StatsRow extends Omit<TypeStats, "wait" | "run"> {
   readonly tasks: number;

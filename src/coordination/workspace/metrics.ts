@@ -74,7 +74,7 @@ function teamSamples(tx: Tx): Sample[] {
     sample("shim_chat_slots", settings.maxConcurrentChats),
     sample("shim_leases", leaseRows.countLive(tx)),
     sample("shim_lease_waiters", count(sql, "(SELECT count(*) FROM waiters)")),
-    sample("shim_messages_total", sentMessages(tx)),
+    sample("shim_messages_total", totals.get(sql, "shim_messages_total") + messagesOfEpoch(tx)),
     sample("shim_messages", count(sql, "(SELECT count(*) FROM messages)")),
     sample("shim_state_keys", changes.readTotals(sql).keys),
     ...auditSamples(sql),
@@ -91,10 +91,6 @@ function auditSamples(sql: Sql): Sample[] {
 }
 
 /** Numbers count from the epoch's first; the totals hold those of earlier epochs. */
-function sentMessages(tx: Tx): number {
-  return totals.get(tx.sql, "shim_messages_total") + messagesOfEpoch(tx);
-}
-
 function messagesOfEpoch(tx: Tx): number {
   return Math.max(0, inboxes.newestId(tx.sql) - meta.numberFloor(tx));
 }
@@ -103,11 +99,6 @@ function messagesOfEpoch(tx: Tx): number {
 export function keepNumbers(tx: Tx): void {
   totals.add(tx, "shim_messages_total", "", messagesOfEpoch(tx));
   totals.add(tx, "shim_tasks_submitted_total", "", readNumbers(tx).newest - meta.numberFloor(tx));
-}
-
-interface Queued {
-  readonly queued: number;
-  readonly oldestAt: number | null;
 }
 
 const queuedTasks = `SELECT queued, (SELECT queuedAt FROM tasks WHERE task = oldest) AS oldestAt
@@ -148,7 +139,9 @@ function readOthers(sql: Sql): Partial<Counts<"stored" | (typeof otherStates)[nu
 
 function taskSamples(tx: Tx): Sample[] {
   const { sql, now } = tx;
-  const [{ queued, oldestAt } = { queued: 0, oldestAt: null }] = sql.all<Queued>(queuedTasks);
+  const [{ queued, oldestAt } = { queued: 0, oldestAt: null }] = sql.all<{ queued: number; oldestAt: number | null }>(
+    queuedTasks,
+  );
   const { stored = 0, dead = 0, ...others } = readOthers(sql);
   const openStates = { queued, ...others };
   const open = Object.values(openStates).reduce((sum, n) => sum + n, 0);

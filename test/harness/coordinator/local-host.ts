@@ -5,7 +5,6 @@ import * as due from "#src/coordination/due.ts";
 import { EngineHost, type EngineOperation } from "#src/coordination/engine.ts";
 import * as liveness from "#src/coordination/chats/liveness.ts";
 import { hasWork } from "#src/coordination/tasks/candidates.ts";
-import * as outbox from "#src/coordination/tasks/dispatch-outbox.ts";
 import { heldDueSql } from "#src/coordination/tasks/task-rows.ts";
 import { migrations } from "#src/coordination/schema.ts";
 import type { Actor, Hint, Tx } from "#src/coordination/kernel/tx.ts";
@@ -121,7 +120,7 @@ export class LocalHost implements RuleHost {
 
   #endEvent(): void {
     this.#host.beginEvent();
-    this.#host.dispatch((tx) => outbox.enqueue(tx, () => hasWork(tx)));
+    this.#host.dispatch((tx) => dispatch.enqueue(tx, () => hasWork(tx)));
     const [late] = this.sql.all(lateChatSql);
     if (late) throw new Error(`a task is due before the chat that holds it: ${JSON.stringify(late)}`);
     this.hints.push(...this.#host.takeHints());
