@@ -93,6 +93,13 @@ export const figures: Readonly<Record<string, Figure>> = {
     value: ({ statusLine, node }) => statusLine / node,
     beside: () => "`node -e 0`",
   }),
+  "command-start": figure("start", {
+    text: "`shim sessions` where a host runs, p50",
+    unit: "x",
+    most: 4,
+    value: ({ sessions, node }) => sessions / node,
+    beside: ({ help, node }) => `\`node -e 0\`; \`shim --help\` ${ratio(help / node)} (goal 2.5 x)`,
+  }),
   "tool-call": figure("tool-call", {
     text: "tool call of Claude Code, p50",
     unit: "x",

@@ -51,6 +51,8 @@ export async function start() {
     for (const event of startEvents)
       keep(`program ${event}`, await timed(() => hook(byProgram, event, `${round}.${turns}`, env)));
     keep("status line", await timed(() => statusLine(env)));
+    keep("sessions", await timed(() => shim(["sessions"], env)));
+    keep("help", await timed(() => shim(["--help"], env)));
     killEvery(hostsOf(env.SHIM_HOME));
     keep("alone", await answered(["dist/mcp.cjs"], env));
   }
@@ -63,6 +65,8 @@ export async function start() {
     host: p50("host"),
     alone: p50("alone"),
     statusLine: p50("status line"),
+    sessions: p50("sessions"),
+    help: p50("help"),
     first: slowest("first script"),
     script: slowest("script"),
     program: slowest("program"),
@@ -113,6 +117,11 @@ function statusLine(env: NodeJS.ProcessEnv): void {
   const command = statusLineCommand(launch, "linux") ?? "";
   const done = spawnSync("/bin/sh", ["-c", command], { env, input, encoding: "utf8" });
   if (done.status !== 0 || done.stdout === "") throw new Error(`the status line: ${done.stderr}`);
+}
+
+function shim(args: readonly string[], env: NodeJS.ProcessEnv): void {
+  const { status, stderr } = spawnSync(process.execPath, ["bin/shim.mjs", ...args], { env, encoding: "utf8" });
+  if (status !== 0) throw new Error(`shim ${args.join(" ")}: ${stderr}`);
 }
 
 /** Built as SHIM's own programs are. @returns its path */

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { runningHost } from "../src/local-mcp/host-client/host-client.ts";
+import { runningHost } from "../src/local-mcp/host-client/host-status.ts";
 import { findIncomplete } from "../src/machine/recovery/incomplete/detect.ts";
 import { findSnapshot, type StoredSnapshotRow } from "../src/machine/sessions/session-content.ts";
 import type { Launch } from "../src/platform/shim-command.ts";

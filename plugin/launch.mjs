@@ -1,7 +1,6 @@
 // Starts a part of SHIM with whatever `node` runs this: `launch.mjs mcp`, `launch.mjs hook <event>`, `launch.mjs statusline`,
 // `launch.mjs demo`, else the command line. Only what an old Node can parse stands here; the rest is loaded after the version is known, because
 // better-sqlite3 crashes a Node that is too old. bin/shim.mjs is the same launcher.
-import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -25,14 +24,14 @@ if (!entry) {
   if (isPart) process.argv.splice(2, 1);
   await import(pathToFileURL(entry).href);
 } else if (existsSync(pinned)) {
-  handOver();
+  handOver((await import("node:child_process")).spawn);
 } else {
   fail(
     `SHIM needs Node ${oldest.join(".")} or newer, and "node" is ${process.version} (${process.execPath}). Install a newer Node and start again.`,
   );
 }
 
-function handOver() {
+function handOver(spawn) {
   // The client is no longer the parent of what runs then.
   const env = { ...process.env, SHIM_CLIENT_PID: String(process.ppid) };
   const child = spawn(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit", env });

@@ -97,12 +97,13 @@ const startParts: readonly (readonly [part: string, modules: readonly string[]])
       "node_modules/ws/wrapper.mjs",
     ],
   ],
-  ["command", [dividedPrograms.cli]],
 ];
 /** Alone, since a part asks for all that it needs from outside as soon as it is loaded. */
 const forSqlite = /^src\/store\/driver-better-sqlite3\.ts$/;
 /** What is loaded for single commands, and by no host. */
 const forCommands = /^(src\/(cli|installer|code|runner)|demo)\//;
+/** A command that loads more than this (of code, not minified) does its work itself; others ask a host, and print. */
+const maxAskingChars = 150_000;
 
 /**
  * Few parts, since each file costs a start and an installation.
@@ -111,18 +112,31 @@ const forCommands = /^(src\/(cli|installer|code|runner)|demo)\//;
  */
 function partsOf(root: string, chunks: readonly OutputChunk[]): (module: string) => string | null {
   const byName = new Map(chunks.map((chunk) => [chunk.fileName, chunk]));
+  const modulesOf = (found: readonly OutputChunk[]): ReadonlySet<string> =>
+    new Set([...closureOf(byName, found)].flatMap(({ moduleIds }) => moduleIds));
+  const from = (paths: readonly string[]): ReadonlySet<string> =>
+    modulesOf(chunks.filter(({ moduleIds }) => paths.some((path) => moduleIds.includes(join(root, path)))));
+  const entry = from([dividedPrograms.cli]);
+  const asking = modulesOf(
+    chunks.filter((one) => {
+      const isCommand = one.facadeModuleId?.startsWith(join(root, "src", "cli", "commands"));
+      const own = [...closureOf(byName, [one])].filter(({ moduleIds }) => !moduleIds.some((id) => entry.has(id)));
+      return isCommand && own.reduce((chars, { code }) => chars + code.length, 0) <= maxAskingChars;
+    }),
+  );
   const starts = new Map<string, string>();
-  for (const [part, paths] of startParts) {
-    const first = chunks.filter(({ moduleIds }) => paths.some((path) => moduleIds.includes(join(root, path))));
-    for (const chunk of closureOf(byName, first))
-      for (const module of chunk.moduleIds) if (!starts.has(module)) starts.set(module, part);
-  }
+  for (const [part, paths] of startParts)
+    for (const module of from(paths)) if (!starts.has(module)) starts.set(module, part);
+  // A part asks for all that it needs from outside: so what a command shares with a host is in none of the host's.
+  for (const module of [...entry, ...asking])
+    if (entry.has(module) || starts.has(module)) starts.set(module, "first");
+    else starts.set(module, "asking");
   const own = new Set(Object.values(dividedPrograms).map((path) => join(root, path)));
   return (module) => {
     if (own.has(module)) return null;
     const path = relative(root, module);
     if (forSqlite.test(path)) return "sqlite";
-    return starts.get(module) ?? (forCommands.test(path) ? "commands" : "command");
+    return starts.get(module) ?? (forCommands.test(path) ? "commands" : "operations");
   };
 }
 

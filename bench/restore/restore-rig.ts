@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { runningHost } from "../../src/local-mcp/host-client/host-client.ts";
+import { runningHost } from "../../src/local-mcp/host-client/host-status.ts";
 import { pathsIn } from "../../src/platform/paths.ts";
 import { untilFound } from "../../test/harness/claude/claude-code.ts";
 

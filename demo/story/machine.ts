@@ -10,7 +10,7 @@ import type { InputOf, OperationName, OutputOf } from "../../src/contract/operat
 import { writeEdgeConfig } from "../../src/coordinator-client/edge-config.ts";
 import { LocalCoordinator } from "../../src/coordinator-client/local/local-coordinator.ts";
 import { createLocalStore } from "../../src/coordinator-client/local/local-store.ts";
-import { runningHost } from "../../src/local-mcp/host-client/host-client.ts";
+import { runningHost } from "../../src/local-mcp/host-client/host-status.ts";
 import { addKey, createKey } from "../../src/machine/sharing/key-ring.ts";
 import { pathsIn, type Paths } from "../../src/platform/paths.ts";
 import { identify, isAlive, systemProcesses, type ProcessIdentity } from "../../src/platform/processes.ts";

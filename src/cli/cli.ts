@@ -53,6 +53,7 @@ export class Cli {
   #hasAskedHost = false;
   #namesCommand = false;
   readonly #examples = new Map<Command, string>();
+  readonly #undeclared = new Map<Command, () => void>();
   /** True: `shim` is no command any more, and is not to become one. */
   isRemoved = false;
 
@@ -149,18 +150,35 @@ export class Cli {
     return withShimCommand(this.verbatim(text), () => this.command);
   }
 
+  /** Until then a command has its name alone: options of all the others cost a start. */
+  declareLater(command: Command, declare: () => void): void {
+    this.#undeclared.set(command, declare);
+  }
+
+  declare(commands: readonly Command[]): void {
+    for (const command of commands) {
+      this.#undeclared.get(command)?.();
+      this.#undeclared.delete(command);
+    }
+  }
+
+  /** True: it does something, and is more than a list of those below it. */
+  isDeclared(command: Command): boolean {
+    return this.#undeclared.has(command) || this.#examples.has(command);
+  }
+
   /**
    * Adds `--json` where the command lacks it; passes declared options and arguments to `body`.
    *
    * @param example words behind the command, for its help
    */
-  define(command: Command, example: string, body: CommandBody): Command {
+  define(command: Command, example: string, body: CommandBody): void {
     const hasOwn = command.options.some(({ long }) => long === "--json");
     this.#examples.set(command, example);
     for (const option of command.options) if (!option.variadic) refuseSecondValue(command, option);
     // An option behind the name of a subcommand is the subcommand's own.
     command.enablePositionalOptions();
-    return (hasOwn ? command : command.option("--json", "print JSON")).action(async (...all: unknown[]) => {
+    (hasOwn ? command : command.option("--json", "print JSON")).action(async (...all: unknown[]) => {
       const args = all.slice(0, -2) as never[];
       const given = (all.at(-1) as Command).optsWithGlobals<CommonOptions>();
       await this.#run(given.json === true, command, () => body(given as never, ...args));

@@ -5,7 +5,7 @@ import type { Form } from "../contract/machine/operation.ts";
 import { shellWord } from "../platform/shell-line.ts";
 import { messageOf } from "../shared/error.ts";
 import { type InputField, inputFields, fromTexts } from "../shared/input-fields.ts";
-import { formatIssues } from "../shared/check-input.ts";
+import { formatIssues } from "../shared/bad-input.ts";
 import { wrongWords } from "./answer.ts";
 import type { Cli, CommandResult, CommonOptions } from "./cli.ts";
 import { durationText, parseDuration, parseTime } from "../shared/time-text.ts";
@@ -28,16 +28,26 @@ interface DeclaredCommand<Input extends z.ZodObject = z.ZodObject> {
 }
 
 /**
- * Gives a command the help, arguments and options of a declaration.
+ * Gives a command the help, arguments and options of a declaration, when it is typed or listed.
  *
  * @param run gets the typed words as the declared input, which is not checked yet
  */
 export function declareCommand(
   cli: Cli,
   command: Command,
-  { input, summary, example = {}, args = [], rest, hidden = [], own = [], asks = false }: DeclaredCommand,
+  declaration: DeclaredCommand,
   run: (given: Given, options: Given & CommonOptions) => CommandResult | Promise<CommandResult>,
 ): Command {
+  cli.declareLater(command, () => declareNow(cli, command, declaration, run));
+  return command;
+}
+
+function declareNow(
+  cli: Cli,
+  command: Command,
+  { input, summary, example = {}, args = [], rest, hidden = [], own = [], asks = false }: DeclaredCommand,
+  run: (given: Given, options: Given & CommonOptions) => CommandResult | Promise<CommandResult>,
+): void {
   const { properties: inputs, required } = inputFields(input);
   const words = rest === undefined ? args : [...args, rest];
   // A summary is a sentence, a description of a command none.
@@ -68,7 +78,7 @@ export function declareCommand(
     ...fields.flatMap(({ field, flag }) => exampleOption(flag, inputs[field], example[field])),
     ...own.flatMap((option) => exampleOption(option.long ?? "", undefined, example[option.attributeName()])),
   ];
-  return cli.define(command, [...positional, ...optional].join(" "), body);
+  cli.define(command, [...positional, ...optional].join(" "), body);
 }
 
 /** Faults of the typed values, each named as it is typed; null: none. */

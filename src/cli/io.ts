@@ -1,20 +1,12 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { localStorePath } from "../coordinator-client/local/local-store.ts";
-import { callsInProcess } from "../coordinator-client/client.ts";
-import { hostCalls, hostClientOf } from "../local-mcp/host-client/host-client.ts";
-import { systemSite } from "../local-mcp/host/operation-runner.ts";
-import type { LoadedRuntime } from "../machine/context/operation-context.ts";
-import type { Log } from "../platform/log-file.ts";
+import { hostClientOf } from "../local-mcp/host-client/host-client.ts";
+import { systemSite } from "../local-mcp/host/system-site.ts";
 import { endSignals } from "../platform/processes.ts";
 import { programPath } from "../platform/program-path.ts";
-import type { Runtime } from "../runtime/runtime.ts";
-import { systemRuntime } from "../runtime/system-runtime.ts";
-import { loadDriver } from "../store/open-driver.ts";
 
 export interface ProcessStart {
   readonly command: string;
@@ -62,7 +54,7 @@ export function systemIo(bundle: string, env: NodeJS.ProcessEnv) {
     startProcess,
     hostClient: hostClientOf,
     /** Loads SQLite, so only for commands that need the store. */
-    makeRuntime: () => makeRuntime(env),
+    makeRuntime: async () => (await import("../local-mcp/host-client/reading-runtime.ts")).makeRuntime(env),
   };
 }
 
@@ -132,26 +124,6 @@ export function startProcess({ command, args, cwd, env }: ProcessStart): Promise
   child.on("error", reject);
   child.on("close", (code, signal) => resolve(code ?? (signal ? 1 : 0)));
   return promise.finally(listen);
-}
-
-const log: Log = (level, message, fields = {}) => {
-  if (level === "info") return;
-  const detail = Object.values(fields).map(String).join(" ");
-  process.stderr.write(`shim: ${message}${detail ? `: ${detail}` : ""}\n`);
-};
-
-/** Another process is the host. */
-function besideHost(runtime: Runtime): Runtime {
-  const { paths, launch, env } = runtime;
-  const home = { home: paths.home, launch, env };
-  const hasFile = (): boolean => existsSync(localStorePath(paths.home));
-  return { ...runtime, localCalls: () => hostCalls(home, hasFile, () => callsInProcess(runtime)) };
-}
-
-async function makeRuntime(env: NodeJS.ProcessEnv): Promise<LoadedRuntime> {
-  const { open, driver, fallbackReason } = await loadDriver();
-  const runtime = systemRuntime({ driver: open, busyMs: 5_000, isReadOnly: true, log, env });
-  return { runtime: besideHost(runtime), driver, fallbackReason };
 }
 
 const maxChars = 4_000_000;

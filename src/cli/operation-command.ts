@@ -1,21 +1,24 @@
 import { Option, type Command } from "commander";
 import * as z from "zod";
-import { isMachineOperation, type MachineOperationName, machineOperations } from "../contract/machine/operations.ts";
-import { type CallName, itemFields, operations, type PagedOperation } from "../contract/operations.ts";
+import { itemFields } from "../contract/item-fields.ts";
+import type { MachineOperationName, machineOperations } from "../contract/machine/operations.ts";
+import type { CallName, operations, PagedOperation } from "../contract/operations.ts";
 import type { Workspace } from "../machine/sharing/operations/workspace.ts";
 import { shellWord } from "../platform/shell-line.ts";
-import { badInputText, findBadInput, formatIssues } from "../shared/check-input.ts";
+import { badInputText, formatIssues } from "../shared/bad-input.ts";
 import { isRecord } from "../shared/json-fields.ts";
 import { omitUndefined } from "../shared/omit-undefined.ts";
 import { fail, ok, type Result } from "../shared/result.ts";
+import type { Failure } from "../contract/errors.ts";
+import type { MachineOperation, Operation } from "../contract/operation.ts";
 import { type ExitCode, exitCodes } from "../contract/exit-codes.ts";
 import { type Failed, type Shown, textOf, wrongUsage } from "./answer.ts";
 import { type Cli, type CommandResult, type CommonOptions, limitOption, requireYes } from "./cli.ts";
 import { declareCommand, type Given } from "./declared-command.ts";
 
-const declarations = { ...operations, ...machineOperations };
-type Declarations = typeof declarations;
+type Declarations = typeof operations & typeof machineOperations;
 type Name = CallName | MachineOperationName;
+type Declaration = Operation | MachineOperation;
 type Input<One extends Name> = z.input<Declarations[One]["input"]>;
 type Output<One extends Name> = z.output<Declarations[One]["output"]>;
 
@@ -45,6 +48,8 @@ interface Words {
 
 interface OperationCommand<One extends Name, Data> extends Words {
   readonly operation: One;
+  /** The declarations among which it is: a command loads those of its operations, and not all. */
+  readonly of: Pick<Declarations, One>;
   /** Fields of the command, where the operation nests them; `read` makes its input of them. */
   readonly fields?: z.ZodObject;
   readonly read?: (typed: Given, cli: Cli, options: Given) => Promise<Result<Omit<Input<One>, "self">>>;
@@ -124,8 +129,9 @@ function defineOperation<One extends Name>(
   details: OperationCommand<One, unknown>,
 ): Command {
   const { operation, fields, hidden = [], fixed = {}, own = [], usualLimit, question } = details;
-  const { input, summary, example, isDestructive = false } = declarations[operation];
-  const isOfWorkspace = !isMachineOperation(operation);
+  const declaration: Declaration = details.of[operation];
+  const { input, summary, example, isDestructive = false } = declaration;
+  const isOfWorkspace = !("doneBy" in declaration);
   const asks = question !== false && (isDestructive || question !== undefined);
   const paging = [
     limitOption(usualLimit ?? "all"),
@@ -147,7 +153,7 @@ function defineOperation<One extends Name>(
     const made = details.read ? await details.read(given, cli, options) : ok(given);
     if (!made.ok) return made;
     const typedInput = made.value as Input<One>;
-    const wrong = isOfWorkspace ? findBadInput(operation, typedInput) : null;
+    const wrong = isOfWorkspace ? await badInput(operation as CallName, typedInput) : null;
     if (wrong) return fail(wrong.code, badInputText(wrong.message));
     const asked = typeof question === "function" ? await question(typedInput) : ok(asks ? question || summary : null);
     if (!asked.ok) return asked;
@@ -158,6 +164,11 @@ function defineOperation<One extends Name>(
   });
 }
 
+/** Checked as a coordinator does. */
+async function badInput(name: CallName, input: object): Promise<Failure | null> {
+  return (await import("../shared/check-input.ts")).findBadInput(name, input);
+}
+
 async function work<One extends Name>(
   cli: Cli,
   link: Workspace | null,
@@ -165,7 +176,7 @@ async function work<One extends Name>(
   { typed, options }: { readonly typed: Input<One>; readonly options: Given },
 ): Promise<CommandResult> {
   const { operation, usualLimit, isLabelled, run } = details;
-  const self = link && "self" in declarations[operation].input.shape ? await link.self() : null;
+  const self = link && "self" in details.of[operation].input.shape ? await link.self() : null;
   if (self?.ok === false) return self;
   const input: Input<One> = self ? { self: self.value, ...typed } : typed;
   const call = (changed?: Partial<Input<One>>): Promise<Result<unknown>> => {

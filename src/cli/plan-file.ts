@@ -1,7 +1,8 @@
 import type * as z from "zod";
 import { readYaml, type YamlProblem, type YamlText } from "../platform/read-yaml.ts";
 import { ok, type Result } from "../shared/result.ts";
-import { checkJsonShape, formatIssues } from "../shared/check-input.ts";
+import { formatIssues } from "../shared/bad-input.ts";
+import { checkJsonShape } from "../shared/check-input.ts";
 import { wrongUsage } from "./answer.ts";
 import type { Cli } from "./cli.ts";
 import { readTextFile } from "./option-values.ts";

@@ -5,10 +5,13 @@
 import { fstatSync } from "node:fs";
 import type { ChatStatus } from "../contract/machine/overview.ts";
 import { endReading, ownLimits, readStdin, writeTo } from "../local-mcp/events/hook-stdin.ts";
-import { statusOfHost } from "../local-mcp/host-client/status-of-host.ts";
+import { askRunningHost } from "../local-mcp/host-client/running-host.ts";
 import { renderStatus } from "../machine/view/status-text.ts";
 import { HomeError, homeFrom } from "../platform/paths.ts";
 import { oneLine } from "../shared/format.ts";
+
+/** The client waits for the line. */
+const maxMs = 200;
 
 async function main(): Promise<void> {
   const home = homeFrom(process.env);
@@ -17,6 +20,12 @@ async function main(): Promise<void> {
   const status = (await statusOfHost(home, stdin.text)) ?? (await unstoredStatus(stdin.text));
   await writeTo(1, process.argv.includes("--json") ? `${JSON.stringify(status)}\n` : renderStatus(status, Date.now()));
   if (stdin.isOpen) endReading();
+}
+
+async function statusOfHost(home: string, text: string): Promise<ChatStatus | null> {
+  const asked = { name: "statusline.get", input: { text }, env: process.env, by: "command line" } as const;
+  const answer = await askRunningHost(home, asked, maxMs);
+  return answer?.result.ok ? (answer.result.value as ChatStatus) : null;
 }
 
 /** Without a host nothing is stored. */

@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import { chatOperations } from "./chats.ts";
+import type { itemFields } from "./item-fields.ts";
 import { electionOperations, leaseOperations } from "./leases.ts";
 import { messageOperations } from "./messages.ts";
 import { boxOperations } from "./sealed-boxes.ts";
@@ -53,16 +54,6 @@ export function offeredOn<On extends Surface>(surface: On): OfferedOn<On>[] {
 export function isOperation(name: string): name is OperationName {
   return Object.hasOwn(operations, name);
 }
-
-/** Operations that answer a page at a time, each with the field that holds the items. */
-export const itemFields = {
-  "audit.list": "entries",
-  "chats.list": "chats",
-  "leases.list": "leases",
-  "state.list": "entries",
-  "tasks.history": "attempts",
-  "tasks.list": "tasks",
-} as const;
 
 export type PagedOperation = keyof typeof itemFields;
 type FieldOf<Name extends PagedOperation> = (typeof itemFields)[Name] & keyof OutputOf<Name>;

@@ -1,12 +1,12 @@
 import type { Health } from "../contract/chats.ts";
 import { isTransient, type Failure } from "../contract/errors.ts";
+import { itemFields } from "../contract/item-fields.ts";
 import type {
   CallInput,
   CallName,
   OutputOf,
   CheckedInputOf,
   InputOf,
-  itemFields,
   ItemOf,
   PagedOperation,
   Pages,
@@ -141,7 +141,7 @@ export async function fetchPages<Name extends PagedOperation, E>(
   // Half of the schemas that a host has, and many hosts ask no coordinator.
   const contract = await import("../contract/operations.ts");
   const perPage = contract.operations[name].input.shape.limit.unwrap().maxValue ?? 1;
-  const field = contract.itemFields[name];
+  const field = itemFields[name];
   const ask = (size: number, from: string | undefined) =>
     link.call(name, { ...input, limit: size, ...omitUndefined({ cursor: from }) });
   const all: ItemOf<Name>[] = [];

@@ -3,7 +3,7 @@ import { Ending } from "../contract/ending.ts";
 import { JournalEntry } from "../contract/journal.ts";
 import { WorkState } from "../contract/work-state.ts";
 import { messageOf } from "../shared/error.ts";
-import { formatIssues } from "../shared/check-input.ts";
+import { formatIssues } from "../shared/bad-input.ts";
 import { err, ok, type Result } from "../shared/result.ts";
 import type { Sql, SqlValue } from "../shared/sql.ts";
 import type { Column, RowOf } from "../shared/table.ts";

@@ -14,7 +14,7 @@ import { tempHome } from "#harness/store/store-test.ts";
 import type { HostStatus } from "#src/contract/machine/installation.ts";
 import { teamTools, machineTools } from "#src/contract/tools.ts";
 import { readEdgeConfig } from "#src/coordinator-client/edge-config.ts";
-import { runningHost as askHost } from "#src/local-mcp/host-client/host-client.ts";
+import { runningHost as askHost } from "#src/local-mcp/host-client/host-status.ts";
 import { record } from "#harness/machine/mcp-connection.ts";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 

@@ -4,12 +4,13 @@ import type { UsageLine } from "../../contract/machine/usage.ts";
 import { tableView } from "../view.ts";
 import type { Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
+import { usageOperations } from "../../contract/machine/usage.ts";
 
 type Usage = MachineOutput<"usage.list">;
 type Line = Usage["lines"][number];
 
 export function addCommand(program: Command, cli: Cli): void {
-  define(cli, program, "cost", { operation: "usage.list", view: costView });
+  define(cli, program, "cost", { operation: "usage.list", of: usageOperations, view: costView });
 }
 
 const costView = tableView<Usage, Line>({

@@ -2,10 +2,12 @@ import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { tableView } from "../view.ts";
+import { effectOperations } from "../../contract/machine/effects.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   define(cli, program, "effects", {
     operation: "effects.list",
+    of: effectOperations,
     args: ["session"],
     isVerbatim: true,
     view: tableView({

@@ -6,15 +6,22 @@ import { addGroup, type Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import type { Shown } from "../answer.ts";
 import { tableView } from "../view.ts";
+import { learningOperations } from "../../contract/machine/learning.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const group = addGroup(program, "experiment", "trials of settings on this machine's sessions");
   const args = ["experiment"] as const;
-  define(cli, group, "list", { operation: "experiments.list", view: listView });
-  define(cli, group, "show", { operation: "experiments.show", args, view: allLines });
-  define(cli, group, "start", { operation: "experiments.start", args: ["key", "value"], view: lastLine });
+  define(cli, group, "list", { operation: "experiments.list", of: learningOperations, view: listView });
+  define(cli, group, "show", { operation: "experiments.show", of: learningOperations, args, view: allLines });
+  define(cli, group, "start", {
+    operation: "experiments.start",
+    of: learningOperations,
+    args: ["key", "value"],
+    view: lastLine,
+  });
   define(cli, group, "stop", {
     operation: "experiments.stop",
+    of: learningOperations,
     args,
     view: ({ stopped }, _cli, { input: { all } }) => [
       ...stopped.flatMap(lastLine),
@@ -24,6 +31,7 @@ export function addCommand(program: Command, cli: Cli): void {
   });
   define(cli, group, "allow", {
     operation: "experiments.allow",
+    of: learningOperations,
     view: () => "Experiments may start again.\n",
   });
 }

@@ -4,10 +4,12 @@ import { oneLine, pluralize } from "../../shared/format.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import type { Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
+import { sessionOperations } from "../../contract/machine/sessions.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   define(cli, program, "forget", {
     operation: "sessions.forget",
+    of: sessionOperations,
     args: ["target"],
     fixed: { isCheckpoint: false, keepsCopies: false },
     question: async ({ target }) => {

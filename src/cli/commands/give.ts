@@ -5,10 +5,12 @@ import { pluralize, quotedTitle, heldNames } from "../../shared/format.ts";
 import type { Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import type { Lines } from "../answer.ts";
+import { handoverOperations } from "../../contract/machine/handover.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   define(cli, program, "give", {
     operation: "handover.give",
+    of: handoverOperations,
     args: ["session"],
     fixed: { folder: cli.io.cwd },
     view: (given) => givenLines(given),

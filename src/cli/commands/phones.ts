@@ -4,11 +4,13 @@ import type { Phone } from "../../contract/machine/phones.ts";
 import { tableView } from "../view.ts";
 import { addGroup, type Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
+import { phoneOperations } from "../../contract/machine/phones.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const phones = addGroup(program, "phones", "the phones that are paired with this machine");
   define(cli, phones, "list", {
     operation: "phones.list",
+    of: phoneOperations,
     view: tableView({
       rows: ({ phones: all }: { readonly phones: readonly Phone[] }) => all,
       columns: {
@@ -25,6 +27,7 @@ export function addCommand(program: Command, cli: Cli): void {
   });
   define(cli, phones, "remove", {
     operation: "phones.remove",
+    of: phoneOperations,
     args: ["phone"],
     view: ({ name, isEndedThere }) => [
       `${name} is no longer paired: this machine has deleted its key.`,

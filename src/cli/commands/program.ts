@@ -73,9 +73,24 @@ export function run(argv: readonly string[], io: Io): Promise<number> {
 }
 
 /** Commands of one who gets to know SHIM. */
-function teaches([first = "--help", ...others]: readonly string[]): boolean {
-  const teaching = ["--help", "-h"];
-  return ["help", "init", "doctor", ...teaching].includes(first) || others.some((word) => teaching.includes(word));
+function teaches(argv: readonly string[]): boolean {
+  return ["init", "doctor"].includes(argv[0] ?? "") || asksHelp(argv);
+}
+
+function asksHelp([first = "--help", ...others]: readonly string[]): boolean {
+  const words = ["--help", "-h"];
+  return ["help", ...words].includes(first) || others.some((word) => words.includes(word));
+}
+
+/** Those that the words name, and all that a list or a script may print. */
+function typedCommands(program: Command, cli: Cli, argv: readonly string[]): Command[] {
+  if (asksHelp(argv) || argv[0] === "completion") return withSubcommands(program);
+  const { command } = commandAt(program, argv);
+  return cli.isDeclared(command) ? withParents(command) : [...withParents(command), ...withSubcommands(command)];
+}
+
+function withParents(command: Command): Command[] {
+  return command.parent === null ? [command] : [...withParents(command.parent), command];
 }
 
 type AddCommands = (program: Command, cli: Cli, argv: readonly string[]) => void | Promise<void>;
@@ -94,6 +109,7 @@ export async function runProgram(argv: readonly string[], io: Io, addCommands: A
   const program = newProgram(cli, (text) => (complaint += text));
   try {
     await addCommands(program, cli, argv);
+    cli.declare(typedCommands(program, cli, argv));
     if (argv.length === 0) program.outputHelp();
     else await program.parseAsync([...argv], { from: "user" });
   } catch (error) {
@@ -111,6 +127,7 @@ export async function runProgram(argv: readonly string[], io: Io, addCommands: A
 export async function build(cli: Cli, complain: (text: string) => void): Promise<Command> {
   const program = newProgram(cli, complain);
   await addAll(program, cli);
+  cli.declare(withSubcommands(program));
   return program;
 }
 

@@ -4,20 +4,24 @@ import { exitCodes } from "../../contract/exit-codes.ts";
 import type { Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { durationOption } from "../option-values.ts";
+import { learningOperations } from "../../contract/machine/learning.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const report = define(cli, program, "report", {
     operation: "report.get",
+    of: learningOperations,
     view: ({ report: text }) => text,
     isVerbatim: true,
   });
   define(cli, report, "workflows", {
     operation: "report.workflows",
+    of: learningOperations,
     view: ({ texts }) =>
       texts.length > 0 ? [...texts] : "The records show nothing that takes time again and again.\n",
   });
   define(cli, report, "run", {
     operation: "review.run",
+    of: learningOperations,
     // The process that has started the review may have ended since.
     run: async ({ call, options: { timeLimit } }) => {
       if (typeof timeLimit === "number") setTimeout(() => process.exit(exitCodes.failed), timeLimit).unref();

@@ -1,21 +1,21 @@
 import type { Command } from "commander";
 import * as z from "zod";
-import { machineOperations } from "../../contract/machine/operations.ts";
 import type { Decision, GivenAnswer, OpenRequest } from "../../contract/machine/requests.ts";
 import { age, quotedTitle } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import type { Cli } from "../cli.ts";
 import { define } from "../operation-command.ts";
+import { requestOperations } from "../../contract/machine/requests.ts";
 
 const isOff = "Answers from here are off: `shim config set answers.isEnabled true` allows them.";
 
-const AnswerFields = machineOperations["requests.answer"].input.extend({
+const AnswerFields = requestOperations["requests.answer"].input.extend({
   answers: z
     .array(z.string())
     .optional()
     .describe("for a question: the number of a choice (1, or 1,3 for several) or words, one for each question"),
 });
-type AnswerInput = z.input<(typeof machineOperations)["requests.answer"]["input"]>;
+type AnswerInput = z.input<(typeof requestOperations)["requests.answer"]["input"]>;
 
 const numbers = /^\d{1,4}(?:,\d{1,4})*$/;
 
@@ -37,6 +37,7 @@ const sentTexts: Readonly<Record<Decision, string>> = {
 export function addCommand(program: Command, cli: Cli): void {
   const requests = define(cli, program, "requests", {
     operation: "requests.list",
+    of: requestOperations,
     isVerbatim: true,
     view: ({ isOn, requests: open, answers = [] }) => {
       if (!isOn) return [cli.format(isOff)];
@@ -46,6 +47,7 @@ export function addCommand(program: Command, cli: Cli): void {
   });
   define(cli, requests, "show", {
     operation: "requests.show",
+    of: requestOperations,
     args: ["request"],
     isVerbatim: true,
     view: ({ request, text, shown }) => [
@@ -56,6 +58,7 @@ export function addCommand(program: Command, cli: Cli): void {
   });
   define(cli, requests, "answer", {
     operation: "requests.answer",
+    of: requestOperations,
     fields: AnswerFields,
     args: ["request", "decision"],
     rest: "answers",
@@ -66,6 +69,7 @@ export function addCommand(program: Command, cli: Cli): void {
   });
   define(cli, requests, "message", {
     operation: "requests.message",
+    of: requestOperations,
     args: ["session"],
     rest: "text",
     view: ({ comes }) => [cameTexts[comes]],

@@ -7,7 +7,7 @@ import { runTasks, TypeSettings } from "../../runner/worker/tasks/task-type.ts";
 import type { EndCounts } from "../../runner/worker/worker-automation.ts";
 import { age, oneLine } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
-import { formatIssues } from "../../shared/check-input.ts";
+import { formatIssues } from "../../shared/bad-input.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { type Answer, wrongUsage, wrongWords } from "../answer.ts";
 import type { Cli, CommandResult } from "../cli.ts";

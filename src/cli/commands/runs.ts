@@ -8,6 +8,7 @@ import { age } from "../../shared/format.ts";
 import { ok } from "../../shared/result.ts";
 import type { Cli, CommandResult } from "../cli.ts";
 import { define } from "../operation-command.ts";
+import { runOperations } from "../../contract/machine/runs.ts";
 
 const none = "No client may be started from elsewhere: `shim runs allow` allows it in this project.";
 
@@ -19,6 +20,7 @@ const AllowInput = z.strictObject({
 export function addCommand(program: Command, cli: Cli): void {
   const runs = define(cli, program, "runs", {
     operation: "runs.list",
+    of: runOperations,
     isVerbatim: true,
     view: ({ projects, runs: all }) => [
       ...(projects.length === 0 ? [cli.format(none)] : []),
@@ -44,6 +46,7 @@ export function addCommand(program: Command, cli: Cli): void {
   });
   define(cli, runs, "start", {
     operation: "runs.start",
+    of: runOperations,
     rest: "text",
     example: { session: "5f0e0e5e", text: "Go on with the tests." },
     view: ({ run, session, client, project, isContinued }) => [
@@ -52,6 +55,7 @@ export function addCommand(program: Command, cli: Cli): void {
   });
   define(cli, runs, "stop", {
     operation: "runs.stop",
+    of: runOperations,
     args: ["run"],
     view: ({ run, session }) => [
       run === null

@@ -24,11 +24,14 @@ import { wrongUsage, type Lines, type Columns, type Shown, wrongWords } from "..
 import { type Cli, type CommandResult, limitOption } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { cutToWidth, wrapLine } from "../screen-text.ts";
+import { storesOperations } from "../../contract/machine/stores.ts";
+import { recoveryOperations } from "../../contract/machine/recovery.ts";
 
 /** `shim sessions check` and `import`: what the clients themselves keep. */
 function addStoredCommands(sessions: Command, cli: Cli): void {
   define(cli, sessions, "check", {
     operation: "stores.check",
+    of: storesOperations,
     fixed: { folder: cli.io.cwd },
     run: ({ call }) => {
       // Rows are garbage at once: a larger heap for them takes 50 MB and saves no time.
@@ -195,12 +198,14 @@ export function addCommand(program: Command, cli: Cli): void {
   addRecall(sessions, cli);
   define(cli, sessions, "search", {
     operation: "sessions.search",
+    of: sessionOperations,
     rest: "text",
     isVerbatim: true,
     view: foundView,
   });
   define(cli, sessions, "name", {
     operation: "sessions.name",
+    of: sessionOperations,
     args: ["session", "name"],
     view: ({ shortId, name, title }) => [
       name === null
@@ -258,6 +263,7 @@ function listView(
 function addRecall(sessions: Command, cli: Cli): void {
   define(cli, sessions, "recall", {
     operation: "recovery.recall",
+    of: recoveryOperations,
     args: ["session"],
     rest: "words",
     fixed: { folder: cli.io.cwd },
@@ -420,6 +426,7 @@ function fieldText(name: string, value: unknown): string {
 function addExport(sessions: Command, cli: Cli): void {
   define(cli, sessions, "export", {
     operation: "sessions.export",
+    of: sessionOperations,
     args: ["file"],
     run: async ({ input: { file }, options: { json }, call }) =>
       file === undefined && json === true

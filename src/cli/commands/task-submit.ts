@@ -55,6 +55,7 @@ const SubmitFields = z.object({
 export function addSubmit(task: Command, cli: Cli): void {
   define(cli, task, "submit", {
     operation: "tasks.submit",
+    of: taskOperations,
     summary: "Submits a task by its text, or by its type alone; or all tasks of a file.",
     fields: SubmitFields,
     example: { what: "add unary minus to the parser" },
@@ -131,6 +132,7 @@ function addJobs(task: Command, cli: Cli): void {
   const jobs = addGroup(task, "jobs", "a complex job: how complex it is, and its parts as tasks");
   define(cli, jobs, "estimate", {
     operation: "plans.estimate",
+    of: planOperations,
     fields: z.object(splitFields),
     example: { file: "job.yaml" },
     args: ["file"],
@@ -139,6 +141,7 @@ function addJobs(task: Command, cli: Cli): void {
   });
   define(cli, jobs, "submit", {
     operation: "plans.submit",
+    of: planOperations,
     fields: JobFields,
     example: { file: "job.yaml", type: "code" },
     args: ["file"],

@@ -11,6 +11,7 @@ import { addGroup, type Cli } from "../cli.ts";
 import { type Work, chatLabels, define, findChat } from "../operation-command.ts";
 import { addEstimate, addSubmit } from "./task-submit.ts";
 import { addWatch } from "./task-watch.ts";
+import { taskOperations } from "../../contract/tasks.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const task = addGroup(program, "task", "tasks: submit them, see how far they are");
@@ -19,12 +20,14 @@ export function addCommand(program: Command, cli: Cli): void {
   addList(task, cli);
   define(cli, task, "show", {
     operation: "tasks.explain",
+    of: taskViewOperations,
     args: ["task"],
     isLabelled: true,
     view: showView,
   });
   define(cli, task, "cancel", {
     operation: "tasks.cancel",
+    of: taskOperations,
     args: ["task"],
     question: false,
     refuse: ({ state }, input) =>
@@ -42,6 +45,7 @@ export function addCommand(program: Command, cli: Cli): void {
 function addList(task: Command, cli: Cli): void {
   define(cli, task, "list", {
     operation: "tasks.list",
+    of: taskViewOperations,
     usualLimit: 50,
     run: async ({ input, call }) => {
       if (input.chat === undefined) return call();
@@ -196,6 +200,7 @@ function addDead(task: Command, cli: Cli): void {
   addReplay(task, cli);
   define(cli, task, "discard", {
     operation: "tasks.discard",
+    of: taskViewOperations,
     args: ["task"],
     question: false,
     refuse: ({ state }, input) =>
@@ -207,6 +212,7 @@ function addDead(task: Command, cli: Cli): void {
 function addReplay(task: Command, cli: Cli): void {
   define(cli, task, "replay", {
     operation: "tasks.replay",
+    of: taskViewOperations,
     summary: "Starts a dead task again, or all dead ones that match.",
     fields: ReplayFields,
     args: ["task"],

@@ -11,6 +11,7 @@ import { wrongUsage, type Failed, type Columns, type Shown, wrongWords } from ".
 import type { Cli, CommandResult } from "../cli.ts";
 import { parseJson } from "../option-values.ts";
 import { chatLabels, define, type Work } from "../operation-command.ts";
+import { workspaceOperations } from "../../contract/workspaces.ts";
 
 /** Budgets have a command of their own. */
 const { budgets: _, ...usual } = defaultSettings;
@@ -24,6 +25,7 @@ function isKey(text: string): text is Key {
 export function addSettings(team: Command, cli: Cli): void {
   const command = define(cli, team, "settings", {
     operation: "settings.get",
+    of: workspaceOperations,
     summary: "Settings of the workspace; get, set, unset.",
     view: ({ settings }) =>
       keys.map((key) => `${key}: ${settings[key]}${settings[key] === usual[key] ? "" : ` (default: ${usual[key]})`}`),
@@ -103,6 +105,7 @@ const units: readonly Unit[] = [
 export function addBudget(team: Command, cli: Cli): void {
   const command = define(cli, team, "budget", {
     operation: "budgets.get",
+    of: workspaceOperations,
     summary: "Limits on usage, and the usage so far; `team budget set` changes limits.",
     isLabelled: true,
     view: formatBudgets,

@@ -12,6 +12,8 @@ import type { Columns } from "../answer.ts";
 import { addGroup, type Cli } from "../cli.ts";
 import { define, findChat, type Work } from "../operation-command.ts";
 import { addBudget, addSettings } from "./team-settings.ts";
+import { teamOperations } from "../../contract/machine/team.ts";
+import { messageOperations } from "../../contract/messages.ts";
 
 export function addCommand(program: Command, cli: Cli): void {
   const team = addGroup(program, "team", "chats of the workspace: messages, conflicts, budgets and settings");
@@ -26,6 +28,7 @@ export function addCommand(program: Command, cli: Cli): void {
 function addChats(team: Command, cli: Cli): void {
   define(cli, team, "chats", {
     operation: "team.chats",
+    of: teamOperations,
     view: ({ where, chats, hidden }, _cli, { input: { state } }) => {
       const ofState = `No chat at ${where}: ${state && stateWords[state]}.\n`;
       const ofAny = hidden === 0 ? `No chats at ${where}.\n` : "No chat is present.\n";
@@ -52,6 +55,7 @@ function addChats(team: Command, cli: Cli): void {
 function addSend(team: Command, cli: Cli): void {
   define(cli, team, "send", {
     operation: "messages.send",
+    of: messageOperations,
     fields: z.strictObject({ to: z.string(), text: z.string(), priority: Priority.optional() }),
     summary: "A message to a chat, to topic:<name>, or to all: JSON, otherwise a text; - is read from stdin.",
     example: { to: "all", text: "the parser is done" },
@@ -75,6 +79,7 @@ async function resolveTarget(cli: Cli, to: string): Promise<Result<Target>> {
 function addInbox(program: Command, cli: Cli): void {
   define(cli, program, "inbox", {
     operation: "messages.pull",
+    of: messageOperations,
     hidden: ["minPriority"],
     summary: "Messages to this command line.",
     own: [new Option("--ack", "acknowledge them: do not show them again")],
@@ -104,6 +109,7 @@ async function pull(work: Work<"messages.pull">): Promise<Result<OutputOf<"messa
 function addConflicts(team: Command, cli: Cli): void {
   define(cli, team, "conflicts", {
     operation: "team.conflicts",
+    of: teamOperations,
     view: ({ isOn, conflicts }) => {
       if (!isOn) return "Conflicts are not foreseen: `shim config set team.conflicts true`.\n";
       if (conflicts.length === 0) return "No conflict between chats is foreseen.\n";

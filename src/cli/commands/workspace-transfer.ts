@@ -13,6 +13,7 @@ import { repeat } from "../../shared/async-work.ts";
 import { err, fail, ok, type Result } from "../../shared/result.ts";
 import { requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { define } from "../operation-command.ts";
+import { workspaceOperations } from "../../contract/workspaces.ts";
 
 /**
  * An exported workspace as JSON lines: one with the freeze, one for each page, one with the number
@@ -145,6 +146,7 @@ const pagesPerFreeze = 10;
 export function addTransfer(workspace: Command, cli: Cli): void {
   define(cli, workspace, "freeze", {
     operation: "workspace.freeze",
+    of: workspaceOperations,
     example: { ms: 600_000 },
     args: ["ms"],
     view: ({ remainingMs }) => [
@@ -153,6 +155,7 @@ export function addTransfer(workspace: Command, cli: Cli): void {
   });
   define(cli, workspace, "thaw", {
     operation: "workspace.freeze",
+    of: workspaceOperations,
     summary: "End a freeze: the workspace takes changes again.",
     fixed: { ms: 0 },
     view: () => ["The workspace takes changes again."],

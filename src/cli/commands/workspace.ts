@@ -19,6 +19,8 @@ import { tableView } from "../view.ts";
 import { addGroup, requireYes, type Cli, type CommandResult, type CommonOptions } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { addTransfer } from "./workspace-transfer.ts";
+import { workspaceOperations as machineWorkspace } from "../../contract/machine/workspaces.ts";
+import { workspaceOperations } from "../../contract/workspaces.ts";
 
 const devPort = "8787";
 const devUrl = (port: string): string => `http://127.0.0.1:${port}`;
@@ -62,14 +64,16 @@ export function addCommand(program: Command, cli: Cli): void {
   addLeave(workspace, cli);
   define(cli, workspace, "status", {
     operation: "workspace.status",
+    of: machineWorkspace,
     view: (status) => [coordinatorLine(status), ...(status.sync ? syncStateLines(cli, status.sync) : [])],
     exitOf: ({ unreachable }) => (unreachable === undefined ? exitCodes.ok : exitCodes.failed),
   });
-  define(cli, workspace, "sync", { operation: "workspace.sync", view: syncLines });
+  define(cli, workspace, "sync", { operation: "workspace.sync", of: machineWorkspace, view: syncLines });
   addRestore(workspace, cli);
   addTransfer(workspace, cli);
   define(cli, workspace, "delete", {
     operation: "workspace.delete",
+    of: workspaceOperations,
     args: ["name"],
     view: (_deleted, _cli, { input: { name } }) => [
       `The workspace ${name} is deleted. This machine keeps its own sessions: \`shim workspace leave\`, and it is its own coordinator again.`,
@@ -77,6 +81,7 @@ export function addCommand(program: Command, cli: Cli): void {
   });
   define(cli, workspace, "rotate-secret", {
     operation: "workspace.renew-tokens",
+    of: machineWorkspace,
     view: renewedLines,
     exitOf: ({ others }) => (others === null || others.length === 0 ? exitCodes.ok : exitCodes.incomplete),
   });
@@ -189,6 +194,7 @@ function addKeys(workspace: Command, cli: Cli): void {
   const keys = addGroup(workspace, "key", "the key that seals what the workspace's machines sync");
   define(cli, keys, "show", {
     operation: "workspace.key",
+    of: machineWorkspace,
     question: "Show the key of the workspace on this screen?",
     view: ({ key }) => keyLines(key),
   });
@@ -204,6 +210,7 @@ function addKeys(workspace: Command, cli: Cli): void {
   });
   define(cli, keys, "rotate", {
     operation: "workspace.rekey",
+    of: machineWorkspace,
     question:
       "Make a new key? Everything that this machine has stored is sealed and sent again; other machines continue once they have the new key.",
     view: rotatedLines,
@@ -300,6 +307,7 @@ function syncLines({ sessions, checkpoints, forgotten, files, received, refused,
 function addLeave(workspace: Command, cli: Cli): void {
   define(cli, workspace, "leave", {
     operation: "workspace.leave",
+    of: machineWorkspace,
     question: async ({ forget }) => {
       const current = await cli.call("workspace.current", {});
       if (!current.ok) return current;
@@ -324,6 +332,7 @@ function addLeave(workspace: Command, cli: Cli): void {
 function addRestore(workspace: Command, cli: Cli): void {
   define(cli, workspace, "restore", {
     operation: "workspace.restore",
+    of: workspaceOperations,
     summary: "Put the whole workspace back to a time of the last 30 days (needs the admin token).",
     hidden: ["isDryRun", "quietMs"],
     question: false,
@@ -376,6 +385,7 @@ function addTokens(workspace: Command, cli: Cli): void {
   const token = addGroup(workspace, "token", "tokens of machines (needs the workspace's admin token)");
   define(cli, token, "create", {
     operation: "tokens.create",
+    of: workspaceOperations,
     summary: "A token for one machine, shown once.",
     view: async ({ id, token: secret }, _cli, { input: { machine } }) => {
       const current = await cli.call("workspace.current", {});
@@ -388,6 +398,7 @@ function addTokens(workspace: Command, cli: Cli): void {
   });
   define(cli, token, "list", {
     operation: "tokens.list",
+    of: workspaceOperations,
     view: tableView({
       rows: ({ tokens }) => tokens,
       columns: {
@@ -403,6 +414,7 @@ function addTokens(workspace: Command, cli: Cli): void {
   });
   define(cli, token, "revoke", {
     operation: "tokens.revoke",
+    of: workspaceOperations,
     args: ["id"],
     question: false,
     async run({ link, call, input }) {

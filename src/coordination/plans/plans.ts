@@ -4,7 +4,7 @@ import { NewTask } from "../../contract/tasks.ts";
 import { compare } from "../../shared/compare.ts";
 import { complexityThreshold as threshold, estimateComplexity, folderOf } from "../../shared/complexity.ts";
 import { pluralize } from "../../shared/format.ts";
-import { formatIssues } from "../../shared/check-input.ts";
+import { formatIssues } from "../../shared/bad-input.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import type { Handlers } from "../kernel/handlers.ts";
 import { once } from "../kernel/idempotency.ts";

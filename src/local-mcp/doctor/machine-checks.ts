@@ -34,7 +34,7 @@ import { toStoreError } from "../../store/store-error.ts";
 import { survey } from "../../store/spool.ts";
 import { readMark } from "../../store/write-mark.ts";
 import { summarizeUnread } from "../events/unread-input.ts";
-import { runningHost } from "../host-client/host-client.ts";
+import { runningHost } from "../host-client/host-status.ts";
 import { desktopProgram } from "../notify/notifier.ts";
 import { type AllFound, type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
 

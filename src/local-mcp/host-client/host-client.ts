@@ -1,49 +1,30 @@
 import { setIdleTimer } from "../../platform/timers.ts";
-import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { text } from "node:stream/consumers";
 import { setTimeout as pause } from "node:timers/promises";
 import { requestHost, type HostRequest } from "../../platform/local-http.ts";
-import {
-  checkSocketFolder,
-  hostSocket,
-  recallHost,
-  SocketFolderError,
-  markedHost,
-} from "../../platform/host-socket.ts";
+import { checkSocketFolder, hostSocket, markedHost } from "../../platform/host-socket.ts";
 import { isSameProcess, systemProcesses, type ProcessIdentity } from "../../platform/processes.ts";
 import { ownProgram } from "../../platform/version.ts";
-import { parseJson, parseObject } from "../../shared/json-fields.ts";
-import { ok, type Result, fail } from "../../shared/result.ts";
-import { lastFailure, reachHost, type HostHome, NoHostError } from "./reach-host.ts";
-import type {
-  HostConnection,
-  OperationReports,
-  HostClient,
-  OperationContext,
-} from "../../machine/context/operation-context.ts";
+import { type Result, fail } from "../../shared/result.ts";
+import { reachHost, type HostHome, NoHostError } from "./reach-host.ts";
+import type { HostConnection, OperationReports, HostClient } from "../../machine/context/operation-context.ts";
 import { fileLog } from "../../platform/log-file.ts";
 import { pathsIn } from "../../platform/paths.ts";
 import { HostWatch, killHost } from "./host-watch.ts";
-import { codeOf, messageOf } from "../../shared/error.ts";
-import { HostStatus } from "../../contract/machine/installation.ts";
+import { askRunningHost } from "./running-host.ts";
+import { messageOf } from "../../shared/error.ts";
 import {
   callPath,
   type AnswerLine,
   type AskedOperation,
   commitMarks,
-  coordinatorPath,
   programHeader,
 } from "../../machine/context/operation-wire.ts";
-import type { InputOf, OperationName, OutputOf } from "../../contract/operations.ts";
-import { CallLostError, type LocalCalls } from "../../runtime/runtime.ts";
-import { isRead } from "../../shared/check-input.ts";
-import { StoreError, toStoreError } from "../../store/store-error.ts";
 
 /** A host answers within milliseconds unless it hangs. */
-const usualMs = 5_000;
-/** Interval at which one that was recalled is asked again. */
-const recallMs = 50;
+export const usualMs = 5_000;
+/** A host at work may take longer: then the command reads for itself. */
+const readMs = 1_000;
 
 interface HostQuestion {
   readonly method: "GET" | "POST";
@@ -54,43 +35,17 @@ interface HostQuestion {
   readonly signal: AbortSignal;
 }
 
-/** @returns the host as it was when it was asked */
-export async function runningHost(
-  { paths: { home } }: Pick<OperationContext, "paths">,
-  ...[method, path]: ["GET", "/status"] | ["POST", "/stop"]
-): Promise<Result<{ host: HostStatus | null; failure?: string }>> {
-  const socket = hostSocket(home, systemProcesses.boot());
-  try {
-    checkSocketFolder(home, socket);
-    const request = requestOf({ method, path, signal: AbortSignal.timeout(usualMs) });
-    let answer = await requestHost(socket, request);
-    while (answer === null && recallHost(home)) {
-      await pause(recallMs, undefined, { signal: request.signal });
-      answer = await requestHost(hostSocket(home, systemProcesses.boot()), request);
-    }
-    if (answer !== null) return ok({ host: HostStatus.parse(parseJson(await text(answer))) });
-    const failure = lastFailure(home);
-    return ok({ host: null, ...(failure !== "" && { failure }) });
-  } catch (error) {
-    if (error instanceof SocketFolderError) return unusable(error.message);
-    if (codeOf(error) === "EACCES") return unusable(messageOf(toStoreError(error, socket)));
-    return unusable(
-      `The host at ${socket} does not answer. The next message of a chat, or command that changes something, ends it and starts another.`,
-    );
-  }
-}
-
 /**
  * Asks the host, and starts one where none runs, or where it is older than this program.
  *
  * @throws {NoHostError} where none has started in time, or others may enter its folder
  * @throws {Error} where the connection was lost or the signal aborted: the host may have done it
  */
-function callHost(host: HostHome, question: HostQuestion): Promise<IncomingMessage> {
+export function callHost(host: HostHome, question: HostQuestion): Promise<IncomingMessage> {
   return reachHost(host, requestOf(question));
 }
 
-function requestOf({ method, path, body, signal }: HostQuestion): HostRequest {
+export function requestOf({ method, path, body, signal }: HostQuestion): HostRequest {
   const headers = { [programHeader]: JSON.stringify(ownProgram) };
   return { method, path, headers, body: body === undefined ? undefined : JSON.stringify(body), signal };
 }
@@ -202,7 +157,7 @@ async function ask(
   return "result" in line ? line.result : lost(name, "its answer has no result");
 }
 
-function unusable(message: string): Result<never> {
+export function unusable(message: string): Result<never> {
   return fail("host_unusable", message);
 }
 
@@ -237,12 +192,16 @@ const retryEveryMs = 5_000;
 export function hostClientOf(home: HostHome): HostClient {
   return {
     call: (asked, reports) => askOperation(home, asked, reports),
+    read: async (asked) => {
+      const answer = await askRunningHost(home.home, asked, readMs);
+      return answer?.isOwnProgram ? answer.result : null;
+    },
     stayConnected: (connection) => stayConnected(home, connection),
   };
 }
 
 /** A host may end at any moment; the next one is started at once. */
-async function stayConnected(
+export async function stayConnected(
   home: HostHome,
   { onStored, onCoordinated, onProblem, until }: HostConnection,
 ): Promise<void> {
@@ -282,40 +241,4 @@ async function readMarks(
   } catch {
     // A host that is killed sends no end.
   }
-}
-
-/**
- * The coordinator in the host, for a process beside it.
- *
- * @param hasFile false: nothing is stored yet, and a read starts no host
- * @param empty answers reads then
- */
-export function hostCalls(home: HostHome, hasFile: () => boolean, empty: () => LocalCalls): LocalCalls {
-  const end = new AbortController();
-  const caller = randomUUID();
-  const path = (name: string): string => `${coordinatorPath}${name}?caller=${caller}`;
-  return {
-    async call<Name extends OperationName>(name: Name, input: InputOf<Name>, timeoutMs: number) {
-      if (isRead(name) && !hasFile()) return empty().call(name, input, timeoutMs);
-      const signal = AbortSignal.any([end.signal, AbortSignal.timeout(Math.ceil(timeoutMs))]);
-      try {
-        const answer = await callHost(home, { method: "POST", path: path(name), body: input, signal });
-        const result = parseObject(await text(answer));
-        if (result === null) throw new Error("the host's answer is not whole");
-        return result as unknown as Result<OutputOf<Name>>;
-      } catch (error) {
-        if (!(error instanceof NoHostError)) throw new CallLostError(messageOf(error), true);
-        const cause = toStoreError(error.cause, pathsIn(home.home).database);
-        const isReadOnly = cause instanceof StoreError && cause.code === "store_readonly";
-        throw isReadOnly ? cause : new CallLostError(messageOf(error), false);
-      }
-    },
-    onCommit(listener) {
-      const onCoordinated = { caller, listener };
-      // A call says what is wrong.
-      void stayConnected(home, { onCoordinated, onProblem: () => undefined, until: end.signal });
-      return () => end.abort();
-    },
-    close: () => end.abort(),
-  };
 }

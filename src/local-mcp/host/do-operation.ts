@@ -10,7 +10,8 @@ import { parseJson } from "../../shared/json-fields.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import type { Result } from "../../shared/result.ts";
 import type { MachineWork } from "./machine-work.ts";
-import { hostContext, OperationRunner } from "./operation-runner.ts";
+import { OperationRunner } from "./operation-runner.ts";
+import { hostContext } from "./system-site.ts";
 
 const Asked = z.object({
   input: z.unknown(),

@@ -169,6 +169,7 @@ export class Host {
     const { runtime } = this.#options;
     const body = await readBody(request, maxCallBytes);
     if (body === null) return void response.writeHead(413).end();
+    response.setHeader(programHeader, JSON.stringify(this.#options.program));
     // The caller may have gone.
     response.on("error", () => undefined);
     // Many hosts are never asked for an operation, so these are loaded by the first one.

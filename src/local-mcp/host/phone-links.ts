@@ -8,7 +8,8 @@ import { setIdleTimer } from "../../platform/timers.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { type Result, fail } from "../../shared/result.ts";
-import { hostContext, OperationRunner } from "./operation-runner.ts";
+import { OperationRunner } from "./operation-runner.ts";
+import { hostContext } from "./system-site.ts";
 import { PhoneDoor } from "./phone-door.ts";
 import { PhoneLink } from "./phone-link.ts";
 

@@ -46,6 +46,8 @@ export interface HostConnection {
 export interface HostClient {
   /** Does an operation there; bugs throw. */
   call(asked: AskedOperation, reports: OperationReports): Promise<Result<unknown>>;
+  /** Asks a host of this program that runs, and starts none. @returns null: none has answered */
+  read(asked: AskedOperation): Promise<Result<unknown> | null>;
   /** Keeps a host running while this program does; never rejects. */
   stayConnected(connection: HostConnection): Promise<void>;
 }

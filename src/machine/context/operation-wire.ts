@@ -7,7 +7,7 @@ import { omitUndefined } from "../../shared/omit-undefined.ts";
 export const callPath = "/call/";
 /** The same for the coordinator of this machine. */
 export const coordinatorPath = "/coordinator/";
-/** Header with the caller's program, as JSON. */
+/** Header with the program of the caller, and of the host that answers, as JSON. */
 export const programHeader = "shim-program";
 /** Marks of the host for a program that stays connected: there was a commit. */
 export const commitMarks = { stored: "s", coordinated: "c" } as const;
@@ -18,7 +18,7 @@ export type CallerSurface = "command line" | "live page" | `phone ${string}`;
 /** An operation, and what the host cannot know of its caller. */
 export interface AskedOperation {
   readonly name: MachineOperationName;
-  /** Checked. */
+  /** Checked, but for a read. */
   readonly input: unknown;
   readonly env: NodeJS.ProcessEnv;
   readonly by: CallerSurface;

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { pathsIn, type Paths } from "#src/platform/paths.ts";
 import { readContent, type SessionContent } from "#src/machine/sessions/session-content.ts";
-import { runningHost } from "#src/local-mcp/host-client/host-client.ts";
+import { runningHost } from "#src/local-mcp/host-client/host-status.ts";
 import { systemProcesses } from "#src/platform/processes.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { openNodeSqlite } from "#src/store/driver-node-sqlite.ts";

@@ -276,6 +276,7 @@ export function hostClientWith(runtime: Runtime, context?: () => Promise<Operati
       await host.close();
       return result;
     },
+    read: () => Promise.resolve(null),
     stayConnected: async ({ until, onStored }) => {
       // Commits of one moment are one call, as from another process.
       let isReported = true;

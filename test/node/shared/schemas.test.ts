@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import * as z from "zod";
 import { operationNames, operations } from "#src/contract/operations.ts";
-import { checkFields, compileSchema, undecided, checkJsonShape, formatIssues } from "#src/shared/check-input.ts";
+import { formatIssues } from "#src/shared/bad-input.ts";
+import { checkFields, compileSchema, undecided, checkJsonShape } from "#src/shared/check-input.ts";
 import { inputFields, fromTexts } from "#src/shared/input-fields.ts";
 import { inputsOf } from "#harness/coordinator/hostile.ts";
 import { forAll } from "#harness/properties.ts";

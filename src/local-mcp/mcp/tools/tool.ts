@@ -6,7 +6,7 @@ import type { Session } from "../../../machine/sessions/sessions.ts";
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
 import { redactJson } from "../../../redaction/redact-json.ts";
 import { dataWarning, fence } from "../../../shared/format.ts";
-import { badInputText } from "../../../shared/check-input.ts";
+import { badInputText } from "../../../shared/bad-input.ts";
 import { err, ok, fail, type Result } from "../../../shared/result.ts";
 import type { Chat } from "../chat/chat.ts";
 

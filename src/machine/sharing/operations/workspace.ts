@@ -23,7 +23,7 @@ import { nodePlatform } from "../../../coordinator-client/edge/platform.ts";
 import { processKey } from "../../../coordinator-client/local/process-key.ts";
 import { identify } from "../../../platform/processes.ts";
 import { redactInput } from "../../../redaction/redact-json.ts";
-import { badInputText } from "../../../shared/check-input.ts";
+import { badInputText } from "../../../shared/bad-input.ts";
 import { err, fail, ok, type Result } from "../../../shared/result.ts";
 import type { OperationContext } from "../../context/operation-context.ts";
 

@@ -2,10 +2,12 @@ import { EventEmitter } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import { createServer as createTcpServer } from "node:net";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { askOperation, hostCalls, hostClientOf } from "#src/local-mcp/host-client/host-client.ts";
+import { hostCalls } from "#src/local-mcp/host-client/host-calls.ts";
+import { askOperation, hostClientOf } from "#src/local-mcp/host-client/host-client.ts";
 import { hostSocket, linkSocket, markedHost, prepareSocketFolder } from "#src/platform/host-socket.ts";
-import { statusOfHost } from "#src/local-mcp/host-client/status-of-host.ts";
-import { OperationRunner, systemSite } from "#src/local-mcp/host/operation-runner.ts";
+import { askRunningHost } from "#src/local-mcp/host-client/running-host.ts";
+import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
+import { systemSite } from "#src/local-mcp/host/system-site.ts";
 import type { MachineOutput } from "#src/contract/machine/operations.ts";
 import { hostHere } from "#src/local-mcp/host/host-process.ts";
 import { identify, systemProcesses } from "#src/platform/processes.ts";
@@ -264,13 +266,17 @@ it("a program's output is both of its streams, with its exit code; one that is m
   expect(runQuietly("no-such-program", [])).toBeNull();
 });
 
-it("a status line is the host's, and null without a host or with an answer that is none or late", async () => {
+it("a host that runs is asked for a short read, and answers nothing without one, late, not whole or by a bug", async () => {
   const { home } = await aHostHere(["setTimeout"]);
-  const text = JSON.stringify({ session_id: "s" });
-  expect(await statusOfHost(home, text)).toMatchObject({ session: null, died: 0, trouble: null });
-  expect(await statusOfHost(tempHome().home, text)).toBeNull();
-  const found = 'HTTP/1.1 200 OK\r\n\r\n{"result":{"ok":';
-  for (const answer of [null, `${found}true,"value":7}}`.replace("200", "500"), `${found}true`, `${found}false}}`]) {
+  const asked = { name: "sessions.list", input: {}, env: {}, by: "command line" } as const;
+  const of = (path: string) => askRunningHost(path, asked, 200);
+  expect(await of(home)).toMatchObject({ result: { ok: true, value: { sessions: [] } }, isOwnProgram: true });
+  expect(await of(tempHome().home)).toBeNull();
+  const found = 'HTTP/1.1 200 OK\r\n\r\n{"progress":"one"}\n{"result":{"ok":true,"value":7}}\n';
+  const bug = `${found}{"error":{"message":"a bug"}}`;
+  const older = { result: { ok: true, value: 7 }, isOwnProgram: false };
+  const answers = { [found]: older, [found.replace("200", "500")]: null, [found.slice(0, -4)]: null, [bug]: null };
+  for (const [answer, expected] of [...Object.entries(answers), [null, null] as const]) {
     const other = tempHome().home;
     const socket = hostSocket(other, "b");
     prepareSocketFolder(other, socket);
@@ -279,6 +285,30 @@ it("a status line is the host's, and null without a host or with an answer that 
       connection.once("data", () => (answer === null ? vi.advanceTimersByTime(200) : connection.end(answer)));
     });
     await servedInTest(answering, socket);
-    expect([answer, await statusOfHost(other, text)]).toEqual([answer, null]);
+    expect([answer, await of(other)]).toEqual([answer, expected]);
   }
+});
+
+it("a short read of a command is the running host's, if that is the same program; else the command reads", async () => {
+  const { home, there } = await aHostHere();
+  const hostClient = hostClientOf(there);
+  const asked = { name: "sessions.list", input: {}, env: {}, by: "command line" } as const;
+  expect(await hostClient.read(asked)).toMatchObject({ ok: true, value: { sessions: [] } });
+  expect(await hostClient.read({ ...asked, input: { limit: 0 } })).toMatchObject({
+    ok: false,
+    error: { code: "bad_input" },
+  });
+  const store = vi.fn<() => never>();
+  const site = systemSite(launchIn(temporaryFolder()), {});
+  const context = { paths: pathsIn(home), site, loaded: store, runtime: store, hostClient };
+  expect(await new OperationRunner(context).call("sessions.list", {})).toMatchObject({ ok: true });
+  expect(store).not.toHaveBeenCalled();
+  const own = {
+    ...context,
+    hostClient: { ...hostClient, read: () => Promise.resolve(null) },
+    runtime: () => {
+      throw new Error("reads");
+    },
+  };
+  await expect(new OperationRunner(own).call("sessions.list", {})).rejects.toThrow("reads");
 });

@@ -1,26 +1,28 @@
 import { existsSync, readlinkSync } from "node:fs";
 import { resolve } from "node:path";
-import type { ChatStatus } from "../../contract/machine/overview.ts";
-import { callPath, type AnswerLine, type AskedOperation } from "../../machine/context/operation-wire.ts";
+import { callPath, programHeader, type AnswerLine, type AskedOperation } from "../../machine/context/operation-wire.ts";
 import { checkSocketFolder, hostSocket, socketLink } from "../../platform/host-socket.ts";
 import { systemProcesses } from "../../platform/processes.ts";
+import { ownProgram } from "../../platform/version.ts";
 import { parseJson } from "../../shared/json-fields.ts";
+import type { Result } from "../../shared/result.ts";
 
-const name = "statusline.get";
-/** The client waits for the line. */
-const maxMs = 200;
+interface HostAnswer {
+  readonly result: Result<unknown>;
+  /** True: the host is of the same build as the caller. */
+  readonly isOwnProgram: boolean;
+}
 
 /**
  * Asks the host that runs, and starts none. HTTP 1.0 by hand: node:http takes longer to load
  * than the host to answer.
  *
- * @returns null: there was no answer in time
+ * @returns null: there was no result in time
  */
-export async function statusOfHost(home: string, text: string): Promise<ChatStatus | null> {
+export async function askRunningHost(home: string, asked: AskedOperation, maxMs: number): Promise<HostAnswer | null> {
   try {
     const socket = findSocket(home);
-    if (socket === null) return null;
-    return statusIn(await post(socket, { input: { text }, env: process.env, by: "command line" }));
+    return socket === null ? null : answerIn(await post(socket, asked, maxMs));
   } catch {
     return null;
   }
@@ -35,14 +37,16 @@ function findSocket(home: string): string | null {
   return link;
 }
 
-function statusIn(answer: string): ChatStatus | null {
+function answerIn(answer: string): HostAnswer | null {
   if (!answer.startsWith("HTTP/1.1 200 ")) return null;
-  const line = parseJson(answer.slice(answer.indexOf("\r\n\r\n"))) as AnswerLine | undefined;
-  if (line === undefined || !("result" in line) || !line.result.ok) return null;
-  return line.result.value as ChatStatus;
+  const end = answer.indexOf("\r\n\r\n");
+  const line = parseJson(answer.slice(answer.trimEnd().lastIndexOf("\n") + 1)) as AnswerLine | undefined;
+  if (line === undefined || !("result" in line)) return null;
+  const isOwnProgram = answer.slice(0, end).includes(`\n${programHeader}: ${JSON.stringify(ownProgram)}\r`);
+  return { result: line.result, isOwnProgram };
 }
 
-async function post(path: string, asked: Omit<AskedOperation, "name">): Promise<string> {
+async function post(path: string, { name, ...asked }: AskedOperation, maxMs: number): Promise<string> {
   const { connect } = await import("node:net");
   const body = JSON.stringify(asked);
   const head = `POST ${callPath}${name} HTTP/1.0\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n`;
