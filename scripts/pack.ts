@@ -2,6 +2,10 @@
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { Cli } from "../src/cli/cli.ts";
+import { build } from "../src/cli/commands/program.ts";
+import { systemIo } from "../src/cli/io.ts";
+import { manPage } from "./reference/man-page.ts";
 import { serverJson, type PackageFacts } from "./server-json.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -29,6 +33,9 @@ for (const part of parts) {
 }
 const licence = join(root, "docs", "licenses", `${facts.license}.txt`);
 if (existsSync(licence)) cpSync(licence, join(folder, "LICENSE"));
+const program = await build(new Cli(systemIo(import.meta.url, process.env)), (text) => process.stderr.write(text));
+mkdirSync(join(folder, "man"));
+writeFileSync(join(folder, "man", "shim.1"), manPage(program, facts.version));
 writeJson("server.json", serverJson(facts));
 writeJson("package.json", manifest());
 const options = { cwd: folder, encoding: "utf8" } as const;
@@ -51,7 +58,8 @@ function manifest(): Record<string, unknown> {
     keywords: ["mcp", "claude", "claude-code", "recovery", "checkpoint", "session", "crash"],
     type,
     bin,
-    files: [...new Set(parts.map((part) => part.split("/")[0])), "server.json"],
+    man: ["./man/shim.1"],
+    files: [...new Set(parts.map((part) => part.split("/")[0])), "man", "server.json"],
     engines,
     // Found where the user has installed them, and done without elsewhere.
     peerDependencies: { ...facts.peerDependencies, "better-sqlite3": `^${facts.dependencies["better-sqlite3"]}` },

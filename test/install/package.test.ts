@@ -63,7 +63,9 @@ function aBareMachine(node: string, registry: string) {
   const folder = temporaryFolder();
   const at = (name: string): string => join(folder, name);
   const [home, prefix] = [at("home"), at("prefix")];
-  for (const name of ["prefix", "path", "cache"]) fs.mkdirSync(at(name));
+  for (const name of ["path", "cache"]) fs.mkdirSync(at(name));
+  // As a system has it: npm makes it for a man page, and leaves it behind.
+  fs.mkdirSync(at("prefix/share/man/man1"), { recursive: true });
   write(home, { ".claude/settings.json": '{ "model": "opus" }\n' });
   fs.symlinkSync(node, at("path/node"));
   fs.symlinkSync("/bin/sh", at("path/sh"));
@@ -168,6 +170,7 @@ it.each(nodes)(
     good(await machine.run("npm", ["install", "--global", "shim-mcp"]));
     expect(registry.asked.toSorted()).toEqual(["/shim-mcp", `/${packed}`]);
     expect(filesIn(join(machine.prefix, "lib")).length).toBeLessThan(120);
+    expect(existsSync(join(machine.prefix, "share", "man", "man1", "shim.1"))).toBe(true);
     const shim = join(machine.prefix, "bin", "shim");
     good(await machine.run(shim, ["init", "--yes"]));
     await chat(machine, shim);
