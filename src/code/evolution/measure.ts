@@ -84,9 +84,11 @@ export async function measure(
   });
 }
 
-const testFile = /(?:[.\-_](?:test|spec)\.[cm]?[jt]sx?$)|(?:^|\/)(?:tests?|specs?|__tests__)\//;
+const testFile =
+  /(?:(?:^|[/.\-_])(?:test|spec)\.[cm]?[jt]sx?$)|(?:^|\/)test-[^/]+$|(?:^|\/)(?:tests?|specs?|__tests__)\//;
 
-function isTestFile(file: string): boolean {
+/** By its name or folder: `a.test.ts`, `test.js`, `test-a.js`, `test/a.js`. */
+export function isTestFile(file: string): boolean {
   return sourceExtension.test(file) && !file.endsWith(".d.ts") && testFile.test(file);
 }
 

@@ -145,8 +145,8 @@ function systemPath(env: NodeJS.ProcessEnv): string {
 function toolEnv({ env, scratch, memoryMb = defaultMemoryMb }: ToolStart): NodeJS.ProcessEnv {
   return {
     ...Object.fromEntries(Object.entries(env).filter(([name]) => passedVariables.test(name))),
-    // The Node of SHIM itself comes first: tests of the project call it by its name.
-    PATH: [dirname(process.execPath), systemPath(env)].join(delimiter),
+    // A project is tested with the user's Node: that of SHIM itself is for where there is none.
+    PATH: [systemPath(env), dirname(process.execPath)].join(delimiter),
     HOME: scratch,
     USERPROFILE: scratch,
     TMPDIR: scratch,

@@ -8,6 +8,7 @@ import { git, makeRepository, write } from "#harness/machine/git-project.ts";
 import { patience } from "#harness/machine/programs.ts";
 import type { Io } from "#src/cli/io.ts";
 import type { Plan } from "#src/code/evolution/plan.ts";
+import { isTestFile } from "#src/code/evolution/measure.ts";
 import type { EvolveReport } from "#src/code/evolution/run.ts";
 
 /** Its tests need what is in `b.js`, and no linter mends `e.js`. */
@@ -106,6 +107,22 @@ it("Ctrl-C ends a run, also while it judges, and leaves what it has kept; its ti
   expect(report).toMatchObject({ stopped: "its time of 3600 s is over" });
   expect(report.tried.map(({ outcome }) => outcome)).toEqual(["kept", "rejected"]);
   expectClean(home, 2);
+});
+
+it("a file is one of tests by its name or folder, as the runners find them", () => {
+  const tests = [
+    "test.js",
+    "test-pool.js",
+    "src/a.test.ts",
+    "src/a_spec.mjs",
+    "test/a.js",
+    "src/__tests__/a.tsx",
+    "spec.cjs",
+  ];
+  expect(tests.filter(isTestFile)).toEqual(tests);
+  expect(["src/contest.js", "src/latest.ts", "test.d.ts", "index.test-d.ts", "testing.js"].filter(isTestFile)).toEqual(
+    [],
+  );
 });
 
 it("tests that are flaky, or fail before any change, end a run", async () => {

@@ -158,7 +158,7 @@ it("a tool gets only variables that programs need, no network and a home of its 
   const seen = JSON.parse(findings[0]?.message ?? "") as { env: Record<string, string>; network: string[] };
   const { env, network } = seen;
   expect(Object.keys(env)).toEqual(expect.not.arrayContaining(["GITHUB_TOKEN", "SHIM_TOKEN", "SHIM_HOME"]));
-  const PATH = `${dirname(process.execPath)}:/usr/bin:/bin`;
+  const PATH = `/usr/bin:/bin:${dirname(process.execPath)}`;
   expect(env).toMatchObject({ LANG: "C", PATH, NODE_OPTIONS: "--max-old-space-size=4096" });
   expect(env["HOME"]).not.toBe(home.folder);
   expect(notes.includes("The network was NOT blocked for tools on this system.")).toBe(network.length > 0);
