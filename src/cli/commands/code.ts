@@ -54,7 +54,6 @@ async function runAnalysis(cli: Cli, input: AnalyzeInput, isJson: boolean): Prom
     timeMs: timeLimitMs,
     since,
     env: cli.io.env,
-    now: cli.io.now,
     monotonic: () => performance.now(),
     signal,
   });

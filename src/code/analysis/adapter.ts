@@ -52,15 +52,8 @@ export interface ParseContext {
   readonly selected: readonly ToolName[];
 }
 
-export interface FileComplexity {
-  readonly file: string;
-  /** Sum of the cyclomatic complexity of the functions that have a branch. */
-  readonly complexity: number;
-}
-
 export interface Parsed {
   readonly findings: readonly RawFinding[];
-  readonly complexity?: readonly FileComplexity[];
 }
 
 export interface ToolCommand {

@@ -1,7 +1,6 @@
 import * as z from "zod";
-import { compare } from "../../shared/compare.ts";
 import { oneLine, pluralize } from "../../shared/format.ts";
-import { kinds, type FileComplexity, type Kind } from "./adapter.ts";
+import { kinds, type Kind } from "./adapter.ts";
 import { toolNames, Finding } from "./finding.ts";
 
 export const ToolRun = z.object({
@@ -21,14 +20,6 @@ export const ToolRun = z.object({
 });
 export type ToolRun = z.infer<typeof ToolRun>;
 
-export const Hotspot = z.object({
-  file: z.string(),
-  complexity: z.int(),
-  commits: z.int(),
-  score: z.int(),
-});
-export type Hotspot = z.infer<typeof Hotspot>;
-
 export const Report = z.object({
   version: z.literal(1),
   folder: z.string(),
@@ -43,7 +34,6 @@ export const Report = z.object({
   }),
   /** A commit; null: nothing. */
   comparedWith: z.string().nullable(),
-  hotspots: z.array(Hotspot),
   /** Kinds of which no tool has run, so that nothing is known of them. */
   notCovered: z.array(z.enum(kinds)).default([]),
   /** Reasons why the report is not complete, and limits that did not hold while the tools ran. */
@@ -71,20 +61,6 @@ const packages: Readonly<Record<Kind, string>> = {
   duplicates: "fallow",
   "dead code": "fallow",
 };
-
-const maxHotspots = 20;
-
-/** Files by complexity times commits; a file without either is none. */
-export function findHotspots(
-  complexities: readonly FileComplexity[],
-  commitsByFile: ReadonlyMap<string, number>,
-): Hotspot[] {
-  const hotspots = complexities.flatMap(({ file, complexity }) => {
-    const commits = commitsByFile.get(file) ?? 0;
-    return commits > 0 && complexity > 0 ? [{ file, complexity, commits, score: complexity * commits }] : [];
-  });
-  return hotspots.toSorted((a, b) => b.score - a.score || compare(a.file, b.file)).slice(0, maxHotspots);
-}
 
 function position({ file, range }: Pick<Finding, "file" | "range">): string {
   const column = range?.column === undefined ? "" : `:${range.column}`;
@@ -119,8 +95,6 @@ function adviceLines({ notCovered }: Report): string[] {
   return notCovered.map((kind) => `Not analysed: ${kind}. A tool that does: npm install --save-dev ${packages[kind]}`);
 }
 
-const maxShownHotspots = 5;
-
 /** A report for a terminal: findings first, then what ran. */
 export function toText(report: Report): string {
   const findings = shownFindings(report).map(
@@ -129,13 +103,9 @@ export function toText(report: Report): string {
   const tools = report.tools.map(
     (tool) => `${tool.name.padEnd(10)}  ${tool.version ?? "-"}  ${oneLine(toolState(tool))}`,
   );
-  const hotspots = report.hotspots
-    .slice(0, maxShownHotspots)
-    .map(({ file, complexity, commits }) => `${file}  complexity ${complexity}, ${commits} commits in a year`);
   const parts = [
     findings,
     ["Tools:", ...tools],
-    hotspots.length > 0 ? ["Hotspots (complexity times commits):", ...hotspots] : [],
     adviceLines(report),
     report.notes.map((note) => oneLine(note)),
     [totalsLine(report)],

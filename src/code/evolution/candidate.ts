@@ -5,7 +5,6 @@ import { ClaudeSettings } from "../../runner/worker/client/claude-executor.ts";
 import { compare } from "../../shared/compare.ts";
 import { oneLine } from "../../shared/format.ts";
 import { conceptOf, type Finding, type Level } from "../analysis/finding.ts";
-import type { Hotspot } from "../analysis/report.ts";
 
 /**
  * lint-fix: safe fixes of the first linter that the project uses. unused-fix: knip takes the word
@@ -43,7 +42,7 @@ export interface Candidate {
   readonly mutation?: Mutation;
   /** Names of rules that a person has given, with which the change is made; absent: no such. */
   readonly rules?: string;
-  /** severity × hotspot ÷ effort */
+  /** severity ÷ effort */
   readonly value: number;
 }
 
@@ -145,8 +144,6 @@ const efforts = {
   rules: 1,
 } as const satisfies Readonly<Record<"fix" | Subject, number>>;
 
-/** A file that is no hotspot counts 1, the hottest one this much. */
-const hottest = 4;
 const maxFindings = 50;
 const maxFiles = 100;
 
@@ -156,15 +153,9 @@ const maxFiles = 100;
  * @param findings those that are open
  * @param fixable findings that a fixer removes, by fingerprint
  */
-export function rank(
-  findings: readonly Finding[],
-  hotspots: readonly Hotspot[],
-  fixable: ReadonlyMap<string, FixName>,
-): Candidate[] {
+export function rank(findings: readonly Finding[], fixable: ReadonlyMap<string, FixName>): Candidate[] {
   const groups = Map.groupBy(findings, (one) => groupKey(one, fixable.get(one.fingerprint)));
-  const highest = Math.max(1, ...hotspots.map(({ score }) => score));
-  const factors = new Map(hotspots.map(({ file, score }) => [file, 1 + ((hottest - 1) * score) / highest]));
-  const candidates = [...groups.values()].flatMap((group) => toCandidate(group, factors, fixable) ?? []);
+  const candidates = [...groups.values()].flatMap((group) => toCandidate(group, fixable) ?? []);
   return candidates.toSorted(
     (a, b) => b.value - a.value || compare(a.files[0] ?? "", b.files[0] ?? "") || compare(a.id, b.id),
   );
@@ -231,11 +222,7 @@ function digestOf(identity: readonly unknown[]): string {
   return createHash("sha256").update(JSON.stringify(identity)).digest("hex").slice(0, 12);
 }
 
-function toCandidate(
-  group: readonly Finding[],
-  factors: ReadonlyMap<string, number>,
-  fixable: ReadonlyMap<string, FixName>,
-): Candidate | null {
+function toCandidate(group: readonly Finding[], fixable: ReadonlyMap<string, FixName>): Candidate | null {
   const findings = group.slice(0, maxFindings);
   const [first] = findings;
   if (!first) return null;
@@ -244,7 +231,6 @@ function toCandidate(
   const subject = subjectOf(first);
   const files = [...new Set(findings.flatMap(filesOf))];
   const severity = findings.reduce((sum, { level }) => sum + severities[level], 0);
-  const hotspot = Math.max(...files.map((file) => factors.get(file) ?? 1));
   const effort = efforts[fixer === null ? subject : "fix"];
   const identity = [method, fixer ?? "", ...findings.map(({ fingerprint }) => fingerprint).toSorted()];
   return {
@@ -254,6 +240,6 @@ function toCandidate(
     fixer,
     files: files.slice(0, maxFiles),
     findings,
-    value: Math.round(((severity * hotspot) / effort) * 100) / 100,
+    value: Math.round((severity / effort) * 100) / 100,
   };
 }

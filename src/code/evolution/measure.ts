@@ -12,7 +12,7 @@ import type { WorkDeps } from "../../runner/worker/machine-deps.ts";
 import { sourceExtension } from "./candidate.ts";
 
 /** One commit of a project, as the judge compares it. */
-export interface Measured extends Pick<Report, "findings" | "hotspots"> {
+export interface Measured extends Pick<Report, "findings"> {
   readonly tools: readonly Pick<ToolRun, "name" | "status" | "why">[];
   readonly commit: string;
   readonly tests: {
@@ -70,12 +70,11 @@ export async function measure(
     const [failure = null] = failures;
     const api = await declarations(folder, worktree.folder, deps.env, signal);
     if (signal.aborted) return err("stopped before it was done");
-    const { tools, findings, hotspots } = report.value;
+    const { tools, findings } = report.value;
     return ok({
       commit,
       tools,
       findings,
-      hotspots,
       tests: { failure, isFlaky: failure !== null && failures.length < runs, ms },
       api: api.ok ? apiOf(api.value) : null,
       testFiles: files.filter(isTestFile),

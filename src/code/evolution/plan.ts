@@ -49,7 +49,7 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
   const found = await measureBase(options, input);
   if (!found.ok) return found;
   const measured = found.value;
-  const { findings, hotspots, tools, notes } = measured;
+  const { findings, tools, notes } = measured;
   const chosen = findings.filter((one) => isOpen(one, only));
   const tests = new Set(measured.testFiles);
   // The judge permits no change of a test, so findings in tests are none of this run's.
@@ -58,7 +58,7 @@ export async function makePlan(options: ChangeOptions, input: PlanInput): Promis
   const trial = await tryFixers(options, measured, open, signal);
   if (signal.aborted) return err("stopped before it was done");
   const decided = await decidedIds(options, isRetry);
-  const ranked = rank(open, hotspots, trial.fixable);
+  const ranked = rank(open, trial.fixable);
   const all = ranked.filter(({ id }) => !decided.has(id));
   const isDone = ({ method }: Candidate): boolean =>
     method === "fix" || (method === "worker" && claude !== null && astGrep !== null);

@@ -13,10 +13,9 @@ import {
 } from "../analysis/adapter.ts";
 import { type ToolName, markNew, mergeFindings, withFingerprints, type Finding } from "../analysis/finding.ts";
 import { adapters } from "../analysis/adapters/adapters.ts";
-import { countTotals, findHotspots, notCovered, type Report, type ToolRun } from "../analysis/report.ts";
+import { countTotals, notCovered, type Report, type ToolRun } from "../analysis/report.ts";
 import {
   copyCommit,
-  countCommits,
   findRepository,
   ignoredFiles,
   type Repository,
@@ -35,7 +34,6 @@ export interface AnalysisOptions {
   /** Commit: only what it does not have is new. */
   readonly since?: string | undefined;
   readonly env: NodeJS.ProcessEnv;
-  readonly now: () => number;
   /** Milliseconds that never jump. */
   readonly monotonic: () => number;
   readonly signal: AbortSignal;
@@ -86,7 +84,7 @@ class Analysis {
   }
 
   async report(commit: string | null): Promise<Report> {
-    const { folder, since, only = null, env, now } = this.#options;
+    const { folder, since, only = null, env } = this.#options;
     const project = openProject(realpathSync(folder));
     const results = await this.#runAll(project, "now");
     const found = await this.#ownFindings(results, project);
@@ -95,7 +93,6 @@ class Analysis {
     const isPresent = (file: string): boolean => existsSync(join(project.root, file));
     const findings = before === null ? found : markNew(found, before, isPresent);
     const tools = results.map(({ run }) => run);
-    const commits = this.#repository ? await countCommits(this.#repository, now()) : new Map<string, number>();
     return {
       version: 1,
       folder,
@@ -103,8 +100,6 @@ class Analysis {
       findings,
       totals: countTotals(findings, before !== null),
       comparedWith: since ?? null,
-      // The rule of a linter comes first, where it ran.
-      hotspots: findHotspots(results.find(({ parsed }) => parsed?.complexity)?.parsed?.complexity ?? [], commits),
       notCovered: notCovered(tools, only),
       notes,
     };

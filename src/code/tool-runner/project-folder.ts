@@ -134,9 +134,6 @@ function isTrusted(folder: string, trusted: readonly string[]): boolean {
   });
 }
 
-const churnMs = 365 * 86_400_000;
-const maxCommits = 10_000;
-
 export interface Repository {
   readonly git: Git;
   /** Absolute. */
@@ -160,17 +157,6 @@ export async function findRepository(
     if (error instanceof GitError && error.fault !== "stopped") return null;
     throw error;
   }
-}
-
-/** Number of commits of the last year by file, relative to the folder. */
-export async function countCommits({ git }: Repository, now: number): Promise<Map<string, number>> {
-  const since = `--since=${new Date(now - churnMs).toISOString()}`;
-  const format = ["-z", "--name-only", "--no-renames", "--format="];
-  const args = ["log", ...format, "--no-merges", `--max-count=${maxCommits}`, since, "--relative", "--", "."];
-  // 128: a repository without a commit.
-  const { code, stdout } = await run(git, args, "", [0, 128]);
-  const files = code === 0 ? stdout.toString("utf8").split("\0").filter(Boolean) : [];
-  return new Map([...Map.groupBy(files, (file) => file.trim())].map(([file, all]) => [file, all.length]));
 }
 
 /** @returns those that git ignores, and does not track */

@@ -168,8 +168,7 @@ function biomeFinding(diagnostic: JsonObject | null, toFile: (path: string) => s
 
 /** Above it a function is a finding, where the project has no rule of its own. */
 const maxComplexity = 10;
-/** The run reports every function with a branch: hotspots need the sums. */
-const complexityRule = { complexity: ["warn", { max: 1 }] };
+const complexityRule = { complexity: ["warn", { max: maxComplexity }] };
 
 /** The `complexity` rule of oxlint, or of ESLint where oxlint is not installed. */
 export const complexity: Adapter = {
@@ -206,15 +205,9 @@ function parseComplexity(output: ToolOutput, context: ParseContext): Result<Pars
   const isOxlint = hasOxlint(context.project);
   const parsed = isOxlint ? parseOxlint(output, context) : parseEslint(output, context);
   if (!parsed.ok) return parsed;
+  if (hasOwnRule(context, isOxlint)) return ok({ findings: [] });
   const found = parsed.value.findings.filter((one) => /^(?:eslint\()?complexity\)?$/.test(one.rule));
-  const functions = found.flatMap(toFunction);
-  const byFile = Map.groupBy(functions, ({ finding }) => finding.file);
-  const complexities = [...byFile].map(([file, own]) => ({
-    file,
-    complexity: own.reduce((sum, { value }) => sum + value, 0),
-  }));
-  const high = hasOwnRule(context, isOxlint) ? [] : functions.filter(({ value }) => value > maxComplexity);
-  return ok({ findings: high.map(({ finding }) => finding), complexity: complexities });
+  return ok({ findings: found.map(ofFunction) });
 }
 
 /** The linter's own run reports it, with the project's threshold. */
@@ -224,14 +217,10 @@ function hasOwnRule({ project, selected }: ParseContext, isOxlint: boolean): boo
   return isNamed && selected.includes(isOxlint ? "oxlint" : "eslint");
 }
 
-function toFunction(found: RawFinding): { value: number; finding: RawFinding }[] {
-  const measured = /^(.*?)(?:[`']([^`']*)[`'])? has a complexity of (\d+)/;
-  const [, , symbol, digits] = measured.exec(found.message) ?? [];
-  if (digits === undefined || found.range === null) return [];
-  const { line, column } = found.range;
-  const message = found.message.replace(/Maximum allowed is \d+/, `Maximum allowed is ${maxComplexity}`);
+function ofFunction(found: RawFinding): RawFinding {
+  const [, symbol] = /[`']([^`']*)[`'] has a complexity/.exec(found.message) ?? [];
+  const { line, column } = found.range ?? {};
   // The range of oxlint is the whole function: two of them, one in the other, are not the same.
-  const range = column === undefined ? { line } : { line, column };
-  const finding = { ...found, rule: "complexity", level: "warning" as const, range, message };
-  return [{ value: Number(digits), finding: symbol ? { ...finding, symbol } : finding }];
+  const range = line === undefined ? null : { line, ...omitUndefined({ column }) };
+  return { ...found, rule: "complexity", level: "warning", range, ...omitUndefined({ symbol }) };
 }

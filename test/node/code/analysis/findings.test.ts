@@ -13,7 +13,7 @@ import {
   type RawFinding,
 } from "#src/code/analysis/finding.ts";
 import { adapters } from "#src/code/analysis/adapters/adapters.ts";
-import { countTotals, findHotspots, Report, ToolRun, toText } from "#src/code/analysis/report.ts";
+import { countTotals, Report, ToolRun, toText } from "#src/code/analysis/report.ts";
 
 /**
  * What real tools printed for the files of `project`, whose folder was `/project`: TypeScript 7.0.2, ESLint 10.15.0,
@@ -153,14 +153,6 @@ it("a renamed file brings nothing new, a copied one does; each earlier one stand
   expect(found.map(({ isNew }) => isNew)).toEqual([false, true]);
 });
 
-it("hotspots: complexity times commits", () => {
-  const commits = new Map(Object.entries({ "src/a.ts": 2, "b c.ts": 1, "logo.png": 9 }));
-  const complexities = Object.entries({ "src/a.ts": 5, "b c.ts": 12, "never-changed.ts": 90 });
-  const files = complexities.map(([file, complexity]) => ({ file, complexity }));
-  const first = { file: "b c.ts", complexity: 12, commits: 1, score: 12 };
-  expect(findHotspots(files, commits)).toEqual([first, { file: "src/a.ts", complexity: 5, commits: 2, score: 10 }]);
-});
-
 function aRun(changes: Partial<ToolRun> = {}): ToolRun {
   const usual = { name: "tsc", kinds: ["types"], status: "ran", version: "7.0.2", why: null, findings: 1, ms: 900 };
   return ToolRun.parse({ ...usual, ...changes });
@@ -169,13 +161,12 @@ function aRun(changes: Partial<ToolRun> = {}): ToolRun {
 function aReport(changes: Partial<Report> = {}): Report {
   const findings = withFingerprints(mergeFindings(sampleResults), (file) => sampleFiles[file] ?? null);
   const tools = adapters.map(({ name, kinds }) => aRun({ name, kinds: [...kinds] }));
-  const hotspots = [{ file: "src/a.ts", complexity: 5, commits: 2, score: 10 }];
   const totals = countTotals(findings, false);
   const usual = { version: 1, folder: "/project", comparedWith: null, notes: [] };
-  return Report.parse({ ...usual, tools, findings, totals, hotspots, ...changes });
+  return Report.parse({ ...usual, tools, findings, totals, ...changes });
 }
 
-it("the text has findings, tools, hotspots, notes; a message is one line", () => {
+it("the text has findings, tools, notes; a message is one line", () => {
   const message = "a | b\n<img src=x> [link](http://x) @team `code`";
   const findings = fingerprinted({}, [aFinding({ message })]);
   const tools = [aRun({ name: "eslint" }), aRun({ name: "knip", status: "failed", why: "exit code 2" })];
@@ -184,7 +175,6 @@ it("the text has findings, tools, hotspots, notes; a message is one line", () =>
   expect(text).toMatch(/^a\.ts:1:1 {2}warning {2}a \| b <img src=x> .* \[eslint r\]\n/);
   expect(text).toMatch(/^knip +7\.0\.2 +failed: exit code 2$/m);
   expect(text).toContain("Not analysed: types. A tool that does: npm install --save-dev typescript\n");
-  expect(text).toContain("src/a.ts  complexity 5, 2 commits in a year\n");
   expect(text).toContain("a limit\n");
 });
 
@@ -254,7 +244,6 @@ function tooComplex(output: string, files = sampleFiles, selected: readonly Tool
 
 it("a function above 10 is too complex, where no rule of the project says so itself", () => {
   expect(tooComplex(recordings.complexity)).toBe(2);
-  expect(tooComplex(recordings.complexity.replace("complexity of 12", "complexity of 10"))).toBe(1);
   const own = { ".oxlintrc.json": '{"rules":{"complexity":["warn",5]}}' };
   expect(tooComplex(recordings.complexity, own)).toBe(2);
   expect(tooComplex(recordings.complexity, own, ["oxlint"])).toBe(0);

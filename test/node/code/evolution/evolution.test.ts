@@ -22,7 +22,7 @@ function aMeasurement(changes: Partial<Measured> = {}): Measured {
   const tools = [{ name: "oxlint", status: "ran", why: null }] as const;
   const tests = { failure: null, isFlaky: false, ms: 1_000 };
   const api = ["export declare const a: number;"];
-  const usual = { commit: "c", findings: [], hotspots: [], testFiles: ["src/a.test.ts"], notes: [] };
+  const usual = { commit: "c", findings: [], testFiles: ["src/a.test.ts"], notes: [] };
   return { ...usual, tools: [...tools], tests, api, ...changes };
 }
 
