@@ -25,15 +25,6 @@ export function weekOf(at: number): Week {
   return { name: `${year}-W${String(number).padStart(2, "0")}`, from, until: from + weekMs };
 }
 
-/** Returns null where no week has that name. */
-export function findWeek(name: string): Week | null {
-  const [, year, number] = /^(\d{4})-W(\d{2})$/.exec(name) ?? [];
-  if (year === undefined || number === undefined) return null;
-  // The fourth of January is always in the first week.
-  const week = weekOf(Date.UTC(Number(year), 0, 4) + (Number(number) - 1) * weekMs);
-  return week.name === name ? week : null;
-}
-
 /** All figures are of the chats that died in the week, each once. */
 interface Died {
   readonly chats: number;
@@ -44,10 +35,6 @@ interface Died {
   readonly resumed: number;
   readonly dismissed: number;
   readonly open: number;
-  /** Offered to a chat, or taken by one. */
-  readonly offered: number;
-  /** Chats that were offered one of them, or took it. */
-  readonly offeredTo: number;
 }
 
 export interface WeeklyFacts {
@@ -56,9 +43,6 @@ export interface WeeklyFacts {
   /** Chats that died in the week, by the cause of their last death in it. */
   readonly causes: readonly { readonly cause: string; readonly chats: number; readonly unsavedCalls: number }[];
   readonly died: Died;
-  /** Mean score of the briefs of those chats that were offered, 0 to 100; null: none. */
-  readonly meanScore: number | null;
-  readonly checkpoints: { readonly count: number; readonly bytes: number };
   /** Dollars by model, as the clients report them. */
   readonly costs: readonly { readonly model: string; readonly dollars: number }[];
   readonly steps: readonly { readonly at: number; readonly text: string; readonly why: string }[];
@@ -82,8 +66,8 @@ const causeWords: Readonly<Record<string, string>> = {
   unknown: "cause not known",
 };
 
-/** Markdown. @param ideas the best first; null: they are not of this week */
-export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[] | null): string {
+/** Markdown. @param ideas the best first */
+export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[]): string {
   const { week, steps } = facts;
   return [
     `# SHIM, ${week.name}`,
@@ -91,17 +75,14 @@ export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[] | null
     summary(facts),
     "## What died",
     causeTable(facts),
-    "## What was saved",
-    saved(facts),
-    "## What was lost",
-    lost(facts),
     "## What it cost",
     cost(facts),
     "## What SHIM changed, and why",
     steps.length === 0
       ? "Nothing."
       : steps.map(({ at, text, why }) => oneLine(`- ${day(at)}: ${text}. Why: ${why}.`)).join("\n"),
-    ...(ideas === null ? [] : ["## What could be better", ideasText(ideas)]),
+    "## What could be better",
+    ideasText(ideas),
     "",
   ].join("\n\n");
 }
@@ -127,26 +108,12 @@ function causeTable({ causes }: WeeklyFacts): string {
     ({ cause, chats, unsavedCalls }) => `| ${causeWords[cause] ?? cause} | ${chats} | ${unsavedCalls} |`,
   );
   return [
-    "| cause (of the last death) | chats | tool calls since the last checkpoint |",
+    "| cause (of the last death) | chats | tool calls in no checkpoint |",
     "| --- | ---: | ---: |",
     ...rows,
+    "",
+    "On this machine the journal has those calls; another machine lacks them.",
   ].join("\n");
-}
-
-function saved({ checkpoints, died: { chats, offered, offeredTo }, meanScore }: WeeklyFacts): string {
-  const score =
-    meanScore === null
-      ? ""
-      : ` with a mean restore score of ${Math.round(meanScore)} of 100 (prompts quoted, the end of the conversation there, files as left)`;
-  return [
-    `- ${count(checkpoints.count, "checkpoint")} of this week are kept, ${(checkpoints.bytes / 1e6).toFixed(1)} MB before compression.`,
-    `- ${offered} of the ${count(chats, "chat")} that died ${offered === 1 ? "was" : "were"} offered to ${count(offeredTo, "chat")}${score}.`,
-  ].join("\n");
-}
-
-function lost({ causes }: WeeklyFacts): string {
-  const calls = sum(causes.map(({ unsavedCalls }) => unsavedCalls));
-  return `- ${count(calls, "tool call")} of the chats that died ${calls === 1 ? "was" : "were"} in no checkpoint. On this machine the journal has them; another machine lacks them.`;
 }
 
 function cost({ costs }: WeeklyFacts): string {

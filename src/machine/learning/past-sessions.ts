@@ -121,13 +121,7 @@ export function weeklyFacts(sql: Sql, week: Week): WeeklyFacts {
     week,
     sessions: countSessions(sql, week),
     causes: causesOf(deaths),
-    ...outcomesOf(sql, week, deaths),
-    checkpoints: one(
-      sql,
-      "SELECT count(*) AS count, coalesce(sum(rawBytes), 0) AS bytes FROM checkpoints WHERE at >= ? AND at < ?",
-      week,
-      { count: 0, bytes: 0 },
-    ),
+    died: outcomesOf(sql, week, deaths),
     costs: costsOf(sql, week),
     steps: list(sql)
       .flatMap((trial) => stepsInWeek(week, trial))
@@ -175,13 +169,9 @@ function causesOf(dead: readonly DeadChat[]): WeeklyFacts["causes"] {
     .toSorted((a, b) => b.chats - a.chats || compare(a.cause, b.cause));
 }
 
-function one<Row extends object>(sql: Sql, query: string, { from, until }: Week, none: Row): Row {
-  return sql.all<Row>(query, from, until)[0] ?? none;
-}
-
 type Outcome = Resolution | "resumed";
 
-function outcomesOf(sql: Sql, { from }: Week, dead: readonly DeadChat[]): Pick<WeeklyFacts, "died" | "meanScore"> {
+function outcomesOf(sql: Sql, { from }: Week, dead: readonly DeadChat[]): WeeklyFacts["died"] {
   const isDead = new Set(dead.map(({ session }) => session));
   const events = recoveries.listEvents(sql, { since: from }).filter(({ session }) => isDead.has(session));
   const known = new Map(resolve(events).map((progress) => [progress.session, progress]));
@@ -190,26 +180,13 @@ function outcomesOf(sql: Sql, { from }: Week, dead: readonly DeadChat[]): Pick<W
     return resolution === "open" && isResumed(sql, chat) ? "resumed" : resolution;
   });
   const countOf = (outcome: Outcome): number => outcomes.filter((one) => one === outcome).length;
-  const given = events.filter(({ action, chat }) => chat !== null && action !== "dismissed" && action !== "undone");
-  const scores = sql
-    .all<{ session: string; score: number }>(
-      "SELECT session, score FROM recoveries WHERE at >= ? AND score IS NOT NULL",
-      from,
-    )
-    .filter(({ session }) => isDead.has(session))
-    .map(({ score }) => score);
   return {
-    died: {
-      chats: dead.length,
-      deaths: sum(dead.map(({ deaths }) => deaths)),
-      continued: countOf("continued"),
-      resumed: countOf("resumed"),
-      dismissed: countOf("dismissed"),
-      open: countOf("open"),
-      offered: new Set(given.map(({ session }) => session)).size,
-      offeredTo: new Set(given.map(({ chat }) => chat)).size,
-    },
-    meanScore: scores.length === 0 ? null : sum(scores) / scores.length,
+    chats: dead.length,
+    deaths: sum(dead.map(({ deaths }) => deaths)),
+    continued: countOf("continued"),
+    resumed: countOf("resumed"),
+    dismissed: countOf("dismissed"),
+    open: countOf("open"),
   };
 }
 

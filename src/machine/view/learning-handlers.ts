@@ -1,11 +1,11 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BetterValue, ExperimentView, Workflows } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
 import type { MachineTrial } from "../../contract/learning.ts";
 import { judgeVariants } from "../../learning/experiments/replay/replay.ts";
 import { isRunning } from "../../learning/experiments/trials.ts";
-import { findWeek, weekOf, weeklyReport } from "../../learning/experiments/weekly-report.ts";
+import { weekOf, weeklyReport } from "../../learning/experiments/weekly-report.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
@@ -75,20 +75,15 @@ export const learningHandlers = {
     setOff(await runtime(), null, by);
     return ok({});
   },
-  /** Without a name: this week, whose records are examined for it. */
+  /** Without a name: this week. Of another what was written: its records may be deleted. */
   async "report.get"(context, { week: name }) {
     const runtime = await context.runtime();
-    const present = weekOf(runtime.now());
-    const week = name === undefined ? present : findWeek(name);
-    if (!week) {
-      const message = `"${(name ?? "").slice(0, 40)}" is no week. Name one such as ${present.name}.`;
-      return fail("bad_input", message);
-    }
-    const texts =
-      week.until > runtime.now() ? adviceFor(runtime, betterValues(runtime, recordedSessions(runtime))) : null;
+    const week = weekOf(runtime.now());
+    if (name !== undefined && name !== week.name) return writtenReport(runtime, name, week.name);
     const facts = runtime.store.read((sql) => weeklyFacts(sql, week), null);
     if (!facts) return fail("not_found", "nothing is stored yet, so there is nothing to report.");
-    return ok({ week: week.name, report: weeklyReport(facts, texts) });
+    const advice = adviceFor(runtime, betterValues(runtime, recordedSessions(runtime)));
+    return ok({ week: week.name, report: weeklyReport(facts, advice) });
   },
   async "report.workflows"({ runtime: load }) {
     const workflows = workflowsOf(await load());
@@ -145,6 +140,17 @@ function adviceOf({ key, from, to, note }: BetterValue): string {
 function planText({ config }: Runtime, best: BetterValue | undefined): string {
   if (config.kaizen !== "apply") return "Would change nothing: `shim config set kaizen apply` allows trials.";
   return best ? `Would try ${best.key} = ${best.to}.` : "Would try nothing.";
+}
+
+function writtenReport({ paths }: Runtime, name: string, present: string): Result<{ week: string; report: string }> {
+  const path = join(paths.home, "reports", `${name}.md`);
+  if (!/^\d{4}-W\d{2}$/.test(name))
+    return fail("bad_input", `"${name.slice(0, 40)}" is no week. Name one such as ${present}.`);
+  if (existsSync(path)) return ok({ week: name, report: readFileSync(path, "utf8") });
+  return fail(
+    "not_found",
+    `there is no report of ${name}: the daily review writes one of each week with chats, once it is over.`,
+  );
 }
 
 /** Each week with chats once, as soon as it has ended. @returns the path if written */
