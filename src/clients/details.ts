@@ -40,6 +40,19 @@ export function transcriptFormat(client: string): LineFormat {
   return (detailsOf(client) ?? claudeCodeDetails).readRow;
 }
 
+/**
+ * Reads rows of a sub-agent as those of its main chat.
+ *
+ * @param agent its id; null: not known
+ */
+export function subagentFormat(client: HookClient, agent: string | null, format: LineFormat): LineFormat {
+  const { subagentRow } = details[client];
+  return (draft, row, origin) => {
+    const own = subagentRow ? subagentRow(row, agent) : row;
+    if (own) format(draft, own, origin);
+  };
+}
+
 /** Clients that keep their sessions in files. */
 export const allSessionFiles: readonly (readonly [HookClient, SessionFiles])[] = hookClients.flatMap((client) => {
   const { sessions } = details[client];

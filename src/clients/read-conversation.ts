@@ -3,7 +3,7 @@ import type { HookClient } from "../contract/clients.ts";
 import { textAt, type JsonObject } from "../shared/json-fields.ts";
 import { ok, type Result } from "../shared/result.ts";
 import type { Driver } from "../store/driver.ts";
-import { details } from "./details.ts";
+import { details, subagentFormat } from "./details.ts";
 import { readNewest, readTranscript, type NewestSource } from "./read-transcript.ts";
 import {
   type LineFormat,
@@ -47,12 +47,8 @@ export async function readConversation(path: string, driver: Driver): Promise<Re
 export function readNewestItems(source: NewestSource, most: number, agent?: string | null): readonly Item[] | null {
   const recorder = new Recorder();
   const format = recorder.formatOf(source.client);
-  const { subagentRow = (row: JsonObject) => row } = details[source.client];
-  const ofAgent: LineFormat = (draft, row, origin) => {
-    const own = subagentRow(row, agent ?? null);
-    if (own) format(draft, own, origin);
-  };
-  const content = readNewest(source, agent === undefined ? format : ofAgent, most);
+  const read = agent === undefined ? format : subagentFormat(source.client, agent, format);
+  const content = readNewest(source, read, most);
   return content && recorder.conversation(content).items;
 }
 

@@ -14,8 +14,6 @@ import type { SessionFiles, Row } from "./session-files.ts";
 export interface ClientDetails {
   /** Reads a row of a transcript. */
   readonly readRow: LineFormat;
-  /** Reads a row of the transcript that a sub-agent has of its own: there it is the main chat. */
-  readonly readSubagentRow?: LineFormat;
   /**
    * A row of a sub-agent as its chat would have it if that were a main one; null: another chat's.
    * Absent: they are the same. @param agent its id; null: not known

@@ -32,7 +32,7 @@ import { blocksOf, textOf } from "../transcript/transcript-draft.ts";
 import { EarlierEnd, rejection } from "./earlier-end.ts";
 import { headNamedBy, headOf } from "../transcript/transcript-file.ts";
 import { claudeCode } from "./claude-code.ts";
-import { readClaudeLine, readSubagentLine } from "./claude-lines.ts";
+import { readClaudeLine } from "./claude-lines.ts";
 import { claudeDriven, claudeRun } from "./claude-run.ts";
 
 /** A result over 50,000 characters is a file, of which the model gets the beginning. */
@@ -357,7 +357,6 @@ function addSummary(add: AddRow, item: Item & { readonly text: string }, previou
 
 export const claudeCodeDetails: ClientDetails = {
   readRow: readClaudeLine,
-  readSubagentRow: readSubagentLine,
   subagentRow: (row) => ({ ...row, isSidechain: false }),
   contentsOf: claudeContents,
   writer: claudeCodeWriter,

@@ -82,8 +82,17 @@ export function readClaudeLine(draft: TranscriptDraft, line: JsonObject, origin:
   const branch = wordAt(line, "gitBranch", 200);
   // Without a branch it is "HEAD", without a repository empty.
   if (branch !== null && branch !== "" && branch !== "HEAD") draft.git = { branch, commit: null };
-  if (line["isSidechain"] === true) return readSidechain(draft, line, origin);
-  readSubagentLine(draft, line, origin);
+  if (line["isSidechain"] === true) readSidechain(draft, line, origin);
+  else readMainLine(draft, line, origin);
+}
+
+function readMainLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
+  const prompt = textAt(line, "promptId", 100);
+  if (isForeignRow(draft, linkOf(line), origin.at, prompt === null ? null : { id: prompt })) return;
+  followUnanswered(draft, line);
+  const type = textAt(line, "type") ?? "";
+  const kind = textAt(line, "subtype") ?? textAt(line, "operation") ?? "";
+  (rows.get(type) ?? rows.get(`${type}/${kind}`))?.(draft, line, origin);
 }
 
 /** Rows of the client between a prompt and the repeat of its request lead to the prompt. */
@@ -93,16 +102,6 @@ function followUnanswered(draft: TranscriptDraft, line: JsonObject): void {
   const words = id === null || parent === null ? undefined : unanswered.get(parent);
   if (id !== null && words !== undefined && (line["type"] === "progress" || line["type"] === "system"))
     unanswered.set(id, words);
-}
-
-/** A line of the transcript that a sub-agent has of its own: there it is the main chat. */
-export function readSubagentLine(draft: TranscriptDraft, line: JsonObject, origin: LineOrigin): void {
-  const prompt = textAt(line, "promptId", 100);
-  if (isForeignRow(draft, linkOf(line), origin.at, prompt === null ? null : { id: prompt })) return;
-  followUnanswered(draft, line);
-  const type = textAt(line, "type") ?? "";
-  const kind = textAt(line, "subtype") ?? textAt(line, "operation") ?? "";
-  (rows.get(type) ?? rows.get(`${type}/${kind}`))?.(draft, line, origin);
 }
 
 const interruption = "[Request interrupted by user";

@@ -15,15 +15,18 @@ import { problemOf, readBytes, headNamedBy, headOf } from "../transcript/transcr
 import {
   addCall,
   addCompaction,
-  addCounts,
   addEnd,
   addFailure,
   addText,
+  addUsage,
   type LineFormat,
+  type LineOrigin,
   formatOf,
   rowState,
   type LineFormats,
   type TranscriptDraft,
+  type Usage,
+  usageOf,
 } from "../transcript/transcript-draft.ts";
 import { isForeignRow, startBranch } from "../transcript/linked-rows.ts";
 import { backgroundIn, copilot, copilotTools, launched, shellName } from "./copilot.ts";
@@ -82,11 +85,9 @@ const copilotEvents: LineFormats = {
     const { lastAnswer: text } = stateOf(draft);
     if (text !== null) draft.turnEnd = { text, at };
   },
-  "session.usage_record": (draft, data, { at, uuid }) => {
-    const usage = objectAt(data, "usage");
-    const fields = { input: "inputTokens", cached: "cacheReadTokens", written: "cacheWriteTokens" };
-    const about = { messageId: uuid, at };
-    addCounts(draft, usage, { ...fields, output: ["outputTokens"] }, { ...about, model: wordAt(usage, "model", 200) });
+  "session.usage_record": (draft, data, origin) => {
+    const usage = usageIn(data, origin);
+    if (usage) addUsage(draft, usage);
   },
   "tool.execution_start": (draft, data, origin) => {
     const name = textAt(data, "toolName", 200);
@@ -135,14 +136,24 @@ function agentIn(draft: TranscriptDraft, call: string, output: string): JsonObje
   return agentBehind(output, launched) ?? omitUndefined({ output, agentId: stateOf(draft).agents.get(call) });
 }
 
-/** Events of a sub-agent name it: its start, its words, and its end. Seen with 1.0.102. */
-function readAgentEvent(draft: TranscriptDraft, agent: string, type: string, data: JsonObject, at: number | null) {
+/** Events of a sub-agent name it: its start, tokens, words and end. Seen with 1.0.102. */
+function readAgentEvent(draft: TranscriptDraft, agent: string, type: string, data: JsonObject, origin: LineOrigin) {
   const { agents, agentWords } = stateOf(draft);
+  const { at } = origin;
+  const usage = type === "session.usage_record" ? usageIn(data, origin) : null;
+  if (usage) draft.subagentUsage.set(usage.messageId, usage);
   if (type === "subagent.started") agents.set(textAt(data, "toolCallId", 200) ?? "", agent);
   if (type === "assistant.message") agentWords.set(agent, textAt(data, "content") ?? "");
   if (type !== "subagent.completed" && type !== "subagent.failed") return;
   const text = agentWords.get(agent) ?? "";
   draft.notes.push(text.trim() === "" ? { kind: "ended", id: agent, at } : { kind: "answer", id: agent, text, at });
+}
+
+function usageIn(data: JsonObject, { at, uuid: messageId }: LineOrigin): Usage | null {
+  const usage = objectAt(data, "usage");
+  const fields = { input: "inputTokens", cached: "cacheReadTokens", written: "cacheWriteTokens" };
+  const model = wordAt(usage, "model", 200);
+  return usage && usageOf(usage, { ...fields, output: ["outputTokens"] }, { messageId, at, model });
 }
 
 /** A skill, a schedule and a notification name themselves as the source of a message. */
@@ -162,11 +173,11 @@ const readCopilotLine: LineFormat = (draft, line, { at, uuid }) => {
   const prompt = data && type === "user.message" ? promptIn(data) : null;
   const isForeign = isForeignRow(draft, link, at, prompt === null ? null : { text: prompt });
   if (!data || isForeign) return;
-  const agent = textAt(line, "agentId", 200);
-  if (agent !== null) return readAgentEvent(draft, agent, type, data, at);
   // A rewind moves the rows that it keeps; its own row says where the kept ones end.
-  const id = type === "session.info" ? uuid : (link.id ?? uuid);
-  formatOf(copilotEvents, type)?.(draft, data, { at, uuid: id });
+  const origin = { at, uuid: type === "session.info" ? uuid : (link.id ?? uuid) };
+  const agent = textAt(line, "agentId", 200);
+  if (agent === null) formatOf(copilotEvents, type)?.(draft, data, origin);
+  else readAgentEvent(draft, agent, type, data, origin);
 };
 
 /**

@@ -72,14 +72,14 @@ const qwenRecords: LineFormats = {
   tool_result: (draft, line, { at }) => {
     const result = objectAt(line, "toolCallResult");
     const answer = objectAt(qwenParts(line)[0] ?? null, "functionResponse");
-    const error = result?.["status"] === "success" ? null : errorOf(result, answer);
+    // The file of a sub-agent has none.
+    const { status = objectAt(answer, "response")?.["error"] === undefined ? "success" : "error" } = result ?? {};
+    const error = status === "success" ? null : errorOf(result, answer);
     // Its user refused or stopped the call, which ends the turn.
-    if (result?.["status"] === "cancelled") draft.interruptions.push({ at });
+    if (status === "cancelled") draft.interruptions.push({ at });
     const shell = shellAnswer(answer);
     const end = { toolUseId: textAt(result, "callId", 200), at };
-    const output = answer?.["name"] === "agent" ? textAt(objectAt(answer, "response"), "output") : null;
-    const agent = agentBehind(output, launched) ?? (output === null ? null : { output });
-    const answered = answersIn(objectAt(result, "resultDisplay")) ?? agent;
+    const answered = answersIn(objectAt(result, "resultDisplay")) ?? agentIn(answer);
     const said = answered === null ? {} : { response: answered };
     if (shell === null) addEnd(draft, { ...end, error, ...said });
     else addEnd(draft, { ...end, error: error === null ? null : failedText(shell), response: shell });
@@ -94,6 +94,12 @@ const qwenRecords: LineFormats = {
       addFailure(draft, textAt(error, "error_message") ?? "error", origin, qwen.limitIn?.(error));
   },
 };
+
+/** Last words of a sub-agent, which works on behind the turn without such; null: of none. */
+function agentIn(answer: JsonObject | null): JsonObject | null {
+  const output = answer?.["name"] === "agent" ? textAt(objectAt(answer, "response"), "output") : null;
+  return agentBehind(output, launched) ?? (output === null ? null : { output });
+}
 
 /** @param shown what the client shows of a result; null: of no dialog */
 function answersIn(shown: JsonObject | null): { readonly answers: JsonObject } | null {

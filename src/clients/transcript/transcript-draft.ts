@@ -288,15 +288,19 @@ export function addCounts(
   fields: CountFields,
   answer: Answer,
 ): void {
-  if (!counts) return;
+  if (counts) addUsage(draft, usageOf(counts, fields, answer));
+}
+
+/** Counts of a client that counts what was cached as input too. */
+export function usageOf(counts: JsonObject, fields: CountFields, answer: Answer): Usage {
   const count = (name = ""): number => numberAt(counts, name) ?? 0;
-  addUsage(draft, {
+  return {
     ...answer,
     input: Math.max(0, count(fields.input) - count(fields.cached)),
     cacheRead: count(fields.cached),
     cacheWrite: count(fields.written),
     output: fields.output.reduce((sum, name) => sum + count(name), 0),
-  });
+  };
 }
 
 export function addText(

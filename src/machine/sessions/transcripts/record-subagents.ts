@@ -1,8 +1,9 @@
 import { statSync } from "node:fs";
 import { basename, relative } from "node:path";
 import { subagentFiles } from "../../../clients/adapter/session-files.ts";
-import { detailsOf } from "../../../clients/details.ts";
+import { details, detailsOf, subagentFormat } from "../../../clients/details.ts";
 import { readAppended, type TranscriptPart } from "../../../clients/transcript.ts";
+import { hookClients } from "../../../contract/clients.ts";
 import { codeOf } from "../../../shared/error.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { usageFiles } from "../../../store/machine-tables.ts";
@@ -62,9 +63,10 @@ export function subagentsOf({ id, client, transcriptPath: path }: Session): Suba
 }
 
 /** Returns null if there is nothing new. */
-function readNew(sql: Sql, session: Session, { path, name }: SubagentFile): TranscriptPart | null {
+function readNew(sql: Sql, session: Session, { path, name, agentId }: SubagentFile): TranscriptPart | null {
   const offset = usageFiles.find(sql, { session: session.id, name })?.bytes ?? 0;
-  const format = detailsOf(session.client)?.readSubagentRow;
+  const client = hookClients.find((one) => one === session.client);
+  const format = client && subagentFormat(client, agentId, details[client].readRow);
   const part = readAppended(path, offset, { ...pauseReadLimits(sql, path, session), format });
   return part.offset === offset ? null : part;
 }

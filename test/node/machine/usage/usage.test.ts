@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync } from "node:fs";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { statusOf } from "#src/machine/view/status-line.ts";
@@ -8,6 +8,8 @@ import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts"
 import type { Grouping, UsageLine } from "#src/contract/machine/usage.ts";
 import { emptyLine, usageBy } from "#src/machine/sessions/usage/ledger.ts";
 import { aChatAtWork, aLiveClaude, Claude } from "#harness/machine/claude.ts";
+import { RecordedClient } from "#harness/clients/recorded-client.ts";
+import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
 import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
@@ -88,6 +90,87 @@ it("the timer reads on in the transcripts that sub-agents have of their own, onc
   }
   expect(lines(runtime)).toMatchObject([{ responses: 2, output: 45 }]);
 });
+
+/** Rows of one answer of a sub-agent, as each client writes it, with 60 tokens of input and 5 of output. */
+const subagents: readonly (readonly [client: string, prompt: string, path: string, rows: readonly object[]])[] = [
+  [
+    "qwen",
+    "UserPromptSubmit",
+    "subagents/{id}/agent-general-1.jsonl",
+    [
+      {
+        uuid: "u1",
+        parentUuid: null,
+        sessionId: "{id}",
+        agentId: "general-1",
+        isSidechain: true,
+        type: "assistant",
+        message: { parts: [{ functionCall: { id: "c1", name: "run_shell_command", args: { command: "ls" } } }] },
+        usageMetadata: { promptTokenCount: 100, candidatesTokenCount: 5, cachedContentTokenCount: 40 },
+      },
+      // Of 0.24.4, which writes no status there.
+      {
+        uuid: "u2",
+        parentUuid: "u1",
+        sessionId: "{id}",
+        agentId: "general-1",
+        isSidechain: true,
+        type: "tool_result",
+        message: { parts: [{ functionResponse: { id: "c1", name: "run_shell_command", response: { output: "a" } } }] },
+        toolCallResult: { callId: "c1", durationMs: 9 },
+      },
+    ],
+  ],
+  [
+    "gemini",
+    "BeforeAgent",
+    "chats/{id}/4892868b-c0fc-4465-a310-abf0fe839a51.jsonl",
+    [
+      { sessionId: "4892868b-c0fc-4465-a310-abf0fe839a51", projectHash: "0", kind: "subagent" },
+      { id: "m1", type: "gemini", content: "", tokens: { input: 100, output: 5, cached: 40, thoughts: 0 } },
+      { id: "m1", type: "gemini", content: "a", tokens: { input: 100, output: 5, cached: 40, thoughts: 0 } },
+    ],
+  ],
+  [
+    "copilot",
+    "UserPromptSubmit",
+    "chats/chat.jsonl",
+    [
+      {
+        type: "session.usage_record",
+        id: "00000000-0000-4000-8000-000000000009",
+        agentId: "a1",
+        parentId: null,
+        data: { usage: { model: "scripted", inputTokens: 100, outputTokens: 5, cacheReadTokens: 40 } },
+      },
+    ],
+  ],
+];
+
+it.each(subagents)(
+  "the tokens of a sub-agent of %s count once, and its calls have their outcome",
+  (client, prompt, path, rows) => {
+    const runtime = tempRuntime();
+    const chat = new RecordedClient(runtime, client);
+    const id = "00000000-0000-4000-8000-000000000001";
+    const folder = temporaryFolder();
+    const own = { session_id: id, sessionId: id, transcript_path: join(folder, "chats/chat.jsonl") };
+    mkdirSync(join(folder, "chats"));
+    writeFileSync(own.transcript_path, "");
+    chat.send("SessionStart", own);
+    chat.send(prompt, own);
+    const file = join(folder, path.replace("{id}", id));
+    mkdirSync(dirname(file), { recursive: true });
+    const written = rows.map((row) => ({ ...row, timestamp: new Date(runtime.now() + 1).toISOString() }));
+    appendFileSync(file, written.map((row) => `${JSON.stringify(row).replaceAll("{id}", id)}\n`).join(""));
+    for (const words of ["and the docs", "and the tests"]) {
+      runtime.wait(20_000);
+      chat.send(prompt, { ...own, prompt: words });
+    }
+    expect(lines(runtime)).toMatchObject([{ responses: 1, input: 60, cacheRead: 40, output: 5 }]);
+    expect(chat.entries(id).filter(({ kind }) => kind === "tool_error")).toEqual([]);
+  },
+);
 
 /** The client redraws its status line. */
 function redraw(runtime: TempRuntime, { session }: Claude, costUsd: number): void {
