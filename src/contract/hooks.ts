@@ -18,6 +18,8 @@ export const HookInput = z.looseObject({
   prompt_id: text,
   agent_id: text,
   agent_type: text,
+  /** At SubagentStop, of clients that keep it elsewhere than beside the session's. */
+  agent_transcript_path: text,
   /** Set by the adapters of clients that report it. */
   client_version: text,
   source: text,

@@ -97,6 +97,11 @@ function headOfMeta(payload: JsonObject | null): SessionHead | null {
 
 export const codexDetails: ClientDetails = {
   readRow: readCodexLine,
+  // A thread that is a fork repeats what the chat that started it has used.
+  subagentRow: (row, agent) =>
+    agent !== null && row["type"] === "token_usage_record" && objectAt(row, "payload")?.["thread_id"] !== agent
+      ? null
+      : row,
   contentsOf: codexContents,
   writer: codexWriter,
   modelOf: ({ env }) => codexModel(env),

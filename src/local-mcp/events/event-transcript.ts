@@ -14,7 +14,7 @@ import {
 import { idOf } from "../../machine/sessions/entries.ts";
 import * as prompts from "../../machine/sessions/prompts.ts";
 import { partChange } from "../../machine/sessions/signals/observe.ts";
-import { recordSubagents } from "../../machine/sessions/transcripts/record-subagents.ts";
+import { recordSubagent, recordSubagents } from "../../machine/sessions/transcripts/record-subagents.ts";
 import {
   catchUp,
   firstReadLimit,
@@ -75,7 +75,7 @@ export function skipTranscript({ sql, machine, incoming, known: { id, cwd } }: I
 /** Entries of the time before the event stand before it in the journal. */
 export const transcript: Concern = {
   name: "transcript",
-  on: ["UserPromptSubmit", "SessionEnd", "part", "turnEnd"],
+  on: ["UserPromptSubmit", "SessionEnd", "SubagentStop", "part", "turnEnd"],
   isForLate: true,
   inTransaction(event, draft) {
     const { sql, incoming, session, part, turnEnd } = event;
@@ -83,6 +83,8 @@ export const transcript: Concern = {
     for (const id of incoming.input.taken_back ?? [])
       prompts.takeBackNamed(sql, session.id, event.machine.now(), idOf(id));
     if (part) draft.missed += recordPart(event, part);
+    const { prices } = event.machine.config.usage;
+    if (incoming.event === "SubagentStop") recordSubagent(sql, session, incoming.input, event.machine.now(), prices);
     if (betweenTurns.has(incoming.event)) draft.missed += recordMissed(event);
     if (turnEnd) recordTurnEnd(sql, session.id, event.machine.now(), turnEnd);
   },

@@ -63,7 +63,7 @@ it("an event passes the concerns in the order of the journal, each of those that
   );
   expect(printed).toMatchInlineSnapshot(`
     [
-      "transcript | UserPromptSubmit SessionEnd part turnEnd |  | also late",
+      "transcript | UserPromptSubmit SessionEnd SubagentStop part turnEnd |  | also late",
       "before the prompt | UserPromptSubmit |  |",
       "guard | UserPromptSubmit PreToolUse PermissionRequest PostToolUse PostToolUseFailure |  | also late",
       "journal | all |  | also late",

@@ -4,6 +4,7 @@ import { subagentFiles } from "../../../clients/adapter/session-files.ts";
 import { details, detailsOf, subagentFormat } from "../../../clients/details.ts";
 import { readAppended, type TranscriptPart } from "../../../clients/transcript.ts";
 import { hookClients } from "../../../contract/clients.ts";
+import type { HookInput } from "../../../contract/hooks.ts";
 import { codeOf } from "../../../shared/error.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { usageFiles } from "../../../store/machine-tables.ts";
@@ -16,12 +17,28 @@ import { recordMissedTools } from "./record-calls.ts";
 const maxFiles = 500;
 
 /** Counts the usage of sub-agents, and stores their missed tool calls. @returns their number */
-export function recordSubagents(sql: Sql, session: Session, now: number, options: SubagentOptions): number {
+export function recordSubagents(sql: Sql, session: Session, now: number, { prices, isOver }: SubagentOptions): number {
   const missed = subagentsOf(session).map((file) => {
     const part = readNew(sql, session, file);
-    return part ? recordFile(sql, session, file, part, now, options) : 0;
+    if (!part) return 0;
+    countFile(sql, session, file, part, now, prices);
+    return recordMissedTools(sql, session, now, part, { agentId: file.agentId, isOver });
   });
   return missed.reduce((total, count) => total + count, 0);
+}
+
+/** Counts the usage of a sub-agent whose file the event of its end names, and no folder has. */
+export function recordSubagent(
+  sql: Sql,
+  session: Session,
+  { agent_transcript_path: path, agent_id: agentId }: HookInput,
+  now: number,
+  prices: Prices,
+): void {
+  if (!path || !agentId || detailsOf(session.client)?.sessions?.store?.subagents) return;
+  const file = { path, name: idOf(agentId), agentId };
+  const part = readNew(sql, session, file);
+  if (part) countFile(sql, session, file, part, now, prices);
 }
 
 interface SubagentOptions {
@@ -71,15 +88,14 @@ function readNew(sql: Sql, session: Session, { path, name, agentId }: SubagentFi
   return part.offset === offset ? null : part;
 }
 
-function recordFile(
+function countFile(
   sql: Sql,
   session: Session,
-  { name, agentId }: SubagentFile,
+  { name }: SubagentFile,
   part: TranscriptPart,
   now: number,
-  { prices, isOver }: SubagentOptions,
-): number {
+  prices: Prices,
+): void {
   countResponses(sql, session, { usage: [], subagentUsage: part.usage }, now, prices);
   usageFiles.put(sql, { session: session.id, name, bytes: part.offset });
-  return recordMissedTools(sql, session, now, part, { agentId, isOver });
 }

@@ -172,6 +172,33 @@ it.each(subagents)(
   },
 );
 
+it("the tokens of a sub-agent of Codex count once, by the thread that the event of its end names", () => {
+  const runtime = tempRuntime();
+  const chat = new RecordedClient(runtime, "codex");
+  const [id, thread] = ["00000000-0000-4000-8000-000000000008", "00000000-0000-4000-8000-000000000010"];
+  const file = join(temporaryFolder(), `rollout-${thread}.jsonl`);
+  const used = (response: string, of: string): void => {
+    const usage = { input_tokens: 100, cached_input_tokens: 40, output_tokens: 5 };
+    const payload = { thread_id: of, session_id: id, response_id: response, usage };
+    const timestamp = new Date(runtime.now()).toISOString();
+    appendFileSync(file, `${JSON.stringify({ timestamp, type: "token_usage_record", payload })}\n`);
+  };
+  chat.sendEach("SessionStart UserPromptSubmit", { session_id: id, transcript_path: undefined });
+  const ends = (): void =>
+    void chat.send("SubagentStop", { session_id: id, agent_id: thread, agent_transcript_path: file });
+  // A fork begins with rows of the chat that started it.
+  used("r1", id);
+  used("r2", thread);
+  ends();
+  ends();
+  expect(lines(runtime)).toMatchObject([{ responses: 1, input: 60, cacheRead: 40, output: 5 }]);
+  used("r3", thread);
+  ends();
+  expect(lines(runtime)).toMatchObject([{ responses: 2, input: 120, output: 10 }]);
+  chat.send("SubagentStop", { session_id: id, agent_id: thread, agent_transcript_path: join(file, "gone") });
+  expect(lines(runtime)).toMatchObject([{ responses: 2 }]);
+});
+
 /** The client redraws its status line. */
 function redraw(runtime: TempRuntime, { session }: Claude, costUsd: number): void {
   const input = { session_id: session, model: { id: "claude-opus-5-5" }, cost: { total_cost_usd: costUsd } };
