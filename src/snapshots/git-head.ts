@@ -29,8 +29,8 @@ export function projectRoot(folder: string, home = homedir()): string | null {
   const own = physicalPath(home) ?? home;
   for (let at = start; ; at = dirname(at)) {
     const git = join(at, ".git");
-    const isFolder = existsSync(join(git, "HEAD")) || existsSync(join(git, "objects"));
-    if ((isFolder || (existsSync(git) && statSync(git).isFile())) && (at !== own || at === start)) return at;
+    const isFolder = (): boolean => existsSync(join(git, "HEAD")) || existsSync(join(git, "objects"));
+    if (existsSync(git) && (isFolder() || statSync(git).isFile()) && (at !== own || at === start)) return at;
     if (dirname(at) === at) return start === at ? null : start;
   }
 }
