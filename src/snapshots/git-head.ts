@@ -29,8 +29,9 @@ export function projectRoot(folder: string, home = homedir()): string | null {
   const own = physicalPath(home) ?? home;
   for (let at = start; ; at = dirname(at)) {
     const git = join(at, ".git");
-    const isFolder = (): boolean => existsSync(join(git, "HEAD")) || existsSync(join(git, "objects"));
-    if (existsSync(git) && (isFolder() || statSync(git).isFile()) && (at !== own || at === start)) return at;
+    const isThere = existsSync(git);
+    const isFolder = isThere && (existsSync(join(git, "HEAD")) || existsSync(join(git, "objects")));
+    if ((isFolder || (isThere && statSync(git).isFile())) && (at !== own || at === start)) return at;
     if (dirname(at) === at) return start === at ? null : start;
   }
 }
