@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { hookTool } from "../../contract/hook-tool.ts";
 import { messageOf } from "../../shared/error.ts";
+import { collectGarbage } from "../../platform/heap.ts";
 import { homeFrom } from "../../platform/paths.ts";
 import { killHost } from "../host-client/host-watch.ts";
 import { ownProcess, runFront } from "./run-front.ts";
@@ -12,6 +13,8 @@ import { startHost } from "../host-client/reach-host.ts";
 
 // V8 would wake an idle front every eight seconds, to see whether its small heap has garbage.
 setFlagsFromString("--no-memory-reducer-for-small-heaps");
+/** The client has shaken hands by then, and has its list of tools. */
+setTimeout(collectGarbage, 10_000).unref();
 
 const { env } = process;
 const home = homeOrEnd();
