@@ -12,8 +12,8 @@ import { TeamRig } from "#harness/team/team-rig.ts";
 /** At most this much of the source is passed. A change that shortens a way lowers its row. */
 const most = {
   PostToolUse: { files: 32, functions: 120, statements: 8, transactions: 1 },
-  "tasks.claim": { files: 22, functions: 141, statements: 12, transactions: 1 },
-  "tasks.submit": { files: 20, functions: 147, statements: 12, transactions: 1 },
+  "tasks.claim": { files: 22, functions: 136, statements: 12, transactions: 1 },
+  "tasks.submit": { files: 20, functions: 135, statements: 12, transactions: 1 },
 };
 
 function report(name: keyof typeof most, way: Way): void {
