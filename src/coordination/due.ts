@@ -48,7 +48,7 @@ const dueKinds: readonly DueKind[] = [
       liveness.sweepUnseen(tx);
     },
   },
-  { name: "outbox", dueAt: dispatch.dueAt, sweep: dispatch.assignLate },
+  { name: "outbox", dueAt: dispatch.dueAt, sweep: (tx) => void dispatch.assignQueued(tx, 1) },
   { name: "unseen", dueAt: liveness.unseenDueAt, isCoarse: true, sweep: liveness.sweepUnseen },
   { name: "boxes", dueAt: boxes.dueAt, sweep: boxes.sweep },
   { name: "moves", dueAt: rebalanceSweep.dueAt, sweep: rebalanceSweep.sweep },
@@ -105,10 +105,6 @@ function readDueTimes({ sql, settings, isFull }: Tx) {
 
 type PostponedKinds = Partial<Record<string, number>>;
 
-function postponedKinds({ sql }: Tx): PostponedKinds {
-  return JSON.parse(meta.read(sql, "put_off") ?? "{}") as PostponedKinds;
-}
-
 /** Runs work as a nested transaction, which is rolled back when it throws. */
 export type Atomically = <T>(work: () => T) => T;
 
@@ -150,7 +146,10 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     tryWork(
       one.name,
       () => one.sweep(tx, limit),
-      (until) => meta.write(tx.sql, "put_off", JSON.stringify({ ...postponedKinds(tx), [one.name]: until })),
+      (until) => {
+        const postponed = JSON.parse(meta.read(tx.sql, "put_off") ?? "{}") as PostponedKinds;
+        meta.write(tx.sql, "put_off", JSON.stringify({ ...postponed, [one.name]: until }));
+      },
     );
   }
   return problems;

@@ -130,6 +130,8 @@ interface EngineHostOptions {
 }
 
 const sweepsAtOnce = 20;
+/** Share of its bound from which on the storage counts as full. */
+const fullShare = 0.8;
 /** Done in a frozen workspace too, and while an import is not complete. */
 export const changesFrozen: ReadonlySet<OperationName> = new Set([
   "workspace.freeze",
@@ -163,7 +165,7 @@ export class EngineHost {
   tx(): Tx {
     const { store, presence, now, facts, size } = this.#options;
     const read = facts ? facts() : meta.readFacts(store.sql);
-    this.#isFull ??= size !== undefined && size() >= fullThreshold(read.settings.maxStorageBytes);
+    this.#isFull ??= size !== undefined && size() >= read.settings.maxStorageBytes * fullShare;
     return {
       sql: store.sql,
       now: now(),
@@ -292,8 +294,4 @@ export class EngineHost {
     }
     return problems;
   }
-}
-
-function fullThreshold(maxBytes: number): number {
-  return maxBytes * 0.8;
 }

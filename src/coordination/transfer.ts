@@ -96,7 +96,7 @@ function writeImport({ sql }: Tx, importing: Importing): void {
 type Import = CheckedInputOf<"workspace.import">;
 
 function importPart(tx: Tx, input: Import, by: string): Result<OutputOf<"workspace.import">> {
-  const { id, part, page, counts, quietMs } = input;
+  const { id, part, page, counts } = input;
   const current = readImport(tx);
   if (part === 0 && current?.id !== id) return begin(tx, id);
   if (current?.id !== id) return fail("bad_input", "this import has not begun: its first part is 0");
@@ -106,7 +106,7 @@ function importPart(tx: Tx, input: Import, by: string): Result<OutputOf<"workspa
   const wrong = page ? insertRows(tx, page) : null;
   // Line 1 of an exported file has no rows.
   if (wrong !== null) return fail("bad_input", `line ${part + 1} of the export: ${wrong}`);
-  if (counts) return finish(tx, { id, counts, quietMs, by });
+  if (counts) return finish(tx, input, counts, by);
   writeImport(tx, { id, next: part + 1 });
   return ok({ next: part + 1, epoch: null });
 }
@@ -136,7 +136,7 @@ function insertRows({ sql, now }: Tx, { table: name, columns, rows }: Rows): str
   const quoted = columns.map((column) => `"${column}"`).join(", ");
   const query = `${verb} INTO ${name} (${quoted}) VALUES (${columns.map(() => "?").join(", ")})`;
   for (const [at, row] of rows.entries()) {
-    if (isOwn(table, columns, row)) continue;
+    if (table === metaTable && ownKeys.has(String(row[columns.indexOf("key")]))) continue;
     const problem = findProblem(table as never, columns, row, now) ?? tryRun(sql, query, row);
     if (problem !== null) return `row ${at + 1}, of ${name}, cannot be stored: ${problem}`;
   }
@@ -153,21 +153,17 @@ function tryRun(sql: Sql, query: string, row: Key): string | null {
   }
 }
 
-function isOwn(table: MovedTable, columns: readonly string[], row: Key): boolean {
-  return table === metaTable && ownKeys.has(String(row[columns.indexOf("key")]));
-}
-
 const strayTask = "SELECT task FROM tasks WHERE chat IS NOT NULL AND chat NOT IN (SELECT chat FROM chats) LIMIT 1";
 
 const checkHolders = `UPDATE chats SET dueAt = ? WHERE EXISTS (
   SELECT 1 FROM tasks WHERE tasks.chat = chats.chat AND ${heldDueSql} < ifnull(chats.dueAt, 9e15))`;
 
-interface Finish extends Pick<Import, "id" | "quietMs"> {
-  readonly counts: Readonly<Record<string, number>>;
-  readonly by: string;
-}
-
-function finish(tx: Tx, { id, counts, quietMs, by }: Finish): Result<OutputOf<"workspace.import">> {
+function finish(
+  tx: Tx,
+  { id, quietMs }: Import,
+  counts: Readonly<Record<string, number>>,
+  by: string,
+): Result<OutputOf<"workspace.import">> {
   for (const table of moved) {
     const stored = table === metaTable ? countMoved(tx.sql) : table.count(tx.sql);
     const given = counts[table.name] ?? 0;

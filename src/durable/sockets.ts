@@ -66,7 +66,8 @@ export class Sockets implements Presence {
   /** Takes the chat off another connection; over HTTP, only off an earlier process. */
   bind(chat: string, incarnation: number, socket: WebSocket | null): void {
     const other = this.#find(chat);
-    const isOver = socket !== null || incarnationOn(other, chat) !== incarnation;
+    const known = (other && attachmentOf(other))?.chats.find(([one]) => one === chat)?.[1];
+    const isOver = socket !== null || known !== incarnation;
     if (other && other !== socket && isOver) this.#end(other, chat, "chat.replaced");
     const attachment = socket && attachmentOf(socket);
     if (!attachment) return;
@@ -163,10 +164,6 @@ export function canRollBack(request: RpcRequest | null): boolean {
 
 export function socketOnly(name: string): Result<never> {
   return fail("bad_input", `${name} concerns a connection: use it over a socket`);
-}
-
-function incarnationOn(socket: WebSocket | null, chat: string): number | undefined {
-  return (socket && attachmentOf(socket))?.chats.find(([one]) => one === chat)?.[1];
 }
 
 export function close(socket: WebSocket, code: number, reason: string): void {

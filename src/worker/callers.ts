@@ -26,7 +26,9 @@ export interface TokenCaller extends Caller {
 
 /** Keeps tokens that are unsigned or for another workspace away from the object. */
 export async function authenticate(context: AppContext): Promise<Result<Caller>> {
-  if (!isProtocolSupported(context)) {
+  const version = Number(context.req.header("shim-protocol") ?? protocolVersion);
+  // A text that is no number is neither.
+  if (!(version >= oldestProtocolVersion && version <= protocolVersion)) {
     const served = `${oldestProtocolVersion} to ${protocolVersion}`;
     return fail("unsupported_protocol", `protocol ${served} is served; update the older side`);
   }
@@ -48,11 +50,6 @@ export async function authenticateToken(
   const { workspace, id } = claims;
   const credentials = { id, hash: await hashOf(token) };
   return ok({ workspace, stub: coordinatorOf(context, workspace), credentials, claims });
-}
-
-function isProtocolSupported(context: AppContext): boolean {
-  const version = Number(context.req.header("shim-protocol") ?? protocolVersion);
-  return version >= oldestProtocolVersion && version <= protocolVersion;
 }
 
 function checkClaims({ expiresAt, workspace }: tokens.Claims, requested: string | null): Failure | null {

@@ -150,16 +150,12 @@ async function runTool(
   return callFitting(caller, operation, redactInput(operation, input).input);
 }
 
-/** One remote chat for each token; it exists from its first message on. */
-function chatOf({ id }: TokenCaller["claims"]): string {
-  return `mcp:${id}`;
-}
-
 async function fillFields(
   caller: TokenCaller,
   filled: readonly FilledField[],
 ): Promise<Result<{ readonly self?: Self; readonly by?: string }>> {
-  const chat = chatOf(caller.claims);
+  // One remote chat for each token; it exists from its first message on.
+  const chat = `mcp:${caller.claims.id}`;
   if (!filled.includes("self")) return ok(filled.includes("by") ? { by: chat } : {});
   const { machine } = caller.claims;
   // The same process each time, so a chat that was offline continues.

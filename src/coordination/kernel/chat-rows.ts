@@ -94,11 +94,6 @@ export function scheduleCheck(tx: Tx, row: LivenessRow, at: number): void {
   tx.sql.run("UPDATE chats SET dueAt = ? WHERE chat = ? AND (dueAt IS NULL OR dueAt > ?)", at, row.chat, at);
 }
 
-/** For a lower `chatTtlMs`: the next check of each chat comes so many ms earlier. */
-export function checkEarlier({ sql }: Pick<Tx, "sql">, ms: number): void {
-  sql.run("UPDATE chats SET dueAt = dueAt - ? WHERE dueAt IS NOT NULL", ms);
-}
-
 /**
  * A chat with a task is watched. The last assignment ranks it for the next.
  * @param firstDue earliest due time of the assigned tasks

@@ -35,8 +35,9 @@ export function readFacts(sql: Sql): WorkspaceFacts {
     sql.all<Partial<Record<"settings" | "epoch" | "quiet_until" | "first_epoch" | "frozen_until", string | null>>>(
       factsQuery,
     );
+  const changed = row?.settings ? (JSON.parse(row.settings) as Partial<Settings>) : null;
   return {
-    settings: settingsOf(row?.settings ?? null),
+    settings: changed === null ? defaultSettings : { ...defaultSettings, ...changed },
     epoch: Number(row?.epoch),
     quietUntil: Number(row?.quiet_until),
     firstEpoch: Number(row?.first_epoch ?? 0),
@@ -54,10 +55,6 @@ export function epochStart({ epoch }: Pick<Tx, "epoch">): number {
 /** People type numbers: a file that began with a later epoch still counts from 1. */
 export function numberFloor({ epoch, firstEpoch }: Pick<Tx, "epoch" | "firstEpoch">): number {
   return (epoch - firstEpoch) * numbersPerEpoch;
-}
-
-function settingsOf(stored: string | null): Settings {
-  return stored === null ? defaultSettings : { ...defaultSettings, ...(JSON.parse(stored) as Partial<Settings>) };
 }
 
 export function countLiveChats(sql: Sql): number {

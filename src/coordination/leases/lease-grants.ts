@@ -1,3 +1,4 @@
+import { selectColumn } from "../../shared/sql.ts";
 import { among } from "../../shared/table.ts";
 import { leaderScheme } from "../../contract/leases.ts";
 import * as audit from "../kernel/audit.ts";
@@ -84,21 +85,18 @@ export interface Overlap {
 }
 
 function findOverlap(tx: Tx, resource: string): Overlap {
+  // Blocks every grant: leases of a lost history may still be trusted.
+  const quiet = tx.quietUntil > tx.now ? [{ resource, until: tx.quietUntil }] : [];
   return {
     held: findOverlapping<LeaseRow>(tx.sql, "leases", resource),
-    delays: [...findOverlapping<LockDelay>(tx.sql, "lock_delays", resource), ...quietDelays(tx, resource)],
+    delays: [...findOverlapping<LockDelay>(tx.sql, "lock_delays", resource), ...quiet],
     hasWaiters: haveWaiters(tx.sql, [resource]),
   };
 }
 
-/** Blocks every grant: leases of a lost history may still be trusted. */
-function quietDelays({ quietUntil, now }: Tx, resource: string): LockDelay[] {
-  return quietUntil > now ? [{ resource, until: quietUntil }] : [];
-}
-
 export function endQuietPeriod(tx: Tx): void {
   meta.remove(tx.sql, meta.quietKey);
-  grantWaiting(tx, waiters.listResources(tx.sql));
+  grantWaiting(tx, selectColumn(tx.sql, "SELECT DISTINCT resource FROM waiters"));
 }
 
 export function resolveOverlap(tx: Tx, resource: string): Overlap {

@@ -83,7 +83,7 @@ export const handlers = {
   // An election is a lease on `leader:<name>` whose token is the term: one leader per term.
   "elections.campaign": byLiveChat((tx, { name, requestId, ttlMs, waitMs }, caller) => {
     const request = { resource: resourceOf(name), requestId, ttlMs, waitMs, lockDelayMs, isBound: false };
-    const acquired = acquireFor(tx, caller, request);
+    const acquired = firstOf(acquireEach(tx, caller, [request]));
     if (!acquired.ok && acquired.error.code === "quota_exceeded") return acquired;
     const leader = findLeader(tx, name);
     // Requires this request: a lease of another one of the chat may be released at any moment.
@@ -111,10 +111,6 @@ function acquireEach(tx: Tx, chat: chatRows.LivenessRow, requests: List<LeaseReq
   if (isFree && !checkLeaseLimit(tx, chat.chat, requests.length))
     return grants.grant(tx, chat, requests).map((row) => toGranted(tx, row));
   return [acquireOrWait(tx, chat, requests[0])];
-}
-
-function acquireFor(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired> {
-  return firstOf(acquireEach(tx, chat, [request]));
 }
 
 function acquireOrWait(tx: Tx, chat: chatRows.LivenessRow, request: LeaseRequest): Result<Acquired> {

@@ -1,5 +1,5 @@
 import type { Failure } from "../../contract/errors.ts";
-import type { Sql } from "../../shared/sql.ts";
+import { selectColumn, type Sql } from "../../shared/sql.ts";
 import * as chatRows from "../kernel/chat-rows.ts";
 import { findOverlapping, prefixEnd, waiters, type LeaseRequest, type WaiterRow } from "./lease-rows.ts";
 import { projectOf } from "../../contract/resource-paths.ts";
@@ -96,18 +96,9 @@ export function remove(sql: Sql, seq: number): void {
 }
 
 export function removeOfChat({ sql }: Tx, chat: string): string[] {
-  const resources = sql.all<{ resource: string }>("SELECT resource FROM waiters WHERE chat = ?", chat);
+  const resources = selectColumn(sql, "SELECT resource FROM waiters WHERE chat = ?", chat);
   if (resources.length > 0) sql.run("DELETE FROM waiters WHERE chat = ?", chat);
-  return resources.map(({ resource }) => resource);
-}
-
-export function listResources(sql: Sql): string[] {
-  return sql.all<{ resource: string }>("SELECT DISTINCT resource FROM waiters").map(({ resource }) => resource);
-}
-
-/** Some waiters of before the restore no longer wait; the others ask again. */
-export function removeAll({ sql }: Tx): void {
-  sql.run("DELETE FROM waiters");
+  return resources;
 }
 
 export function expireOfChat({ sql, now }: Tx, chat: string): { expired: string[]; next: number | null } {

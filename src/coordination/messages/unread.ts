@@ -28,7 +28,8 @@ export function scan(tx: Tx, chat: string, { cursor, ahead }: inboxes.InboxCurso
     const rows = source.read(span, query.limit + ahead.length);
     upTo = collectFirst(rows, (row) => isUnread(row) && source.isFor(row), query.limit, found) ?? upTo;
   }
-  const all = distinct(found.filter(({ id }) => id <= upTo));
+  const byId = new Map(found.filter(({ id }) => id <= upTo).map((row) => [row.id, row]));
+  const all = [...byId.values()].toSorted((a, b) => a.id - b.id);
   const end = all[query.limit - 1]?.id ?? upTo;
   return { rows: all.slice(0, query.limit), upTo: end, isAll: end === newest && isComplete };
 }
@@ -53,10 +54,6 @@ function collectFirst(
     if (found.length === enough || scanned === maxScanned) return row.id;
   }
   return null;
-}
-
-function distinct(rows: readonly inboxes.MessageRow[]): inboxes.MessageRow[] {
-  return [...new Map(rows.map((row) => [row.id, row])).values()].toSorted((a, b) => a.id - b.id);
 }
 
 interface Span {

@@ -64,11 +64,6 @@ export function assignAll(tx: Tx): void {
 
 const compareFronts = lanes.compareFor(lanes.noChat);
 
-/** By the alarm, in place of a queue that has brought no token; the rest waits for the next. */
-export function assignLate(tx: Tx): void {
-  assignQueued(tx, 1);
-}
-
 const queueMs = 5_000;
 
 /**

@@ -46,8 +46,7 @@ function toNeeded(tx: Tx, task: number): NeededTask {
 const maxResultBytes = 65_536;
 
 function listParts(tx: Tx, parent: number): TaskFacts["parts"] {
-  const query = `SELECT ${rows.columns} FROM tasks WHERE parent = ? ORDER BY task LIMIT ?`;
-  return tx.sql.all<rows.TaskRow>(query, parent, maxShown).map((row) => {
+  return rows.partsOf(tx, parent, maxShown).map((row) => {
     const { task, ref, type, state } = row;
     const { text } = attemptRows.readResult(tx, row, maxResultBytes);
     const work = WorkResult.safeParse(JSON.parse(text ?? "null"));
@@ -151,7 +150,9 @@ function waitedFor({ state, reason, needs, claimants }: TaskFacts): string[] {
         `${chat}: ${obstacle ? obstacles[obstacle] : "can take it"}${lacks.length > 0 ? ` (${lacks.join(", ")})` : ""}`,
     );
   if (state === "blocked") return openOf(needs).map(neededLine);
-  return reason === "dependency" ? needs.filter(({ known }) => known !== null && isFailed(known)).map(neededLine) : [];
+  return reason === "dependency"
+    ? needs.filter(({ known }) => known !== null && rows.isEnded(known) && known.state !== "done").map(neededLine)
+    : [];
 }
 
 const obstacles: Record<Obstacle, string> = {
@@ -166,10 +167,6 @@ const obstacles: Record<Obstacle, string> = {
 
 function openOf(needs: readonly NeededTask[]): NeededTask[] {
   return needs.filter(({ known }) => known !== null && !rows.isEnded(known));
-}
-
-function isFailed({ state }: NonNullable<NeededTask["known"]>): boolean {
-  return state === "dead" || state === "cancelled";
 }
 
 function neededLine({ task, known }: NeededTask): string {

@@ -67,18 +67,15 @@ function nextStep({ chats, waiting }: BalanceState): ReassignStep | null {
   for (const from of givers) {
     const movable = waiting.get(from.chat) ?? [];
     for (const to of receivers.filter((to) => loadOf(to) < loadWithoutOne(from))) {
+      const gain = (one: AssignedTask): number => affinityGain(one, from.chat, to.chat);
       const [task] = movable
         .filter((task) => isCapable(to, task))
-        .toSorted((a, b) => compareTasks(a, b, from.chat, to.chat));
+        // By affinity, then the newest first, which would wait longest.
+        .toSorted((a, b) => gain(b) - gain(a) || b.task - a.task);
       if (task) return { task, from, to };
     }
   }
   return null;
-}
-
-/** Sorts by affinity, then the newest first, which would wait longest. */
-function compareTasks(a: AssignedTask, b: AssignedTask, from: string, to: string): number {
-  return affinityGain(b, from, to) - affinityGain(a, from, to) || b.task - a.task;
 }
 
 function affinityGain({ affinity }: AssignedTask, from: string, to: string): number {

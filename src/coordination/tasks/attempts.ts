@@ -105,7 +105,8 @@ export const handlers = {
     const limitReached = budgets.recordUsage(tx, row, input.usage, false);
     const reported = withReported(row, input);
     const { progress, checkpoint, route } = reported;
-    if (hasChanged(row, reported) || tx.now - (row.seenAt ?? 0) >= row.heartbeatMs / 3) {
+    const hasChanged = progress !== row.progress || checkpoint !== row.checkpoint || route !== row.route;
+    if (hasChanged || tx.now - (row.seenAt ?? 0) >= row.heartbeatMs / 3) {
       tx.sql.run(
         "UPDATE tasks SET seenAt = ?, progress = ?, checkpoint = ?, route = ? WHERE task = ?",
         tx.now,
@@ -137,10 +138,6 @@ export const handlers = {
 } satisfies Partial<Handlers>;
 
 type Reported = Pick<TaskRow, "progress" | "checkpoint" | "route">;
-
-function hasChanged(row: Reported, { progress, checkpoint, route }: Reported): boolean {
-  return progress !== row.progress || checkpoint !== row.checkpoint || route !== row.route;
-}
 
 function withReported(row: TaskRow, input: CheckedInputOf<"tasks.heartbeat">): Reported {
   const { progress, checkpoint } = input;

@@ -229,12 +229,9 @@ const laneRetryMs = 60_000;
 /** Queues or schedules a task whose dependencies have ended; a join is done at once. */
 export function makeRunnable(tx: Tx, row: TaskRow, notBefore = row.notBefore): TaskState {
   if (row.joinRule !== null) return completeJoin(tx, row);
-  return storeRunnable(tx, row, hasLane(tx, row, notBefore) ? notBefore : tx.now + laneRetryMs);
-}
-
-/** A scheduled task needs no partition key yet. */
-function hasLane(tx: Tx, { lane }: TaskRow, notBefore: number): boolean {
-  return notBefore > tx.now || !lanes.exceedsLimit(tx, new Set([lane]));
+  // A scheduled task needs no partition key yet.
+  const hasLane = notBefore > tx.now || !lanes.exceedsLimit(tx, new Set([row.lane]));
+  return storeRunnable(tx, row, hasLane ? notBefore : tx.now + laneRetryMs);
 }
 
 function storeRunnable(tx: Tx, row: TaskRow, notBefore: number): TaskState {
@@ -258,7 +255,7 @@ function completeJoin(tx: Tx, row: TaskRow): TaskState {
     return finish(tx, row, { state: "dead", reason: "failed", detail: answer.failure.slice(0, 500) });
   const attempt = {
     ...row,
-    claim: rows.nextClaim(tx, row),
+    claim: Math.max(row.claim, epochStart(tx)) + 1,
     chat: attemptRows.coordinatorChat,
     incarnation: 0,
     queuedAt: tx.now,

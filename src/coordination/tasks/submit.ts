@@ -24,10 +24,6 @@ export function findTaskByKey({ sql, now }: Tx, key: string): number | undefined
   return row && (row.until > now || row.is_kept === 1) ? row.task : undefined;
 }
 
-function storeTaskKeys({ sql, now, settings }: Tx, key: string, task: number): void {
-  taskDedupe.put(sql, { key, task, until: now + settings.keepDedupeMs });
-}
-
 /** Answers whether new keys exceed the limit; expired ones make room. */
 function tooManyKeys(tx: Tx, fresh: number): Failure | null {
   const { maxDedupeKeys: most } = tx.settings;
@@ -155,7 +151,8 @@ function insertAll(tx: Tx, planned: readonly PlannedTask[], needs: Edges, parent
     states.set(task, row.state);
     if (row.endedAt !== null && row.dueAt !== null) retention.schedule(tx, row.dueAt);
     for (const other of dependsOn) taskDependents.insert(tx.sql, { needs: other, task });
-    if (input.dedupeKey !== undefined) storeTaskKeys(tx, input.dedupeKey, task);
+    const until = tx.now + tx.settings.keepDedupeMs;
+    if (input.dedupeKey !== undefined) taskDedupe.put(tx.sql, { key: input.dedupeKey, task, until });
   }
   flush();
   if ([...states.values()].includes("queued")) tx.requestDispatch();

@@ -88,7 +88,10 @@ export const handlers = {
     const nodes = new Map(first.map((row) => [row.task, toNode(tx, row)]));
     for (const { task: above, dependsOn } of nodes.values()) {
       if (nodes.size > limit) break;
-      for (const row of [...partsOf(tx, above, limit + 1), ...dependsOn.flatMap((one) => rows.find(tx, one) ?? [])])
+      for (const row of [
+        ...rows.partsOf(tx, above, limit + 1),
+        ...dependsOn.flatMap((one) => rows.find(tx, one) ?? []),
+      ])
         if (!nodes.has(row.task)) nodes.set(row.task, toNode(tx, row));
     }
     const tasks = [...nodes.values()].slice(0, limit);
@@ -173,10 +176,6 @@ function openRows({ sql }: Tx, limit: number): TaskRow[] {
   const newest = `SELECT ${rows.columns} FROM tasks ORDER BY task DESC LIMIT ?`;
   const isOpen = "state NOT IN ('done', 'dead', 'cancelled')";
   return sql.all<TaskRow>(`SELECT * FROM (${newest}) WHERE ${isOpen} ORDER BY task LIMIT ?`, maxExamined, limit);
-}
-
-function partsOf({ sql }: Tx, parent: number, limit: number): TaskRow[] {
-  return sql.all<TaskRow>(`SELECT ${rows.columns} FROM tasks WHERE parent = ? ORDER BY task LIMIT ?`, parent, limit);
 }
 
 /** The open tasks below no other, and the lowest of a circle: a parent may wait for its part. */

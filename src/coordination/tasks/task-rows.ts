@@ -2,7 +2,6 @@ import type { Failure } from "../../contract/errors.ts";
 import type { Progress } from "../../contract/tasks.ts";
 import { oneLine } from "../../shared/format.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { epochStart } from "../kernel/meta.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { tasks, taskTexts } from "./task-tables.ts";
 import { among, type RowOf } from "../../shared/table.ts";
@@ -42,6 +41,10 @@ export function isEnded({ state }: Pick<TaskRow, "state">): boolean {
   return state === "done" || state === "dead" || state === "cancelled";
 }
 
+export function partsOf({ sql }: Tx, parent: number, limit: number): TaskRow[] {
+  return taskRows.select(sql, "WHERE parent = ? ORDER BY task LIMIT ?", parent, limit);
+}
+
 export function heldBy({ sql }: Tx, chat: string): TaskRow[] {
   return taskRows.select(sql, "WHERE chat = ? ORDER BY task", chat);
 }
@@ -53,11 +56,6 @@ export const heldDueSql = "iif(state = 'running', max(tasks.dueAt, min(closeAt, 
 export function firstDueOf({ sql }: Tx, chat: string): number | null {
   const query = `SELECT min(${heldDueSql}) AS at FROM tasks WHERE chat = ?`;
   return sql.all<{ at: number | null }>(query, chat)[0]?.at ?? null;
-}
-
-/** Exceeds every earlier claim of this task, also those undone by a restore. */
-export function nextClaim(tx: Tx, { claim }: TaskRow): number {
-  return Math.max(claim, epochStart(tx)) + 1;
 }
 
 const dependencies = tasks.pick("dependsOn");

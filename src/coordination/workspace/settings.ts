@@ -2,12 +2,10 @@ import type { Budget, BudgetChanges, Budgets } from "../../contract/budgets.ts";
 import type { Settings } from "../../contract/workspaces.ts";
 import { ok } from "../../shared/result.ts";
 import * as audit from "../kernel/audit.ts";
-import * as chatRows from "../kernel/chat-rows.ts";
 import * as meta from "../kernel/meta.ts";
 import * as metrics from "./metrics.ts";
 import type { Tx } from "../kernel/tx.ts";
 import { repeatable, type Handlers } from "../kernel/handlers.ts";
-import * as waiters from "../leases/waiters.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 
 /** Merges, so that concurrent changes of different limits do not undo each other. */
@@ -27,7 +25,8 @@ export const handlers = {
     const budgets = mergeBudgets(tx.settings.budgets, settings.budgets ?? {});
     const next: Settings = { ...tx.settings, ...changed, budgets };
     meta.write(tx.sql, "settings", JSON.stringify(next));
-    if (next.chatTtlMs < tx.settings.chatTtlMs) chatRows.checkEarlier(tx, tx.settings.chatTtlMs - next.chatTtlMs);
+    const earlierMs = tx.settings.chatTtlMs - next.chatTtlMs;
+    if (earlierMs > 0) tx.sql.run("UPDATE chats SET dueAt = dueAt - ? WHERE dueAt IS NOT NULL", earlierMs);
     const subject = Object.keys(changed).join(" ");
     const detail = omitUndefined({ reason });
     audit.append(tx, { kind: "settings.changed", subject, actor: actor.machine, detail });
@@ -51,7 +50,8 @@ export function raiseEpoch(
   metrics.keepNumbers(tx);
   meta.write(tx.sql, "epoch", String(epoch));
   if (quietMs > 0) meta.write(tx.sql, meta.quietKey, String(Math.max(tx.quietUntil, tx.now + quietMs)));
-  waiters.removeAll(tx);
+  // Some waiters of before the restore no longer wait; the others ask again.
+  tx.sql.run("DELETE FROM waiters");
   audit.append(tx, { kind: "epoch.raised", subject: String(epoch), actor: by, detail: { reason } });
   return epoch;
 }

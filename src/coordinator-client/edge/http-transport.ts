@@ -12,7 +12,7 @@ import {
 } from "./outcomes.ts";
 import type { FetchResponse, Platform } from "./platform.ts";
 import { readClock, type Instant } from "./trust.ts";
-import { parseJson } from "../../shared/json-fields.ts";
+import { isRecord, parseJson } from "../../shared/json-fields.ts";
 
 export interface HttpTransport {
   readonly platform: Pick<Platform, "clock" | "setTimer" | "fetch">;
@@ -86,14 +86,11 @@ function toOutcome<Name extends OperationName>(
   const body = parseJson(text);
   if (status === 200)
     return body === undefined ? garbledOutcome(`${name}: HTTP 200 without JSON`) : answeredOutcome(name, sentAt, body);
-  if (isErrorBody(body)) return refusedOutcome(name, sentAt, body.error, retryAfterMs(headers.get("retry-after")));
+  if (isRecord(body) && "error" in body)
+    return refusedOutcome(name, sentAt, body.error, retryAfterMs(headers.get("retry-after")));
   // A proxy answered: a 4xx is permanent, a 5xx may pass.
   const message = `${name}: HTTP ${status}, and not from a coordinator`;
   return status >= 500 || status === 429 ? lostOutcome(true, message) : garbledOutcome(message);
-}
-
-function isErrorBody(body: unknown): body is { error: unknown } {
-  return typeof body === "object" && body !== null && "error" in body;
 }
 
 /** @param seconds header value; a date is ignored, since the local clock may be wrong */
