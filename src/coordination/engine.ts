@@ -32,7 +32,6 @@ import * as metrics from "./workspace/metrics.ts";
 import * as settings from "./workspace/settings.ts";
 
 export type EngineOperation = keyof Handlers | keyof ListHandlers;
-export type HostOperation = Exclude<OperationName, EngineOperation>;
 
 const handlers: Handlers = {
   ...chats.handlers,

@@ -165,7 +165,8 @@ function finish(
   by: string,
 ): Result<OutputOf<"workspace.import">> {
   for (const table of moved) {
-    const stored = table === metaTable ? countMoved(tx.sql) : table.count(tx.sql);
+    const own = table === metaTable ? [...ownKeys].filter((key) => meta.read(tx.sql, key) !== null).length : 0;
+    const stored = table.count(tx.sql) - own;
     const given = counts[table.name] ?? 0;
     if (stored !== given) {
       const message = `${table.name} has ${stored} rows here and ${given} in the export: import it again from the beginning`;
@@ -181,10 +182,6 @@ function finish(
   const rows = Object.values(counts).reduce((sum, count) => sum + count, 0);
   audit.append(tx, { kind: "workspace.imported", subject: id, actor: by, detail: { rows } });
   return ok({ next: 0, epoch: raiseEpoch(tx, { reason: `import of ${id}`, quietMs }, by) });
-}
-
-function countMoved(sql: Sql): number {
-  return sql.all<{ key: string }>("SELECT key FROM meta").filter(({ key }) => !ownKeys.has(key)).length;
 }
 
 export const handlers = {

@@ -90,7 +90,8 @@ export class WorkspaceClient {
 
   /** The coordinator of this machine. */
   static openLocal(coordinator: LocalCalls, platform: LocalPlatform, prepareInput?: PrepareInput): WorkspaceClient {
-    const connect: Connect = (...deps) => new LocalConnection(coordinator, platform, ...deps);
+    const connect: Connect = (registration, events) =>
+      new LocalConnection({ coordinator, platform, registration, events });
     return new WorkspaceClient(platform, connect, false, prepareInput);
   }
 

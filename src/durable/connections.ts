@@ -2,7 +2,7 @@ import { statusOf, type Failure } from "../contract/errors.ts";
 import { ticketProtocol } from "../contract/protocol.ts";
 import { closeCodes } from "../contract/sockets.ts";
 import * as liveness from "../coordination/chats/liveness.ts";
-import { ok } from "../shared/result.ts";
+import { err, ok } from "../shared/result.ts";
 import { attach, type Credentials, attachmentOf, type Outgoing } from "./attachments.ts";
 import { close, tagOf, type Sockets } from "./sockets.ts";
 import type { Throttle } from "./load-limits.ts";
@@ -36,7 +36,7 @@ export class Connections {
     const refused = this.#checkCanOpen(id);
     if (refused) return Response.json(refused, { status: statusOf(refused.code) });
     if (ticket !== null && !this.useTicket(JSON.parse(ticket) as Ticket))
-      return Response.json(refusal, { status: 401 });
+      return Response.json(usedTicket, { status: 401 });
     const { 0: client, 1: server } = new WebSocketPair();
     ctx.acceptWebSocket(server, [tagOf(id)]);
     attach(server, { token: credentials, openedAt: now(), isPage: ticket !== null, chats: [], watches: [] });
@@ -73,9 +73,19 @@ export class Connections {
     };
   }
 
-  useTicket(ticket: Ticket): boolean {
-    const used = this.#deps.engine.run((tx) => ok(use(tx.sql, tx.now, ticket)));
-    return used.ok && used.value;
+  /**
+   * Stored, because the object may be evicted while the ticket is still valid.
+   * @returns false: it was used before, or is too old
+   */
+  useTicket({ id, expiresAt }: Ticket): boolean {
+    const { ok: isNew } = this.#deps.engine.run(({ sql, now }) => {
+      const used = JSON.parse(meta.read(sql, usedTicketsKey) ?? "{}") as Record<string, number>;
+      if (expiresAt <= now || Object.hasOwn(used, id)) return err(usedTicket);
+      const valid = Object.entries(used).filter(([, until]) => until > now);
+      meta.write(sql, usedTicketsKey, JSON.stringify(Object.fromEntries([...valid, [id, expiresAt]])));
+      return ok(null);
+    });
+    return isNew;
   }
 
   isClosed(socket: WebSocket): boolean {
@@ -128,25 +138,8 @@ export interface Ticket {
   readonly expiresAt: number;
 }
 
-const key = "used_tickets";
-
-const refusal: Failure = {
-  code: "unauthenticated",
-  message: "the ticket was used, or is too old",
-};
-
-/**
- * Stored, because the object may be evicted while the ticket is still valid.
- * @returns false: it was used before, or is too old
- */
-function use(sql: Sql, now: number, { id, expiresAt }: Ticket): boolean {
-  if (expiresAt <= now) return false;
-  const used = JSON.parse(meta.read(sql, key) ?? "{}") as Record<string, number>;
-  if (Object.hasOwn(used, id)) return false;
-  const valid = Object.entries(used).filter(([, until]) => until > now);
-  meta.write(sql, key, JSON.stringify(Object.fromEntries([...valid, [id, expiresAt]])));
-  return true;
-}
+const usedTicketsKey = "used_tickets";
+const usedTicket: Failure = { code: "unauthenticated", message: "the ticket was used, or is too old" };
 
 /** Tracks expiry for open connections, whose clients may never ask. */
 export class TokenExpiry {

@@ -81,8 +81,8 @@ export class HandoverBox extends SealedBox<Facts> {
     if (!facts.ok) return facts;
     const { taking } = facts.value;
     if (taking?.isDone === true) return fail("handover_taken", "it was taken: ask for a new link");
-    const envelope = taking === null ? null : this.#read(part);
-    return envelope === null ? err(this.unknown) : ok({ envelope });
+    const envelope = taking === null ? undefined : this.ctx.storage.kv.get<string>(partKey(part));
+    return envelope === undefined ? err(this.unknown) : ok({ envelope });
   }
 
   /** Deletes the parts: the machine that took it has all. */
@@ -103,10 +103,6 @@ export class HandoverBox extends SealedBox<Facts> {
     if (facts.taking === null || facts.taking.claimant === claimant) return ok(facts);
     const message = `the machine ${facts.taking.by} has taken it already: ask for a new link`;
     return fail("handover_taken", message);
-  }
-
-  #read(part: number): string | null {
-    return this.ctx.storage.kv.get<string>(partKey(part)) ?? null;
   }
 }
 

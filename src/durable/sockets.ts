@@ -48,9 +48,8 @@ export class Sockets implements Presence {
   }
 
   #byChat(): Map<string, WebSocket> {
-    const list = (): [string, WebSocket][] =>
-      this.open().flatMap((socket) => this.chatsOf(socket).map((chat): [string, WebSocket] => [chat, socket]));
-    return (this.#bound ??= new Map(list()));
+    const pairs = (socket: WebSocket) => this.chatsOf(socket).map((chat) => [chat, socket] as const);
+    return (this.#bound ??= new Map(this.open().flatMap(pairs)));
   }
 
   #find(chat: string): WebSocket | null {

@@ -87,7 +87,9 @@ export class Watches {
   notify(hasChanges: boolean): void {
     if (this.#list().next().done) return;
     const prefixes = this.#takeWritten();
-    const keys = hasChanges ? this.#takeKeys() : [];
+    const found = hasChanges ? changes.keysAfter(this.#options.sql, this.#revision) : null;
+    this.#revision = found?.revision ?? this.#revision;
+    const keys = found === null ? [] : found.keys;
     if (prefixes.size === 0 && keys?.length === 0) return;
     for (const [socket, watch] of this.#list()) {
       const { prefix } = watch;
@@ -104,13 +106,6 @@ export class Watches {
       this.#writes.set(table, writes);
     }
     return prefixes;
-  }
-
-  /** @returns null: too many to compare */
-  #takeKeys(): readonly string[] | null {
-    const found = changes.keysAfter(this.#options.sql, this.#revision);
-    this.#revision = found.revision;
-    return found.keys;
   }
 
   *#list(): Generator<[WebSocket, Watch]> {

@@ -119,21 +119,15 @@ async function callTool(caller: TokenCaller, name: string, given: unknown): Prom
   if (!tool || !isVisible(tool.operation, caller.claims.scope)) {
     throw new ProtocolError(ProtocolErrorCode.InvalidParams, `this token has no tool ${JSON.stringify(name)}`);
   }
-  const answer = await runSafely(() => runTool(caller, tool, given));
+  // Otherwise the SDK would answer with the message of the failure.
+  const answer = await runTool(caller, tool, given).catch((error: unknown): Result<string> => {
+    logProblem("a tool failed", { error: messageOf(error) });
+    return err(toRefusal(error));
+  });
   if (!answer.ok) return toErrorResult(answer.error);
   const { operation } = tool;
   const isQuoted = isRead(operation) || operation === "messages.pull";
   return toResult(isQuoted ? `${dataWarning}\n${fence("data", answer.value)}` : answer.value);
-}
-
-/** Otherwise the SDK would answer with the message of the failure. */
-async function runSafely(run: () => Promise<Result<string>>): Promise<Result<string>> {
-  try {
-    return await run();
-  } catch (error) {
-    logProblem("a tool failed", { error: messageOf(error) });
-    return err(toRefusal(error));
-  }
 }
 
 async function runTool(
@@ -160,18 +154,10 @@ async function fillFields(
   const { machine } = caller.claims;
   // The same process each time, so a chat that was offline continues.
   const about = { chat, session: chat, process: "remote", machine, client: "mcp", capacity: 0 };
-  const registered = await call(caller, "chats.register", about);
+  const registered = await caller.stub.call(caller.credentials, "chats.register", about);
   if (!registered.ok) return registered;
   const { incarnation } = JSON.parse(registered.value) as OutputOf<"chats.register">;
   return ok({ self: { chat, incarnation } });
-}
-
-async function call<Name extends OperationName>(
-  { stub, credentials }: TokenCaller,
-  name: Name,
-  input: InputOf<Name>,
-): Promise<Result<string>> {
-  return stub.call(credentials, name, input);
 }
 
 /** Halves a page until it fits; the cursor then belongs to the shorter page. */
@@ -180,7 +166,7 @@ async function callFitting(
   name: Offered,
   input: InputOf<Offered> & { readonly limit?: number | undefined },
 ): Promise<Result<string>> {
-  const answer = await call(caller, name, input);
+  const answer = await caller.stub.call(caller.credentials, name, input);
   if (!answer.ok) return answer;
   const text = leaveOut(name, answer.value);
   const { limit = 1 } = input;

@@ -18,7 +18,12 @@ export async function consume(batch: MessageBatch, env: Env): Promise<void> {
   for (const message of batch.messages) {
     const token = Token.safeParse(message.body);
     if (token.success) groups.set(token.data.workspace, [...(groups.get(token.data.workspace) ?? []), message]);
-    else drop(message, batch.queue);
+    else {
+      // No task is lost by it: a message only reminds a workspace to dispatch.
+      const { id, body } = message;
+      logProblem("a queue message cannot be read", { id, queue: batch.queue, body: formatBody(body) });
+      message.ack();
+    }
   }
   const isDead = batch.queue === deadLetterQueue;
   await Promise.all([...groups].map(([workspace, messages]) => dispatchWorkspace(env, workspace, messages, isDead)));
@@ -42,12 +47,6 @@ async function dispatchWorkspace(
 }
 
 const maxShownChars = 500;
-
-/** No task is lost by it: a message only reminds a workspace to dispatch. */
-function drop(message: Message, queue: string): void {
-  logProblem("a queue message cannot be read", { id: message.id, queue, body: formatBody(message.body) });
-  message.ack();
-}
 
 /** A body may hold what JSON cannot: a cycle, a bigint. */
 function formatBody(body: unknown): string {

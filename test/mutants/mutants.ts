@@ -292,7 +292,7 @@ export const mutants: readonly Mutant[] = [
     89,
     "src/coordination/sync/sync-put.ts",
     "parts of the complete bundle are deleted as ones of an unfinished upload",
-    ["        if (this.#isComplete(session, bundle)) continue;\n", ""],
+    ["        if (complete?.bundle === bundle) continue;\n", ""],
   ),
   defect(90, "src/runner/worker/task-heartbeat.ts", "after a sleep a worker works on with a claim that has ended", [
     "const silentMs = elapsedMs(this.#confirmed.at, now);",

@@ -13,7 +13,7 @@ import * as inboxes from "../messages/inboxes.ts";
 import * as meta from "../kernel/meta.ts";
 import { hasFields, page, byLiveChat, repeatable, unchanged, type Handlers } from "../kernel/handlers.ts";
 import * as syncRows from "../sync/sync-rows.ts";
-import type { Actor, Tx } from "../kernel/tx.ts";
+import type { Tx } from "../kernel/tx.ts";
 import * as unread from "../messages/unread.ts";
 import * as tokens from "../workspace/tokens.ts";
 
@@ -32,7 +32,12 @@ export const handlers = {
     for (const row of rows) liveness.goOfflineIfGone(tx, row);
     const incarnation = incarnationOf(tx, input, old);
     upsert(tx, input, incarnation, liveRow);
-    if (!liveRow) startIncarnation(tx, actor, input.chat, incarnation);
+    if (!liveRow) {
+      inboxes.open(tx.sql, input.chat);
+      const { machine } = actor;
+      audit.append(tx, { kind: "chat.registered", subject: input.chat, actor: machine, detail: { incarnation } });
+      announceStatus(tx, input.chat, "idle", "registered", incarnation);
+    }
     return ok({
       chat: input.chat,
       incarnation,
@@ -120,12 +125,6 @@ function incarnationOf(tx: Tx, input: CheckedInputOf<"chats.register">, old: Cha
 /** Process keys are unique within one machine only. */
 function isSameProcess(row: ChatRow, { process, machine }: CheckedInputOf<"chats.register">): boolean {
   return row.process === process && row.machine === machine;
-}
-
-function startIncarnation(tx: Tx, actor: Actor, chat: string, incarnation: number): void {
-  inboxes.open(tx.sql, chat);
-  audit.append(tx, { kind: "chat.registered", subject: chat, actor: actor.machine, detail: { incarnation } });
-  announceStatus(tx, chat, "idle", "registered", incarnation);
 }
 
 /** Refuses a chat or session that another living process works on. */

@@ -56,15 +56,11 @@ export const handlers = {
   "audit.list"({ sql, now }, { cursor, kind = null, subject = "", actor = "", maxAgeMs = now, limit }) {
     const rows = audit.select(
       sql,
-      `WHERE seq < ? AND (? IS NULL OR kind = ?) AND substr(subject, 1, length(?)) = ?
-         AND substr(ifnull(actor, ''), 1, length(?)) = ? AND at >= ?
+      `WHERE seq < ? AND kind = ifnull(?, kind) AND instr(subject, ?) = 1 AND instr(ifnull(actor, ''), ?) = 1 AND at >= ?
        ORDER BY seq DESC LIMIT ?`,
       cursor === undefined ? Number.MAX_SAFE_INTEGER : Number(cursor),
       kind,
-      kind,
       subject,
-      subject,
-      actor,
       actor,
       now - maxAgeMs,
       limit + 1,

@@ -6,7 +6,7 @@ import { once } from "./idempotency.ts";
 import type { Actor, List, Tx } from "./tx.ts";
 
 /** Operations on connections, tokens and the storage, which the host answers itself. */
-type HostOperation =
+export type HostOperation =
   | "state.watch"
   | "state.unwatch"
   | "boxes.create"

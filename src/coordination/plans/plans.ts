@@ -165,12 +165,7 @@ type Submitted = OutputOf<"plans.submit">;
 type Estimated = OutputOf<"plans.estimate">;
 
 export const handlers = {
-  "plans.estimate"(_tx, input) {
-    const planned = plan(input);
-    if (!planned.ok) return planned;
-    const { complexity, parts, reason } = planned.value;
-    return ok({ complexity, parts: parts && [...parts], reason });
-  },
+  "plans.estimate": (_tx, input) => plan(input),
 
   /** All or nothing; a repeat submits nothing. */
   "plans.submit"(tx, input) {
@@ -180,21 +175,15 @@ export const handlers = {
   },
 } satisfies Partial<Handlers>;
 
-interface JobPlan {
-  readonly complexity: Estimated["complexity"];
-  readonly parts: readonly GivenPart[] | null;
-  readonly reason: string | null;
-}
-
 /** Splits above the threshold, on request, or as listed. */
-function plan({ job, strategy, maxParts, isForced }: CheckedInputOf<"plans.estimate">): Result<JobPlan> {
+function plan({ job, strategy, maxParts, isForced }: CheckedInputOf<"plans.estimate">): Result<Estimated> {
   const { score, isAboveThreshold, reasons } = estimateComplexity(job);
   const complexity = { score, threshold, isAboveThreshold, reasons: [...reasons] };
   if (!isAboveThreshold && !isForced && strategy?.by !== "list") {
     return ok({ complexity, parts: null, reason: `its complexity ${score} is not above ${threshold}` });
   }
   const parts = strategy ? split(job, strategy, maxParts) : splitByDefault(job, maxParts);
-  if (parts.ok) return ok({ complexity, parts: parts.value, reason: null });
+  if (parts.ok) return ok({ complexity, parts: [...parts.value], reason: null });
   return strategy ? parts : ok({ complexity, parts: null, reason: parts.error.message });
 }
 

@@ -62,7 +62,7 @@ export function assignAll(tx: Tx): void {
   while (assignSome(tx) === maxTasksPerDispatch);
 }
 
-const compareFronts = lanes.compareFor(lanes.noChat);
+const compareFronts = lanes.compareFor("");
 
 const queueMs = 5_000;
 

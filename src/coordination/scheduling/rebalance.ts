@@ -67,7 +67,8 @@ function nextStep({ chats, waiting }: BalanceState): ReassignStep | null {
   for (const from of givers) {
     const movable = waiting.get(from.chat) ?? [];
     for (const to of receivers.filter((to) => loadOf(to) < loadWithoutOne(from))) {
-      const gain = (one: AssignedTask): number => affinityGain(one, from.chat, to.chat);
+      const gain = ({ affinity }: AssignedTask): number =>
+        Number(affinity === to.chat) - Number(affinity === from.chat);
       const [task] = movable
         .filter((task) => isCapable(to, task))
         // By affinity, then the newest first, which would wait longest.
@@ -76,10 +77,6 @@ function nextStep({ chats, waiting }: BalanceState): ReassignStep | null {
     }
   }
   return null;
-}
-
-function affinityGain({ affinity }: AssignedTask, from: string, to: string): number {
-  return Number(affinity === to) - Number(affinity === from);
 }
 
 function applyStep({ chats, waiting }: BalanceState, { task, from, to }: ReassignStep): void {

@@ -29,6 +29,7 @@ const stateRows = state.without("value");
 export type StateRow = RowOf<typeof stateRows>;
 
 const columns = stateRows.columns();
+const values = state.pick("value");
 
 /** An expired key is absent, whether or not a sweep has run. */
 function liveRow<Row extends StateRow>(tx: Tx, row: Row | null): Row | null {
@@ -83,7 +84,11 @@ export const handlers = {
     for (const row of readPrefix(tx, prefix, cursor ?? "", limit + 1)) if (found.push(row) > limit) break;
     const listed = page(found, limit, ({ chars }) => chars);
     const next = listed.length < found.length ? (listed.at(-1)?.key ?? null) : null;
-    return ok({ entries: listed.map((row) => readEntry(tx, row)), cursor: next, revision });
+    return ok({
+      entries: listed.map((row) => toEntry(tx, row, values.find(tx.sql, { key: row.key })?.value ?? "null")),
+      cursor: next,
+      revision,
+    });
   },
 
   "state.changes": ({ sql }, input) => changes.pull(sql, input),
@@ -109,11 +114,6 @@ function toUpdate(
 /** Version after an update of one key; 0: there was nothing to delete. */
 function versionOf({ versions }: Updated): number {
   return versions[0]?.version ?? 0;
-}
-
-function readEntry(tx: Tx, row: StateRow): Entry {
-  const [read] = tx.sql.all<{ value: string }>("SELECT value FROM state WHERE key = ?", row.key);
-  return toEntry(tx, row, read?.value ?? "null");
 }
 
 function toEntry({ now }: Tx, { key, version, at, expiresAt: until }: StateRow, text: string): Entry {

@@ -260,15 +260,11 @@ class Store {
       } else if (incoming?.bundle !== bundle) {
         // A session has one incoming bundle: a part of another one ends it.
         if (incoming) rows.endIncoming(this.#tx, this.#sums, incoming);
-        if (this.#isComplete(session, bundle)) continue;
+        const complete = syncContents.find(this.#tx.sql, { session, device, kind: "files", item: "" });
+        if (complete?.bundle === bundle) continue;
         syncIncoming.insert(this.#tx.sql, { session, device, bundle, begunAt: this.#tx.now });
       }
     }
-  }
-
-  #isComplete(session: string, bundle: string): boolean {
-    const { device } = this.#device;
-    return syncContents.find(this.#tx.sql, { session, device, kind: "files", item: "" })?.bundle === bundle;
   }
 }
 

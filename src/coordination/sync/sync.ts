@@ -48,12 +48,7 @@ export const handlers = {
 
   "sync.status"({ sql, now }, { device: wanted }) {
     const { keyId, chars } = rows.totals(sql);
-    const found = syncDevices.select(
-      sql,
-      "WHERE ? IS NULL OR device = ? ORDER BY device",
-      wanted ?? null,
-      wanted ?? null,
-    );
+    const found = syncDevices.select(sql, "WHERE device = ifnull(?, device) ORDER BY device", wanted ?? null);
     const devices = found.map(({ device, machine, putAt }) => {
       return { device, machine, lastPutAgeMs: Math.max(0, now - putAt) };
     });

@@ -1,6 +1,5 @@
-import type { Failure } from "../../contract/errors.ts";
 import type { CheckedInputOf, OutputOf } from "../../contract/operations.ts";
-import { err, ok, type Result } from "../../shared/result.ts";
+import { fail, ok, type Result } from "../../shared/result.ts";
 import * as totals from "../kernel/metric-totals.ts";
 import * as rows from "./task-rows.ts";
 import { dependencyState, finish, makeRunnable } from "./lifecycle.ts";
@@ -16,10 +15,10 @@ export const handlers = {
   "tasks.replay": repeatable("tasks.replay", (tx, { task, filter, payload }) => {
     if (task === undefined) {
       if (!filter || payload !== undefined)
-        return err(badInput("give a task, with a new payload or without, or a filter"));
+        return fail("bad_input", "tasks.replay: give a task, with a new payload or without, or a filter");
       return replayed(findDead(tx, filter).flatMap((row) => revive(tx, row)));
     }
-    if (filter) return err(badInput("give a task or a filter, not both"));
+    if (filter) return fail("bad_input", "tasks.replay: give a task or a filter, not both");
     const found = rows.requireTask(tx, task);
     if (!found.ok) return found;
     const tasks = revive(tx, found.value);
@@ -41,10 +40,6 @@ function replayed(tasks: Replayed["tasks"]): Result<Replayed, never> {
   return tasks.length === 0 ? unchanged({ tasks }) : ok({ tasks });
 }
 
-function badInput(message: string): Failure {
-  return { code: "bad_input", message: `tasks.replay: ${message}` };
-}
-
 function isDead({ state, reason }: rows.TaskRow): boolean {
   return state === "dead" && reason !== "discarded";
 }
@@ -53,20 +48,16 @@ const maxScannedRows = 2_000;
 
 function findDead({ sql }: Tx, { type, reason, tag, limit }: ReplayFilter): rows.TaskRow[] {
   const dead = sql.all<rows.TaskRow>(
-    `SELECT ${rows.columns} FROM tasks WHERE state = 'dead' AND reason <> 'discarded' AND (? IS NULL OR type = ?) AND (? IS NULL OR reason = ?)
+    `SELECT ${rows.columns} FROM tasks WHERE state = 'dead' AND reason <> 'discarded' AND type = ifnull(?, type) AND reason = ifnull(?, reason)
      ORDER BY task LIMIT ?`,
-    ...twice(type),
-    ...twice(reason),
+    type ?? null,
+    reason ?? null,
     maxScannedRows,
   );
   return dead
     .filter(({ tags }) => tag === undefined || (JSON.parse(tags) as string[]).includes(tag))
     .slice(0, limit)
     .toSorted((a, b) => a.depth - b.depth || a.task - b.task);
-}
-
-function twice(value: string | undefined): [string | null, string | null] {
-  return [value ?? null, value ?? null];
 }
 
 function revive(tx: Tx, row: rows.TaskRow): Replayed["tasks"] {

@@ -111,9 +111,7 @@ export function selectFirst(tx: Tx, lanes: readonly string[], chat: string, limi
   return [...new Set(all.toSorted(compareFor(chat)).map(({ lane }) => lane))].slice(0, limit);
 }
 
-export const noChat = "";
-
-/** Sorts by priority, then affinity to this chat, then number. */
+/** Sorts by priority, then affinity to this chat, then number. @param chat "": none */
 export function compareFor(chat: string): (a: Front, b: Front) => number {
   const affinityRank = ({ affinity }: Front): number => (affinity === chat ? 0 : 1);
   return (a, b) => b.priority - a.priority || affinityRank(a) - affinityRank(b) || a.task - b.task;

@@ -2,6 +2,7 @@ import { offlineWords } from "../../contract/chat-state.ts";
 import type { OfflineReason } from "../../contract/chats.ts";
 import type { Json } from "../../contract/values.ts";
 import type { AttemptEnd, DeathReason, TaskState } from "../../contract/tasks.ts";
+import { err, ok, type Result } from "../../shared/result.ts";
 import type { RowOf } from "../../shared/table.ts";
 import { scheduleCheck, type LivenessRow } from "../kernel/chat-rows.ts";
 import * as totals from "../kernel/metric-totals.ts";
@@ -16,15 +17,13 @@ import * as rows from "./task-rows.ts";
 import { type TaskRow, backoffMs, isEnded, nextCheckAt } from "./task-rows.ts";
 import { tasks } from "./task-tables.ts";
 
-export type JoinOutcome = { readonly result: string } | { readonly failure: string };
-
 /** Limit of a result, as of any other task. */
 const maxChars = 262_144;
 /** Limit of what is read for one join; more could not be a task's result. */
 const maxBytes = 1_000_000;
 
 /** Joins in order of dependencies; names dead ones with their reason. */
-function joinResults(tx: Tx, row: TaskRow): JoinOutcome {
+function joinResults(tx: Tx, row: TaskRow): Result<string, string> {
   const parts = rows.dependenciesOf(tx, row.task).flatMap((task) => rows.find(tx, task) ?? []);
   const nameOf = partNamer(parts);
   const done = parts.filter(({ state }) => state === "done");
@@ -36,13 +35,10 @@ function joinResults(tx: Tx, row: TaskRow): JoinOutcome {
       reason: part.detail ?? part.reason ?? part.state,
     }));
   const value = collect(tx, done, nameOf);
-  if (value === null)
-    return { failure: `too_large: the results of its parts have more than ${maxBytes} bytes in total` };
+  if (value === null) return err(`too_large: the results of its parts have more than ${maxBytes} bytes in total`);
   const result = JSON.stringify({ value, isComplete: missing.length === 0, missing });
-  if (result.length <= maxChars) return { result };
-  return {
-    failure: `too_large: the results of the parts have ${result.length} characters as JSON; at most ${maxChars}`,
-  };
+  if (result.length <= maxChars) return ok(result);
+  return err(`too_large: the results of the parts have ${result.length} characters as JSON; at most ${maxChars}`);
 }
 
 /** Names a part by its ref or, where that is missing or ambiguous, its number. */
@@ -53,14 +49,9 @@ function partNamer(parts: readonly TaskRow[]): (part: TaskRow) => string {
   return ({ task, ref }) => (ref !== null && isUnambiguous(ref) ? ref : String(task));
 }
 
-interface PartResult {
-  readonly part: string;
-  readonly result: Json;
-}
-
 /** @returns null where they have too many bytes */
-function collect(tx: Tx, done: readonly TaskRow[], nameOf: (part: TaskRow) => string): PartResult[] | null {
-  const results: PartResult[] = [];
+function collect(tx: Tx, done: readonly TaskRow[], nameOf: (part: TaskRow) => string): object[] | null {
+  const results: object[] = [];
   let bytesLeft = maxBytes;
   for (const part of done) {
     const { text, isLeftOut, bytes } = attemptRows.readResult(tx, part, bytesLeft);
@@ -251,8 +242,7 @@ function storeRunnable(tx: Tx, row: TaskRow, notBefore: number): TaskState {
 /** Done at once, as the coordinator's own attempt. */
 function completeJoin(tx: Tx, row: TaskRow): TaskState {
   const answer = joinResults(tx, row);
-  if ("failure" in answer)
-    return finish(tx, row, { state: "dead", reason: "failed", detail: answer.failure.slice(0, 500) });
+  if (!answer.ok) return finish(tx, row, { state: "dead", reason: "failed", detail: answer.error.slice(0, 500) });
   const attempt = {
     ...row,
     claim: Math.max(row.claim, epochStart(tx)) + 1,
@@ -263,7 +253,7 @@ function completeJoin(tx: Tx, row: TaskRow): TaskState {
     startedAt: tx.now,
   };
   tasks.update(tx.sql, { task: row.task }, { claim: attempt.claim });
-  attemptRows.insert(tx, attempt, { ended: "done", became: "done", result: answer.result });
+  attemptRows.insert(tx, attempt, { ended: "done", became: "done", result: answer.value });
   return finish(tx, attempt, { state: "done" });
 }
 

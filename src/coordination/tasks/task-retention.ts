@@ -109,15 +109,13 @@ function prunePage(tx: Tx, page: readonly PrunedTask[], limit: number): PrunedTa
     if (!rows.isNeeded(tx, row.task)) {
       remove(tx, row.task);
       removed += 1;
-    } else if (isDue) postpone(tx, row);
+    } else if (isDue) {
+      // A dependent or child has not ended.
+      const at = ceilToHour(tx.now + dayMs);
+      tx.sql.run("UPDATE tasks SET dueAt = ? WHERE task = ?", at, row.task);
+      schedule(tx, at);
+    }
   }
   if (removed > 0) meta.write(tx.sql, removedKey, String(before.removed + removed));
   return last;
-}
-
-/** While a dependent or child has not ended. */
-function postpone(tx: Tx, { task }: PrunedTask): void {
-  const at = ceilToHour(tx.now + dayMs);
-  tx.sql.run("UPDATE tasks SET dueAt = ? WHERE task = ?", at, task);
-  schedule(tx, at);
 }

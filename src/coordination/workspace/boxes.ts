@@ -123,15 +123,10 @@ export function listEnded(sql: Tx["sql"]): NamedBox[] {
 
 export const handlers = {
   "boxes.list"({ sql, now }) {
-    const rows = boxes.select(sql, "WHERE isEnded = 0 ORDER BY at, id");
-    const view = ({ id, kind, token, machine, subject, at, until, chars }: Box) => {
+    const rows = boxes.without("isEnded").select(sql, "WHERE isEnded = 0 ORDER BY at, id");
+    const view = ({ at, until, ...box }: Omit<Box, "isEnded">) => {
       return {
-        id,
-        kind,
-        token,
-        machine,
-        subject,
-        chars,
+        ...box,
         ageMs: Math.max(0, now - at),
         endsInMs: Math.max(0, until - now),
       };

@@ -61,29 +61,19 @@ function count(sql: Sql, query: string, ...values: number[]): number {
   return sql.all<{ n: number | null }>(`SELECT ${query} AS n`, ...values)[0]?.n ?? 0;
 }
 
-function countsBy(sql: Sql, name: MetricName, label: string, query: string): Sample[] {
-  const rows = sql.all<{ label: string; n: number }>(query);
-  return rows.map((row) => sample(name, row.n, { [label]: row.label }));
-}
-
 function teamSamples(tx: Tx): Sample[] {
   const { sql, settings } = tx;
+  const { kinds, leaderChanges } = audit.readTotals(sql);
+  const byStatus = sql.all<{ status: string; n: number }>("SELECT status, count(*) AS n FROM chats GROUP BY status");
   return [
     sample("shim_chats", 0, { status: "offline" }),
-    ...countsBy(sql, "shim_chats", "status", "SELECT status AS label, count(*) AS n FROM chats GROUP BY status"),
+    ...byStatus.map(({ status, n }) => sample("shim_chats", n, { status })),
     sample("shim_chat_slots", settings.maxConcurrentChats),
     sample("shim_leases", leaseRows.countLive(tx)),
     sample("shim_lease_waiters", count(sql, "(SELECT count(*) FROM waiters)")),
     sample("shim_messages_total", totals.get(sql, "shim_messages_total") + messagesOfEpoch(tx)),
     sample("shim_messages", count(sql, "(SELECT count(*) FROM messages)")),
     sample("shim_state_keys", changes.readTotals(sql).keys),
-    ...auditSamples(sql),
-  ];
-}
-
-function auditSamples(sql: Sql): Sample[] {
-  const { kinds, leaderChanges } = audit.readTotals(sql);
-  return [
     sample("shim_leader_changes_total", leaderChanges),
     sample("shim_workspace_events_total", 0, { kind: "chat.offline" }),
     ...[...kinds].map(([kind, n]) => sample("shim_workspace_events_total", n, { kind })),

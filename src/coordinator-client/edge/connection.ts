@@ -360,7 +360,9 @@ export class Registration {
     this.#chatInput = chatInput;
     return new Promise((resolve) => {
       this.#isSent = false;
-      const cancel = this.#platform.setTimer(() => this.#resolveFirst?.(err(this.#timeoutError())), deadlineMs);
+      const message = "chats.register: the coordinator was not reached in time";
+      const late = (): Failure => this.#refusal ?? { code: this.#isSent ? "outcome_unknown" : "unreachable", message };
+      const cancel = this.#platform.setTimer(() => this.#resolveFirst?.(err(late())), deadlineMs);
       this.#resolveFirst = (result) => {
         this.#resolveFirst = null;
         cancel();
@@ -368,12 +370,6 @@ export class Registration {
         resolve(result);
       };
     });
-  }
-
-  #timeoutError(): Failure {
-    if (this.#refusal) return this.#refusal;
-    const message = "chats.register: the coordinator was not reached in time";
-    return { code: this.#isSent ? "outcome_unknown" : "unreachable", message };
   }
 
   async register(ask: SendRequest, retry: () => void): Promise<RequestOutcome<RegisteredChat> | null> {

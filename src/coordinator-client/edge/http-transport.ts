@@ -63,12 +63,10 @@ function fetchArguments(
   const headers = requestHeaders(scope === "admin" ? adminToken : token, protocolVersion);
   // A redirect could carry the token to another host.
   const commonInit = { method, redirect: "error", signal } as const;
-  if (method === "GET") return [`${address.http}${path}${formatQuery(input)}`, { ...commonInit, headers }];
-  const body = JSON.stringify(input);
-  return [
-    `${address.http}${path}`,
-    { ...commonInit, headers: { ...headers, "content-type": "application/json" }, body },
-  ];
+  const url = `${address.http}${path}`;
+  if (method === "GET") return [`${url}${formatQuery(input)}`, { ...commonInit, headers }];
+  headers["content-type"] = "application/json";
+  return [url, { ...commonInit, headers, body: JSON.stringify(input) }];
 }
 
 function formatQuery(input: object): string {

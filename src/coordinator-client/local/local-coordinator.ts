@@ -241,30 +241,26 @@ export function callsOf(coordinator: LocalCoordinator, close: () => void): Local
 /** Pause in ms after a report of commits: frequent writes must not keep all readers busy. */
 const minGapMs = 20;
 
+interface LocalDeps {
+  readonly coordinator: LocalCalls;
+  readonly platform: Pick<Platform, "setTimer" | "clock">;
+  readonly registration: Registration;
+  readonly events: EdgeEvents;
+}
+
 /** Always up; follows what others change. */
 export class LocalConnection implements ClientConnection {
   readonly isPushing = false;
   readonly signalsCommits = true;
   readonly generation = 0;
   readonly sendDirectly = null;
-  readonly #coordinator: LocalCalls;
-  readonly #platform: Pick<Platform, "setTimer" | "clock">;
-  readonly #registration: Registration;
-  readonly #events: EdgeEvents;
+  readonly #deps: LocalDeps;
   #state: ConnectionState = "connected";
   #cancelTimer: () => void = () => undefined;
   #unfollow: (() => void) | null = null;
 
-  constructor(
-    coordinator: LocalCalls,
-    platform: Pick<Platform, "setTimer" | "clock">,
-    registration: Registration,
-    events: EdgeEvents,
-  ) {
-    this.#coordinator = coordinator;
-    this.#platform = platform;
-    this.#registration = registration;
-    this.#events = events;
+  constructor(deps: LocalDeps) {
+    this.#deps = deps;
   }
 
   get state(): ConnectionState {
@@ -280,14 +276,14 @@ export class LocalConnection implements ClientConnection {
       isResting = isMissed;
       if (!isMissed) return;
       isMissed = false;
-      this.#cancelTimer = this.#platform.setTimer(report, minGapMs);
-      this.#events.emit({ type: "changed" });
+      this.#cancelTimer = this.#deps.platform.setTimer(report, minGapMs);
+      this.#deps.events.emit({ type: "changed" });
     };
-    this.#unfollow = this.#coordinator.onCommit(() => {
+    this.#unfollow = this.#deps.coordinator.onCommit(() => {
       isMissed = true;
       if (isResting) return;
       isResting = true;
-      this.#cancelTimer = this.#platform.setTimer(report, 0);
+      this.#cancelTimer = this.#deps.platform.setTimer(report, 0);
     });
   }
 
@@ -296,14 +292,14 @@ export class LocalConnection implements ClientConnection {
     this.#state = "closed";
     this.#cancelTimer();
     this.#unfollow?.();
-    this.#coordinator.close();
-    this.#events.emit({ type: "state", state: "closed", previous: "connected", reason });
+    this.#deps.coordinator.close();
+    this.#deps.events.emit({ type: "state", state: "closed", previous: "connected", reason });
   }
 
   readonly send: SendRequest = async (name, input, timeoutMs) => {
-    const sentAt = readClock(this.#platform.clock);
+    const sentAt = readClock(this.#deps.platform.clock);
     try {
-      return { kind: "answered", result: await this.#coordinator.call(name, input, timeoutMs), sentAt };
+      return { kind: "answered", result: await this.#deps.coordinator.call(name, input, timeoutMs), sentAt };
     } catch (error) {
       if (error instanceof CallLostError) return lostOutcome(error.isSent, error.message);
       return { kind: "answered", result: storeRefusal(error), sentAt };
@@ -311,13 +307,13 @@ export class LocalConnection implements ClientConnection {
   };
 
   registerChat(): void {
-    void this.#registration.register(this.send, () => this.registerChat());
+    void this.#deps.registration.register(this.send, () => this.registerChat());
   }
 
   /** A file that was set aside or put back may not know the chat. */
   handleRefusal(self: Self | null, error: Failure): void {
     const code = error.code === "unknown_chat" ? "chat_offline" : error.code;
-    this.#registration.handleRefusal(self, { ...error, code }, () => this.registerChat());
+    this.#deps.registration.handleRefusal(self, { ...error, code }, () => this.registerChat());
   }
 
   notify(): void {}
