@@ -171,13 +171,9 @@ export class EngineHost {
       presence,
       ...read,
       isFull: this.#isFull,
-      tell: (hint) => this.tell(hint),
+      tell: (hint) => void this.#hints.push(hint),
       requestDispatch: () => void (this.#needsDispatch = true),
     };
-  }
-
-  tell(hint: Hint): void {
-    this.#hints.push(hint);
   }
 
   takeHints(): Hint[] {

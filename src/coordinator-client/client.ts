@@ -15,7 +15,7 @@ import {
   type RegisteredChat,
 } from "./edge/connection.ts";
 import { EdgeEvents, type ConnectionState, type EdgeEvent } from "./edge/events.ts";
-import { within, type Platform } from "./edge/platform.ts";
+import { newId, within, type Platform } from "./edge/platform.ts";
 import { EdgeSockets } from "./edge/socket.ts";
 import { StateWatch, type OnChanges } from "./edge/state-watch.ts";
 import { LocalConnection, callsOf, LocalCoordinator } from "./local/local-coordinator.ts";
@@ -61,7 +61,7 @@ export class WorkspaceClient {
     platform: LocalPlatform,
     connect: Connect,
     connectsForCalls: boolean,
-    prepareInput: PrepareInput | undefined,
+    prepareInput?: PrepareInput,
   ) {
     const events = this.#events;
     this.#platform = platform;
@@ -150,7 +150,7 @@ export class WorkspaceClient {
   onChanges(prefix: string, onChanges: OnChanges): () => void {
     this.#connection.start();
     const deps = { platform: this.#platform, calls: this.#calls, connection: this.#connection, events: this.#events };
-    const watch = new StateWatch(deps, this.#calls.newId(), prefix, onChanges);
+    const watch = new StateWatch(deps, newId(this.#platform), prefix, onChanges);
     return () => watch.close();
   }
 

@@ -244,7 +244,7 @@ export class Admission {
     const actor = actorOf(bearer);
     if (work) return engine.run((tx) => work(tx, actor), changesFrozen.has(name));
     // checkInput() has validated the input for this name; TypeScript cannot follow that.
-    if (name === "metrics" || !isEngineOperation(name)) return host.run(name, input as never, actor, socket);
+    if (name === "metrics" || !isEngineOperation(name)) return host.handlers[name](input as never, actor, socket);
     return engine.call(actor, name, input as never, (tx, result) => host.follow(tx, name, result, socket));
   }
 

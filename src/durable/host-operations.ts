@@ -87,22 +87,13 @@ export class HostOperations {
     this.#options = options;
   }
 
-  run<Name extends HostOperation | "metrics">(
-    name: Name,
-    input: CheckedInputOf<Name>,
-    actor: Actor,
-    socket: WebSocket | null,
-  ): Result<unknown> {
-    return this.#handlers[name](input, actor, socket);
-  }
-
   /** Effects on the host of an operation of the engine, in its transaction. */
   follow(tx: Tx, name: OperationName, result: Result<unknown>, socket: WebSocket | null): void {
     if (name === "settings.set" || name === "epoch.raise") this.#options.engine.beginEvent();
     if (result.ok && name === "chats.register") this.#bind(tx, socket, result.value as never);
   }
 
-  readonly #handlers: HostHandlers = {
+  readonly handlers: HostHandlers = {
     metrics: () => this.#sampleMetrics(),
     "state.watch": (input, _actor, socket) =>
       socket ? this.#options.watches.watch(socket, input) : socketOnly("state.watch"),

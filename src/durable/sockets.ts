@@ -92,8 +92,12 @@ export class Sockets implements Presence {
     this.#watches.notify(hints.some(({ kind }) => kind === "changes"));
     for (const hint of hints) {
       if (hint.kind === "lease") this.#send(hint.chat, "lease.granted", { resource: hint.resource });
-      if (hint.kind === "message")
-        void this.#announceMessage(hint.chat === null ? this.#listReceivers(hint.topic) : [hint.chat]);
+      if (hint.kind === "message") {
+        const { chat, topic } = hint;
+        const ofAll = (): string[] =>
+          topic === null ? [...this.#byChat().keys()] : inboxes.listReceivers(this.#sql, topic);
+        void this.#announceMessage(chat === null ? ofAll() : [chat]);
+      }
       if (hint.kind === "task") this.#send(hint.chat, "tasks.new");
       if (hint.kind === "sync") this.#notifySync(hint, tx().now);
       if (hint.kind === "offline") this.#endIfOffline(hint.chat);
@@ -118,12 +122,6 @@ export class Sockets implements Presence {
       if (from > 0) await scheduler.wait(0);
       for (const chat of chats.slice(from, from + hintsAtOnce)) this.#send(chat, "messages.new");
     }
-  }
-
-  /** @param topic null: all chats */
-  #listReceivers(topic: string | null): readonly string[] {
-    if (topic !== null) return inboxes.listReceivers(this.#sql, topic);
-    return [...this.#byChat().keys()];
   }
 
   #send(chat: string, method: string, params: object = {}): void {

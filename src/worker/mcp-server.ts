@@ -51,7 +51,8 @@ function createServer(caller: TokenCaller): Server {
       cacheHints: { "tools/list": hint },
     },
   );
-  const tools = listTools(caller.claims.scope);
+  const visible = [...remoteTools.values()].filter(({ operation }) => isVisible(operation, caller.claims.scope));
+  const tools = visible.map(({ listed }) => listed);
   server.setRequestHandler("tools/list", () => ({ tools }));
   server.setRequestHandler("tools/call", ({ params }) => callTool(caller, params.name, params.arguments));
   return server;
@@ -81,11 +82,6 @@ export interface RemoteTool {
 }
 
 const remoteTools: ReadonlyMap<string, RemoteTool> = new Map(offeredOn("remote").map(toTool));
-
-function listTools(scope: Scope): Tool[] {
-  const visible = [...remoteTools.values()].filter(({ operation }) => isVisible(operation, scope));
-  return visible.map(({ listed }) => listed);
-}
 
 function isVisible(operation: OperationName, scope: Scope): boolean {
   return scopes.indexOf(scope) >= scopes.indexOf(operations[operation].scope);

@@ -273,7 +273,7 @@ export const mutants: readonly Mutant[] = [
     "",
   ]),
   defect(80, "src/coordinator-client/edge/calls.ts", "a call that is sent again takes effect twice", [
-    '    if ("requestId" in schema.shape) fullInput["requestId"] ??= this.newId();\n',
+    '    if ("requestId" in schema.shape) fullInput["requestId"] ??= newId(this.#deps.platform);\n',
     "",
   ]),
   defect(90, "src/coordinator-client/edge/trust.ts", "a machine that slept works on a task that another may have", [

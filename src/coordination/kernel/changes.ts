@@ -98,7 +98,8 @@ export function pull(
 ): Result<OutputOf<"state.changes">> {
   const lowest = Number(meta.read(sql, floorKey) ?? 0);
   const newest = readTotals(sql).revision;
-  if (!isKnownRevision(sql, after, lowest)) {
+  const isKnown = after === lowest || changes.has(sql, { revision: after });
+  if (!isKnown) {
     return err({
       code: "compacted",
       message: `${describeCompacted(after, lowest, newest)}; list the keys and watch from that list's revision`,
@@ -128,10 +129,6 @@ export function keysAfter(sql: Sql, after: number): { readonly keys: string[] | 
 function toChange(sql: Sql, { revision, grp, key, op, byChat: by }: ChangeRow): Change {
   const [row] = sql.all<{ value: string | null }>("SELECT value FROM changes WHERE revision = ?", revision);
   return { revision, group: grp, key, op, by, value: JSON.parse(row?.value ?? "null") as Change["value"] };
-}
-
-function isKnownRevision(sql: Sql, revision: number, lowest: number): boolean {
-  return revision === lowest || sql.all("SELECT 1 FROM changes WHERE revision = ?", revision).length > 0;
 }
 
 function describeCompacted(after: number, lowest: number, newest: number): string {

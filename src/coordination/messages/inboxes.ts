@@ -89,14 +89,6 @@ export function open(sql: Sql, chat: string): void {
   inboxes.insert(sql, { chat, cursor: newestId(sql), ahead: "[]" }, "ON CONFLICT DO NOTHING");
 }
 
-const ownSubscriptions = subscriptions.without("chat");
-
-export type Subscription = RowOf<typeof ownSubscriptions>;
-
-export function listSubscriptions(sql: Sql, chat: string): Subscription[] {
-  return ownSubscriptions.select(sql, "WHERE chat = ?", chat);
-}
-
 export function move(sql: Sql, chat: string, { cursor, ahead }: InboxCursor): void {
   inboxes.put(sql, { chat, cursor, ahead: JSON.stringify(ahead) });
 }

@@ -69,7 +69,7 @@ interface Source {
 }
 
 function sourcesOf(sql: Sql, chat: string, { isUrgent = false }: UnreadQuery) {
-  const subscribed = inboxes.listSubscriptions(sql, chat);
+  const subscribed = inboxes.subscriptions.select(sql, "WHERE chat = ?", chat);
   const wild = subscribed.filter(({ pattern }) => !inboxes.isExact(pattern));
   const exact = subscribed.filter(({ pattern }) => inboxes.isExact(pattern));
   const targets = [`chat:${chat}`, "all"].map((target) => ({ target, since: 0 }));
@@ -84,14 +84,11 @@ function sourcesOf(sql: Sql, chat: string, { isUrgent = false }: UnreadQuery) {
   const byTopic = {
     since: Math.min(...wild.map(({ since }) => since)),
     read: (span: Span) => pages(sql, "", [], span, 200),
-    isFor: (row: inboxes.MessageRow) => isSubscribed(wild, row),
+    isFor: ({ id, target }: inboxes.MessageRow) =>
+      target.startsWith("topic:") &&
+      wild.some(({ pattern, since }) => id > since && inboxes.matches(pattern, target.slice(6))),
   };
   return { sources: [...sources, byTopic], isComplete: true };
-}
-
-function isSubscribed(patterns: readonly inboxes.Subscription[], { id, target }: inboxes.MessageRow): boolean {
-  const isTopic = target.startsWith("topic:");
-  return isTopic && patterns.some(({ pattern, since }) => id > since && inboxes.matches(pattern, target.slice(6)));
 }
 
 /** @param condition begins the query's, with its values */

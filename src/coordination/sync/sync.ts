@@ -157,7 +157,7 @@ function listChanged<Row>(
 }
 
 function toMirroredSession(tx: Tx, row: rows.SessionRow): MirroredSession {
-  const { session, device, machine, checkpoint, project, version, revision } = row;
+  const { session, device, machine, checkpoint, project, version, revision, takenChat: chat, takenMachine: by } = row;
   const [text] = tx.sql.all<{ envelope: string }>("SELECT envelope FROM sync_sessions WHERE revision = ?", revision);
   return {
     device,
@@ -169,18 +169,13 @@ function toMirroredSession(tx: Tx, row: rows.SessionRow): MirroredSession {
     version,
     ageMs: ageOf(tx, row.at),
     revision,
-    taken: toTaken(row),
+    taken: chat === null || by === null ? null : { chat, machine: by },
     envelope: text?.envelope ?? "",
   };
 }
 
 function ageOf({ now }: Tx, at: number): number {
   return Math.max(0, now - at);
-}
-
-function toTaken(row: rows.SessionRow): MirroredSession["taken"] {
-  const { takenChat: chat, takenMachine: machine } = row;
-  return chat === null || machine === null ? null : { chat, machine };
 }
 
 function findContent(

@@ -74,10 +74,6 @@ export class Calls {
     });
   }
 
-  newId(): string {
-    return newId(this.#deps.platform);
-  }
-
   /** @param deadlineMs limit for all repeats and waits together */
   async call<Name extends OperationName>(
     name: Name,
@@ -125,7 +121,7 @@ export class Calls {
     const fullInput: Record<string, unknown> = {
       ...(prepareInput?.(name, partialInput as InputOf<Name>) ?? partialInput),
     };
-    if ("requestId" in schema.shape) fullInput["requestId"] ??= this.newId();
+    if ("requestId" in schema.shape) fullInput["requestId"] ??= newId(this.#deps.platform);
     if ("self" in schema.shape) fullInput["self"] ??= registration.self;
     if (fullInput["self"] === null) return fail("not_registered", `${name} needs a registered chat`);
     const checked = checkInput(name, fullInput);
@@ -167,15 +163,10 @@ export class Calls {
     const { mayHaveHappened, reason } = request;
     if (mayHaveHappened)
       return { code: "outcome_unknown", ...errorFields(request, `sent, but not answered: ${reason}`) };
-    switch (waitResult) {
-      case "full":
-        return { code: "queue_full", ...errorFields(request, "too many calls are already waiting for the connection") };
-      case "closed":
-        return { code: "closed", ...errorFields(request, this.#closedBecause) };
-      case "up":
-      case "late":
-        return { code: "unreachable", ...errorFields(request, `the coordinator was not reached in time: ${reason}`) };
-    }
+    if (waitResult === "full")
+      return { code: "queue_full", ...errorFields(request, "too many calls are already waiting for the connection") };
+    if (waitResult === "closed") return { code: "closed", ...errorFields(request, this.#closedBecause) };
+    return { code: "unreachable", ...errorFields(request, `the coordinator was not reached in time: ${reason}`) };
   }
 
   #upNow(): WaitResult | null {

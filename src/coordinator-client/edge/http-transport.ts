@@ -42,7 +42,7 @@ export function sender(transport: HttpTransport): SendRequest {
       return toOutcome(name, sentAt, answer, await answer.text());
     } catch (error) {
       if (isTimedOut) return lostOutcome(true, `no answer over HTTP within ${timeoutMs} ms`);
-      const code = causeCode(error);
+      const code = codeOf(error) ?? (error instanceof Error ? codeOf(error.cause) : null);
       // The cause of fetch's error has the reason. Messages are left out: they may quote a header.
       const reason = code ?? (error instanceof Error ? error.name : "unknown error");
       return lostOutcome(code === null || !unsentCodes.has(code), `no answer over HTTP: ${reason}`);
@@ -104,7 +104,3 @@ const unsentCodes = new Set([
   "ENETUNREACH",
   "UND_ERR_CONNECT_TIMEOUT",
 ]);
-
-function causeCode(error: unknown): string | null {
-  return codeOf(error) ?? (error instanceof Error ? codeOf(error.cause) : null);
-}

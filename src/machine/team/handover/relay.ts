@@ -26,7 +26,6 @@ export async function sendHandover(
   const relay = new GivenRelay(edge);
   const claimHash = digestOf(Buffer.from(key.claim, "utf8"));
   const chars = envelopes.reduce((sum, envelope) => sum + envelope.length, 0);
-  // A newer one replaces that of the same session.
   const made = await relay.make({ subject: session, claimHash, parts: envelopes.length, chars, forMs });
   if (!made.ok) return err(made.error.message);
   const { id } = made.value;
