@@ -1,5 +1,10 @@
 const scheme = "file:";
 
+/** One spelling for all names of a file, where case does not count. */
+export function foldName(resource: string): string {
+  return resource.toLowerCase().normalize("NFC");
+}
+
 export type Shape =
   | { readonly kind: "exact"; readonly path: string }
   | { readonly kind: "children"; readonly folder: string }

@@ -1,6 +1,6 @@
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
-import { isAbsolute, sep, dirname, join, posix, win32 } from "node:path";
+import { basename, isAbsolute, sep, dirname, join, posix, win32 } from "node:path";
 
 export interface Paths {
   readonly home: string;
@@ -63,7 +63,10 @@ export function homeFrom(env: NodeJS.ProcessEnv): string {
   return home;
 }
 
-/** Resolves a missing file by its nearest folder. @param path absolute */
+/**
+ * Resolves a missing file by its nearest folder. The system's own call gives names as the disk has
+ * them, where case and Unicode form do not count. @param path absolute
+ */
 export function realPath(path: string): string {
   for (let at = path, rest = ""; ; rest = join(at.slice(dirname(at).length), rest), at = dirname(at)) {
     try {
@@ -72,6 +75,26 @@ export function realPath(path: string): string {
       if (dirname(at) === at) return path;
     }
   }
+}
+
+/** With `/`, and composed: macOS takes both forms of a name for one file, and clients write either. */
+export function portablePath(relativePath: string): string {
+  return relativePath.split(sep).join("/").normalize("NFC");
+}
+
+/**
+ * Whether names that differ in case alone are one file there: seen at the folder's own name, else
+ * at one above it.
+ */
+export function foldsCase(folder: string): boolean {
+  const above = dirname(folder);
+  if (above === folder) return process.platform === "darwin" || process.platform === "win32";
+  const name = basename(folder);
+  const [lower, upper] = [name.toLowerCase(), name.toUpperCase()];
+  if (lower === upper) return foldsCase(above);
+  const here = statSync(folder, { throwIfNoEntry: false });
+  const other = statSync(join(above, name === lower ? upper : lower), { throwIfNoEntry: false });
+  return here === undefined ? foldsCase(above) : here.ino === other?.ino && here.dev === other.dev;
 }
 
 /**

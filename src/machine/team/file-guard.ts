@@ -1,15 +1,15 @@
 import { existsSync } from "node:fs";
-import { dirname, join, relative, resolve, sep } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { editedPath } from "../../clients/adapter/tools.ts";
 import type { HookInput } from "../../contract/hooks.ts";
-import { namesAbove } from "../../contract/resource-paths.ts";
+import { foldName, namesAbove } from "../../contract/resource-paths.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { processLives } from "../../coordinator-client/local/process-key.ts";
 import { teamChats, teamNews } from "../../store/team-tables.ts";
 import type { Processes } from "../../platform/processes.ts";
 import { age } from "../../shared/format.ts";
 import { beginningOf } from "../../shared/shorten.ts";
-import { realPath } from "../../platform/paths.ts";
+import { foldsCase, portablePath, realPath } from "../../platform/paths.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { pathOf } from "../sessions/entries.ts";
@@ -49,16 +49,28 @@ const maxNames = 99;
 /** Refuses in the same checkout, warns in another. Reads only. */
 export function checkEdit(sql: Sql, context: EditContext, file: EditedFile): EditVerdict {
   for (const { workspace, project, root } of findProjects(sql, file)) {
-    const path = relative(root, file.path).split(sep).join("/");
+    const path = portablePath(relative(root, file.path));
     const names = namesAbove(`file:${project}/${path}`).slice(0, maxNames);
-    const reservations = reservationTable
-      .listByResource(sql, workspace, names)
-      .filter((one) => isReservedByOther(sql, context, one));
+    const reservations = reservationsOf(sql, workspace, names, foldsCase(root)).filter((one) =>
+      isReservedByOther(sql, context, one),
+    );
     const sameCheckout = reservations.find((one) => isSameCheckout(sql, one, root));
     const holder = sameCheckout ?? reservations[0];
     if (holder) return assessEdit(sql, context, holder, path, sameCheckout !== undefined);
   }
   return allowed;
+}
+
+/** @param isFolded names that differ in case alone are one file */
+function reservationsOf(
+  sql: Sql,
+  workspace: string,
+  names: readonly string[],
+  isFolded: boolean,
+): reservationTable.Reservation[] {
+  if (!isFolded) return reservationTable.listByResource(sql, workspace, names);
+  const folded = new Set(names.map(foldName));
+  return reservationTable.list(sql).filter((one) => one.workspace === workspace && folded.has(foldName(one.resource)));
 }
 
 /** A new file's path is resolved by its nearest existing folder. */

@@ -1,10 +1,10 @@
 import { isAbsolute, posix, relative, resolve, sep } from "node:path";
 import type { Failure } from "../../contract/errors.ts";
 import type { Lease } from "../../contract/leases.ts";
-import { overlap } from "../../contract/resource-paths.ts";
+import { foldName, overlap } from "../../contract/resource-paths.ts";
 import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
 import type { CoordinatorClient } from "../../coordinator-client/client.ts";
-import { isFolder, realPath } from "../../platform/paths.ts";
+import { isFolder, portablePath, realPath } from "../../platform/paths.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { err, fail, ok, type Result } from "../../shared/result.ts";
@@ -16,8 +16,7 @@ const maxChars = 400;
 
 /** `dir/*` is all files of a folder, `dir/**` all below it. Pure. */
 export function toLeasePath(root: string, input: string): Result<string, string> {
-  const relativePath = isAbsolute(input) ? relative(root, input) : input;
-  const path = posix.normalize(relativePath.split(sep).join("/")).replace(/\/$/, "");
+  const path = posix.normalize(portablePath(isAbsolute(input) ? relative(root, input) : input)).replace(/\/$/, "");
   const problem = findProblem(root, path);
   return problem === null ? ok(path) : err(`"${input}" ${problem}`);
 }
@@ -86,8 +85,16 @@ export class FileReservations {
    *
    * @param project the coordinator's name for it
    * @param paths from `toLeasePath`
+   * @param isFolded names that differ in case alone are one file in this checkout: a chat that has
+   * reserved one name has them all, except where two chats reserve it at the same moment
    */
-  async reserve(project: string, paths: readonly string[]): Promise<Result<Reservation[], ReservationError>> {
+  async reserve(
+    project: string,
+    paths: readonly string[],
+    isFolded = false,
+  ): Promise<Result<Reservation[], ReservationError>> {
+    const other = isFolded ? await this.#findOther(paths.map((path) => toResource(project, path))) : null;
+    if (other !== null) return err({ ...heldError, holder: other });
     const ownLeases = await this.#listOwn();
     if (!ownLeases.ok) return err({ ...ownLeases.error, holder: null });
     const reserved: Lease[] = [];
@@ -103,6 +110,12 @@ export class FileReservations {
       if (!held) newLeases.push(lease.value);
     }
     return ok(await this.#record(reserved));
+  }
+
+  async #findOther(resources: readonly string[]): Promise<Reservation | null> {
+    const listed = await this.list();
+    const others = (listed.ok ? listed.value : []).filter(({ holder }) => holder !== this.#deps.link.self?.chat);
+    return others.find(({ resource }) => resources.some((one) => overlap(foldName(one), foldName(resource)))) ?? null;
   }
 
   async #acquire(resource: string): Promise<Result<Lease>> {

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { onTestFinished, expect } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import type { DoneSnapshot, Snapshot, SnapshotInput } from "#src/snapshots/repository.ts";
@@ -195,3 +195,9 @@ export const edit: fc.Arbitrary<Edit> = fc.oneof(
   { weight: 3, arbitrary: fc.oneof(removed, linked) },
   { weight: 1, arbitrary: byGit },
 );
+
+/** The folder under its name in the other case, as a file system gives it where case does not count. */
+export function foldCase(folder: string): void {
+  const name = basename(folder);
+  fs.symlinkSync(folder, join(dirname(folder), name === name.toLowerCase() ? name.toUpperCase() : name.toLowerCase()));
+}

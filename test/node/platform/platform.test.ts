@@ -2,15 +2,16 @@ import * as fc from "fast-check";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { forAll } from "#harness/properties.ts";
 import { checkSocketFolder, newHostSocket, prepareSocketFolder, SocketFolderError } from "#src/platform/host-socket.ts";
-import { usualHome } from "#src/platform/paths.ts";
+import { foldsCase, realPath, usualHome } from "#src/platform/paths.ts";
+import { projectRoot } from "#src/snapshots/git-head.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { programPath } from "#src/platform/program-path.ts";
 import { OverBudgetError, interpret, repeatPartsWithinBudget, withinBudget } from "#src/platform/time-budget.ts";
 import { isNewer, type ProgramVersion } from "#src/platform/version.ts";
 import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Claude, aProject, anotherClaude } from "#harness/machine/claude.ts";
-import { temporaryFolder } from "#harness/machine/git-project.ts";
+import { foldCase, temporaryFolder } from "#harness/machine/git-project.ts";
 import { desktop } from "#harness/machine/mcp-process.ts";
 import { type TempRuntime, tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { renderStatus } from "#src/machine/view/status-text.ts";
@@ -88,6 +89,27 @@ it("on Windows a program comes from an absolute folder of PATH, never from elsew
   expect(programPath("git", {}, "win32", everywhere)).toMatch(/not-on-the-path/);
   expect(programPath("C:\\node\\node.exe", {}, "win32", everywhere)).toBe("C:\\node\\node.exe");
   expect(programPath("git", { PATH: "/usr/bin" }, "linux", everywhere)).toBe("git");
+});
+
+it("where case does not count a folder is the same project, and a file the same path, under each of its names", (test) => {
+  const folder = temporaryFolder();
+  if (!foldsCase(folder)) test.skip("the temporary folder of this machine counts case");
+  mkdirSync(join(folder, "App", ".git", "objects"), { recursive: true });
+  writeFileSync(join(folder, "App", "\u00DCber.ts"), "");
+  expect(projectRoot(join(folder, "aPP"))).toBe(projectRoot(join(folder, "App")));
+  expect(realPath(join(folder, "app", "u\u0308BER.ts"))).toBe(realPath(join(folder, "App", "\u00DCber.ts")));
+});
+
+it("whether case counts is seen at the folder itself, else at one above it whose name has letters", () => {
+  const folder = join(temporaryFolder(), "App", "2026");
+  mkdirSync(folder, { recursive: true });
+  expect([foldsCase(folder), foldsCase(join(folder, "missing"))]).toEqual([false, false]);
+  foldCase(dirname(folder));
+  expect([foldsCase(folder), foldsCase(dirname(folder)), foldsCase(join(folder, "missing"))]).toEqual([
+    true,
+    true,
+    true,
+  ]);
 });
 
 /** A copy of SHIM in a folder of the test, with nothing on the PATH. */

@@ -1,5 +1,6 @@
 import type { Leader } from "../../../contract/leases.ts";
 import type { Json } from "../../../contract/values.ts";
+import { foldsCase } from "../../../platform/paths.ts";
 import { type ReservationError, formatResource, toRealLeasePath } from "../../../machine/team/file-reservations.ts";
 import type { Reservation } from "../../../machine/sessions/reservation-table.ts";
 import type { TeamChat } from "../../../machine/team/team-chat.ts";
@@ -99,6 +100,7 @@ type FilesResult = TeamResult<"shim_files">;
 interface ProjectPaths {
   readonly project: string;
   readonly paths: readonly string[];
+  readonly isFolded: boolean;
 }
 
 export const files = teamTool<"shim_files">(async (caller, { action, paths = [], project }) => {
@@ -127,12 +129,13 @@ async function projectPathsOf(
   if (!named.ok) return fail("no_key", `${named.error}.`);
   return ok({
     project: named.value,
+    isFolded: foldsCase(root),
     paths: paths.flatMap((path) => (path.ok ? [path.value] : [])),
   });
 }
 
-async function reserve(caller: Caller, { project, paths }: ProjectPaths): Promise<FilesResult> {
-  const reserved = await caller.member.files.reserve(project, paths);
+async function reserve(caller: Caller, { project, paths, isFolded }: ProjectPaths): Promise<FilesResult> {
+  const reserved = await caller.member.files.reserve(project, paths, isFolded);
   if (!reserved.ok) return toReserveRefusal(caller, reserved.error);
   const names = reserved.value.map(({ resource }) => formatResource(resource)).join(", ");
   return ok({

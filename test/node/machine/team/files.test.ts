@@ -20,7 +20,7 @@ import { readConflicts as open } from "#src/machine/team/operations/team-handler
 import { ConflictWatch } from "#src/machine/team/conflict-watch.ts";
 import { takeNews } from "#src/machine/team/deliver-news.ts";
 import { takePending } from "#src/snapshots/stored-snapshots.ts";
-import { git, GIT_ENV, makeProject, write } from "#harness/machine/git-project.ts";
+import { foldCase, git, GIT_ENV, makeProject, write } from "#harness/machine/git-project.ts";
 import { save, twoMachines, type Two } from "#harness/sync/sync-machine.ts";
 
 /** Chat `a` edits; chat `b` has reserved, in the same checkout unless another folder is given. */
@@ -116,6 +116,17 @@ it("a file belongs to its work tree, not to the one in which the chat works: lin
   joinTeam(runtime, outsider, "other");
   expect(isRefused(edit(outsider, path("src", "new", "a.ts")))).toBe(true);
   expect(edit(outsider, join(outsider.cwd, "src", "new", "a.ts"))).toEqual({});
+});
+
+it("the names of one file have one reservation: composed or not, and in each case where the file system counts none", () => {
+  const { a, reserve, path } = aTeam();
+  for (const name of ["New.ts", "\u00FCber.ts", "src/**"]) reserve(name);
+  expect(isRefused(edit(a, path("u\u0308ber.ts")))).toBe(true);
+  const names = ["new.ts", "\u00DCBER.ts", join("SRC", "a.ts")];
+  expect(names.map((name) => isRefused(edit(a, path(name))))).toEqual([false, false, false]);
+  foldCase(a.cwd);
+  expect(names.map((name) => isRefused(edit(a, path(name))))).toEqual([true, true, true]);
+  expect(isRefused(edit(a, path("other.ts")))).toBe(false);
 });
 
 it("a linked work tree in which no chat has been is of the project that it was made from", () => {

@@ -3,6 +3,7 @@ import { TeamRig, twoChats, type TeamChat } from "#harness/team/team-rig.ts";
 import { mkdirSync, symlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { foldCase } from "#harness/machine/git-project.ts";
 import { toLeasePath } from "#src/machine/team/file-reservations.ts";
 import { version } from "#src/contract/version.ts";
 import { edgeConfigPath } from "#src/coordinator-client/edge-config.ts";
@@ -114,6 +115,23 @@ it("a reservation by a link holds where the link leads, so an edit by either nam
   expect((await one.ask("shim_files", { action: "release", paths: ["link/**"] })).text).toBe("Released: src/**.");
   for (const folder of ["src", "link/", "new/"])
     await expect(one.ask("shim_files", reserve(folder))).rejects.toThrow(/is a folder; "\w+\/\*\*" reserves what is/);
+});
+
+it("where case does not count, who has reserved one name of a file has them all; a name of two forms is one everywhere", async () => {
+  const { rig, one, other } = await twoChats();
+  await one.ask("shim_files", reserve("u\u0308ber.ts"));
+  expect(await other.refusal("shim_files", reserve("\u00FCber.ts"))).toMatch(
+    /^lease_held: .*: \u00FCber.ts is held by/,
+  );
+  await one.ask("shim_files", reserve("A.ts", "src/**"));
+  await other.ask("shim_files", reserve("a.ts"));
+  await other.ask("shim_files", { action: "release" });
+  foldCase(rig.project);
+  for (const name of ["a.ts", "SRC/b.ts"])
+    expect(await other.refusal("shim_files", reserve("c.ts", name))).toMatch(
+      /^lease_held: Nothing was reserved: .* is held/,
+    );
+  expect((await other.ask("shim_files", { action: "list" })).output["files"]).toHaveLength(3);
 });
 
 function pathOf(given: string): string | false {
