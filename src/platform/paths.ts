@@ -77,7 +77,7 @@ export function realPath(path: string): string {
   }
 }
 
-/** With `/`, and composed: macOS takes both forms of a name for one file, and clients write either. */
+/** With `/`, and composed: macOS takes both forms of a name for one file. */
 export function portablePath(relativePath: string): string {
   return relativePath.split(sep).join("/").normalize("NFC");
 }
