@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { hostClientOf } from "../local-mcp/host-client/host-client.ts";
 import { systemSite } from "../local-mcp/host/system-site.ts";
 import { endSignals } from "../platform/processes.ts";
-import { programPath } from "../platform/program-path.ts";
+import { programStart } from "../platform/program-path.ts";
 
 export interface ProcessStart {
   readonly command: string;
@@ -116,7 +116,8 @@ function onReaderGone(listener: () => void): () => void {
 export function startProcess({ command, args, cwd, env }: ProcessStart): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   const listen = onSignals(["SIGINT"], () => undefined);
-  const child = spawn(programPath(command, process.env), args, {
+  const start = programStart(command, args, process.env);
+  const child = spawn(start.file, start.args, {
     cwd,
     stdio: "inherit",
     env: { ...process.env, ...env },

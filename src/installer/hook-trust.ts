@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { codex } from "../clients/codex/codex.ts";
 import type { Launch } from "../platform/shim-command.ts";
-import { programPath, startProblem } from "../platform/program-path.ts";
+import { programStart, startProblem } from "../platform/program-path.ts";
 import { setTimer } from "../platform/timers.ts";
 import { type JsonObject, asObject, listAt, objectAt, parseObject, textAt } from "../shared/json-fields.ts";
 import { type Result, err, ok } from "../shared/result.ts";
@@ -107,7 +107,8 @@ const answerMs = 15_000;
 
 async function withAppServer<T>(source: TrustSource, use: (call: Call) => Promise<T>): Promise<Result<T, string>> {
   const { env } = source;
-  const child = spawn(programPath("codex", env), ["app-server"], {
+  const start = programStart("codex", ["app-server"], env);
+  const child = spawn(start.file, start.args, {
     env,
     stdio: ["pipe", "pipe", "ignore"],
     windowsHide: true,

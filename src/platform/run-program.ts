@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "../shared/error.ts";
 import { LineReader } from "./line-reader.ts";
 import { identify, isSameProcess, systemProcesses, unknownStart, type ProcessIdentity } from "./processes.ts";
-import { programPath, withoutSecrets } from "./program-path.ts";
+import { programStart, withoutSecrets } from "./program-path.ts";
 
 type SendSignal = (signal: NodeJS.Signals | 0) => boolean;
 
@@ -197,7 +197,8 @@ export function startWatched(
   { command, args, cwd, env }: Pick<Program, "command" | "args" | "cwd" | "env">,
   stdio: "inherit" | "pipe",
 ): ChildProcess {
-  return spawn(process.execPath, ["-e", watchdogScript, "--", programPath(command, env), ...args], {
+  const start = programStart(command, args, env);
+  return spawn(process.execPath, ["-e", watchdogScript, "--", start.file, ...start.args], {
     cwd,
     env,
     stdio: [stdio, stdio, stdio, "pipe"],

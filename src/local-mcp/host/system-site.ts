@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import type { SystemSite, OperationContext } from "../../machine/context/operation-context.ts";
-import { programPath } from "../../platform/program-path.ts";
+import { programStart } from "../../platform/program-path.ts";
 import type { Launch } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { codeOf } from "../../shared/error.ts";
@@ -45,7 +45,8 @@ function runQuietly(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
 ): { readonly code: number; readonly text: string } | null {
-  const { status, stdout, stderr, error } = spawnSync(programPath(command, env), args, {
+  const start = programStart(command, args, env);
+  const { status, stdout, stderr, error } = spawnSync(start.file, start.args, {
     env,
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
@@ -57,7 +58,8 @@ function runQuietly(
 
 function versionOf(program: string, env: NodeJS.ProcessEnv): string | null {
   try {
-    return execFileSync(programPath(program, env), ["--version"], {
+    const start = programStart(program, ["--version"], env);
+    return execFileSync(start.file, start.args, {
       env,
       encoding: "utf8",
       timeout: versionTimeoutMs,

@@ -12,7 +12,7 @@ import { planRelaunch } from "../../machine/recovery/relaunch.ts";
 import * as sessions from "../../machine/sessions/sessions.ts";
 import { limitOf, ruleFor, waitAtLimit, whyStop, stoppedText } from "../../machine/sessions/usage/at-limit.ts";
 import { isAlive, type ProcessIdentity } from "../../platform/processes.ts";
-import { programPath } from "../../platform/program-path.ts";
+import { programStart } from "../../platform/program-path.ts";
 import { endMarked, hasMarks, runProgram, toMark } from "../../platform/run-program.ts";
 import {
   findLastSupervisor,
@@ -254,7 +254,8 @@ export async function supervise(
 /** The opener may live as long as its terminal, and outlives the supervisor. */
 export const openTerminal: OpenTerminal = (command, args, cwd) =>
   new Promise((resolve, reject) => {
-    const child = spawn(programPath(command, process.env), args, { cwd, detached: true, stdio: "ignore" });
+    const start = programStart(command, args, process.env);
+    const child = spawn(start.file, start.args, { cwd, detached: true, stdio: "ignore" });
     child.once("error", reject);
     child.once("spawn", () => {
       child.unref();

@@ -5,7 +5,7 @@ import { checkSocketFolder, newHostSocket, prepareSocketFolder, SocketFolderErro
 import { foldsCase, realPath, usualHome } from "#src/platform/paths.ts";
 import { projectRoot } from "#src/snapshots/git-head.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
-import { programPath } from "#src/platform/program-path.ts";
+import { programPath, programStart } from "#src/platform/program-path.ts";
 import { OverBudgetError, interpret, repeatPartsWithinBudget, withinBudget } from "#src/platform/time-budget.ts";
 import { isNewer, type ProgramVersion } from "#src/platform/version.ts";
 import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
@@ -110,6 +110,93 @@ it("whether case counts is seen at the folder itself, else at one above it whose
     true,
     true,
   ]);
+});
+
+/** As npm 11 and npm 6, pnpm 9, and npm with options of Node in the script's first line write them. */
+const launchers = {
+  codex: String.raw`@ECHO off
+GOTO start
+:find_dp0
+SET dp0=%~dp0
+EXIT /b
+:start
+SETLOCAL
+CALL :find_dp0
+
+IF EXIST "%dp0%\node.exe" (
+  SET "_prog=%dp0%\node.exe"
+) ELSE (
+  SET "_prog=node"
+  SET PATHEXT=%PATHEXT:;.JS;=;%
+)
+
+endLocal & goto #_undefined_# 2>NUL || title %COMSPEC% & "%_prog%"  "%dp0%\node_modules\@openai\codex\bin\codex.js" %*
+`,
+  old: String.raw`@IF EXIST "%~dp0\node.exe" (
+  "%~dp0\node.exe"  "%~dp0\node_modules\old\bin.js" %*
+) ELSE (
+  @SETLOCAL
+  @SET PATHEXT=%PATHEXT:;.JS;=;%
+  node  "%~dp0\node_modules\old\bin.js" %*
+)`,
+  qwen: String.raw`@SETLOCAL
+@IF NOT DEFINED NODE_PATH (
+  @SET "NODE_PATH=C:\pnpm\node_modules"
+)
+@IF EXIST "%~dp0\node.exe" (
+  "%~dp0\node.exe"  "%~dp0\..\qwen code\cli.js" %*
+) ELSE (
+  @SET PATHEXT=%PATHEXT:;.JS;=;%
+  node  "%~dp0\..\qwen code\cli.js" %*
+)`,
+  gemini: String.raw`@ECHO off
+IF EXIST "%dp0%\node.exe" (
+  SET "_prog=%dp0%\node.exe"
+) ELSE (
+  SET "_prog=node"
+)
+endLocal & goto #_undefined_# 2>NUL || title %COMSPEC% & "%_prog%" --no-warnings=DEP0040 "%dp0%\node_modules\@google\gemini-cli\dist\index.js" %*`,
+  shell: String.raw`@SETLOCAL
+  SET "_prog=sh"
+"%_prog%"  "%dp0%\node_modules\tool\run.sh" %*`,
+  claude: String.raw`@ECHO off
+SETLOCAL
+CALL :find_dp0
+"%dp0%\node_modules\@anthropic-ai\claude-code\bin\claude.exe"   %*
+`,
+  other: "@echo %1 & del %*",
+};
+
+it("on Windows a script of npm's is started by node, with the arguments as they are and without a shell", () => {
+  const files: Record<string, string> = { "D:\\node\\node.exe": "", "D:\\node\\git.exe": "", "C:\\npm\\git.cmd": "" };
+  for (const [name, text] of Object.entries(launchers)) files[`C:\\npm\\${name}.cmd`] = text.replaceAll("\n", "\r\n");
+  const start = (name: string, path: string): readonly string[] => {
+    const disk = { exists: (one: string) => one in files, read: (one: string) => files[one] ?? "" };
+    const { file, args } = programStart(name, ["a & b", "%PATH%"], { Path: path }, "win32", disk);
+    return [file, ...args];
+  };
+  const both = ["a & b", "%PATH%"];
+  const path = "C:\\npm;D:\\node";
+  expect(start("codex", path)).toEqual([
+    "D:\\node\\node.exe",
+    "C:\\npm\\node_modules\\@openai\\codex\\bin\\codex.js",
+    ...both,
+  ]);
+  expect(start("old", path)).toEqual(["D:\\node\\node.exe", "C:\\npm\\node_modules\\old\\bin.js", ...both]);
+  expect(start("qwen", path)).toEqual(["D:\\node\\node.exe", "C:\\qwen code\\cli.js", ...both]);
+  const gemini = "C:\\npm\\node_modules\\@google\\gemini-cli\\dist\\index.js";
+  expect(start("gemini", path)).toEqual(["D:\\node\\node.exe", "--no-warnings=DEP0040", gemini, ...both]);
+  expect(start("claude", path)).toEqual([
+    "C:\\npm\\node_modules\\@anthropic-ai\\claude-code\\bin\\claude.exe",
+    ...both,
+  ]);
+  // Node beside the script comes first, as npm has it.
+  files["C:\\npm\\node.exe"] = "";
+  expect(start("gemini", path)[0]).toBe("C:\\npm\\node.exe");
+  expect(start("git", path)).toEqual(["D:\\node\\git.exe", ...both]);
+  for (const name of ["shell", "other", "missing"])
+    expect(start(name, path)).toEqual([`C:\\not-on-the-path\\${name}.exe`, ...both]);
+  expect(programStart("codex", ["x"], {}, "linux")).toEqual({ file: "codex", args: ["x"] });
 });
 
 /** A copy of SHIM in a folder of the test, with nothing on the PATH. */

@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { resolve } from "node:path";
 import type { EffectNote } from "../../../contract/work-state.ts";
-import { programPath } from "../../../platform/program-path.ts";
+import { programStart } from "../../../platform/program-path.ts";
 import { oneLine } from "../../../shared/format.ts";
 import { pushOf } from "../effects.ts";
 
@@ -76,7 +76,8 @@ function runQuietly(program: string, args: readonly string[], cwd: string, env: 
     windowsHide: true,
   } as const;
   const { promise, resolve: settle } = Promise.withResolvers<Output>();
-  execFile(programPath(program, env), args, options, (error, stdout, stderr) => {
+  const start = programStart(program, args, env);
+  execFile(start.file, start.args, options, (error, stdout, stderr) => {
     const code = error === null ? 0 : typeof error.code === "number" ? error.code : null;
     const why = error?.killed ? `no answer within ${timeoutMs / 1_000} s` : (error?.message ?? "");
     const said = stderr.split("\n").filter((line) => line.trim() !== "");
