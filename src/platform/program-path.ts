@@ -65,7 +65,7 @@ export function programStart(
   return { file: missingProgram(name), args };
 }
 
-/** The forms of npm and pnpm: node with options and a path from the launcher, or a program alone. */
+/** The forms of npm and pnpm: node with options and a path from the launcher; or a program. */
 const startedByNode = /(?:"%_prog%"|^\s*node)[ \t]+([^"%&|<>^\r\n]*)"%(?:dp0%|~dp0)\\([^"%\r\n]+)"[ \t]+%\*/m;
 const startedAlone = /(?:^|&)[ \t]*"%(?:dp0%|~dp0)\\([^"%\r\n]+\.exe)"[ \t]+%\*/m;
 
