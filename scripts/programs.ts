@@ -36,13 +36,13 @@ const plainPrograms = {
 export const loadedPrograms = Object.keys(wholePrograms);
 
 /**
- * Loads costly built-in modules at their first call instead of at the start: crypto, zlib, child_process and http take 3 to 5 ms each, and
+ * Loads costly built-in modules at their first call instead of at the start: crypto, zlib, child_process, http and net take 2 to 5 ms each, and
  * most hook events need none of them. Functions only; what is imported as a class or a value must not be listed here.
  */
 const lazyBuiltins: Plugin = {
   name: "lazy-builtins",
   resolveId(id, importer) {
-    const isLazy = /^node:(crypto|zlib|child_process|http)$/.test(id) && !/^\0|node_modules/.test(importer ?? "");
+    const isLazy = /^node:(crypto|zlib|child_process|http|net)$/.test(id) && !/^\0|node_modules/.test(importer ?? "");
     return isLazy ? `\0lazy:${id}` : null;
   },
   load(id) {

@@ -1,5 +1,5 @@
 import { inputMs } from "../../contract/hook-limits.ts";
-import { setTimer } from "../../platform/timers.ts";
+import { setTimer, sinceStartMs } from "../../platform/timers.ts";
 import { read, write } from "node:fs";
 import { codeOf } from "../../shared/error.ts";
 import { JsonObjectReader, maxInputBytes } from "../../platform/json-object-reader.ts";
@@ -79,7 +79,7 @@ export function readHookInput(
 }
 
 export function readStdin(limits: Limits, onSignal: StdinSource["onSignal"] = () => undefined): Promise<HookStdin> {
-  const left = { ...limits, totalMs: Math.max(minMs, limits.totalMs - performance.now()) };
+  const left = { ...limits, totalMs: Math.max(minMs, limits.totalMs - sinceStartMs()) };
   const nextPart = isWindows ? nextStreamPart : nextFilePart;
   return readHookInput({ nextPart, schedule: setTimer, onSignal }, left);
 }

@@ -1,6 +1,6 @@
-import { text } from "node:stream/consumers";
 import { eventRequest, processHeader } from "../../clients/adapter/hook-program.ts";
 import { heldMs, hostMs, lateHostMs } from "../../contract/hook-limits.ts";
+import { askHost } from "../../platform/local-http.ts";
 import { shimCommand, withShimCommand, type CommandSource } from "../../platform/shim-command.ts";
 import { setIdleTimer, setTimer } from "../../platform/timers.ts";
 import { type HostHome, reachHost } from "../host-client/reach-host.ts";
@@ -43,9 +43,9 @@ export async function postEvent(
   const sender = { [processHeader]: process };
   try {
     const request = eventRequest(host.home, host.env, { client, event, input, sender, signal });
-    const answer = await reachHost(host, { ...request, onHeld }, maxMs - lateHostMs);
+    const answer = await reachHost(host, { ...request, onHeld }, askHost, maxMs - lateHostMs);
     if (answer.statusCode !== 200) throw new Error(`the host refuses it with status ${answer.statusCode}`);
-    return await text(answer);
+    return answer.text;
   } catch (error) {
     // The host has recorded it.
     if (isHeld) return undecided;

@@ -42,7 +42,7 @@ interface HostQuestion {
  * @throws {Error} where the connection was lost or the signal aborted: the host may have done it
  */
 export function callHost(host: HostHome, question: HostQuestion): Promise<IncomingMessage> {
-  return reachHost(host, requestOf(question));
+  return reachHost(host, requestOf(question), requestHost);
 }
 
 export function requestOf({ method, path, body, signal }: HostQuestion): HostRequest {

@@ -4,11 +4,12 @@ import type { IncomingMessage } from "node:http";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { checkSocketFolder, hostSocket, recallHost } from "../../platform/host-socket.ts";
-import { requestHost, type HostRequest } from "../../platform/local-http.ts";
+import type { HostRequest } from "../../platform/local-http.ts";
 import { createPrivateFolder } from "../../platform/private-files.ts";
 import { isRunning, systemProcesses } from "../../platform/processes.ts";
 import type { Launch } from "../../platform/shim-command.ts";
 import { codeOf, messageOf } from "../../shared/error.ts";
+import { sinceStartMs } from "../../platform/timers.ts";
 import { isWithin } from "../../shared/known-time.ts";
 import { toStoreError } from "../../store/store-error.ts";
 
@@ -202,25 +203,26 @@ export const handsOver = 426;
  * @throws {NoHostError} where none has started in time, or others may enter its folder
  * @throws {Error} where the connection was lost or the signal aborted: a host may have done it
  */
-export async function reachHost(
+export async function reachHost<Answer extends Partial<Pick<IncomingMessage, "statusCode" | "resume">>>(
   { home, launch, env }: HostHome,
   request: HostRequest,
+  ask: (socket: string, request: HostRequest) => Promise<Answer | null>,
   maxMs = maxStartMs,
-): Promise<IncomingMessage> {
+): Promise<Answer> {
   const program = join(dirname(launch.hookScript), "mcp-host.cjs");
-  const giveUpAt = performance.now() + maxMs - startingMs(home);
+  const giveUpAt = sinceStartMs() + maxMs - startingMs(home);
   for (;;) {
     const socket = hostSocket(home, systemProcesses.boot());
     orNoHost(() => checkSocketFolder(home, socket));
-    const answer = await requestHost(socket, request).catch((error: unknown) => {
+    const answer = await ask(socket, request).catch((error: unknown) => {
       // The socket of another user, as after `sudo`.
       throw codeOf(error) === "EACCES" ? new NoHostError(messageOf(toStoreError(error, socket))) : error;
     });
     if (answer !== null && answer.statusCode !== handsOver) return answer;
     if (answer !== null) reserveStart(home);
     else orNoHost(() => startHost({ home, program, env }));
-    answer?.resume();
-    if (performance.now() > giveUpAt) {
+    answer?.resume?.();
+    if (sinceStartMs() > giveUpAt) {
       const reason = lastFailure(home);
       const error = new NoHostError(reason || `no host has started at ${socket}; host.log in ${home} says why`);
       throw Object.assign(error, { isStarting: reason === "" && startingMs(home) > 0 });
