@@ -100,7 +100,6 @@ interface RangeFields {
   readonly line: string;
   readonly column?: string;
   readonly endLine?: string;
-  readonly endColumn?: string;
   readonly columnOffset?: number;
 }
 
@@ -108,16 +107,16 @@ interface RangeFields {
 export function rangeAt(from: JsonObject | null, fields: RangeFields): Range | null {
   const line = numberAt(from, fields.line);
   if (!line) return null;
-  const column = columnAt(from, fields.column, fields.columnOffset);
+  const column = fields.column === undefined ? null : numberAt(from, fields.column);
   const endLine = fields.endLine === undefined ? undefined : numberAt(from, fields.endLine) || undefined;
-  const endColumn = columnAt(from, fields.endColumn, fields.columnOffset);
   // A finding becomes the payload of a task, and an undefined field is no JSON.
-  return { line, ...omitUndefined({ column, endLine, endColumn }) };
-}
-
-function columnAt(from: JsonObject | null, field: string | undefined, offset = 0): number | undefined {
-  const column = field === undefined ? null : numberAt(from, field);
-  return column === null ? undefined : column + offset || undefined;
+  return {
+    line,
+    ...omitUndefined({
+      column: column === null ? undefined : column + (fields.columnOffset ?? 0) || undefined,
+      endLine,
+    }),
+  };
 }
 
 const maxWords = 300;

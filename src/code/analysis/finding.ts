@@ -10,12 +10,12 @@ export type ToolName = (typeof toolNames)[number];
 export const Level = z.enum(["error", "warning", "note"]);
 export type Level = z.infer<typeof Level>;
 
-/** Lines and columns count from 1; the end column is the first one after the range. */
+/** Lines and columns count from 1. */
 export const Range = z.object({
   line: z.int().min(1),
   column: z.int().min(1).optional(),
+  /** Last line of copied code. */
   endLine: z.int().min(1).optional(),
-  endColumn: z.int().min(1).optional(),
 });
 export type Range = z.infer<typeof Range>;
 
@@ -23,11 +23,10 @@ export const Position = z.object({ file: z.string(), range: Range.nullable() });
 export type Position = z.infer<typeof Position>;
 
 /** Another tool that reports the same. */
-const SameFinding = z.object({ tool: z.string(), version: z.string().nullable(), rule: z.string() });
+const SameFinding = z.object({ tool: z.string(), rule: z.string() });
 
 export const Finding = z.object({
   tool: z.string(),
-  version: z.string().nullable(),
   rule: z.string(),
   level: Level,
   /** Relative to the folder, with `/`. */
@@ -114,7 +113,6 @@ function lintName(rule: string): string {
 
 export interface ToolFindings {
   readonly tool: string;
-  readonly version: string | null;
   readonly findings: readonly RawFinding[];
 }
 
@@ -134,7 +132,7 @@ export type MergedFinding = Omit<Finding, "fingerprint" | "content" | "isNew">;
 export function mergeFindings(results: readonly ToolFindings[]): MergedFinding[] {
   const all: MergedFinding[] = [];
   const byThing = new Map<string, MergedFinding>();
-  for (const { tool, version, findings } of results) {
+  for (const { tool, findings } of results) {
     for (const found of findings) {
       const { rule, level, file, symbol, range } = found;
       const named = [symbol ?? [], range?.line ?? []].flat();
@@ -145,11 +143,11 @@ export function mergeFindings(results: readonly ToolFindings[]): MergedFinding[]
         (other === symbol || symbol === undefined) && [one, ...others].every((by) => by.tool !== tool);
       const first = things.flatMap((thing) => byThing.get(thing) ?? []).find(isSame);
       if (first) {
-        first.others = [...(first.others ?? []), { tool, version, rule }];
+        first.others = [...(first.others ?? []), { tool, rule }];
         if (levelOrder.indexOf(level) > levelOrder.indexOf(first.level)) first.level = level;
         continue;
       }
-      const merged = { tool, version, ...found };
+      const merged = { tool, ...found };
       all.push(merged);
       for (const thing of things) if (!byThing.has(thing)) byThing.set(thing, merged);
     }

@@ -120,8 +120,8 @@ class Analysis {
 
   /** Neither installed packages nor what git ignores is the project's code. */
   async #ownFindings(results: readonly AdapterResult[], project: ProjectView): Promise<Finding[]> {
-    const ran = results.flatMap(({ run: { name: tool, version }, parsed }) =>
-      parsed === null ? [] : [{ tool, version, findings: parsed.findings }],
+    const ran = results.flatMap(({ run: { name: tool }, parsed }) =>
+      parsed === null ? [] : [{ tool, findings: parsed.findings }],
     );
     const all = withFingerprints(mergeFindings(ran), project.read);
     const findings = all.filter(({ file }) => !file.split("/").includes("node_modules"));

@@ -24,7 +24,9 @@ import {
   parseReport,
   rangeAt,
 } from "../adapter.ts";
-import type { Level, Range, RawFinding } from "../finding.ts";
+import type { Level, RawFinding } from "../finding.ts";
+
+const position = { line: "line", column: "column" } as const;
 
 function withEndings(name: string, endings: readonly string[]): string[] {
   return endings.map((ending) => `${name}.${ending}`);
@@ -71,7 +73,7 @@ function eslintFinding(file: string, message: JsonObject | null): RawFinding {
     rule: textAt(message, "ruleId") ?? (isFatal ? "parse-error" : "eslint"),
     level: isFatal || numberAt(message, "severity") === 2 ? "error" : "warning",
     file,
-    range: rangeAt(message, { line: "line", column: "column", endLine: "endLine", endColumn: "endColumn" }),
+    range: rangeAt(message, position),
     message: textAt(message, "message") ?? "",
   };
 }
@@ -105,36 +107,20 @@ function levelOf(found: JsonObject | null): Level {
   return levels[textAt(found, "severity") ?? ""] ?? "note";
 }
 
-function parseOxlint(output: ToolOutput, { project, toFile }: ParseContext): Result<Parsed, string> {
+function parseOxlint(output: ToolOutput, { toFile }: ParseContext): Result<Parsed, string> {
   const report = parseReport(output);
   if (!report.ok) return report;
-  const sources = new Map<string, Buffer>();
   const findings = listAt(report.value, "diagnostics").map((one): RawFinding => {
     const diagnostic = asObject(one);
-    const file = toFile(textAt(diagnostic, "filename") ?? "");
-    const source = sources.get(file) ?? Buffer.from(project.read(file) ?? "");
-    sources.set(file, source);
     return {
       rule: textAt(diagnostic, "code") ?? "parse-error",
       level: levelOf(diagnostic),
-      file,
-      range: spanRange(objectAt(asObject(listAt(diagnostic, "labels")[0]), "span"), source),
+      file: toFile(textAt(diagnostic, "filename") ?? ""),
+      range: rangeAt(objectAt(asObject(listAt(diagnostic, "labels")[0]), "span"), position),
       message: textAt(diagnostic, "message") ?? "",
     };
   });
   return ok({ findings });
-}
-
-/** Spans are an offset and a length in bytes of UTF-8. */
-function spanRange(span: JsonObject | null, source: Buffer): Range | null {
-  const start = rangeAt(span, { line: "line", column: "column" });
-  const offset = numberAt(span, "offset") ?? 0;
-  const text = source.subarray(offset, offset + (numberAt(span, "length") ?? 0)).toString("utf8");
-  if (start?.column === undefined || text === "") return start;
-  const lines = text.split("\n");
-  const last = lines.at(-1)?.length ?? 0;
-  const endColumn = lines.length === 1 ? start.column + last : last + 1;
-  return { ...start, endLine: start.line + lines.length - 1, endColumn };
 }
 
 export const biome: Adapter = {
@@ -155,13 +141,11 @@ export const biome: Adapter = {
 
 function biomeFinding(diagnostic: JsonObject | null, toFile: (path: string) => string): RawFinding {
   const location = objectAt(diagnostic, "location");
-  const start = rangeAt(objectAt(location, "start"), { line: "line", column: "column" });
-  const end = rangeAt(objectAt(location, "end"), { line: "line", column: "column" });
   return {
     rule: textAt(diagnostic, "category") ?? "biome",
     level: levelOf(diagnostic),
     file: toFile(textAt(location, "path") ?? ""),
-    range: start && { ...start, ...omitUndefined({ endLine: end?.line, endColumn: end?.column }) },
+    range: rangeAt(objectAt(location, "start"), position),
     message: textAt(diagnostic, "message") ?? "",
   };
 }
@@ -219,8 +203,5 @@ function hasOwnRule({ project, selected }: ParseContext, isOxlint: boolean): boo
 
 function ofFunction(found: RawFinding): RawFinding {
   const [, symbol] = /[`']([^`']*)[`'] has a complexity/.exec(found.message) ?? [];
-  const { line, column } = found.range ?? {};
-  // The range of oxlint is the whole function: two of them, one in the other, are not the same.
-  const range = line === undefined ? null : { line, ...omitUndefined({ column }) };
-  return { ...found, rule: "complexity", level: "warning", range, ...omitUndefined({ symbol }) };
+  return { ...found, rule: "complexity", level: "warning", ...omitUndefined({ symbol }) };
 }
