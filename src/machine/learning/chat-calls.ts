@@ -144,9 +144,15 @@ const preludes: ReadonlySet<string> = new Set(["cd", "export", "set", "sleep", "
 /** Subcommands that another word follows. */
 const runners: ReadonlySet<string> = new Set(["run", "exec", "x"]);
 
+const plainWord = /^[\w@./:+-]+$/;
+
 /** The program and its subcommand, of the first command that does something of its own. */
 function programOf(text: string): { readonly subject: string; readonly isTest: boolean } {
-  const commands = simpleCommands(text).map(({ words }) => withoutWrappers(words));
+  const commands = simpleCommands(text).map(({ words: given }) => {
+    const words = withoutWrappers(given);
+    // Code that is given instead of a file names nothing.
+    return plainWord.test(words[0] ?? "") ? words : given.filter((word) => !/^\w+=/.test(word));
+  });
   const words = commands.find(([program = ""]) => program !== "" && !preludes.has(program)) ?? [];
   const subs = words.slice(1, runners.has(words[1] ?? "") ? 3 : 2).filter((word) => /^[a-z][\w:.-]*$/i.test(word));
   return { subject: [words[0] ?? "", ...subs].join(" "), isTest: tests.test(words.slice(0, 4).join(" ")) };

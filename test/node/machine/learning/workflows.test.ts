@@ -231,6 +231,10 @@ it("a command is told by its program, whatever it is started with", () => {
   const wrapped = ["time make all", "sudo -u ada make all", "CI=1 nice make all"];
   const chats = wrapped.map((input, at) => chat(`${at}`, new Rows().call("Bash", input, { ranMs: 3 * minuteMs })));
   expect(findWorkflows(chats, now).found).toMatchObject([{ kind: "slow", subject: "make all", times: 3 }]);
+  for (const input of ['python3 -c "import time; time.sleep(180)"', "python3 - <<'X'\nprint(1)\nX", "CI=1 python3"]) {
+    const coded = three(() => new Rows().call("Bash", input, { ranMs: 3 * minuteMs }));
+    expect(findWorkflows(coded, now).found).toMatchObject([{ kind: "slow", subject: "python3" }]);
+  }
 });
 
 it("chats that were too many to be read are said", () => {
