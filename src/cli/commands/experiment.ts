@@ -26,13 +26,8 @@ export function addCommand(program: Command, cli: Cli): void {
     view: ({ stopped }, _cli, { input: { all } }) => [
       ...stopped.flatMap(lastLine),
       all === true &&
-        `${pluralize(stopped.length, "experiment")} stopped; none starts until \`shim experiment allow\`.`,
+        `${pluralize(stopped.length, "experiment")} stopped. No review starts one until \`shim config set kaizen apply\`.`,
     ],
-  });
-  define(cli, group, "allow", {
-    operation: "experiments.allow",
-    of: learningOperations,
-    view: () => "Experiments may start again.\n",
   });
 }
 
@@ -46,9 +41,6 @@ const listView = tableView<MachineOutput<"experiments.list">, ExperimentView>({
     SINCE: ({ steps }) => cli.ago(steps.at(-1)?.at ?? 0),
   }),
   empty: "No experiment yet. `shim report` says what to try.",
-  notes: ({ offSince }, cli) => [
-    offSince !== null && `Switched off ${cli.ago(offSince)}. \`shim experiment allow\` lets them start again.`,
-  ],
 });
 
 /** State, and why it has it. */

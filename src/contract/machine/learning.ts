@@ -89,7 +89,7 @@ export const Workflows = z.object({
 });
 export type Workflows = Readonly<z.infer<typeof Workflows>>;
 
-const trialErrors = ["bad_input", "busy", "switched_off", "cannot_act", "cannot_end", "config_invalid"] as const;
+const trialErrors = ["bad_input", "busy", "cannot_act", "cannot_end", "config_invalid"] as const;
 
 export const learningOperations = {
   "review.advance": declare("host", "write", {
@@ -136,8 +136,6 @@ export const learningOperations = {
     output: z.object({
       /** Oldest first. */
       experiments: z.array(ExperimentView),
-      /** Epoch ms of the switch that keeps all from starting; null: they may. */
-      offSince: z.number().nullable(),
       /** Epoch ms of this answer: what ages are counted from. */
       readAt: z.number(),
     }),
@@ -184,16 +182,11 @@ export const learningOperations = {
     summary: "End a trial; its value before is in force at once.",
     input: z.strictObject({
       experiment: experiment.optional(),
-      all: z.boolean().optional().describe("every trial, and none starts until `shim experiment allow`"),
+      all: z.boolean().optional().describe("every trial; no review starts another: `kaizen` is report then"),
     }),
     output: z.object({ stopped: z.array(ExperimentView) }),
-    errors: ["bad_input", ...idErrors, "ended"],
+    errors: ["bad_input", ...idErrors, "ended", "config_invalid"],
     surfaces: ["page"],
     example: { experiment: "exp_0a1b2c3d" },
-  }),
-  "experiments.allow": declare("host", "write", {
-    summary: "Let experiments start again after `stop --all`.",
-    output: z.object({}),
-    surfaces: ["page"],
   }),
 };

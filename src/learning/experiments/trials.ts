@@ -30,20 +30,14 @@ export function addStep(
   return { ...trial, steps: [...trial.steps, { at, state, note: note.slice(0, maxNote) }] };
 }
 
-/**
- * Why a value may not be tried now; null: it may.
- *
- * @param offSince epoch ms of the kill switch; null: it is not on
- */
+/** Why a value may not be tried now; null: it may. */
 export function refusalOf(
   parameter: Parameter,
   { from, to }: { readonly from: number; readonly to: number },
-  { offSince, trials }: { readonly offSince: number | null; readonly trials: readonly MachineTrial[] },
+  trials: readonly MachineTrial[],
 ): Failure | null {
   const refusal = refusalOfStep(parameter, from, to);
   if (refusal !== null) return { code: "bad_input", message: refusal };
-  const allow = "`shim experiment allow` lets them start again.";
-  if (offSince !== null) return { code: "switched_off", message: `experiments are switched off. ${allow}` };
   // Two of a group would change each other's outcomes.
   const busy = trials.find((one) => isRunning(one) && findParameter(one.key)?.group === parameter.group);
   return busy ? { code: "busy", message: `${busy.id} runs on a setting of the same group. Stop it first.` } : null;

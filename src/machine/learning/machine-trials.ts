@@ -29,7 +29,6 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { err, fail, ok, type Result } from "../../shared/result.ts";
 import { settingAt } from "../../shared/setting-keys.ts";
 import type { Sql } from "../../shared/sql.ts";
-import * as meta from "../../store/meta.ts";
 import * as totals from "../../store/metric-totals.ts";
 import * as notices from "../../store/notices.ts";
 import { experiments } from "../../store/session-tables.ts";
@@ -77,28 +76,6 @@ function sessionsOf(sql: Sql, { id, steps }: MachineTrial): ExperimentView["sess
   return row ?? null;
 }
 
-const switchKey = "experiments_off_since";
-
-/** Epoch ms of the kill switch; null: it is not on. */
-export function offSince(sql: Sql): number | null {
-  const value = meta.read(sql, switchKey);
-  return value === null || value === "" ? null : Number(value);
-}
-
-/** @param since null: trials may start again */
-export function setOff(runtime: Runtime, since: number | null, by: By): void {
-  runtime.store.write((sql) => {
-    if (since !== null || offSince(sql) !== null)
-      audit.append(sql, runtime.now(), {
-        kind: since === null ? "experiments.allowed" : "experiments.off",
-        session: null,
-        by,
-        result: "done",
-      });
-    meta.write(sql, switchKey, since === null ? "" : String(since));
-  });
-}
-
 /** Source of a decision. */
 export type By = audit.MachineAction["by"];
 
@@ -111,7 +88,7 @@ export function start(runtime: Runtime, given: NewTrial, by: By): Result<Machine
   return runtime.store.write<Result<MachineTrial>>((sql) => {
     const now = runtime.now();
     const refusal =
-      refusalOf(read.value.parameter, { from, to }, { offSince: offSince(sql), trials: list(sql) }) ??
+      refusalOf(read.value.parameter, { from, to }, list(sql)) ??
       unansweredBy(replayed, { key, to }, paceOf(sql, now), runtime.config.retention.maxAgeMs);
     if (refusal !== null) return err(refusal);
     const begun = begin(runtime, given, { from, ...(provider === "local" ? {} : { provider }) });
@@ -178,6 +155,15 @@ export function endTrial(runtime: Runtime, id: string, note: string, by: By): Ma
     isRunning(before) ? move(before, "stopped", runtime.now(), note) : before,
   );
   return done?.ok === true && done.value.after !== done.value.before ? done.value.after : null;
+}
+
+/** Ends each trial, and keeps reviews from starting another: `kaizen` is `report` then. */
+export function endAll(runtime: Runtime, by: By): Result<MachineTrial[]> {
+  const { config, paths, store } = runtime;
+  const edited = config.kaizen === "apply" ? editConfig(paths.config, "kaizen", "report") : ok(null);
+  if (!edited.ok) return fail("config_invalid", edited.error);
+  const running = store.read((sql) => list(sql), []).filter(isRunning);
+  return ok(running.flatMap(({ id }) => endTrial(runtime, id, "stopped by hand, with all", by) ?? []));
 }
 
 interface Change {

@@ -24,9 +24,7 @@ export interface MachineAction {
     | "files.redone"
     | "experiment.started"
     | "experiment.stopped"
-    | "experiment.moved"
-    | "experiments.off"
-    | "experiments.allowed";
+    | "experiment.moved";
   /** Id of the session; its first eight characters are kept, also once it is forgotten. */
   readonly session: string | null;
   readonly experiment?: string;

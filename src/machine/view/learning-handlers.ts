@@ -4,7 +4,6 @@ import type { BetterValue, ExperimentView, Workflows } from "../../contract/mach
 import type { ReplaySession } from "../../contract/replay.ts";
 import type { MachineTrial } from "../../contract/learning.ts";
 import { judgeVariants } from "../../learning/experiments/replay/replay.ts";
-import { isRunning } from "../../learning/experiments/trials.ts";
 import { weekOf, weeklyReport } from "../../learning/experiments/weekly-report.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -14,10 +13,9 @@ import { findWorkflows, workflowMs, workflowTexts } from "../learning/workflows.
 import {
   advanceAll,
   betterValues,
+  endAll,
   endTrial,
   list,
-  offSince,
-  setOff,
   start,
   variantOf,
   viewTrial,
@@ -34,7 +32,6 @@ export const learningHandlers = {
     const trials = store.read((sql) => list(sql), []).toReversed();
     return ok({
       experiments: trials.map((one) => viewTrial(runtime, one)),
-      offSince: store.read(offSince, null),
       readAt: now(),
     });
   },
@@ -58,7 +55,6 @@ export const learningHandlers = {
     const started = start(runtime, given, given.isByPerson ? by : "kaizen");
     return started.ok ? ok(viewTrial(runtime, started.value)) : started;
   },
-  /** First none starts any more, and then those that run are ended. */
   async "experiments.stop"({ runtime: load, by = "command line" }, { experiment, all = false }) {
     if (all === (experiment !== undefined)) return fail("bad_input", "name an experiment, or --all.");
     const runtime = await load();
@@ -66,14 +62,8 @@ export const learningHandlers = {
       const ended = endByHand(runtime, experiment, by);
       return ended.ok ? ok({ stopped: [ended.value] }) : ended;
     }
-    setOff(runtime, runtime.now(), by);
-    const running = runtime.store.read((sql) => list(sql), []).filter(isRunning);
-    const ended = running.flatMap(({ id }) => endTrial(runtime, id, "stopped by hand, with all", by) ?? []);
-    return ok({ stopped: ended.map((one) => viewTrial(runtime, one)) });
-  },
-  async "experiments.allow"({ runtime, by = "command line" }) {
-    setOff(await runtime(), null, by);
-    return ok({});
+    const ended = endAll(runtime, by);
+    return ended.ok ? ok({ stopped: ended.value.map((one) => viewTrial(runtime, one)) }) : ended;
   },
   /** Without a name: this week. Of another what was written: its records may be deleted. */
   async "report.get"(context, { week: name }) {

@@ -20,14 +20,14 @@ export function ExperimentsView(): JSX.Element {
 }
 
 function Experiments({ page, at }: { page: CallOutput<"experiments.list">; at: number }): JSX.Element {
-  const { experiments, offSince, readAt } = page;
+  const { experiments, readAt } = page;
   return (
     <>
-      <p class="line">
-        {offSince === null ? "Experiments may start." : "Switched off: none starts. Since"}
-        {offSince !== null && <Age ms={ageOf(offSince, readAt)} at={at} />}
-        <ActionButton action={offSince === null ? stopAll : allow} />
-      </p>
+      {experiments.some(({ isRunning }) => isRunning) && (
+        <p class="line">
+          <ActionButton action={stopAll} />
+        </p>
+      )}
       <Table<ExperimentView>
         caption="Experiments"
         items={experiments.toReversed()}
@@ -66,18 +66,8 @@ function endOne(one: ExperimentView, { consequence }: NonNullable<ExperimentView
 
 const stopAll: Action = {
   title: "Stop all experiments?",
-  effect: ["Each value before is in force again at once.", "None starts until you allow it here, or in a terminal."],
+  effect: ["Each value before is in force again at once.", "SHIM starts none by itself until you set kaizen to apply."],
   verb: "Stop all",
   run: (requestId) => call("experiments.stop", { all: true }, requestId),
   done: "All were stopped.",
-};
-
-const allow: Action = {
-  title: "Allow experiments again?",
-  effect: [
-    "New ones may start: yours, and SHIM's own where you let it try values by itself. Those that were stopped stay so.",
-  ],
-  verb: "Allow",
-  run: (requestId) => call("experiments.allow", {}, requestId),
-  done: "Experiments may start.",
 };

@@ -1,8 +1,8 @@
 import { FakeProcesses } from "#harness/machine/temp-runtime.ts";
 import type { ReplaySession } from "#src/contract/replay.ts";
 import type { MachineTrial, Replayed } from "#src/contract/learning.ts";
-import { isRunning, move } from "#src/learning/experiments/trials.ts";
-import { endTrial, get, list, save, setOff, start } from "#src/machine/learning/machine-trials.ts";
+import { move } from "#src/learning/experiments/trials.ts";
+import { endTrial, get, save, start } from "#src/machine/learning/machine-trials.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import type { Runtime } from "#src/runtime/runtime.ts";
@@ -52,11 +52,6 @@ export function recordedChats(
 /** As a person does. @returns null where nothing is left to end */
 export function endByHand(runtime: Runtime, id: string): MachineTrial | null {
   return endTrial(runtime, id, "by hand", "command line");
-}
-
-export function stopAll(runtime: Runtime): void {
-  setOff(runtime, runtime.now(), "command line");
-  for (const { id } of runtime.store.read((sql) => list(sql), []).filter(isRunning)) endByHand(runtime, id);
 }
 
 export function reload(runtime: Runtime, { id }: Pick<MachineTrial, "id">): MachineTrial {

@@ -5,14 +5,14 @@ import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import type { MachineTrial, Replayed } from "#src/contract/learning.ts";
 import { listNewest } from "#src/machine/sessions/machine-audit.ts";
-import { advanceAll, betterValues, setOff, start, viewTrial, save } from "#src/machine/learning/machine-trials.ts";
+import { advanceAll, betterValues, endAll, start, viewTrial, save } from "#src/machine/learning/machine-trials.ts";
 import { forget } from "#src/machine/view/keeping/forget.ts";
 import { recordSettings, sessionConfig } from "#src/machine/sessions/session-settings.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import type { Sql } from "#src/shared/sql.ts";
 import { readConfig } from "#src/platform/config-file.ts";
 import { aSession as aPastSession, pastChats, endByHand, reload } from "#harness/experiments/histories.ts";
-import { replayedBetter, startTrial, stopAll } from "#harness/experiments/histories.ts";
+import { replayedBetter, startTrial } from "#harness/experiments/histories.ts";
 import { aChat, aLiveClaude, anotherClaude, aProject, Claude } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { join } from "node:path";
@@ -223,17 +223,16 @@ it("a value that a person has set during the trial stays", () => {
   expect(readBack(runtime).checkpoint.everyToolCalls).toBe(5);
 });
 
-it("stop all takes every value back at once, and none starts until it is allowed", () => {
+it("stop all takes every value back at once, and no review starts another; a person may", () => {
   const { runtime, experiment: trial } = aTrial();
+  Object.assign(runtime.config, { kaizen: "apply" });
   let treated = aSession(runtime);
   while (valueFor(runtime, treated) !== 8) treated = aSession(runtime);
-  stopAll(runtime);
+  expect(endAll(runtime, "command line")).toMatchObject({ value: [{ id: trial.id }] });
   expect(reload(runtime, trial).state).toBe("stopped");
   expect(valueFor(runtime, treated)).toBe(10);
-  const again = () => startBy(runtime, {});
-  expect(again()).toMatchObject({ ok: false, error: { code: "switched_off" } });
-  setOff(runtime, null, "command line");
-  expect(again().ok).toBe(true);
+  expect(readBack(runtime).kaizen).toBe("report");
+  expect(startBy(runtime, {}).ok).toBe(true);
 });
 
 /** Replay finds fewer calls between two checkpoints better on these. */
