@@ -57,13 +57,13 @@ export const maxReplayed = 500;
  * Why the recorded chats give no answer, and when they would, if ever; null: they do.
  *
  * @param pace chats in the days of a canary
- * @param keptMs retention of a chat
+ * @param kept chats that retention leaves; null: it has deleted none yet
  */
 export function unansweredBy(
   { verdict, n, changed, needed }: Replayed,
   { key, to }: { readonly key: string; readonly to: number },
   pace: number,
-  keptMs: number,
+  kept: number | null,
 ): Failure | null {
   if (n >= needed && changed === 0) {
     const message = `${key} = ${to} would have changed nothing in any of ${n} recorded chats, so no trial can show a benefit.`;
@@ -71,11 +71,10 @@ export function unansweredBy(
   }
   if (verdict !== "undecided") return null;
   const wanted = Math.max(needed, n + 1);
-  const kept = Math.floor((pace * keptMs) / (canary.maxDays * dayMs));
   const outlook =
     wanted > maxReplayed
       ? `more than the ${maxReplayed} that are compared at most`
-      : pace > 0 && wanted > kept
+      : kept !== null && wanted > kept
         ? `more than the ${kept} that are kept here at your pace (\`retention.maxAgeMs\`)`
         : `and there are ${n}: ${paceText(wanted - n, pace)}`;
   const message = `nothing was started: an answer needs about ${wanted} recorded chats, ${outlook}.\n\`shim config set ${key} ${to}\` sets it without a trial.`;

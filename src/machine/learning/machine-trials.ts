@@ -89,7 +89,7 @@ export function start(runtime: Runtime, given: NewTrial, by: By): Result<Machine
     const now = runtime.now();
     const refusal =
       refusalOf(read.value.parameter, { from, to }, list(sql)) ??
-      unansweredBy(replayed, { key, to }, paceOf(sql, now), runtime.config.retention.maxAgeMs);
+      unansweredBy(replayed, { key, to }, paceOf(sql, now), keptOf(sql, now, runtime.config));
     if (refusal !== null) return err(refusal);
     const begun = begin(runtime, given, { from, ...(provider === "local" ? {} : { provider }) });
     const first = deploy(runtime, begun, firstStep(begun, replayed, paceOf(sql, now), now));
@@ -134,6 +134,13 @@ function begin(
 function paceOf(sql: Sql, now: number): number {
   const query = "SELECT count(*) AS n FROM sessions WHERE startedAt >= ?";
   return sql.all<{ n: number }>(query, now - canary.maxDays * dayMs)[0]?.n ?? 0;
+}
+
+/** Chats that retention leaves here; null: all of them are younger than it. */
+function keptOf(sql: Sql, now: number, { retention }: Runtime["config"]): number | null {
+  const query = "SELECT count(*) AS n, min(lastSeenAt) AS oldest FROM sessions";
+  const [row] = sql.all<{ n: number; oldest: number | null }>(query);
+  return row && row.oldest !== null && row.oldest <= now - retention.maxAgeMs + dayMs ? row.n : null;
 }
 
 /** Moves each running trial one step on. @returns those that changed their state */
