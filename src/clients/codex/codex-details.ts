@@ -13,15 +13,13 @@ import { plainServers } from "../adapter/client-form.ts";
 import { beginEvents, endEvent, runOutput, toolEvent, type RunEvent } from "../adapter/run-output.ts";
 import { countOf, pictureAt, type ReadContents, type RowContents } from "../conversation/conversation.ts";
 import { headNamedBy, headOf, type SessionHead } from "../transcript/transcript-file.ts";
-import { readCodexLine } from "./codex-lines.ts";
+import { readCodexLine, waiting } from "./codex-lines.ts";
 import { codexModel, codexSessions, codexWriter } from "./codex-sessions.ts";
 
 const cutMark = /\u2026\d+ (?:tokens|chars) truncated\u2026|\[\.\.\. omitted \d+ of \d+ lines \.\.\.\]/;
 
 /** Tools of a program that stand for it. */
 const simpleTools: ReadonlySet<unknown> = new Set(["exec_command", "update_plan"]);
-/** Functions that wait for a command which runs on, or type into it. */
-const waiting: ReadonlySet<unknown> = new Set(["write_stdin", "wait"]);
 
 /** Events repeat what these rows have. */
 const codexContents: ReadContents = (row) => {

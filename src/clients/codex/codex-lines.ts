@@ -82,7 +82,7 @@ const functions: ReadonlyMap<string, ReadFunction> = new Map<string, ReadFunctio
 ]);
 
 /** Functions that wait for a command which runs on, or type into it. */
-const waiting: ReadonlySet<string> = new Set(["write_stdin", "wait"]);
+export const waiting: ReadonlySet<string> = new Set(["write_stdin", "wait"]);
 
 function readFunctionCall(draft: TranscriptDraft, payload: JsonObject, origin: LineOrigin): void {
   const name = textAt(payload, "name", 200);
