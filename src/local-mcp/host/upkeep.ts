@@ -9,6 +9,7 @@ import { dropMarked } from "../../snapshots/stored-snapshots.ts";
 import { firstCheckpointAt, isBackupDue } from "../../store/backup.ts";
 import { backUp } from "../../store/copy-store.ts";
 import { retrySetAside } from "../../store/spool.ts";
+import { experiments } from "../../store/session-tables.ts";
 import * as textIndex from "../../store/text-index.ts";
 import { drainInto } from "../events/answer-hook.ts";
 
@@ -75,9 +76,9 @@ export function upkeep(runtime: Runtime): readonly TimedWork[] {
       name: "experiments",
       everyMs: seldomMs,
       work: async () => {
-        // Statistics are a large part of the program.
-        const { advanceAll } = await import("../../machine/learning/machine-trials.ts");
-        advanceAll(runtime);
+        // Statistics are a large part of the program, which most machines never need.
+        if (runtime.store.read((sql) => experiments.count(sql), 0) === 0) return;
+        (await import("../../machine/learning/machine-trials.ts")).advanceAll(runtime);
       },
     },
     { name: "review", everyMs: seldomMs, work: () => reviewIfDue(runtime) },
