@@ -13,7 +13,6 @@ import { failureOf, standingOf } from "../../sessions/life/questions.ts";
 import * as journal from "../../sessions/journal.ts";
 import * as news from "../../sessions/news.ts";
 import { emptyState } from "../../sessions/work-state.ts";
-import { fetchHeader } from "../../sharing/sealed-records.ts";
 import * as elsewhere from "../../sharing/sessions-elsewhere.ts";
 import type { SessionElsewhere } from "../../sharing/sessions-elsewhere.ts";
 import { inferCause } from "../../sessions/signals/crashes.ts";
@@ -134,7 +133,8 @@ function causeOf(
 /** Counts only files that were requested and opened. */
 async function filesOf(reach: Reach, row: SessionElsewhere, here: string | null): Promise<FilesElsewhere | null> {
   const { files = null } = row.sealed;
-  const there = await fetchHeader(reach, row);
+  // A fifth of the schemas that a host has: many have no other machine.
+  const there = await (await import("../../sharing/sealed-records.ts")).fetchHeader(reach, row);
   if (!there.ok) return files && { at: null, missingCommit: null, notThere: whyNone(files, there.error.message) };
   const { at, needs } = there.value;
   const [missing = null] = (await missingHere(reach, here, needs)) ?? [];
