@@ -53,7 +53,7 @@ export class Cli {
   #hasAskedHost = false;
   #namesCommand = false;
   readonly #examples = new Map<Command, string>();
-  readonly #undeclared = new Map<Command, () => void>();
+  readonly #undeclared = new Map<Command, () => void | Promise<void>>();
   /** True: `shim` is no command any more, and is not to become one. */
   isRemoved = false;
 
@@ -118,6 +118,11 @@ export class Cli {
           this.#hasAskedHost = true;
           return hostClient.call(asked, reports);
         },
+        read: async (asked) => {
+          const answer = await hostClient.read(asked);
+          if (answer !== null) this.#hasAskedHost = true;
+          return answer;
+        },
       },
       onInterrupt: (listener) => io.onInterrupt(listener),
       progress: (text) => this.progress(text),
@@ -151,13 +156,13 @@ export class Cli {
   }
 
   /** Until then a command has its name alone: options of all the others cost a start. */
-  declareLater(command: Command, declare: () => void): void {
+  declareLater(command: Command, declare: () => void | Promise<void>): void {
     this.#undeclared.set(command, declare);
   }
 
-  declare(commands: readonly Command[]): void {
+  async declare(commands: readonly Command[]): Promise<void> {
     for (const command of commands) {
-      this.#undeclared.get(command)?.();
+      await this.#undeclared.get(command)?.();
       this.#undeclared.delete(command);
     }
   }

@@ -42,7 +42,8 @@ export function declareCommand(
   return command;
 }
 
-function declareNow(
+/** The same, at once. */
+export function declareNow(
   cli: Cli,
   command: Command,
   { input, summary, example = {}, args = [], rest, hidden = [], own = [], asks = false }: DeclaredCommand,

@@ -14,7 +14,7 @@ import type { MachineOperation, Operation } from "../contract/operation.ts";
 import { type ExitCode, exitCodes } from "../contract/exit-codes.ts";
 import { type Failed, type Shown, textOf, wrongUsage } from "./answer.ts";
 import { type Cli, type CommandResult, type CommonOptions, limitOption, requireYes } from "./cli.ts";
-import { declareCommand, type Given } from "./declared-command.ts";
+import { declareCommand, declareNow, type Given } from "./declared-command.ts";
 
 type Declarations = typeof operations & typeof machineOperations;
 type Name = CallName | MachineOperationName;
@@ -49,7 +49,7 @@ interface Words {
 interface OperationCommand<One extends Name, Data> extends Words {
   readonly operation: One;
   /** The declarations among which it is: a command loads those of its operations, and not all. */
-  readonly of: Pick<Declarations, One>;
+  readonly of: Pick<Declarations, One> | (() => Promise<Pick<Declarations, One>>);
   /** Fields of the command, where the operation nests them; `read` makes its input of them. */
   readonly fields?: z.ZodObject;
   readonly read?: (typed: Given, cli: Cli, options: Given) => Promise<Result<Omit<Input<One>, "self">>>;
@@ -115,7 +115,10 @@ export function define<Schema extends z.ZodObject>(
 export function define(cli: Cli, parent: Command, name: string, declared: unknown): Command {
   const command = parent.command(name);
   const details = declared as OperationCommand<Name, unknown> | Program<z.ZodObject>;
-  if ("operation" in details) return defineOperation(cli, command, details);
+  if ("operation" in details) {
+    cli.declareLater(command, () => defineOperation(cli, command, details));
+    return command;
+  }
   const { input = z.strictObject({}) } = details;
   return declareCommand(cli, command, { ...details, input }, (given, options) => {
     const checked = input.safeParse(given);
@@ -123,13 +126,14 @@ export function define(cli: Cli, parent: Command, name: string, declared: unknow
   });
 }
 
-function defineOperation<One extends Name>(
+async function defineOperation<One extends Name>(
   cli: Cli,
   command: Command,
   details: OperationCommand<One, unknown>,
-): Command {
+): Promise<void> {
   const { operation, fields, hidden = [], fixed = {}, own = [], usualLimit, question } = details;
-  const declaration: Declaration = details.of[operation];
+  const of = typeof details.of === "function" ? await details.of() : details.of;
+  const declaration: Declaration = of[operation];
   const { input, summary, example, isDestructive = false } = declaration;
   const isOfWorkspace = !("doneBy" in declaration);
   const asks = question !== false && (isDestructive || question !== undefined);
@@ -148,7 +152,7 @@ function defineOperation<One extends Name>(
     own: isPaged(operation) ? [...paging, ...own] : own,
     asks,
   };
-  return declareCommand(cli, command, declared, async (typed, options) => {
+  declareNow(cli, command, declared, async (typed, options) => {
     const given = { ...typed, ...fixed };
     const made = details.read ? await details.read(given, cli, options) : ok(given);
     if (!made.ok) return made;
@@ -160,7 +164,13 @@ function defineOperation<One extends Name>(
     const refused = asked.value === null ? null : await requireYes(cli, asked.value, options);
     if (refused) return refused;
     if (!isOfWorkspace) return work(cli, null, details, { typed: typedInput, options });
-    return cli.withWorkspace((link) => work(cli, link, details, { typed: typedInput, options }));
+    const asSelf = async (link: Workspace): Promise<CommandResult> => {
+      const self = "self" in input.shape ? await link.self() : ok(null);
+      if (!self.ok) return self;
+      const whole = self.value === null ? typedInput : { self: self.value, ...typedInput };
+      return work(cli, link, details, { typed: whole, options });
+    };
+    return cli.withWorkspace(asSelf);
   });
 }
 
@@ -173,12 +183,9 @@ async function work<One extends Name>(
   cli: Cli,
   link: Workspace | null,
   details: OperationCommand<One, unknown>,
-  { typed, options }: { readonly typed: Input<One>; readonly options: Given },
+  { typed: input, options }: { readonly typed: Input<One>; readonly options: Given },
 ): Promise<CommandResult> {
   const { operation, usualLimit, isLabelled, run } = details;
-  const self = link && "self" in details.of[operation].input.shape ? await link.self() : null;
-  if (self?.ok === false) return self;
-  const input: Input<One> = self ? { self: self.value, ...typed } : typed;
   const call = (changed?: Partial<Input<One>>): Promise<Result<unknown>> => {
     const whole = { ...input, ...changed } as never;
     if (link === null) return cli.call(operation as MachineOperationName, whole);

@@ -109,7 +109,7 @@ export async function runProgram(argv: readonly string[], io: Io, addCommands: A
   const program = newProgram(cli, (text) => (complaint += text));
   try {
     await addCommands(program, cli, argv);
-    cli.declare(typedCommands(program, cli, argv));
+    await cli.declare(typedCommands(program, cli, argv));
     if (argv.length === 0) program.outputHelp();
     else await program.parseAsync([...argv], { from: "user" });
   } catch (error) {
@@ -127,7 +127,7 @@ export async function runProgram(argv: readonly string[], io: Io, addCommands: A
 export async function build(cli: Cli, complain: (text: string) => void): Promise<Command> {
   const program = newProgram(cli, complain);
   await addAll(program, cli);
-  cli.declare(withSubcommands(program));
+  await cli.declare(withSubcommands(program));
   return program;
 }
 

@@ -15,7 +15,8 @@ import {
   type SessionView,
   type TimelineEntry,
 } from "../../contract/machine/sessions.ts";
-import { storedStates, type CheckedSession } from "../../contract/machine/stores.ts";
+import { storedStates } from "../../contract/machine/stored-states.ts";
+import type { CheckedSession } from "../../contract/machine/stores.ts";
 import { readFileLines } from "../../platform/data-files.ts";
 import { firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { err, ok } from "../../shared/result.ts";
@@ -24,14 +25,12 @@ import { wrongUsage, type Lines, type Columns, type Shown, wrongWords } from "..
 import { type Cli, type CommandResult, limitOption } from "../cli.ts";
 import { define } from "../operation-command.ts";
 import { cutToWidth, wrapLine } from "../screen-text.ts";
-import { storesOperations } from "../../contract/machine/stores.ts";
-import { recoveryOperations } from "../../contract/machine/recovery.ts";
 
 /** `shim sessions check` and `import`: what the clients themselves keep. */
 function addStoredCommands(sessions: Command, cli: Cli): void {
   define(cli, sessions, "check", {
     operation: "stores.check",
-    of: storesOperations,
+    of: async () => (await import("../../contract/machine/stores.ts")).storesOperations,
     fixed: { folder: cli.io.cwd },
     run: ({ call }) => {
       // Rows are garbage at once: a larger heap for them takes 50 MB and saves no time.
@@ -263,7 +262,7 @@ function listView(
 function addRecall(sessions: Command, cli: Cli): void {
   define(cli, sessions, "recall", {
     operation: "recovery.recall",
-    of: recoveryOperations,
+    of: async () => (await import("../../contract/machine/recovery.ts")).recoveryOperations,
     args: ["session"],
     rest: "words",
     fixed: { folder: cli.io.cwd },

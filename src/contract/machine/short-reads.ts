@@ -6,7 +6,6 @@ import type { MachineOperationName } from "./operations.ts";
  */
 export const shortReads: ReadonlySet<MachineOperationName> = new Set([
   "checkpoints.get",
-  "effects.list",
   "experiments.list",
   "experiments.show",
   "notices.list",

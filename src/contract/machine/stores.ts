@@ -2,13 +2,8 @@ import * as z from "zod";
 import { hookClients } from "../clients.ts";
 import { declare } from "../operation.ts";
 import { Folder, flag } from "./operation.ts";
+import { storedStates } from "./stored-states.ts";
 
-/**
- * damaged: bytes hold no row, rows are missing, or its client does not send all of it. poisoned:
- * the API refuses it. invisible: its client does not list it. expiring: its client's clean-up
- * deletes it within a week. The worst of several is the state of a session.
- */
-export const storedStates = ["damaged", "poisoned", "invisible", "expiring", "whole"] as const;
 export type StoredState = (typeof storedStates)[number];
 
 const StoreFinding = z.object({

@@ -12,12 +12,7 @@ import { detailsOf, sessionFilesOf } from "../../../clients/details.ts";
 import { ContentReader } from "../../../clients/transcript.ts";
 import { problemOf, TranscriptBytes } from "../../../clients/transcript/transcript-file.ts";
 import type { TranscriptRow } from "../../../clients/transcript/transcript-rows.ts";
-import {
-  type CheckedSession,
-  type StoredState,
-  type StoreFinding,
-  storedStates,
-} from "../../../contract/machine/stores.ts";
+import { type CheckedSession, type StoredState, type StoreFinding } from "../../../contract/machine/stores.ts";
 import { redactAndClip } from "../../../redaction/redact.ts";
 import { pluralize } from "../../../shared/format.ts";
 import { textAt, type JsonObject } from "../../../shared/json-fields.ts";
@@ -25,6 +20,7 @@ import { err, ok, type Result } from "../../../shared/result.ts";
 import { examineRead, judge, unlinkedText, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
 import { readSessionFacts, type FoundDamage, type TranscriptFacts } from "../rescue/session-facts.ts";
 import { uuidAtEnd, type KeptSession } from "./kept-sessions.ts";
+import { storedStates } from "../../../contract/machine/stored-states.ts";
 
 /** Claude Code reads no more of a file for its list, in bytes. */
 const headBytes = 65_536;

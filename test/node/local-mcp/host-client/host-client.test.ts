@@ -9,12 +9,13 @@ import { askRunningHost } from "#src/local-mcp/host-client/running-host.ts";
 import { OperationRunner } from "#src/local-mcp/host/operation-runner.ts";
 import { systemSite } from "#src/local-mcp/host/system-site.ts";
 import type { MachineOutput } from "#src/contract/machine/operations.ts";
+import type { HostClient } from "#src/machine/context/operation-context.ts";
 import { hostHere } from "#src/local-mcp/host/host-process.ts";
 import { identify, systemProcesses } from "#src/platform/processes.ts";
 import { pathsIn } from "#src/platform/paths.ts";
 import { openBetterSqlite3 } from "#src/store/driver-better-sqlite3.ts";
 import { servedInTest } from "#harness/edge/real-server.ts";
-import { ask } from "#harness/machine/host-rig.ts";
+import { ask, hostClientWith } from "#harness/machine/host-rig.ts";
 import { patience } from "#harness/machine/programs.ts";
 import type { LocalCalls } from "#src/runtime/runtime.ts";
 import type { Result } from "#src/shared/result.ts";
@@ -247,6 +248,17 @@ it("a command's programs are looked for where its caller has them, and its long 
   const long = { name: "sessions.import", input: { file: join(path, "none") }, env: {}, by: "command line" } as const;
   expect(await host.call(long, {})).toMatchObject({ ok: false, error: { code: "not_found" } });
   expect(markedHost(home, systemProcesses.boot())?.pid).toBe(process.pid);
+});
+
+it("notices are shown behind what a running host has read for a command", async () => {
+  const home = aCliHome();
+  const notices = { notices: [{ id: 1, at: 0, kind: "store", text: "A file was damaged." }] };
+  const read = (name: string): object => (name === "notices.list" ? notices : { phones: [] });
+  const hostClient = (): HostClient => ({
+    ...hostClientWith(home.runtime),
+    read: ({ name }) => Promise.resolve({ ok: true, value: read(name) }),
+  });
+  expect((await home.shimWith({ hostClient }, "phones list")).err).toContain("NOTICE: A file was damaged.");
 });
 
 it("an operation that fails by a bug throws it where it was asked for, and the host goes on", async () => {
