@@ -5,6 +5,7 @@ import { delimiter, dirname, isAbsolute, join } from "node:path";
 import { largestProcess, runProgram, type ProgramExit } from "../../platform/run-program.ts";
 import { objectAt, parseObject, textAt } from "../../shared/json-fields.ts";
 import { err, ok, fail, type Result } from "../../shared/result.ts";
+import { ranNoTests } from "../../shared/test-output.ts";
 import type { InstalledTool, ToolCommand, ToolOutput } from "../analysis/adapter.ts";
 
 /** Words before a command, which then has no network; null: this system has none. */
@@ -222,8 +223,11 @@ export async function runTests(
     const output = await runTool({ ...run, tool, command: { args }, scratch, hasLoopback: true });
     if (!output.ok) return err(`${name} ${output.error}`);
     const { code, stdout, stderr } = output.value;
-    const text = `${stdout}${stderr}`.trim().slice(-maxTestChars);
-    return code === 0 ? ok(null) : err(`${name} ended with exit code ${code}:\n${text}\n`);
+    const whole = `${stdout}${stderr}`.trim();
+    const text = whole.slice(-maxTestChars);
+    // A runner that finds none succeeds, and would approve anything.
+    if (code === 0) return ranNoTests(whole) ? err(`${name} ran no tests:\n${text}\n`) : ok(null);
+    return err(`${name} ended with exit code ${code}:\n${text}\n`);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }

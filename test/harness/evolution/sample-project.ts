@@ -85,6 +85,8 @@ export function linkPackages(project: string, packages: readonly string[], progr
 
 export function aMachine(files: Readonly<Record<string, string>>): MachineHome {
   const machine = new MachineHome();
+  // Its tests are TypeScript, which an older Node does not run.
+  symlinkSync(process.execPath, join(machine.home, "bin", "node"));
   write(machine.project, { ...settings, ...files });
   // What the tools find is to be the same whatever else this repository uses.
   const packages = readdirSync(modules).filter((name) => !name.startsWith(".") && name !== "fallow");

@@ -132,6 +132,9 @@ it("tests that are flaky, or fail before any change, end a run", async () => {
   const tests = `node ${join(home.folder, "once.cjs")}`;
   expect(await home.evolve("", {}, tests)).toMatchObject(failed(1, "the tests are flaky", "EEXIST"));
   expect(await home.evolve("", {}, tests)).toMatchObject(failed(1, "the tests fail before any change"));
+  write(home.folder, { "none.cjs": 'console.log("# tests 0\\n# pass 0");' });
+  const none = await home.evolve("", {}, `node ${join(home.folder, "none.cjs")}`);
+  expect(none).toMatchObject(failed(1, "none.cjs ran no tests"));
   expectClean(home, 0);
 });
 
