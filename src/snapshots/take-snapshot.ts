@@ -63,6 +63,7 @@ import {
 } from "./selection.ts";
 import { exclusionsOf, sparseReason, type Exclusions } from "./path-state.ts";
 import { holdsMore, usualPlainFiles, withoutLargeFolders } from "./large-folders.ts";
+import { exactNames } from "./disk-names.ts";
 import { copyProjectFiles, readTracked, unhide } from "./project-index.ts";
 import { SecretContent } from "./secret-content.ts";
 import { readListing, type ChangeTimes, type FileModes } from "./file-modes.ts";
@@ -241,8 +242,9 @@ async function addKnown(
   limits: SnapshotLimits,
 ): Promise<ReadonlySet<RawPath>> {
   const context = { top, limits, content: new SecretContent() };
+  const isNamed = exactNames(top);
   const files = paths.filter((path) => {
-    const stats = leavesTree(path) ? undefined : readStats(top, path);
+    const stats = leavesTree(path) || !isNamed(path) ? undefined : readStats(top, path);
     if (stats === undefined || stats.isDirectory()) return false;
     return stats.isSymbolicLink() || exclusionReason(context, path, stats) === null;
   });

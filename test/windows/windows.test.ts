@@ -278,7 +278,7 @@ it("[Windows] an undo replaces files of long paths, of other case, and that can 
 /** Wine 8 has no option of a socket that this sets. */
 const withoutKeepAlive = 'require("net").Socket.prototype.setKeepAlive = function () { return this; };';
 
-it("[Windows] the real Qwen Code has a turn of a chat recorded by its hooks: prompt, call, answer and end @night", async () => {
+it("[Windows] the real Qwen Code has a turn of a chat recorded by its hooks: prompt, call, answer, end and checkpoint, and a brief of them @night", async () => {
   const user = new WindowsUser(windows, "Qwen");
   user.write({ "keep.cjs": withoutKeepAlive });
   for (const [path, content] of Object.entries(qwen.files)) user.write({ [path]: JSON.stringify(content) });
@@ -296,7 +296,11 @@ it("[Windows] the real Qwen Code has a turn of a chat recorded by its hooks: pro
   expect(sessions).toEqual([
     expect.objectContaining({ client: "qwen", state: "ended", title: "write the größe file" }),
   ]);
-  const shown = await user.shim(windows.launcher, "sessions", "show", sessions[0]?.id ?? "");
+  const id = sessions[0]?.id ?? "";
+  const shown = await user.shim(windows.launcher, "sessions", "show", id);
   for (const text of ["prompt 1, user: write the größe file", `[created ${file}]`, "assistant: It is written."])
     expect(shown).toContain(text);
+  expect(shown).toContain("checkpoint");
+  const brief = await user.shim(windows.launcher, "resume", "--print", id);
+  for (const text of ["write the größe file", "größe.txt", "It is written."]) expect(brief).toContain(text);
 });
