@@ -103,7 +103,7 @@ export const figures: Readonly<Record<string, Figure>> = {
   "tool-call": figure("tool-call", {
     text: "tool call of Claude Code, p50",
     unit: "x",
-    most: 1.1,
+    most: 1.12,
     value: ({ shim, empty }) => shim / empty,
     beside: ({ shim, empty, none, script, node }) =>
       `${ms(empty)} with empty hooks; without hooks ${ms(none)}: ${ratio(shim / none)}; with the script of \`init\` ${ratio(script / empty)}, with a process of Node for each event ${ratio(node / empty)}`,

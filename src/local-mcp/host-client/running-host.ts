@@ -2,6 +2,7 @@ import { callPath, programHeader, type AnswerLine, type AskedOperation } from ".
 import { checkSocketFolder, hostSocket } from "../../platform/host-socket.ts";
 import { askHost, type TextAnswer } from "../../platform/local-http.ts";
 import { systemProcesses } from "../../platform/processes.ts";
+import { setTimer } from "../../platform/timers.ts";
 import { ownProgram } from "../../platform/version.ts";
 import { parseJson } from "../../shared/json-fields.ts";
 import type { Result } from "../../shared/result.ts";
@@ -22,13 +23,17 @@ export async function askRunningHost(
   { name, ...asked }: AskedOperation,
   maxMs: number,
 ): Promise<HostAnswer | null> {
+  const late = new AbortController();
+  const stop = setTimer(() => late.abort(), maxMs);
   try {
     const socket = hostSocket(home, systemProcesses.boot());
     checkSocketFolder(home, socket);
     const request = { method: "POST", path: `${callPath}${name}`, body: JSON.stringify(asked) } as const;
-    return answerIn(await askHost(socket, { ...request, signal: AbortSignal.timeout(maxMs) }));
+    return answerIn(await askHost(socket, { ...request, signal: late.signal }));
   } catch {
     return null;
+  } finally {
+    stop();
   }
 }
 

@@ -290,7 +290,7 @@ it("a host that runs is asked for a short read, and answers nothing without one,
   const answers = { [found]: older, [found.replace("200", "500")]: null, [found.slice(0, -4)]: null, [bug]: null };
   for (const [answer, expected] of [...Object.entries(answers), [null, null] as const]) {
     const other = tempHome().home;
-    const socket = hostSocket(other, "b");
+    const socket = hostSocket(other, systemProcesses.boot());
     prepareSocketFolder(other, socket);
     linkSocket(other, socket);
     const answering = createTcpServer((connection) => {
