@@ -100,7 +100,7 @@ const startParts: readonly (readonly [part: string, modules: readonly string[]])
 ];
 /** Alone, since a part asks for all that it needs from outside as soon as it is loaded. */
 const forSqlite = /^src\/store\/driver-better-sqlite3\.ts$/;
-/** What is loaded for single commands, and by no host. */
+/** Loaded for single commands, unless a host loads it on demand. */
 const forCommands = /^(src\/(cli|installer|code|runner)|demo)\//;
 /** A command that loads more than this (of code, not minified) does its work itself; others ask a host, and print. */
 const maxAskingChars = 150_000;
@@ -131,25 +131,29 @@ function partsOf(root: string, chunks: readonly OutputChunk[]): (module: string)
   for (const module of [...entry, ...asking])
     if (entry.has(module) || starts.has(module)) starts.set(module, "first");
     else starts.set(module, "asking");
+  const host = chunks.filter(({ moduleIds }) => moduleIds.includes(join(root, dividedPrograms["mcp-host"])));
+  const ofHost = new Set([...closureOf(byName, host, true)].flatMap(({ moduleIds }) => moduleIds));
   const own = new Set(Object.values(dividedPrograms).map((path) => join(root, path)));
   return (module) => {
     if (own.has(module)) return null;
     const path = relative(root, module);
     if (forSqlite.test(path)) return "sqlite";
-    return starts.get(module) ?? (forCommands.test(path) ? "commands" : "operations");
+    return starts.get(module) ?? (forCommands.test(path) && !ofHost.has(module) ? "commands" : "operations");
   };
 }
 
-/** The chunks and those that they import, in any depth. */
+/** The chunks and those that they import, in any depth; `isAll`: those that they load on demand, too. */
 export function closureOf(
   byName: ReadonlyMap<string, OutputChunk>,
   chunks: readonly OutputChunk[],
+  isAll = false,
 ): ReadonlySet<OutputChunk> {
   const found = new Set<OutputChunk>();
   const add = (chunk: OutputChunk | undefined): void => {
     if (chunk === undefined || found.has(chunk)) return;
     found.add(chunk);
     for (const name of chunk.imports) add(byName.get(name));
+    if (isAll) for (const name of chunk.dynamicImports) add(byName.get(name));
   };
   for (const chunk of chunks) add(chunk);
   return found;
