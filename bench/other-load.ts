@@ -35,6 +35,8 @@ export function otherLoad(before: ProcessTimes, after: ProcessTimes, self: numbe
   const above = new Set(lineOf(after, self).slice(1));
   const used = [...after.values()]
     .filter(({ pid }) => !lineOf(after, pid).some((each) => each === self || after.get(each)?.isOfBench === true))
+    // What begins meanwhile below no other program is a server that the bench has started.
+    .filter(({ pid, parent }) => parent !== 1 || before.has(pid))
     .map(({ pid, name, ms, childrenMs }) => {
       const then = before.get(pid);
       const own = ms - (then?.ms ?? 0);
