@@ -35,8 +35,6 @@ export function otherLoad(before: ProcessTimes, after: ProcessTimes, self: numbe
   const above = new Set(lineOf(after, self).slice(1));
   const used = [...after.values()]
     .filter(({ pid }) => !lineOf(after, pid).some((each) => each === self || after.get(each)?.isOfBench === true))
-    // What begins meanwhile below no other program is a server that the bench has started.
-    .filter(({ pid, parent }) => parent !== 1 || before.has(pid))
     .map(({ pid, name, ms, childrenMs }) => {
       const then = before.get(pid);
       const own = ms - (then?.ms ?? 0);
@@ -60,13 +58,13 @@ function lineOf(processes: ProcessTimes, pid: number): number[] {
 /** Of the kernel's clock ticks, proc(5): 100 a second in all of Linux. */
 const msOfTick = 10;
 
-/** All processes but the kernel's, proc(5). @param mark text in the environment of those of the bench */
+/** All living processes but the kernel's, proc(5). @param mark text in the environment of those of the bench */
 export function processTimes(mark: string): ProcessTimes {
   const found = readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? [processTime(Number(name), mark)] : []));
   return new Map(found.flatMap((one) => (one === null ? [] : [[one.pid, one]])));
 }
 
-/** Null: it has ended, or is one of the kernel's. */
+/** Null: it has ended, also where its parent has not noticed yet, or is one of the kernel's. */
 function processTime(pid: number, mark: string): ProcessTime | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
@@ -76,7 +74,7 @@ function processTime(pid: number, mark: string): ProcessTime | null {
     const parent = Number(fields[1]);
     const name = stat.slice(stat.indexOf("(") + 1, end);
     const isKernel = pid === 2 || parent === 2;
-    return isKernel
+    return isKernel || fields[0] === "Z"
       ? null
       : { pid, parent, name, ms: ticks(11, 12), childrenMs: ticks(13, 14), isOfBench: isMarked(pid, mark) };
   } catch {
