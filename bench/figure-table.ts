@@ -98,7 +98,8 @@ export const figures: Readonly<Record<string, Figure>> = {
     unit: "x",
     most: 4,
     value: ({ sessions, node }) => sessions / node,
-    beside: ({ help, node }) => `\`node -e 0\`; \`shim --help\` ${ratio(help / node)} (goal 2.5 x)`,
+    beside: ({ help, firstSessions, node }) =>
+      `\`node -e 0\`; the first command of a host ${ratio(firstSessions / node)}; \`shim --help\` ${ratio(help / node)} (goal 2.5 x)`,
   }),
   "tool-call": figure("tool-call", {
     text: "tool call of Claude Code, p50",

@@ -51,7 +51,8 @@ export async function start() {
     for (const event of startEvents)
       keep(`program ${event}`, await timed(() => hook(byProgram, event, `${round}.${turns}`, env)));
     keep("status line", await timed(() => statusLine(env)));
-    keep("sessions", await timed(() => shim(["sessions"], env)));
+    // The first command of a host loads the operations there.
+    for (const name of ["first sessions", "sessions"]) keep(name, await timed(() => shim(["sessions"], env)));
     keep("help", await timed(() => shim(["--help"], env)));
     killEvery(hostsOf(env.SHIM_HOME));
     keep("alone", await answered(["dist/mcp.cjs"], env));
@@ -65,6 +66,7 @@ export async function start() {
     host: p50("host"),
     alone: p50("alone"),
     statusLine: p50("status line"),
+    firstSessions: p50("first sessions"),
     sessions: p50("sessions"),
     help: p50("help"),
     first: slowest("first script"),
