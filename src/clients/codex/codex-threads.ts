@@ -1,5 +1,6 @@
 import { asObject, listAt, objectAt, parseObject, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { rowState, type TranscriptDraft, type TranscriptToolCall } from "../transcript/transcript-draft.ts";
+import { agentBehind } from "../adapter/tools.ts";
 import { spawned } from "./codex.ts";
 
 /** Sub-agents of Codex, each of which has a thread: what the rows of the chat say of them. */
@@ -41,8 +42,8 @@ export function startedBy(
   output: string,
 ): JsonObject | null {
   if (call?.name !== "Agent") return null;
-  const agentId = agentsOf(draft).get(call.id) ?? spawned.exec(output)?.[1];
-  return agentId === undefined ? null : { isAsync: true, agentId };
+  const agentId = agentsOf(draft).get(call.id);
+  return agentId === undefined ? agentBehind(output, spawned) : { isAsync: true, agentId };
 }
 
 const finalAnswer = "Message Type: FINAL_ANSWER\n";
