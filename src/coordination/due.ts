@@ -14,6 +14,7 @@ import * as state from "./state/state.ts";
 import * as syncRows from "./sync/sync-rows.ts";
 import { keysDueAt, pruneKeys } from "./tasks/submit.ts";
 import * as retention from "./tasks/task-retention.ts";
+import { tasks as taskTable } from "./tasks/task-tables.ts";
 import * as tasks from "./tasks/lifecycle.ts";
 import type { Tx } from "./kernel/tx.ts";
 
@@ -138,7 +139,7 @@ export function sweep(tx: Tx, atomically: Atomically, limit: number): string[] {
     tryWork(
       `task ${task}`,
       () => tasks.checkTask(tx, task),
-      (until) => void tx.sql.run("UPDATE tasks SET dueAt = ? WHERE task = ?", until, task),
+      (until) => void taskTable.update(tx.sql, { task }, { dueAt: until }),
     );
   }
   for (const { one, at } of readDueTimes(tx).kinds) {

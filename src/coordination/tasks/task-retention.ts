@@ -112,7 +112,7 @@ function prunePage(tx: Tx, page: readonly PrunedTask[], limit: number): PrunedTa
     } else if (isDue) {
       // A dependent or child has not ended.
       const at = ceilToHour(tx.now + dayMs);
-      tx.sql.run("UPDATE tasks SET dueAt = ? WHERE task = ?", at, row.task);
+      tasks.update(tx.sql, { task: row.task }, { dueAt: at });
       schedule(tx, at);
     }
   }
