@@ -82,7 +82,7 @@ function asksHelp([first = "--help", ...others]: readonly string[]): boolean {
   return ["help", ...words].includes(first) || others.some((word) => words.includes(word));
 }
 
-/** Those that the words name, and all that a list or a script may print. */
+/** Commands that the words name, and all that a list or a script may print. */
 function typedCommands(program: Command, cli: Cli, argv: readonly string[]): Command[] {
   if (asksHelp(argv) || argv[0] === "completion") return withSubcommands(program);
   const { command } = commandAt(program, argv);

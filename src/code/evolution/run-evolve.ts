@@ -131,8 +131,8 @@ async function planRun(
   context.progress?.(`${work} ${folder}, commit ${base.slice(0, 12)}: this takes a while`);
   if (uncommitted > 0)
     context.progress?.(`Changes that are not committed are left out: ${pluralize(uncommitted, "file")}.`);
-  const wanted = { commit: base, signal, only, maxTasks, isRetry, isDryRun };
-  const plan = await planFor(goal, options, wanted, {
+  const request = { commit: base, signal, only, maxTasks, isRetry, isDryRun };
+  const plan = await planFor(goal, options, request, {
     folder,
     until,
     onNote: (note) => context.progress?.(note),
@@ -146,17 +146,17 @@ async function planRun(
 function planFor(
   goal: Goal,
   options: ChangeOptions,
-  wanted: Parameters<typeof makePlan>[1] & { readonly isDryRun: boolean },
+  request: Parameters<typeof makePlan>[1] & { readonly isDryRun: boolean },
   { folder, ...hunt }: Pick<FoundProject, "folder"> & Pick<Parameters<typeof planTests>[1], "until" | "onNote">,
 ): Promise<Result<Plan, string>> {
   switch (goal.kind) {
     case "findings":
-      return makePlan(options, wanted);
+      return makePlan(options, request);
     case "rules":
-      return planRules(options, { ...wanted, rules: goal.rules });
+      return planRules(options, { ...request, rules: goal.rules });
     case "tests": {
       const file = relative(realpathSync(folder), realpathSync(goal.file)).split(sep).join("/");
-      return planTests(options, { ...wanted, ...hunt, file });
+      return planTests(options, { ...request, ...hunt, file });
     }
   }
 }

@@ -56,7 +56,7 @@ const savesOfSession = checkpoints.pick("at", "trigger");
 
 const ofPersons = "WHERE isScripts = 0 AND lastSeenAt > ?";
 
-/** Those of {@link chatRecords} that are too many to be read. */
+/** Number of chats that {@link chatRecords} leaves out, since they are too many to be read. */
 export function countUnread(sql: Sql, since: number): number {
   const rows = sql.all<{ n: number }>(`SELECT count(*) AS n FROM sessions ${ofPersons}`, since);
   return Math.max(0, (rows[0]?.n ?? 0) - maxReplayed);

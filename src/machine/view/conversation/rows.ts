@@ -199,7 +199,7 @@ interface Diff extends LineDiff {
 
 interface Changes {
   readonly edits: readonly FileEdit[];
-  /** Those of the first edits, as many as are shown. */
+  /** Differences of the first edits, as many as are shown. */
   readonly diffs: () => readonly Diff[];
 }
 
