@@ -61,7 +61,7 @@ it.each([
     const link = answer.getByRole("link", { name: "the guide" });
     expect(await link.getAttribute("rel")).toBe("noopener noreferrer");
     expect(await shown(page).nth(2).innerText()).toMatch(/^Bash\s+npm test\s+failed: 1 failed$/);
-    expect(await fromEnd(page)).toBeLessThan(2);
+    await expect.poll(() => fromEnd(page), patience).toBeLessThan(2);
     await shown(page).nth(1).locator("summary").click();
     const changed = page.locator(".diff tr:is(.added, .removed)");
     await changed.first().waitFor();
@@ -149,7 +149,7 @@ it("of 5,000 rows the page has at most 400 at a time, reaches the first and the 
     for (let n = 1; n <= 2_500; n++) chat.asks(`question ${n}`).says(`answer ${n}: **${n % 7}**`);
   });
   await page.getByText("answer 2500:").waitFor();
-  expect(await fromEnd(page)).toBeLessThan(2);
+  await expect.poll(() => fromEnd(page), patience).toBeLessThan(2);
   const seen = new Set<number>();
   const frame = page.locator(".frame");
   for (;;) {
