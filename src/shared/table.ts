@@ -18,6 +18,8 @@ interface ColumnParts {
   readonly codec?: Codec;
   readonly isNullable?: boolean;
   readonly isKey?: boolean;
+  /** The stored form of the default. */
+  readonly default?: SqlValue;
   readonly suffix?: string;
 }
 
@@ -44,7 +46,7 @@ export class Column<Value, IsOptional extends boolean = false> {
   default(value: Value): Column<Value, true> {
     const stored = encodeWith(this.parts.codec, value);
     const literal = typeof stored === "string" ? `'${stored.replaceAll("'", "''")}'` : String(stored);
-    return new Column({ ...this.parts, suffix: ` DEFAULT ${literal}` });
+    return new Column({ ...this.parts, default: stored, suffix: ` DEFAULT ${literal}` });
   }
 }
 
@@ -197,7 +199,7 @@ export class Table<C extends Columns> extends Selection<C> {
   }
 
   /**
-   * Inserts many rows of equal columns with one statement, though the edge binds at most 100
+   * Inserts many rows with one statement, though the edge binds at most 100
    * values; with several where their texts are long. @param rest ON CONFLICT
    */
   insertAll(sql: Sql, rows: readonly NewRow<C>[], rest = ""): void {
@@ -209,7 +211,9 @@ export class Table<C extends Columns> extends Selection<C> {
     const columns: Record<string, ManyValues> = {};
     for (const [name, codec] of this.#columns) {
       const value = all[0]?.[name];
-      if (varying.has(name)) columns[name] = all.map((row) => encodeWith(codec, row[name] ?? null));
+      const absent = this.declared[name]?.parts.default ?? null;
+      if (varying.has(name))
+        columns[name] = all.map((row) => (row[name] === undefined ? absent : encodeWith(codec, row[name])));
       else if (value !== undefined) columns[name] = encodeWith(codec, value);
     }
     insertRows(sql, this.name, columns, rest === "" ? "" : `WHERE true ${rest}`);
@@ -374,7 +378,8 @@ function varyingNames(rows: readonly Readonly<Record<string, unknown>>[]): Reado
   for (const row of rows) {
     let at = 0;
     for (const name in row) {
-      if (name !== names[at] || row[name] !== values[at]) varying.add(name);
+      if (name !== names[at]) varying.add(name).add(names[at] ?? "");
+      else if (row[name] !== values[at]) varying.add(name);
       at += 1;
     }
     for (; at < names.length; at++) varying.add(names[at] ?? "");

@@ -115,6 +115,20 @@ it("many rows whose texts are long together are inserted with several statements
   expect(notes.select(sql, "ORDER BY name")).toEqual(rows.map((one) => Object.assign({ color: null }, one)));
 });
 
+it("many rows that have other fields each are inserted as each of them would be alone", () => {
+  const fields = fc.record(
+    { note: fc.constantFrom("a", "b"), weather: fc.constant({ sky: "grey" }), price: fc.constantFrom(2.5, 3.5) },
+    { requiredKeys: [] },
+  );
+  forAll(100, [fc.array(fields, { maxLength: 5 })], (drawn) => {
+    const [many, single] = [open(), open()];
+    const rows = drawn.map((one, day) => Object.assign({}, one, visit, { day }));
+    visits.insertAll(many, rows);
+    for (const row of rows) visits.insert(single, row);
+    expect(visits.select(many, "")).toEqual(visits.select(single, ""));
+  });
+});
+
 it("numbers are given by the table, and not again where that is declared", () => {
   const sql = open();
   expect([letters.append(sql, { body: "a" }), letters.append(sql, { body: "b" })]).toEqual([1, 2]);
