@@ -15,7 +15,13 @@ type TakeAct = (window: ChatWindow, act: WindowAct) => Promise<boolean>;
 interface Plugin {
   /** SHIM's id of the session, which may become another one while it waits. */
   readonly session: () => string;
-  readonly take: (act: WindowAct | null) => void;
+  readonly take: (given: GivenAct | null) => void;
+}
+
+/** An act that a plugin has been given; it reports by the number what came of it. */
+interface GivenAct {
+  readonly number: number;
+  readonly act: WindowAct;
 }
 
 /** Ways into the clients of open windows. They live with the host. */
@@ -23,6 +29,9 @@ export class OpenWindows {
   readonly #ways: Readonly<Record<WindowWay, TakeAct>>;
   /** Plugins that wait for an act; the newest last. */
   readonly #plugins = new Set<Plugin>();
+  /** Acts of which no plugin has reported what came of them, by number. */
+  readonly #given = new Map<number, (isTaken: boolean) => void>();
+  #lastNumber = 0;
 
   /** Sessions whose turn ends with their next hook, which takes them out. */
   readonly stops = new Set<string>();
@@ -34,7 +43,7 @@ export class OpenWindows {
   constructor(atServer: TakeAct) {
     this.#ways = {
       server: atServer,
-      plugin: ({ session }, act) => Promise.resolve(this.#give(session, act)),
+      plugin: ({ session }, act) => this.#give(session, act),
       hook: ({ session }, act) => Promise.resolve("stop" in act && this.stops.add(session).has(session)),
     };
   }
@@ -44,12 +53,18 @@ export class OpenWindows {
   }
 
   /** The next act for a session of a plugin. @returns null: it waits no more */
-  next(session: () => string, gone: AbortSignal): Promise<WindowAct | null> {
-    const { promise, resolve } = Promise.withResolvers<WindowAct | null>();
+  next(session: () => string, gone: AbortSignal): Promise<GivenAct | null> {
+    const { promise, resolve } = Promise.withResolvers<GivenAct | null>();
     const plugin = { session, take: resolve };
     this.#plugins.add(plugin);
     gone.addEventListener("abort", () => resolve(null), { once: true });
     return promise.finally(() => this.#plugins.delete(plugin));
+  }
+
+  /** The first report of what came of an act counts. */
+  report(number: number, isTaken: boolean): void {
+    this.#given.get(number)?.(isTaken);
+    this.#given.delete(number);
   }
 
   /** How many wait for an act in a session. */
@@ -62,13 +77,15 @@ export class OpenWindows {
   }
 
   /** One begins a turn; any may be in it. */
-  #give(session: string, act: WindowAct): boolean {
+  async #give(session: string, act: WindowAct): Promise<boolean> {
     const waiting = this.#in(session);
-    for (const plugin of "stop" in act ? waiting : waiting.slice(-1)) {
+    const reports = ("stop" in act ? waiting : waiting.slice(-1)).map((plugin) => {
       this.#plugins.delete(plugin);
-      plugin.take(act);
-    }
-    return waiting.length > 0;
+      const number = (this.#lastNumber += 1);
+      plugin.take({ number, act });
+      return new Promise<boolean>((resolve) => this.#given.set(number, resolve));
+    });
+    return (await Promise.all(reports)).includes(true);
   }
 }
 

@@ -115,8 +115,18 @@ export const zoneHeader = "shim-zone";
 /** Answer of a host that has had none for a while. */
 export const noAct = { none: true } as const;
 
-/** Answers with a `WindowAct` or {@link noAct}; null: no host. */
-export type NextAct = (session: string) => Promise<JsonObject | null>;
+/** Report of what came of an act, by the number that the host gave it. */
+export interface ActDone {
+  readonly number: unknown;
+  readonly isTaken: boolean;
+}
+
+/**
+ * Answers with a numbered `WindowAct` or {@link noAct}; null: no host.
+ *
+ * @param done the act before
+ */
+export type NextAct = (session: string, done?: ActDone) => Promise<JsonObject | null>;
 
 type HookLimits = Readonly<Record<keyof typeof pluginMs, number>>;
 
@@ -171,8 +181,8 @@ export class HookProgram {
   }
 
   /** Resolves with the next act, or when the host answers without one. */
-  nextAct: NextAct = async (session) => {
-    const input = JSON.stringify({ session_id: session });
+  nextAct: NextAct = async (session, done) => {
+    const input = JSON.stringify({ session_id: session, done });
     const act = await this.#post(nextActEvent, input, never, () => undefined).catch(() => null);
     return act !== null && Object.keys(act).length > 0 ? act : null;
   };

@@ -5,7 +5,7 @@
 import { asObject, listAt, numberAt, objectAt, textAt, type JsonObject } from "../../shared/json-fields.ts";
 import { ranText } from "../adapter/harness-text.ts";
 import { setIdleTimer } from "../../platform/timers.ts";
-import { HookProgram, type NextAct, type SendEvent } from "../adapter/hook-program.ts";
+import { HookProgram, type ActDone, type NextAct, type SendEvent } from "../adapter/hook-program.ts";
 import { subagentResult } from "./subagent-result.ts";
 
 /** OpenCode's input of a plugin, as far as it is used. */
@@ -190,16 +190,25 @@ class OpenCodeChats {
 
   /** Does what the user asks for from elsewhere, as long as the process lives. */
   #follow(id: string, session: Session): void {
-    const { session: calls } = this.#client;
-    const follow = async (): Promise<void> => {
-      const act = await this.#nextAct(id);
-      const text = textAt(act, "prompt");
-      const body = { ...session.choice, parts: [{ type: "text", text }] };
-      if (text !== null) await calls.promptAsync({ path: { id }, body }).catch(() => undefined);
-      else if (act?.["stop"] === true) await calls.abort({ path: { id } }).catch(() => undefined);
-      setIdleTimer(() => void follow(), act === null ? retryMs : 0);
+    const follow = async (done?: ActDone): Promise<void> => {
+      const given = await this.#nextAct(id, done);
+      const act = objectAt(given, "act");
+      const next = act && { number: given?.["number"], isTaken: await this.#act(id, session, act) };
+      setIdleTimer(() => void follow(next ?? undefined), given === null ? retryMs : 0);
     };
     void follow();
+  }
+
+  /** OpenCode's library returns errors. @returns whether the act was taken */
+  async #act(id: string, { choice }: Session, act: JsonObject): Promise<boolean> {
+    const { session: calls } = this.#client;
+    const text = textAt(act, "prompt");
+    const body = { ...choice, parts: [{ type: "text", text }] };
+    const answer = text === null ? calls.abort({ path: { id } }) : calls.promptAsync({ path: { id }, body });
+    return answer.then(
+      (given) => asObject(given)?.["error"] === undefined,
+      () => false,
+    );
   }
 
   async toolStart(id: string | null, call: JsonObject, args: unknown): Promise<void> {

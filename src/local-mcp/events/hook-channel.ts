@@ -26,7 +26,7 @@ import { setTimer } from "../../platform/timers.ts";
 import { identify, isDescendant, statedProcess } from "../../platform/processes.ts";
 import { decodeText } from "../../platform/text-encoding.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { parseObject, textAt } from "../../shared/json-fields.ts";
+import { numberAt, objectAt, parseObject, textAt } from "../../shared/json-fields.ts";
 import type { Settling } from "./after-answer.ts";
 import { answerHook, nothingTaken, rejectInput, take, type Taken } from "./answer-hook.ts";
 import { holdRequest, type HeldHook } from "./hold-request.ts";
@@ -214,6 +214,9 @@ const questions: ReadonlyMap<string, AnswerQuestion> = new Map<string, AnswerQue
   ],
 ]);
 
+/** The client, until its plugin reports what came of an act. */
+const actMs = 5_000;
+
 /** Held until there is one, or for as long as any answer is held. */
 async function nextAct(
   { processes, store, windows }: Runtime,
@@ -221,16 +224,20 @@ async function nextAct(
   gone: AbortSignal,
   onHold: () => void,
 ): Promise<PostedAnswer | null> {
-  const givenId = textAt(parseObject(input), "session_id") ?? "";
+  const fields = parseObject(input);
+  const done = objectAt(fields, "done");
+  windows.report(numberAt(done, "number") ?? 0, done?.["isTaken"] === true);
+  const givenId = textAt(fields, "session_id") ?? "";
   const client = identify(processes, clientPid);
   const session = (): string =>
     store.read((sql) => (client && clients.sessionOf(sql, client, givenId)) ?? givenId, givenId);
   const late = new AbortController();
   onHold();
   const cancel = setTimer(() => late.abort(), holdMs);
-  const act = await windows.next(session, AbortSignal.any([gone, late.signal]));
+  const given = await windows.next(session, AbortSignal.any([gone, late.signal]));
   cancel();
-  return gone.aborted ? null : { status: 200, text: JSON.stringify(act ?? noAct) };
+  if (given !== null) setTimer(() => windows.report(given.number, false), gone.aborted ? 0 : actMs);
+  return gone.aborted ? null : { status: 200, text: JSON.stringify(given ?? noAct) };
 }
 
 function goneSignal({ socket }: IncomingMessage): AbortSignal {

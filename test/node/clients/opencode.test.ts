@@ -29,7 +29,7 @@ const client = {
   session: {
     get: () => Promise.resolve({ data: { version: "1.18.33" } }),
     promptAsync: (given: object) => Promise.resolve(void done.push(["prompt", given])),
-    abort: (given: object) => Promise.resolve(void done.push(["abort", given])),
+    abort: (given: object) => Promise.resolve(done.push(["abort", given]) && { error: { name: "NotFoundError" } }),
   },
   app: { log: () => Promise.resolve(null) },
   tui: { showToast: (toast: object) => Promise.resolve(void toasts.push(toast)) },
@@ -37,7 +37,7 @@ const client = {
     post: ({ headers: _headers, ...reply }: { headers: object }) => Promise.resolve(void replies.push(reply)),
   },
 };
-const done: unknown[] = [];
+const done: (readonly [name: string, given: object])[] = [];
 /** A host that has nothing for the plugin to do. */
 const noAct: NextAct = () => new Promise(() => undefined);
 const replies: object[] = [];
@@ -340,10 +340,14 @@ it("a question of OpenCode gets its answers from elsewhere, or is rejected, unle
 });
 
 it("the plugin does what the user asks for from elsewhere: a prompt with the agent and model of the last one, and a stop", async () => {
-  const acts: Record<string, unknown>[] = [{ none: true }, { prompt: '"and the docs"' }, { stop: true }];
-  const asked: string[] = [];
-  const nextAct: NextAct = (id) => {
-    asked.push(id);
+  const acts: Record<string, unknown>[] = [
+    { none: true },
+    { number: 1, act: { prompt: '"and the docs"' } },
+    { number: 2, act: { stop: true } },
+  ];
+  const asked: unknown[] = [];
+  const nextAct: NextAct = (...given) => {
+    asked.push([...given, ...done.map(([name]) => name)]);
     const act = acts.shift();
     return act === undefined ? new Promise(() => undefined) : Promise.resolve(act);
   };
@@ -357,7 +361,13 @@ it("the plugin does what the user asks for from elsewhere: a prompt with the age
     ["prompt", { path, body }],
     ["abort", { path }],
   ]);
-  expect(new Set(asked)).toEqual(new Set([session]));
+  // What came of an act is reported once OpenCode has answered.
+  expect(asked).toEqual([
+    [session, undefined],
+    [session, undefined],
+    [session, { number: 1, isTaken: true }, "prompt"],
+    [session, { number: 2, isTaken: false }, "prompt", "abort"],
+  ]);
   // What the user wrote, with its quotes.
   await hooks["chat.message"]({ sessionID: session }, { message: { id: "msg_2" }, parts: [...body.parts] });
   const texts = entries().flatMap((entry) => (entry.kind === "prompt" ? [entry.text] : []));

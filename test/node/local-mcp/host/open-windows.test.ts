@@ -5,7 +5,7 @@ import { patience } from "#harness/machine/programs.ts";
 import { tempRuntime } from "#harness/machine/temp-runtime.ts";
 import { holdMs } from "#src/contract/hook-limits.ts";
 import type { WindowAct } from "#src/contract/window-acts.ts";
-import { processHeader } from "#src/clients/adapter/hook-program.ts";
+import { processHeader, type ActDone } from "#src/clients/adapter/hook-program.ts";
 import * as clients from "#src/machine/sessions/clients.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as news from "#src/machine/sessions/news.ts";
@@ -38,10 +38,10 @@ async function anIdleChat(client: string, takes: boolean | Promise<boolean> = tr
     return (value as { comes: string }).comes;
   };
   /** A plugin in a process of the client asks what to do. */
-  const next = (pid = chat.pid) => {
+  const next = (pid = chat.pid, done?: ActDone) => {
     const stat = `${pid + 1} (sh) S ${pid} ${"0 ".repeat(17)}${runtime.processes.start(pid + 1, pid).start}`;
     const headers = { "shim-home": `=${runtime.paths.home}`, [processHeader]: stat };
-    return ask(host.socket, "POST", "/hook/opencode/NextAct", { session_id: session }, headers);
+    return ask(host.socket, "POST", "/hook/opencode/NextAct", { session_id: session, done }, headers);
   };
   const prompts = (): unknown[] =>
     runtime.store.read((sql) => journal.newest(sql, session, ["prompt"], 9), []).map(({ entry }) => entry);
@@ -107,11 +107,39 @@ it("a plugin that waits in its client's process gets one act at a time; the newe
   const old = windows.next(() => session, gone.signal);
   const posted = next();
   await expect.poll(() => windows.waiting(session), patience).toBe(2);
-  expect(await write("and the docs")).toBe("now");
-  expect(JSON.parse((await posted).body)).toEqual({ prompt: "and the docs" });
+  const written = write("and the docs");
+  expect(JSON.parse((await posted).body)).toEqual({ number: 1, act: { prompt: "and the docs" } });
   event("UserPromptSubmit", { prompt: "and the docs" });
-  expect(await call("runs.stop", { run: session })).toEqual({ ok: true, value: { run: null, session } });
-  expect(await old).toEqual({ stop: true });
+  windows.report(1, true);
+  expect(await written).toBe("now");
+  const stopped = call("runs.stop", { run: session });
+  expect(await old).toEqual({ number: 2, act: { stop: true } });
+  windows.report(2, true);
+  expect(await stopped).toEqual({ ok: true, value: { run: null, session } });
+});
+
+it("words that a plugin's client refuses, or of which it reports nothing in time, wait for the next prompt", async () => {
+  const { event, next, waiting, windows, write } = await anIdleChat("opencode");
+  const written = async (text: string) => {
+    const posted = next();
+    await expect.poll(() => windows.waiting(session), patience).toBe(1);
+    const answer = write(text);
+    const { number } = JSON.parse((await posted).body) as { number: number };
+    return { answer, number };
+  };
+  const refused = await written("and the docs");
+  const asks = next(undefined, { number: refused.number, isTaken: false });
+  expect(await refused.answer).toBe("prompt");
+  await expect.poll(() => windows.waiting(session), patience).toBe(1);
+  vi.advanceTimersByTime(holdMs);
+  await asks;
+  const unheard = await written("then commit");
+  vi.advanceTimersByTime(5_000);
+  expect(await unheard.answer).toBe("prompt");
+  windows.report(unheard.number, true);
+  expect(waiting()).toBe(2);
+  const answer = JSON.stringify(event("UserPromptSubmit", { prompt: "hello" }));
+  expect([answer.includes("and the docs"), answer.includes("then commit")]).toEqual([true, true]);
 });
 
 it("of two processes that have one session of OpenCode open each gets the acts of its own chat, whichever waited last", async () => {
@@ -125,10 +153,14 @@ it("of two processes that have one session of OpenCode open each gets the acts o
   await expect.poll(() => windows.waiting(session), patience).toBe(1);
   const [fork = ""] = runtime.store.read((sql) => clients.otherWindows(sql, { id: session, parentId: null }), []);
   expect([fork === "", windows.waiting(fork)]).toEqual([false, 1]);
-  expect(await call("runs.stop", { run: fork })).toMatchObject({ ok: true });
-  expect(JSON.parse((await second).body)).toEqual({ stop: true });
-  expect(await write("and the docs")).toBe("now");
-  expect(JSON.parse((await first).body)).toEqual({ prompt: "and the docs" });
+  const stopped = call("runs.stop", { run: fork });
+  expect(JSON.parse((await second).body)).toEqual({ number: 1, act: { stop: true } });
+  windows.report(1, true);
+  expect(await stopped).toMatchObject({ ok: true });
+  const written = write("and the docs");
+  expect(JSON.parse((await first).body)).toEqual({ number: 2, act: { prompt: "and the docs" } });
+  windows.report(2, true);
+  expect(await written).toBe("now");
 });
 
 it("a client that ends its turn with a hook alone does so with the end of its next call, once; a turn that was over first is left alone", async () => {
