@@ -1,5 +1,5 @@
 import { deedOf } from "../../clients/adapter/tools.ts";
-import type { HookEvent } from "../../contract/hooks.ts";
+import type { HookEvent, HookInput } from "../../contract/hooks.ts";
 import type { JournalEntry, JournalKind } from "../../contract/journal.ts";
 import { callKinds, turnBounds, turnEnds } from "../../contract/turn-kinds.ts";
 import type { EffectNote } from "../../contract/work-state.ts";
@@ -11,9 +11,9 @@ import { editedPath } from "../../clients/adapter/tools.ts";
 import { stored } from "../../contract/limits.ts";
 import { recordAssistant, recordPrompt } from "../../machine/sessions/transcripts/record-transcript.ts";
 import { isCall, asShownBy } from "../../machine/sessions/call-notes.ts";
-import { digest, pathOf } from "../../machine/sessions/entries.ts";
+import { digest, pathOf, type KeyedEntry } from "../../machine/sessions/entries.ts";
 import * as life from "../../machine/sessions/life/row.ts";
-import { describeInput, entriesOf } from "../../machine/sessions/hook-entries.ts";
+import { describeInput, entriesOf, storedWords } from "../../machine/sessions/hook-entries.ts";
 import * as journal from "../../machine/sessions/journal.ts";
 import * as news from "../../machine/sessions/news.ts";
 import * as prompts from "../../machine/sessions/prompts.ts";
@@ -39,7 +39,8 @@ function recordEntries(recording: Recording, draft: Draft): void {
   const { id } = session;
   const { event, input, isLate = false } = asRecorded(recording, draft.verdict);
   const now = isLate ? machine.now() : timeInOrder(sql, id, machine.now());
-  const found = entriesOf(event, input, () => turnId(sql, { event, input }, id), draft.call);
+  const read = entriesOf(event, input, () => turnId(sql, { event, input }, id), draft.call);
+  const found = event === "UserPromptSubmit" ? withWords(sql, id, input, read) : read;
   const { last_assistant_message: words = "" } = carriesWords.has(event) ? input : {};
   draft.isNew = found.length === 0;
   for (const { key, entry } of found) {
@@ -134,6 +135,14 @@ function withCall({ sql, session, incoming: { input } }: Recording, asks: Asks):
   const [call] = asking;
   if (call === undefined || asking.length > 1) return asks;
   return { ...asks, call: call.id, ...(deedOf(call.name) === "asks" ? { for: "dialog" } : {}) };
+}
+
+/** Words of the user that look like a notice of the client are a prompt all the same. */
+function withWords(sql: Sql, session: string, { prompt }: HookInput, read: readonly KeyedEntry[]) {
+  if (read.some(({ entry }) => entry.kind === "prompt")) return read;
+  const words = news.waitingWords(sql, session).find(({ text }) => text === prompt);
+  if (words === undefined) return read;
+  return [{ key: `prompt:${words.key}`, entry: { kind: "prompt", text: storedWords(words.text) } as const }];
 }
 
 /** Adds where the words of a prompt came from, if that was not the terminal. */

@@ -238,8 +238,13 @@ function backgroundEnd(id: string, response: JsonObject): KeyedEntry {
 }
 
 /** The user's words in a prompt, as they are stored; empty: there are none. */
-export function storedPrompt(prompt: string): string {
+function storedPrompt(prompt: string): string {
   return redactAndKeepEnds(withoutOwnTexts(userWords(prompt)), stored.prompt);
+}
+
+/** The same of words that a user wrote, which may look like a notice of the client. */
+export function storedWords(words: string): string {
+  return storedPrompt(words) || redactAndKeepEnds(words, stored.prompt);
 }
 
 /** Prompts of the client itself say nothing but the end of a background task. */

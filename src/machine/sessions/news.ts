@@ -4,7 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import type { Session } from "../../store/session-tables.ts";
 import { teamNews } from "../../store/team-tables.ts";
 import type { KeyedEntry } from "./entries.ts";
-import { storedPrompt } from "./hook-entries.ts";
+import { storedWords } from "./hook-entries.ts";
 
 /** Texts of other chats are untrusted. */
 export type News =
@@ -154,7 +154,7 @@ export function deliveredWords(sql: Sql, session: string): Words[] {
  * @returns the surface that they came from; null: it was typed
  */
 export function takeAsPrompt(sql: Sql, at: number, session: string, text: string): string | null {
-  const words = waitingWords(sql, session).find((one) => storedPrompt(one.text) === text);
+  const words = waitingWords(sql, session).find((one) => storedWords(one.text) === text);
   if (words === undefined) return null;
   markKeyDelivered(sql, at, session, words.key);
   return words.by;

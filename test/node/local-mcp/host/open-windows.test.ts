@@ -78,6 +78,24 @@ it("words that quote what clients and SHIM add to prompts are delivered by their
   expect(prompts()).toMatchObject([{ text: "and this?" }, { text: "why this?" }, { text: "fix the parser" }]);
 });
 
+it("words that look like a client's notice are a prompt of the user, and come once", async () => {
+  const { event, prompts, waiting, write } = await anIdleChat("codex");
+  for (const text of [
+    "<turn_aborted> is what I read. Why?",
+    "<task-notification><task-id>b1</task-id><status>failed</status></task-notification> stands here",
+  ]) {
+    expect(await write(text)).toBe("now");
+    expect([event("UserPromptSubmit", { prompt: text }), waiting(), prompts()[0]]).toEqual([
+      {},
+      0,
+      { kind: "prompt", text, from: "phone Ada's Pixel" },
+    ]);
+    event("Stop");
+  }
+  event("UserPromptSubmit", { prompt: "<turn_aborted> by the client" });
+  expect(prompts()).toHaveLength(3);
+});
+
 it("words that a client is being given come with no prompt that is typed meanwhile, and with the next one where it has not taken them", async () => {
   const answer = Promise.withResolvers<boolean>();
   const { acts, event, waiting, write } = await anIdleChat("codex", answer.promise);
