@@ -22,8 +22,22 @@ import { tempRuntime, type TempRuntime } from "./temp-runtime.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
-const dist = join(root, "dist");
-export const built = { mcp: join(dist, "mcp.cjs"), hook: join(dist, "hook.cjs"), launcher: join(root, "bin/shim.mjs") };
+export const built = {
+  get mcp() {
+    return program("dist/mcp.cjs");
+  },
+  get hook() {
+    return program("dist/hook.cjs");
+  },
+  get launcher() {
+    return program("bin/shim.mjs");
+  },
+};
+
+function program(path: string): string {
+  if (!fs.existsSync(join(root, "dist", "hook.cjs"))) throw new Error('SHIM is not built. Run "npm run build" first.');
+  return join(root, path);
+}
 
 /** V8's compiled code of the programs, so that only the first start pays; not in the developer's own folder. */
 const cache = fs.mkdtempSync(join(tmpdir(), "shim-e2e-cache-"));
