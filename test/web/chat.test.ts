@@ -232,6 +232,23 @@ it("an edit from a machine of another version, without its lines, is shown by it
   expect([await page.locator(".diff").innerText(), faults]).toEqual(["/p/a.ts", []]);
 });
 
+it("a part of a view that cannot be shown leaves the rest of the page, and comes back with the next value", async () => {
+  const { page, home, faults } = await aChatPage((chat) => chat.asks("fix the parser").says("done"));
+  let isBroken = true;
+  await page.route("**/api/call", (route) => {
+    const { name } = route.request().postDataJSON() as { name: string };
+    return name === "page.messages" && isBroken ? route.fulfill({ json: { messages: [null] } }) : route.continue();
+  });
+  await page.evaluate("location.hash = '#/messages'");
+  await page.getByText("This cannot be shown").waitFor();
+  await page.getByRole("navigation").first().waitFor();
+  expect(faults[0]).toContain("null");
+  isBroken = false;
+  touch(home);
+  await page.getByText("No chat has received a message yet.").waitFor();
+  expect(await page.getByText("This cannot be shown").count()).toBe(0);
+});
+
 it("words of thousands of characters are shown as they were written, and code with one without colours", async () => {
   const { page } = await aChatPage((chat) => {
     chat

@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useErrorBoundary, useRef, useState } from "preact/hooks";
 import type { Risk } from "../../contract/machine/sessions.ts";
 import { readingWords } from "../../contract/readings.ts";
 import { age } from "../../contract/age.ts";
@@ -53,15 +53,25 @@ export function Trouble({ text }: { text: string | null }): Node {
 /** `at` is for ages in the value. */
 type ChildrenOf<T> = (value: T, at: number) => ComponentChildren;
 
-/** Shows that a view reads, why it failed, or its value. */
+/** Shows that a view reads, why it failed, or its value, and what cannot be shown of it. */
 export function Shown<T>({ loaded, children }: { loaded: Loaded<T>; children: ChildrenOf<T> }): Node {
   const { value, error, at } = loaded;
+  const [broken, retry] = useErrorBoundary((problem: unknown) => reportError(problem));
+  useEffect(() => {
+    if (broken !== undefined) retry();
+  }, [value]);
+  if (broken !== undefined) return <Trouble text={`This cannot be shown: ${plain(String(broken))}`} />;
   return (
     <>
       <Trouble text={error && plain(error.message)} />
-      {value === null ? !error && <p class="muted">Reading …</p> : children(value, at)}
+      {value === null ? !error && <p class="muted">Reading …</p> : <Children of={() => children(value, at)} />}
     </>
   );
+}
+
+/** Children that are made below the component that catches what they throw. */
+function Children({ of }: { of: () => ComponentChildren }): Node {
+  return <>{of()}</>;
 }
 
 interface ReadProps<Name extends CallName> {
