@@ -86,20 +86,21 @@ export class FileReservations {
    * @param project the coordinator's name for it
    * @param paths from `toLeasePath`
    * @param isFolded names that differ in case alone are one file in this checkout: a chat that has
-   * reserved one name has them all, except where two chats reserve it at the same moment
+   * reserved one name has them all. Of two that do so in the same millisecond none gets it.
    */
   async reserve(
     project: string,
     paths: readonly string[],
     isFolded = false,
   ): Promise<Result<Reservation[], ReservationError>> {
-    const other = isFolded ? await this.#findOther(paths.map((path) => toResource(project, path))) : null;
-    if (other !== null) return err({ ...heldError, holder: other });
+    const resources = new Set(paths.map((path) => toResource(project, path)));
+    const refused = isFolded ? await this.#refuseFolded(resources) : null;
+    if (refused !== null) return err(refused);
     const ownLeases = await this.#listOwn();
     if (!ownLeases.ok) return err({ ...ownLeases.error, holder: null });
     const reserved: Lease[] = [];
     const newLeases: Lease[] = [];
-    for (const resource of new Set(paths.map((path) => toResource(project, path)))) {
+    for (const resource of resources) {
       const held = ownLeases.value.find((lease) => lease.resource === resource);
       const lease = held ? ok(held) : await this.#acquire(resource);
       if (!lease.ok) {
@@ -109,13 +110,27 @@ export class FileReservations {
       reserved.push(lease.value);
       if (!held) newLeases.push(lease.value);
     }
-    return ok(await this.#record(reserved));
+    // Another chat may have looked before this one had it.
+    const late = isFolded && newLeases.length > 0 ? await this.#refuseFolded(resources) : null;
+    if (late === null) return ok(await this.#record(reserved));
+    await this.#release(newLeases);
+    return err(late);
   }
 
-  async #findOther(resources: readonly string[]): Promise<Reservation | null> {
+  /** Refuses where another chat has one of the files by any name, unless this one had it first. */
+  async #refuseFolded(resources: ReadonlySet<string>): Promise<ReservationError | null> {
     const listed = await this.list();
-    const others = (listed.ok ? listed.value : []).filter(({ holder }) => holder !== this.#deps.link.self?.chat);
-    return others.find(({ resource }) => resources.some((one) => overlap(foldName(one), foldName(resource)))) ?? null;
+    if (!listed.ok) return { ...listed.error, holder: null };
+    const isOwn = ({ holder }: Reservation): boolean => holder === this.#deps.link.self?.chat;
+    const own = listed.value.filter((one) => isOwn(one) && resources.has(one.resource));
+    const isFirst = (resource: string, { since }: Reservation): boolean =>
+      own.some((one) => one.resource === resource && one.since < since);
+    const holder = listed.value.find(
+      (other) =>
+        !isOwn(other) &&
+        [...resources].some((one) => overlap(foldName(one), foldName(other.resource)) && !isFirst(one, other)),
+    );
+    return holder === undefined ? null : { ...heldError, holder };
   }
 
   async #acquire(resource: string): Promise<Result<Lease>> {

@@ -134,6 +134,20 @@ it("where case does not count, who has reserved one name of a file has them all;
   expect((await other.ask("shim_files", { action: "list" })).output["files"]).toHaveLength(3);
 });
 
+it("where case does not count, two chats that reserve two names of one file at the same moment do not both get it", async () => {
+  const { rig, one, other } = await twoChats();
+  foldCase(rig.project);
+  const asked = [one.ask("shim_files", reserve("d.ts")), other.ask("shim_files", reserve("D.ts", "e.ts"))];
+  const got = (await Promise.allSettled(asked)).filter(({ status }) => status === "fulfilled").length;
+  const { output } = await one.ask("shim_files", { action: "list" });
+  const files = output["files"] as { readonly path: string }[];
+  const names = files.filter(({ path }) => /^d/i.test(path));
+  expect([got <= 1, names.length]).toEqual([true, got]);
+  await rig.time.pass(1_000);
+  expect((await one.ask("shim_files", reserve("f.ts"))).output["files"]).toMatchObject([{ path: "f.ts" }]);
+  expect(await other.refusal("shim_files", reserve("F.ts"))).toMatch(/^lease_held/);
+});
+
 function pathOf(given: string): string | false {
   const read = toLeasePath("/p", given);
   return read.ok && read.value;
