@@ -35,23 +35,25 @@ export async function playAll(
   const results: (Played | undefined)[] = [];
   let next = 0;
   let given = 0;
-  const work = async (): Promise<void> => {
-    const child = fork(program, { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  const children = Array.from({ length: processes }, () =>
+    fork(program, { stdio: ["ignore", "ignore", "inherit", "ipc"] }),
+  );
+  const work = async (child: ChildProcess): Promise<void> => {
     for (let at = next++; at < jobs.length; at = next++) {
       results[at] = await play(child, jobs[at] as Job);
       for (let done = results[given]; done; done = results[(given += 1)]) onPlayed(done, jobs[given] as Job);
     }
-    child.disconnect();
   };
-  await Promise.all(Array.from({ length: processes }, work));
+  // One that fails leaves none of the others at work.
+  await Promise.all(children.map(work)).finally(() => children.forEach((child) => void child.kill()));
 }
 
 async function play(child: ChildProcess, job: Job): Promise<Played> {
   const answered = new AbortController();
   const { signal } = answered;
-  child.send(job);
   const gone = once(child, "exit", { signal }).then(() => ({ briefs: [], error: `${job.path}: its process ended` }));
   const answer = once(child, "message", { signal }).then(([played]) => played as Played);
+  child.send(job);
   // The listener of what did not happen goes with the answer.
   return Promise.race([answer, gone]).finally(() => answered.abort());
 }
