@@ -5,7 +5,7 @@ import * as z from "zod";
 import { Workspace } from "../contract/values.ts";
 import { codeOf } from "../shared/error.ts";
 import { err, ok, type Result } from "../shared/result.ts";
-import { parseAddress, readTokenClaim, isMachineToken, withoutLastSlashes } from "./edge/address.ts";
+import { parseAddress, readTokenMachine, isMachineToken, withoutLastSlashes } from "./edge/address.ts";
 import { createPrivateFolder, removeDurably, writeAtomically } from "../platform/private-files.ts";
 import { parseJson } from "../shared/json-fields.ts";
 
@@ -66,7 +66,7 @@ export function edgeConfigFromEnv(env: NodeJS.ProcessEnv): Result<EdgeConfig | n
 /** A token acts for its own machine only, so another name could never register. */
 function machineOf(env: NodeJS.ProcessEnv, token: string): Result<string, string> {
   const statedMachine = envText(env, "SHIM_MACHINE");
-  const claimedMachine = readTokenClaim(token, "m");
+  const claimedMachine = readTokenMachine(token);
   if (claimedMachine !== null && statedMachine !== "" && statedMachine !== claimedMachine) {
     return err(
       `SHIM_TOKEN is for the machine ${claimedMachine}, and SHIM_MACHINE says ${statedMachine}; leave SHIM_MACHINE empty`,

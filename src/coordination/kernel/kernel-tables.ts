@@ -58,6 +58,7 @@ export const idempotency = table("idempotency", {
   writtenChars: integer(),
 });
 
+/** Written by the repair of a damaged file on a machine. */
 const notices = table("notices", {
   id: serial(),
   at: integer(),

@@ -1,6 +1,6 @@
 import { Workspace } from "../../contract/values.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import { parseObject } from "../../shared/json-fields.ts";
+import { parseObject, textAt } from "../../shared/json-fields.ts";
 import { reachOf } from "../../shared/host-reach.ts";
 
 export interface Address {
@@ -49,9 +49,8 @@ export function isMachineToken(token: string): boolean {
   return /^shim_[\w.-]+$/.test(token);
 }
 
-/** Claims of a token, unverified: `m` its machine, `s` its scope. */
-export function readTokenClaim(token: string, claim: "m" | "s"): string | null {
+/** The machine that a token claims to be of. */
+export function readTokenMachine(token: string): string | null {
   const text = Buffer.from(token.slice(5).split(".")[0] ?? "", "base64url").toString("utf8");
-  const value = parseObject(text)?.[claim];
-  return typeof value === "string" ? value : null;
+  return textAt(parseObject(text), "m");
 }

@@ -2,7 +2,7 @@ import { uuidv7 } from "../../shared/ids.ts";
 import type { Sql } from "../../shared/sql.ts";
 import type { RowOf } from "../../shared/table.ts";
 import type { EdgeConfig } from "../../coordinator-client/edge-config.ts";
-import { readTokenClaim } from "../../coordinator-client/edge/address.ts";
+import { readTokenMachine } from "../../coordinator-client/edge/address.ts";
 import * as meta from "../../store/meta.ts";
 import { syncDevice } from "../../store/sync-tables.ts";
 import * as changes from "./pending-changes.ts";
@@ -69,7 +69,7 @@ function saveMembership(sql: Sql, member: Pick<Member, "workspace">, change: Par
 }
 
 function machineOf({ token }: Member): string {
-  return readTokenClaim(token, "m") ?? "";
+  return readTokenMachine(token) ?? "";
 }
 
 function deviceKey({ workspace }: Pick<Member, "workspace">): string {

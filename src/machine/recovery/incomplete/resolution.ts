@@ -14,8 +14,6 @@ export type Resolution = "open" | "continued" | "dismissed";
 
 export interface RecoveryProgress {
   readonly session: string;
-  /** Time of the first event, epoch ms. */
-  readonly at: number;
   readonly resolution: Resolution;
   readonly offeredTo: readonly string[];
   /** Chats that did not take the session, since the last that did or the user's undo. */
@@ -25,11 +23,9 @@ export interface RecoveryProgress {
 /** @param events in the order in which they were stored */
 export function resolve(events: readonly RecoveryEvent[]): RecoveryProgress[] {
   const bySession = Map.groupBy(events, ({ session }) => session);
-  return [...bySession].map(([session, own]) => own.reduce(next, startOf(session, own[0]?.at ?? 0)));
-}
-
-function startOf(session: string, at: number): RecoveryProgress {
-  return { session, at, resolution: "open", offeredTo: [], declinedBy: [] };
+  return [...bySession].map(([session, own]) =>
+    own.reduce(next, { session, resolution: "open", offeredTo: [], declinedBy: [] }),
+  );
 }
 
 function next(known: RecoveryProgress, { action, chat, hasPrompt }: RecoveryEvent): RecoveryProgress {

@@ -24,7 +24,6 @@ export interface KeptSession {
   readonly path: string;
   /** Epoch ms. */
   readonly changedAt: number;
-  readonly bytes: number;
   /** Its client does not list it. */
   readonly isArchived: boolean;
   /** Session whose sub-agent it is; null: none. */
@@ -155,7 +154,6 @@ function keptBy(
         id,
         path,
         changedAt: stats.mtimeMs,
-        bytes: stats.size,
         isArchived: archived.has(path),
         subagentOf: (isSubagent && named) || null,
         by: others && ofOthers.has(path) ? others.by : null,

@@ -88,8 +88,6 @@ export interface CheckpointFilter {
   readonly project?: string;
   readonly since?: number;
   readonly until?: number;
-  /** Cursor of the next page: only checkpoints before this position. */
-  readonly beforeSeq?: number;
   readonly limit?: number;
 }
 
@@ -115,9 +113,8 @@ export function sessionsWith(sql: Sql, filter: CheckpointFilter): SessionHits[] 
 }
 
 function conditions(filter: CheckpointFilter): { readonly where: string; readonly values: (string | number)[] } {
-  const where = ["seq < ?", "at >= ?", "at <= ?"];
-  const never = Number.MAX_SAFE_INTEGER;
-  const values: (string | number)[] = [filter.beforeSeq ?? never, filter.since ?? 0, filter.until ?? never];
+  const where = ["at >= ?", "at <= ?"];
+  const values: (string | number)[] = [filter.since ?? 0, filter.until ?? Number.MAX_SAFE_INTEGER];
   const add = (condition: string, value: string | undefined): void => {
     if (value === undefined) return;
     where.push(condition);

@@ -15,7 +15,7 @@ import {
 import {
   parseAddress,
   isMachineToken,
-  readTokenClaim,
+  readTokenMachine,
   withoutLastSlashes,
 } from "../../../coordinator-client/edge/address.ts";
 import { askRelay } from "../../../coordinator-client/relay-request.ts";
@@ -272,7 +272,7 @@ function edgeOfToken(
   if (token === undefined || !isMachineToken(token)) return null;
   const isSame = current !== null && isSameWorkspace(current, { url, workspace });
   const kept = isSame ? omitUndefined({ adminToken: current.adminToken }) : {};
-  return { url, workspace, machine: readTokenClaim(token, "m") ?? hostname(), token, ...kept };
+  return { url, workspace, machine: readTokenMachine(token) ?? hostname(), token, ...kept };
 }
 
 /** In their order: the newest one is current. */

@@ -197,10 +197,9 @@ function found(runtime: TempRuntime, filter: checkpoints.CheckpointFilter): stri
   return runtime.store.read((sql) => checkpoints.search(sql, filter), []).map(({ id }) => id);
 }
 
-it("a page of a search begins after the last one's end, and both ends of a time belong to it", () => {
+it("both ends of the time of a search belong to it", () => {
   const runtime = tempRuntime();
-  const [, second] = ["a", "b", "c"].map((id, index) => add(runtime, { id, at: T0 + index }));
-  expect(found(runtime, { beforeSeq: second ?? 0 })).toEqual(["a"]);
+  for (const [index, id] of ["a", "b", "c"].entries()) add(runtime, { id, at: T0 + index });
   expect(found(runtime, { since: T0 + 1, until: T0 + 2 })).toEqual(["c", "b"]);
 });
 
