@@ -25,7 +25,7 @@ export type RunEvent =
       readonly model: string | null;
       readonly permissions: string | null;
     }
-  /** A response of the API. `problem`: the client's own word for an error. */
+  /** A response of the API. */
   | {
       readonly kind: "response";
       readonly id: string;
@@ -33,7 +33,7 @@ export type RunEvent =
       readonly counts: TokenCounts;
       /** False for those of sub-agents. */
       readonly isOwn: boolean;
-      readonly problem: string | null;
+      readonly problem: Problem | null;
     }
   /** Tokens of the response that is arriving for a caller. */
   | {
@@ -50,6 +50,9 @@ export type RunEvent =
   /** `resetsAtMs`: end of the usage limit, epoch ms. */
   | { readonly kind: "limited"; readonly resetsAtMs: number | null }
   | EndEvent;
+
+/** Cause of an error of the API. `machine`: its account or login; `request`: what was asked. */
+export type Problem = "machine" | "model" | "service" | "request" | "unknown" | "other";
 
 /** Lines that a client prints in a run without a terminal. */
 export interface RunOutput {

@@ -2,6 +2,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { asObject, listAt, objectAt, textAt, type JsonObject, numberAt, isRecord } from "../../shared/json-fields.ts";
 import type { ClientDetails } from "../adapter/client-details.ts";
+import type { Problem } from "../adapter/run-output.ts";
 import { plainServers } from "../adapter/client-form.ts";
 import { commandIn, userWords } from "../adapter/harness-text.ts";
 import {
@@ -33,6 +34,7 @@ import { EarlierEnd, rejection } from "./earlier-end.ts";
 import { headNamedBy, headOf } from "../transcript/transcript-file.ts";
 import { claudeCode } from "./claude-code.ts";
 import { readClaudeLine } from "./claude-lines.ts";
+import { problemOf } from "./claude-problems.ts";
 import { claudeDriven, claudeRun } from "./claude-run.ts";
 
 /** A result over 50,000 characters is a file, of which the model gets the beginning. */
@@ -158,18 +160,8 @@ function isOfUser(row: JsonObject, message: JsonObject): boolean {
 }
 
 const claudeLinks: ReadonlySet<unknown> = new Set(["user", "assistant", "attachment", "system", "progress"]);
-/** Errors that a later request may not meet, whatever their status. */
-const claudePassing: ReadonlySet<unknown> = new Set([
-  "authentication_failed",
-  "oauth_org_not_allowed",
-  "account_on_hold",
-  "verification_required",
-  "billing_error",
-  "rate_limit",
-  "overloaded",
-  "model_not_found",
-  "server_error",
-]);
+/** A later request may not meet these, whatever their status. */
+const passing: ReadonlySet<Problem> = new Set(["machine", "model", "service"]);
 
 function claudeRefusal(row: JsonObject, message: JsonObject): Refusal {
   const text = textAt(asObject(listAt(message, "content")[0]), "text");
@@ -177,7 +169,7 @@ function claudeRefusal(row: JsonObject, message: JsonObject): Refusal {
   const known = numberAt(row, "apiErrorStatus") ?? (shown === undefined ? null : Number(shown));
   const status = known ?? (row["error"] === "invalid_request" ? 400 : null);
   const given = refusal(status, [row["apiErrorType"], row["error"]], text);
-  return claudePassing.has(row["error"]) ? { ...given, of: "passing" } : given;
+  return passing.has(problemOf(row["error"])) ? { ...given, of: "passing" } : given;
 }
 
 const claudeSessions: SessionFiles = {

@@ -10,6 +10,7 @@ import {
 import { totalTokens } from "../transcript/token-counts.ts";
 import { claudeLimit } from "./claude-code.ts";
 import { readCounts } from "./claude-lines.ts";
+import { problemOf } from "./claude-problems.ts";
 
 export function readSystem(event: JsonObject): RunEvent[] {
   switch (textAt(event, "subtype", 40)) {
@@ -41,7 +42,8 @@ export function readAssistant(event: JsonObject): RunEvent[] {
   const model = named === syntheticModel ? null : named;
   const counts = readCounts(named === syntheticModel ? null : objectAt(message, "usage"));
   const isOwn = isOwnEvent(event);
-  const problem = textAt(event, "error", 200);
+  const error = textAt(event, "error", 200);
+  const problem = error === null ? null : problemOf(error);
   const response: RunEvent = { kind: "response", id, model, counts, isOwn, problem };
   if (!isOwn) return [response];
   const limit = readLimit(event);

@@ -1,4 +1,4 @@
-import type { EndEvent, RunEvent, RunOutput } from "../../../clients/adapter/run-output.ts";
+import type { EndEvent, Problem, RunEvent, RunOutput } from "../../../clients/adapter/run-output.ts";
 import { combine, noTokens, totalTokens, type TokenCounts } from "../../../clients/transcript/token-counts.ts";
 import type { UsageLimit } from "../../../contract/config.ts";
 import { type RemainingBudget, type Usage, sum } from "../../../contract/budgets.ts";
@@ -90,7 +90,7 @@ class RunState {
   /** Null during a turn; a tool in the background may start another turn. */
   end: EndEvent | null = null;
   /** The client's own word for the last error of the API. */
-  problem: string | null = null;
+  problem: Problem | null = null;
   /** A limit that the run got past is none. */
   limit: UsageLimit | null = null;
   /** The model has answered a request. */

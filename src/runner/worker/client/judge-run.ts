@@ -1,5 +1,5 @@
 import { oneLine } from "../../../shared/format.ts";
-import type { EndEvent } from "../../../clients/adapter/run-output.ts";
+import type { EndEvent, Problem } from "../../../clients/adapter/run-output.ts";
 import type { UsageLimit } from "../../../contract/config.ts";
 import type { Json } from "../../../contract/values.ts";
 import { redactJson } from "../../../redaction/redact-json.ts";
@@ -15,17 +15,7 @@ const maxTextChars = 100_000;
 const maxReasonChars = 400;
 
 /** Another machine may do better, or this one a little later. */
-const machineProblems: ReadonlySet<string> = new Set([
-  "authentication_failed",
-  "oauth_org_not_allowed",
-  "account_on_hold",
-  "verification_required",
-  "billing_error",
-  "cloud_credential_error",
-  "model_not_found",
-]);
 const machineRetryMs = 60_000;
-const serviceProblems: ReadonlySet<string> = new Set(["rate_limit", "server_error", "overloaded", "unknown"]);
 
 /** Meaning of the end of a run. */
 export type Judged =
@@ -73,9 +63,9 @@ function broken(text: string): Extract<Judged, { kind: "broken" }> {
   return { kind: "broken", reason: toReason(text), isRetryable: true };
 }
 
-function retryOf(problem: string | null, end: EndEvent): { readonly isRetryable: boolean; readonly delayMs?: number } {
-  const isRetryable = isFull(end) || problem !== "invalid_request";
-  const isOfMachine = problem !== null && machineProblems.has(problem);
+function retryOf(problem: Problem | null, end: EndEvent): { readonly isRetryable: boolean; readonly delayMs?: number } {
+  const isRetryable = isFull(end) || problem !== "request";
+  const isOfMachine = problem === "machine" || problem === "model";
   return { isRetryable, ...(isOfMachine ? { delayMs: machineRetryMs } : {}) };
 }
 
@@ -91,8 +81,7 @@ function byUser(exit: ProgramExit, end: EndEvent | null): { readonly isByUser?: 
 /** The account, the service, the network or the program failed, not the model. */
 export function isMachineTrouble({ exit, state: { end, problem } }: ClientEnd): boolean {
   if (exit.kind === "not_started" || !end) return true;
-  if (!end.isError || isFull(end) || problem === null || problem === "model_not_found") return false;
-  return machineProblems.has(problem) || serviceProblems.has(problem);
+  return end.isError && !isFull(end) && (problem === "machine" || problem === "service" || problem === "unknown");
 }
 
 export function isFull({ terminalReason }: EndEvent): boolean {

@@ -155,6 +155,12 @@ function answerAfterRefusals(path: string, session: InventedSession): void {
   appendFileSync(path, `${answer?.replace("msg_2", "msg_3").replace(/"messageId":"0/, '"messageId":"1')}\n`);
 }
 
+const noCredentials: Break = (path, session) => {
+  refuse(400, 400)(path, session);
+  edit((all) =>
+    all.map((line) => line.replace('"apiErrorStatus"', '"error":"cloud_credential_error","apiErrorStatus"')),
+  )(path, session);
+};
 const noJson = edit((all) => [...all.slice(0, 2), '{"type":', ...all.slice(2)]);
 const noCall = edit((all) =>
   all.map((line) => line.replace(/(?<="toolRequests".*)"c1"|(?<="function_call".*)"c1"/, '"c2"')),
@@ -172,6 +178,7 @@ const harmless: [client: string, what: string, change: Break, lost?: 1][] = [
     .map((client): (typeof harmless)[number] => [client, "a last line that is cut", breaks.cut, 1]),
   ...["codex", "copilot"].map((client): (typeof harmless)[number] => [client, "a call whose row is lost", noCall, 1]),
   ["copilot", "its first row behind another", secondFirst],
+  ["claude-code", "credentials of a cloud that were refused twice", noCredentials],
   ["copilot", "a row of an unknown kind", edit((all) => [...all, '{"type":"hologram","id":"x"}'])],
   ...withRows.flatMap((client): typeof harmless => [
     [client, "a limit, met twice", refuse(429, 429)],
