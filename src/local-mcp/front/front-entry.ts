@@ -13,8 +13,8 @@ import { startHost } from "../host-client/reach-host.ts";
 
 // V8 would wake an idle front every eight seconds, to see whether its small heap has garbage.
 setFlagsFromString("--no-memory-reducer-for-small-heaps");
-/** The client has shaken hands by then, and has its list of tools. */
-setTimeout(collectGarbage, 10_000).unref();
+/** A part of the start, since it wakes V8's threads; by then the client has shaken hands. */
+setTimeout(collectGarbage, 1_000).unref();
 
 const { env } = process;
 const home = homeOrEnd();
