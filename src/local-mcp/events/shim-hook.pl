@@ -59,6 +59,7 @@ exit $is_failed;
 
 # Becomes the program. Where its node is gone another one starts it, by the launcher, which says when it is too old.
 sub start {
+  delete $ENV{PERL_SKIP_LOCALE_INIT};
   my @event = ($event, "--client", $client);
   exec $node, $program, @event;
   my ($folder, $name) = $program =~ m{^(.*)dist/(\w+)\.cjs$};
