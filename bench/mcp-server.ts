@@ -173,7 +173,7 @@ type Setting = Pick<ClaudeOptions, "pluginDir" | "mcpServers" | "settings">;
 export async function toolCall() {
   needed(claudeBinary);
   const hookServer = await emptyServer();
-  // The plugin's hooks, but for those that are processes.
+  // Calls of a tool of the server: no process for an event.
   const hooks = Object.fromEntries(
     hookEvents.filter(isHookToolEvent).map((event) => [event, hookToolGroups(event, "shim")]),
   );
