@@ -136,11 +136,13 @@ function reportLines({ tried, stopped, findings, used, ageMs, facts }: EvolveRep
 
 const maxWhyChars = 400;
 
-function triedLines({ change: number, outcome, what, method, branch, why, findings }: Tried): string[] {
+function triedLines({ change: number, outcome, what, method, branch, why, findings, leftOut }: Tried): string[] {
   const counts = findings && `${pluralize(findings.before, "finding")} before, ${findings.after} now, the tests pass`;
   const result = branch === null ? (why ?? "") : `${branch}; ${counts}`;
   const line = `  ${outcome.padEnd(9)} change ${number}: ${what} (${method})`;
-  return result === "" ? [line] : [line, `            ${oneLine(result, maxWhyChars)}`];
+  const files = leftOut.map(({ path, reason }) => `${path} (${reason})`).join(", ");
+  const more = [oneLine(result, maxWhyChars), files && `not in it: ${files}`];
+  return [line, ...more.flatMap((text) => (text === "" ? [] : `            ${text}`))];
 }
 
 function dollars(micros: number): string {

@@ -5,7 +5,8 @@ import { redact } from "../../redaction/redact.ts";
 import { noMergedInputs, type Executor, type TaskRun } from "../../runner/worker/executor.ts";
 import { firstOf } from "../../shared/format.ts";
 import { commitAll } from "../../snapshots/commit-work.ts";
-import { displayPath, run as runGit, splitRaw, type Git } from "../../snapshots/git.ts";
+import { displayPath, rawList, run as runGit, splitRaw, type Git } from "../../snapshots/git.ts";
+import { firstLeftOut, type ExcludedFile } from "../../snapshots/selection.ts";
 import type { Tests } from "../tool-runner/run-tool.ts";
 import {
   createThrowaway,
@@ -43,6 +44,7 @@ export interface ChangeWork {
 }
 
 export type Made = Pick<Change, "outcome" | "why"> & {
+  readonly leftOut?: Change["leftOut"];
   /** The commit of a change that is kept; it has no branch yet. */
   readonly measured?: Measured;
 };
@@ -81,7 +83,7 @@ export async function makeChange(work: ChangeWork): Promise<Made> {
 function endWith(
   { options, signal }: ChangeWork,
   { commit, tests: { ms: testsMs } }: Measured,
-  mutation: Mutation,
+  mutation: Mutation | null,
 ): ReturnType<typeof tryDefect> {
   const { deps, project, tests } = options;
   return tryDefect(deps, { project, commit, tests, testsMs, signal }, mutation);
@@ -90,16 +92,35 @@ function endWith(
 const maxNamed = 3;
 
 async function makeAndJudge(work: ChangeWork, worktree: ThrowawayWorktree): Promise<Made> {
-  const { options, run, change, signal } = work;
-  const { deps, project, tests } = options;
+  const { options, change, signal } = work;
+  const { deps } = options;
   const { candidate } = change;
-  const before = run.head;
   const git = worktree.git(signal);
   const made = await applyChange(work, worktree.tree, git);
   if (made !== null) return made;
   const about = candidate.mutation ? [candidate.mutation.file] : candidate.files;
   const message = candidate.rules ? `shim: ${candidate.rules}` : `shim: ${candidate.subject} in ${about.join(", ")}`;
-  const { commit } = await commitAll(git, { tree: worktree.tree, message, now: deps.now() });
+  const { commit, leftOut } = await commitAll(git, { tree: worktree.tree, message, now: deps.now() });
+  const ignored = candidate.method === "worker" ? await ignoredByGit(git) : [];
+  const all = firstLeftOut([...leftOut, ...ignored], maxLeftOut);
+  return { ...(await judgeCommit(work, git, commit)), leftOut: all };
+}
+
+const maxLeftOut = 10;
+
+/** Packages are linked into the worktree by SHIM. */
+async function ignoredByGit(git: Git): Promise<ExcludedFile[]> {
+  const args = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"];
+  const paths = (await rawList(git, args)).map(displayPath);
+  const own = paths.filter((path) => !path.split("/").includes("node_modules"));
+  return own.map((path) => ({ path, reason: "git ignores it" }));
+}
+
+async function judgeCommit(work: ChangeWork, git: Git, commit: string): Promise<Made> {
+  const { options, run, change, signal } = work;
+  const { deps, project, tests } = options;
+  const { candidate } = change;
+  const before = run.head;
   const changes = await changedFiles(git, before.commit, commit, project.prefix);
   if (changes.length === 0) return reject(work, ["nothing was changed"]);
   work.onNote("measuring what is there now");
@@ -107,15 +128,27 @@ async function makeAndJudge(work: ChangeWork, worktree: ThrowawayWorktree): Prom
   const after = await measure(deps, project, { commit, tests, runs: 1, signal });
   if (signal.aborted) return ended("stopped", null);
   if (!after.ok) return reject(work, [after.error]);
+  const { failure, isFlaky } = after.value.tests;
+  if (failure !== null && (isFlaky || (await endWith(work, before, null)) !== "passed"))
+    return undecided(work, isFlaky ? "they failed once with the change" : "they fail without the change, too");
   const astGrep = await loadAstGrep(join(project.top, project.prefix));
   const reasons = judge({ before, after: after.value, candidate, allowsApi: run.allowsApi, changes, astGrep });
   if (reasons.length > 0) return reject(work, reasons);
-  const end = candidate.mutation && (await endWith(work, after.value, candidate.mutation));
+  const { mutation } = candidate;
+  const end = mutation && (await endWith(work, after.value, mutation));
   if (end === "stopped") return ended("stopped", null);
   if (end === "passed") return reject(work, ["the tests pass with the defect, too"]);
   // Before, they ended with it: an end that was not seen is no failure.
   if (end === "timed_out") return reject(work, ["the tests did not end with the defect"]);
+  if (mutation && (await endWith(work, after.value, mutation)) !== "failed")
+    return undecided(work, "they failed once with the defect");
   return { outcome: "kept", why: null, measured: after.value };
+}
+
+/** Neither kept nor remembered as rejected: the next run tries it. */
+function undecided({ signal }: ChangeWork, how: string): Made {
+  if (signal.aborted) return ended("stopped", null);
+  return ended("failed", `the project's tests do not give the same answer twice: ${how}`);
 }
 
 function reject({ options, change }: ChangeWork, reasons: readonly string[]): Made {

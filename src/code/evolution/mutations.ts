@@ -71,10 +71,10 @@ export function defectMs(testsMs: number): number {
   return Math.min(limitMs, Math.ceil(2 * testsMs) + spareMs);
 }
 
-/** How the tests of a commit end with a defect. */
+/** How the tests of a commit end, with a defect or none. */
 type DefectEnd = "passed" | "failed" | "timed_out" | "stopped";
 
-export async function tryDefect(deps: MeasureDeps, hunt: Hunt, mutation: Mutation): Promise<DefectEnd> {
+export async function tryDefect(deps: MeasureDeps, hunt: Hunt, mutation: Mutation | null): Promise<DefectEnd> {
   const { project, commit, signal } = hunt;
   return inCommit(deps, project, { commit, signal }, (folder) => testDefect(deps, hunt, folder, mutation));
 }
@@ -83,9 +83,9 @@ async function testDefect(
   { env }: MeasureDeps,
   { tests, testsMs, signal }: Hunt,
   folder: string,
-  mutation: Mutation,
+  mutation: Mutation | null,
 ): Promise<DefectEnd> {
-  writeFileSync(join(folder, mutation.file), mutation.source);
+  if (mutation) writeFileSync(join(folder, mutation.file), mutation.source);
   const timeout = AbortSignal.timeout(defectMs(testsMs));
   // The limit of the tests themselves is later, so that an end by the one of the defect is known.
   const limits = { timeMs: limitMs + spareMs, signal: AbortSignal.any([signal, timeout]) };

@@ -208,7 +208,11 @@ async function tryChange(
   const { deps, project } = options;
   let used = zeroUsage;
   const since = deps.monotonic();
-  const { measured, ...made } = await makeChange({
+  const {
+    measured,
+    leftOut = [],
+    ...made
+  } = await makeChange({
     options,
     run,
     patches,
@@ -218,7 +222,7 @@ async function tryChange(
     onUsage: (usage) => (used = maxUsage(used, usage)),
   });
   const spent = { ...used, wallMs: Math.round(deps.monotonic() - since) };
-  const base = { ...change, ...made, used: spent };
+  const base = { ...change, ...made, leftOut, used: spent };
   if (!measured) return { ...base, commit: null, findings: null, branch: null };
   const { commit } = measured;
   const branch = branchName(change.candidate, commit);

@@ -5,6 +5,7 @@ import { sum, zeroUsage, type Usage } from "../../contract/budgets.ts";
 import { readJsonFile } from "../../platform/data-files.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { run as runGit, type Git } from "../../snapshots/git.ts";
+import type { ExcludedFile } from "../../snapshots/selection.ts";
 import type { RepositoryProject } from "../tool-runner/worktree.ts";
 import type { Measured } from "./measure.ts";
 import { describe, methodText, type Candidate, type RunLimits } from "./candidate.ts";
@@ -27,6 +28,8 @@ export interface Change {
   readonly why: string | null;
   readonly branch: string | null;
   readonly commit: string | null;
+  /** Files that its work left, and that are not in its commit. */
+  readonly leftOut: readonly ExcludedFile[];
   /** Numbers of findings, of a change that was kept. */
   readonly findings: { readonly before: number; readonly after: number } | null;
   readonly used: Usage;

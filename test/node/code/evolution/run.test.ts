@@ -138,6 +138,35 @@ it("tests that are flaky, or fail before any change, end a run", async () => {
   expectClean(home, 0);
 });
 
+/** Tests that pass twice before any change, and then end with these codes, one run after the other. */
+function testsThatEnd(home: ReturnType<typeof anEvolvedHome>, codes: readonly number[]): string {
+  const ran = JSON.stringify(join(home.folder, "ran"));
+  const ends = `const fs = require("node:fs"); fs.appendFileSync(${ran}, "x");
+    const codes = ${JSON.stringify([0, 0, ...codes])};
+    process.exitCode = codes[fs.readFileSync(${ran}, "utf8").length - 1] ?? 0;`;
+  write(home.folder, { "ends.cjs": ends });
+  return `node ${join(home.folder, "ends.cjs")}`;
+}
+
+it("a failure that does not come again, or comes without the change, too, decides nothing", async () => {
+  const twice = "the project's tests do not give the same answer twice";
+  const ends = [
+    { codes: [1, 0], outcome: "failed", why: twice },
+    { codes: [1, 1, 1], outcome: "failed", why: twice },
+    { codes: [1, 1, 0], outcome: "rejected", why: "the tests fail" },
+  ];
+  for (const { codes, outcome, why } of ends) {
+    const home = anEvolvedHome();
+    const run = await home.evolve("--max-tasks 1 --json", {}, testsThatEnd(home, codes));
+    const { tried } = run.json() as unknown as EvolveReport;
+    expect(tried[0]?.outcome, String(codes)).toBe(outcome);
+    expect(tried[0]?.why).toContain(why);
+    expectClean(home, 0);
+    // What was not decided is tried again.
+    expect((await home.planned()).includes("src/a.js")).toBe(outcome === "failed");
+  }
+});
+
 /** Declares how many lines `a.js` has, beside what never changes and what is no declaration. */
 const fakeTsc = `
 const fs = require("node:fs");

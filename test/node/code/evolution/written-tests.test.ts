@@ -155,6 +155,28 @@ it("a new test that runs out of time with the defect proves nothing, and is not 
   expectClean(home, 0);
 });
 
+it("a new test that fails once with the defect and passes then is no proof, and what was left out of it is named", async () => {
+  const marker = JSON.stringify(join(temporaryFolder(), "failed"));
+  const flaky = `const fs = require("node:fs");
+    if (require("./limit.cjs").isFull(10) || fs.existsSync(${marker})) return;
+    fs.writeFileSync(${marker}, "");
+    process.exit(1);\n`;
+  const home = aProject({ "src/full.test.cjs": flaky });
+  const { tried } = (await home.run(`${home.config} --json`)).json() as unknown as EvolveReport;
+  const why = "the project's tests do not give the same answer twice";
+  expect(tried).toMatchObject([{ outcome: "failed", why: expect.stringContaining(why) as string }]);
+  expectClean(home, 0);
+});
+
+it("files that a change left out of its commit are named with it: secrets, and what git ignores", async () => {
+  const home = aProject({ "src/full.test.cjs": holds, ".env": "A=1\n", "seen.log": "x\n" });
+  write(home.project, { ".gitignore": "node_modules\n*.log\n" });
+  git(home.project, "commit", "--quiet", "--all", "--message", "logs");
+  const run = await home.run(home.config);
+  expect(run.out).toContain("not in it: .env (its name suggests that it holds a secret), seen.log (git ignores it)\n");
+  expectClean(home, 1);
+});
+
 it("each defect is named as it is planted, and half of the run's time ends the planting", async () => {
   const home = aProject({ "src/full.test.cjs": holds });
   const said: string[] = [];
