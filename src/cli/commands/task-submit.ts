@@ -1,6 +1,7 @@
 import { type Command, Option } from "commander";
 import * as z from "zod";
 import { Duration } from "../../contract/machine/operation.ts";
+import type { LikePrompts } from "../../contract/machine/learning.ts";
 import type { PricedTokens } from "../../contract/machine/usage.ts";
 import type { InputOf, OutputOf } from "../../contract/operations.ts";
 import { Job, planOperations } from "../../contract/plans.ts";
@@ -8,7 +9,8 @@ import { defaultMaxBodyBytes } from "../../contract/protocol.ts";
 import type { Band, TypeRoutes } from "../../contract/model-routes.ts";
 import { NewTask, TaskType, taskOperations } from "../../contract/tasks.ts";
 import { counter } from "../../contract/values.ts";
-import { bandOf } from "../../learning/routing/model-router.ts";
+import { minLike, smallUntil } from "../../learning/routing/like-prompts.ts";
+import { bandOf, jobOf } from "../../learning/routing/model-router.ts";
 import { pluralize } from "../../shared/format.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result } from "../../shared/result.ts";
@@ -226,22 +228,43 @@ async function estimate(cli: Cli, { model, ...given }: Given): Promise<CommandRe
   const text = typeof value === "string" ? value : JSON.stringify(value);
   const priced = await cli.call("tokens.estimate", { text, ...omitUndefined({ model: model as string | undefined }) });
   if (!priced.ok) return priced;
-  const band = bandOf(value, () => []);
+  const asked = await cli.call("prompts.like", { text: jobOf(value).text });
+  if (!asked.ok) return asked;
+  const past = asked.value;
+  const band = bandOf(value, () => past);
   // Without an answer of the coordinator the rest is still of use.
-  const asked = await cli.withWorkspace((link) => link.call("tasks.routes", { type }));
-  const routes = asked.ok ? asked.value.routes : null;
-  const lines = [tokensText(priced.value), priced.value.priceNote, bandTexts[band], pastText(type, routes)];
-  return ok({ data: { type, model: model ?? null, estimate: priced.value, band, routes }, text: lines });
+  const counted = await cli.withWorkspace((link) => link.call("tasks.routes", { type }));
+  const routes = counted.ok ? counted.value.routes : null;
+  const lines = [tokensText(priced.value), priced.value.priceNote, bandText(band, past), pastText(type, routes)];
+  return ok({ data: { type, model: model ?? null, estimate: priced.value, band, past, routes }, text: lines });
 }
 
-/** How a route takes a task of that form. */
-const bandTexts: Readonly<Record<Band, string>> = {
-  unknown:
-    "Its form does not say how hard it is: a route takes its default tier, unless five prompts like it were little work on the worker's machine.",
-  alike: "Prompts like it were little work: a route takes the cheapest tier that is proven.",
-  usual: "It states a few files or a kind of work: a route takes the cheapest tier that is proven.",
-  complex: "It has many files, steps or kinds of work, or a long text: a route takes its default tier.",
-};
+const defaultTier = "so the route of a worker takes its default tier";
+const cheapestTier = "so the route of a worker takes the cheapest tier that is proven";
+
+/** How a route takes the task, by what, and how sure that is. */
+function bandText(band: Band, past: LikePrompts): string {
+  switch (band) {
+    case "complex":
+      return `It has many files, steps or kinds of work, or a long text, ${defaultTier}.`;
+    case "usual":
+      return `It states a few files or a kind of work, ${cheapestTier}.`;
+    case "unknown":
+      return `Nothing says how hard it is, ${defaultTier}: it states no files or kinds of work, and ${likeText(past)}.`;
+    case "alike":
+      return `It looks like little work, ${cheapestTier}: ${likeText(past)}. In a measurement 1 of 144 such was more.`;
+  }
+}
+
+/** The worker's machine has its own. */
+function likeText({ prompts, like, little }: LikePrompts): string {
+  const { calls, edits } = smallUntil;
+  if (prompts === 0) return "no earlier prompt of this machine is known";
+  const some = `${like} of ${pluralize(prompts, "earlier prompt")} here ${like === 1 ? "is" : "are"} written like it`;
+  if (like === 0) return `none of ${pluralize(prompts, "earlier prompt")} here is written like it`;
+  if (like < minLike) return `only ${some}, where ${minLike} would say something`;
+  return `${some}, and ${little === like ? "all" : `only ${little}`} of these were little work (fewer than ${calls} calls and ${edits} edited files)`;
+}
 
 function tokensText(estimated: PricedTokens): string {
   const { tokens, low, high, dollars } = estimated;

@@ -89,6 +89,16 @@ export const Workflows = z.object({
 });
 export type Workflows = Readonly<z.infer<typeof Workflows>>;
 
+const LikePrompts = z.object({
+  /** The newest ones of this machine whose turns have ended: at most 1,000. */
+  prompts: count,
+  /** Those among them that are written like the text, in any language. */
+  like: count,
+  /** Those among the like ones that were little work. */
+  little: count,
+});
+export type LikePrompts = Readonly<z.infer<typeof LikePrompts>>;
+
 const trialErrors = ["bad_input", "busy", "cannot_act", "cannot_end", "config_invalid"] as const;
 
 export const learningOperations = {
@@ -110,6 +120,12 @@ export const learningOperations = {
     summary: "Where the time of your chats went, with what can be done, and whether it helped.",
     /** `texts`: all of it in sentences. */
     output: Workflows.extend({ texts: z.array(z.string()) }),
+  }),
+  "prompts.like": declare("caller", "read", {
+    summary: "What came of earlier prompts that are written like a text.",
+    input: z.strictObject({ text: z.string() }),
+    output: LikePrompts,
+    example: { text: "release version 1.9" },
   }),
   "review.run": declare("caller", "write", {
     summary:

@@ -1,3 +1,5 @@
+import type { LikePrompts } from "../../contract/machine/learning.ts";
+
 /** Pure: what came of earlier prompts that are written like one, in any language. */
 
 export interface PastPrompt {
@@ -11,19 +13,22 @@ export interface PastPrompt {
  * Little work. 144 of 3,243 recorded prompts have five like ones or more that all were; one of
  * them was more, of 736 that were (docs/decisions/0034).
  */
-const smallUntil = { calls: 25, edits: 4 } as const;
-const minLike = 5;
+export const smallUntil = { calls: 25, edits: 4 } as const;
+export const minLike = 5;
 const likeFrom = 0.6;
 const maxChars = 2_000;
 
-/** Whether at least five earlier prompts are like it, and all of them were little work. */
-export function areLikeOnesSmall(text: string, past: readonly PastPrompt[]): boolean {
+/** Counts of the earlier prompts, of those that are like a text, and of little work among these. */
+export function compareWithPast(text: string, past: readonly PastPrompt[]): LikePrompts {
   const own = trigrams(text);
-  if (own.counts.size === 0) return false;
   const like = past.filter((one) => likeness(own, trigrams(one.text)) >= likeFrom);
-  return (
-    like.length >= minLike && like.every(({ calls, edits }) => calls < smallUntil.calls && edits < smallUntil.edits)
-  );
+  const little = like.filter(({ calls, edits }) => calls < smallUntil.calls && edits < smallUntil.edits);
+  return { prompts: past.length, like: like.length, little: little.length };
+}
+
+/** Whether at least five are like it, and all of them were little work. */
+export function areLikeOnesSmall({ like, little }: LikePrompts): boolean {
+  return like >= minLike && little === like;
 }
 
 interface Trigrams {

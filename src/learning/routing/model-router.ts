@@ -1,8 +1,9 @@
+import type { LikePrompts } from "../../contract/machine/learning.ts";
 import type { Json } from "../../contract/values.ts";
 import type { Band, Route, Tier, TierCounts } from "../../contract/model-routes.ts";
 import { Job } from "../../contract/plans.ts";
 import { folderOf } from "../../shared/complexity.ts";
-import { areLikeOnesSmall, type PastPrompt } from "./like-prompts.ts";
+import { areLikeOnesSmall } from "./like-prompts.ts";
 
 const maxDepth = 6;
 const maxChars = 200_000;
@@ -15,10 +16,11 @@ const complexFrom = { files: 6, folders: 4, listItems: 8, chars: 6_000, kinds: 2
  * The tasks among which tiers are compared, by the form of a payload (files, lists and length are
  * the same in every language) and by what came of earlier prompts like it. That a text names a file
  * says nothing: of recorded prompts those that do were as often much work as the others. Pure.
+ *
+ * @param past of the text that it is given, where the form says nothing
  */
-export function bandOf(payload: Json, past: () => readonly PastPrompt[]): Band {
-  const job = Job.safeParse(payload);
-  const { text, files, kinds } = job.success ? job.data : { text: textsOf(payload), files: [], kinds: [] };
+export function bandOf(payload: Json, past: (text: string) => LikePrompts): Band {
+  const { text, files, kinds } = jobOf(payload);
   const written = withoutCode(text.slice(0, maxChars));
   const named = (written.match(path) ?? []).slice(0, maxFiles);
   const paths = [...new Set([...files.map((file) => file.path), ...named])];
@@ -32,7 +34,13 @@ export function bandOf(payload: Json, past: () => readonly PastPrompt[]): Band {
   const names = Object.keys(complexFrom) as (keyof typeof complexFrom)[];
   if (names.some((name) => sizes[name] >= complexFrom[name])) return "complex";
   if (files.length > 0 || kinds.length > 0) return "usual";
-  return areLikeOnesSmall(text, past()) ? "alike" : "unknown";
+  return areLikeOnesSmall(past(text)) ? "alike" : "unknown";
+}
+
+/** A payload that states no job is one by its texts. */
+export function jobOf(payload: Json): Pick<Job, "text" | "files" | "kinds"> {
+  const job = Job.safeParse(payload);
+  return job.success ? job.data : { text: textsOf(payload), files: [], kinds: [] };
 }
 
 /** The texts of a payload, one a line. */

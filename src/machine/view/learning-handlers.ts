@@ -4,10 +4,12 @@ import type { BetterValue, ExperimentView, Workflows } from "../../contract/mach
 import type { ReplaySession } from "../../contract/replay.ts";
 import type { MachineTrial } from "../../contract/learning.ts";
 import { judgeVariants } from "../../learning/experiments/replay/replay.ts";
+import { compareWithPast } from "../../learning/routing/like-prompts.ts";
 import { weekOf, weeklyReport } from "../../learning/experiments/weekly-report.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
+import { pastPrompts } from "../learning/past-prompts.ts";
 import { chatRecords, countUnread, pastSessions, weeklyFacts } from "../learning/past-sessions.ts";
 import { findWorkflows, workflowMs, workflowTexts } from "../learning/workflows.ts";
 import {
@@ -78,6 +80,10 @@ export const learningHandlers = {
   async "report.workflows"({ runtime: load }) {
     const workflows = workflowsOf(await load());
     return ok({ ...workflows, texts: workflowTexts(workflows) });
+  },
+  async "prompts.like"({ runtime: load }, { text }) {
+    const { store } = await load();
+    return ok(compareWithPast(text, store.read(pastPrompts, [])));
   },
   async "review.run"({ runtime: load, call }, { dryRun }) {
     const runtime = await load();

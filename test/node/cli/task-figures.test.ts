@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { expect, it } from "vitest";
 import { aCliHome, printed, withRuntime, type CliHome } from "#harness/machine/cli-home.ts";
+import { aChat } from "#harness/machine/claude.ts";
 import { given } from "#harness/coordinator/peers.ts";
 import type { InputOf } from "#src/contract/operations.ts";
 
@@ -41,7 +43,7 @@ it("a task is estimated with its price and not submitted", async () => {
   expect((await home.shim("task estimate fix --payload", payload)).out).toBe(
     `The payload has about 21 tokens (12 to 35).
 No price: name the model with --model.
-Its form does not say how hard it is: a route takes its default tier, unless five prompts like it were little work on the worker's machine.
+Nothing says how hard it is, so the route of a worker takes its default tier: it states no files or kinds of work, and no earlier prompt of this machine is known.
 ${unknown}`,
   );
   const options = ["--model", "claude-opus-5-5", "--payload", JSON.stringify(text)];
@@ -55,4 +57,29 @@ ${unknown}`,
     ["fix --payload 1 --payload-file p.json", "give one payload"],
   ]);
   expect(await home.json("task list")).toMatchObject({ tasks: [] });
+});
+
+it("the estimate says by how many earlier prompts it judges, how sure that is, and that it has nothing", async () => {
+  const home = aCliHome();
+  const { runtime, claude } = aChat();
+  claude.start();
+  const release = (version: number, edits = 1): void => {
+    claude.prompt(`Release version 1.${version} and set the tag`);
+    for (let at = 0; at < edits; at++) claude.write(join(claude.cwd, `f${at}.ts`), `${version}`);
+    claude.stop();
+  };
+  const estimated = async (text: string): Promise<string> =>
+    (await home.shimWith(withRuntime(runtime), "task estimate fix --payload", JSON.stringify(text))).out;
+  for (let version = 0; version < 4; version++) release(version);
+  const few = "only 4 of 4 earlier prompts here are written like it, where 5 would say something.";
+  expect(await estimated("Release version 1.9 and set the tag")).toContain(few);
+  expect(await estimated("Rewrite the engine")).toContain("none of 4 earlier prompts here is written like it.");
+  release(4);
+  expect(await estimated("Release version 1.9 and set the tag")).toContain(
+    "It looks like little work, so the route of a worker takes the cheapest tier that is proven: 5 of 5 earlier prompts here are written like it, and all of these were little work (fewer than 25 calls and 4 edited files). In a measurement 1 of 144 such was more.\n",
+  );
+  release(5, 4);
+  expect(await estimated("Release version 1.9 and set the tag")).toContain(
+    "takes its default tier: it states no files or kinds of work, and 6 of 6 earlier prompts here are written like it, and only 5 of these were little work",
+  );
 });

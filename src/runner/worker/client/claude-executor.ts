@@ -5,6 +5,7 @@ import { Tier, Route } from "../../../contract/model-routes.ts";
 import { openingLine } from "../../../contract/task-prompt.ts";
 import { serverName } from "../../../installer/entries.ts";
 import { pastPrompts } from "../../../machine/learning/past-prompts.ts";
+import { compareWithPast } from "../../../learning/routing/like-prompts.ts";
 import { bandOf, chooseRoute, escalate } from "../../../learning/routing/model-router.ts";
 import { runProgram } from "../../../platform/run-program.ts";
 import { type Executor, type TaskRun, taskVariables } from "../executor.ts";
@@ -199,7 +200,7 @@ class RoutedTask {
       Buffer.from(runtime.random(randomBytes)).readUIntBE(0, randomBytes) / 2 ** (8 * randomBytes);
     const previous = this.#previous;
     if (!previous) {
-      const band = bandOf(task.payload, () => runtime.store.read(pastPrompts, []));
+      const band = bandOf(task.payload, (text) => compareWithPast(text, runtime.store.read(pastPrompts, [])));
       return chooseRoute(table, band, await findRouteCounts(), random);
     }
     // A later attempt follows a failure.

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { Band, TierCounts } from "#src/contract/model-routes.ts";
 import { bandOf, chooseRoute, escalate } from "#src/learning/routing/model-router.ts";
-import type { PastPrompt } from "#src/learning/routing/like-prompts.ts";
+import { compareWithPast, type PastPrompt } from "#src/learning/routing/like-prompts.ts";
 import type { RouteTable } from "#src/learning/routing/model-router.ts";
 import { estimateTokens, o200kTokens } from "#src/learning/routing/tokens.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
@@ -82,7 +82,7 @@ it("the words of a task say nothing of how hard it is, in no language", () => {
   for (const nothing of [null, 5, true, [], {}, { a: { b: [1] } }]) expect(bandOf(nothing, none)).toBe("unknown");
 });
 
-const none = (): PastPrompt[] => [];
+const none = (text: string) => compareWithPast(text, []);
 
 const unread = (): never => {
   throw new Error("the past was read");
@@ -113,16 +113,18 @@ function versions(count: number, last: { calls: number; edits: number } = { call
   }));
 }
 
+const after = (past: readonly PastPrompt[]) => (text: string) => compareWithPast(text, past);
+
 it("five earlier prompts like it that all were little work say so, in every language, and nothing else of the past does", () => {
   const next = "Version 1.9 freigeben und das Tag setzen";
-  expect(bandOf(next, () => versions(5))).toBe("alike");
-  expect(bandOf({ prompt: next }, () => versions(5))).toBe("alike");
-  expect(bandOf(next, () => versions(4))).toBe("unknown");
-  expect(bandOf(next, () => versions(6, { calls: 25, edits: 1 }))).toBe("unknown");
-  expect(bandOf(next, () => versions(6, { calls: 3, edits: 4 }))).toBe("unknown");
-  expect(bandOf("Rewrite the storage engine", () => versions(9))).toBe("unknown");
-  expect(bandOf(`${next}\n${"- mehr\n".repeat(8)}`, () => versions(9))).toBe("complex");
-  expect(bandOf("", () => versions(9))).toBe("unknown");
+  expect(bandOf(next, after(versions(5)))).toBe("alike");
+  expect(bandOf({ prompt: next }, after(versions(5)))).toBe("alike");
+  expect(bandOf(next, after(versions(4)))).toBe("unknown");
+  expect(bandOf(next, after(versions(6, { calls: 25, edits: 1 })))).toBe("unknown");
+  expect(bandOf(next, after(versions(6, { calls: 3, edits: 4 })))).toBe("unknown");
+  expect(bandOf("Rewrite the storage engine", after(versions(9)))).toBe("unknown");
+  expect(bandOf(`${next}\n${"- mehr\n".repeat(8)}`, after(versions(9)))).toBe("complex");
+  expect(bandOf("", after(versions(9)))).toBe("unknown");
 });
 
 it("code between fences asks for nothing", () => {
