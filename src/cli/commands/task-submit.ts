@@ -92,14 +92,7 @@ async function readTasks(given: Given, cli: Cli, { graph }: Given): Promise<Resu
     const tasks = readInputFile(cli, graph, "a plan", expected);
     return tasks.ok ? ok({ tasks: tasks.value }) : tasks;
   }
-  const { what, type, ...others } = given;
-  if (what === undefined) return wrongWords("say what is to be done, or name a type; or give a --graph.");
-  // A sentence is no type.
-  const isType = type === undefined && TaskType.safeParse(what).success;
-  const isTwice = !isType && (others["payload"] ?? others["payloadFile"]) !== undefined;
-  if (isTwice) return wrongWords("the text is the payload: leave --payload and --payload-file out.");
-  const task = isType ? { type: what } : { type: type ?? usualType, payload: what };
-  const read = await readTask(cli, { ...task, ...others });
+  const read = await readTask(cli, given);
   return read.ok ? ok({ tasks: [read.value] }) : read;
 }
 
@@ -195,9 +188,15 @@ function submittedJobText({ task, state, isDuplicate, parts }: OutputOf<"plans.s
   return `Task ${task} is ${state ?? "no longer kept"}: ${what}.`;
 }
 
-/** @param given fields of a task, whose payload may be in a file */
-async function readTask(cli: Cli, { payloadFile, ...given }: Given): Promise<Result<Tasks["tasks"][number]>> {
-  const task = given as Tasks["tasks"][number];
+/** @param given fields of a task, and its text or type as `what`; its payload may be in a file */
+async function readTask(cli: Cli, { what, ...given }: Given): Promise<Result<Tasks["tasks"][number]>> {
+  const { type, payloadFile, ...others } = given;
+  if (what === undefined) return wrongWords("say what is to be done, or name a type.");
+  // A sentence is no type.
+  const isType = type === undefined && TaskType.safeParse(what).success;
+  const isTwice = !isType && (others["payload"] ?? payloadFile) !== undefined;
+  if (isTwice) return wrongWords("the text is the payload: leave --payload and --payload-file out.");
+  const task = { ...others, ...(isType ? { type: what } : { type: type ?? usualType, payload: what }) } as NewTask;
   if (typeof payloadFile !== "string") return ok(task);
   if (task.payload !== undefined) return wrongWords("give one payload: --payload or --payload-file.");
   const read = await readJson(cli, payloadFile);
@@ -205,17 +204,18 @@ async function readTask(cli: Cli, { payloadFile, ...given }: Given): Promise<Res
 }
 
 export function addEstimate(task: Command, cli: Cli): void {
-  const { payload: content, payloadFile } = taskFields;
+  const { what, type, payload: content, payloadFile } = SubmitFields.shape;
   define(cli, task, "estimate", {
     input: z.object({
-      type: TaskType,
+      what,
+      type,
       payload: content,
       payloadFile,
       model: z.string().optional().describe("the model that reads it"),
     }),
-    summary: "The tokens, the price and the complexity of a task's payload; submits nothing.",
-    example: { type: "code", payload: "add unary minus to the parser" },
-    args: ["type"],
+    summary: "The tokens, the price and the complexity of a task, by its text or type; submits nothing.",
+    example: { what: "add unary minus to the parser" },
+    args: ["what"],
     run: (input) => estimate(cli, omitUndefined(input)),
   });
 }

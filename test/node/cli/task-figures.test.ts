@@ -52,7 +52,7 @@ ${unknown}`,
   expect(priced).toMatchObject(printed(tokens));
   expect(await home.shim("task estimate fix --model gpt-5")).toMatchObject(printed(unset));
   await home.misuses("task estimate", [
-    ["", "missing required argument 'type'"],
+    ["", "say what is to be done, or name a type"],
     ["fix --payload {x", "It is not JSON"],
     ["fix --payload 1 --payload-file p.json", "give one payload"],
   ]);
@@ -69,7 +69,7 @@ it("the estimate says by how many earlier prompts it judges, how sure that is, a
     claude.stop();
   };
   const estimated = async (text: string): Promise<string> =>
-    (await home.shimWith(withRuntime(runtime), "task estimate fix --payload", JSON.stringify(text))).out;
+    (await home.shimWith(withRuntime(runtime), "task estimate", text)).out;
   for (let version = 0; version < 4; version++) release(version);
   const few = "only 4 of 4 earlier prompts here are written like it, where 5 would say something.";
   expect(await estimated("Release version 1.9 and set the tag")).toContain(few);
