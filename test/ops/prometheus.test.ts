@@ -1,5 +1,7 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
@@ -297,6 +299,38 @@ it("amtool accepts the example, and each severity has a route of its own", () =>
       ?.trim(),
   );
   expect(routes).toEqual(["urgent", "everyday", "digest"]);
+});
+
+it("a real Alertmanager with the container's own arguments sends an alert to the route of its severity", async () => {
+  const [folder, address] = [temporaryFolder(), `127.0.0.1:${await freePort()}`];
+  const received: string[] = [];
+  const receiver = createServer((request, response) => {
+    received.push(request.url ?? "");
+    response.end();
+  }).listen(0, "127.0.0.1");
+  await once(receiver, "listening");
+  onTestFinished(() => void receiver.close());
+  const { port } = receiver.address() as AddressInfo;
+  const example = readFileSync(join(ops, "alertmanager", "alertmanager.yml"), "utf8");
+  writeFileSync(join(folder, "alertmanager.yml"), example.replaceAll("127.0.0.1:9095", `127.0.0.1:${port}`));
+  const { services } = parse(readFileSync(join(ops, "docker-compose.yml"), "utf8")) as {
+    services: { alertmanager: { command: string[] } };
+  };
+  const args = services.alertmanager.command.map((one) =>
+    one
+      .replace("/etc/alertmanager/alertmanager.yml", join(folder, "alertmanager.yml"))
+      .replace("=/alertmanager", `=${join(folder, "data")}`)
+      .replace("127.0.0.1:9093", address),
+  );
+  const child = spawn("prometheus-alertmanager", args, { stdio: "ignore" });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  const alert = { labels: { alertname: "ShimWorkUnsaved", job: "shim-machine", severity: "critical" } };
+  const request = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify([alert]) };
+  await vi.waitUntil(
+    async () => (await fetch(`http://${address}/api/v2/alerts`, request).catch(() => null))?.ok,
+    patience,
+  );
+  await vi.waitFor(() => expect(received).toEqual(["/urgent"]), patience);
 });
 
 it("the images of the containers are pinned, and all of them listen on loopback", () => {
