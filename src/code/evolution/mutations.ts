@@ -16,7 +16,7 @@ import { runTests, runTool, testScript, type Tests } from "../tool-runner/run-to
 import { inCommit, type RepositoryProject } from "../tool-runner/worktree.ts";
 import { describeDefect, type Mutation } from "./candidate.ts";
 import { limitMs, type MeasureDeps } from "./measure.ts";
-import { parseSource, type AstGrep } from "./silencers.ts";
+import { parseSource, type AstGrep, type SgNode } from "./silencers.ts";
 
 const swaps: Readonly<Record<string, string>> = {
   "===": "!==",
@@ -33,25 +33,44 @@ const swaps: Readonly<Record<string, string>> = {
   "-": "+",
   "*": "/",
   "/": "*",
+  "??": "&&",
+  "+=": "-=",
+  "-=": "+=",
+  "++": "--",
+  "--": "++",
+  "!": "",
   true: "false",
   false: "true",
 };
 
+const withOperator = ["binary_expression", "augmented_assignment_expression", "update_expression", "unary_expression"];
+const swapped = [...withOperator, "true", "false"];
+const withCondition = ["if_statement", "while_statement", "ternary_expression"];
+
 /** Pure. By the syntax of JavaScript and TypeScript, in the order of the file. */
 export function mutationsOf(astGrep: AstGrep, file: string, source: string): Mutation[] {
   const root = parseSource(astGrep, file, source);
-  const kinds = ["binary_expression", "true", "false"].map((kind) => ({ kind }));
-  return root.findAll({ rule: { any: kinds } }).flatMap((node): Mutation[] => {
+  const kinds = [...swapped, ...withCondition].map((kind) => ({ kind }));
+  return root.findAll({ rule: { any: kinds } }).flatMap((found): Mutation[] => {
     // A literal of a type is none of the program.
-    if (node.parent()?.kind() === "literal_type") return [];
-    const changed = node.kind() === "binary_expression" ? node.field("operator") : node;
-    const to = changed === null ? undefined : swaps[changed.text()];
+    if (found.parent()?.kind() === "literal_type") return [];
+    const condition = withCondition.includes(String(found.kind())) ? conditionOf(found) : null;
+    const node = condition ?? found;
+    const changed = condition ?? (withOperator.includes(String(found.kind())) ? found.field("operator") : found);
+    const to = condition ? `!(${condition.text()})` : swaps[changed?.text() ?? ""];
     if (!changed || to === undefined) return [];
     const { start, end } = changed.range();
     const [from, before] = [node.text(), start.index - node.range().start.index];
     const defect = from.slice(0, before) + to + from.slice(before + end.index - start.index);
     return [{ file, line: start.line + 1, from, to: defect, source: root.commitEdits([changed.replace(to)]) }];
   });
+}
+
+/** Null where its operator or truth value is changed. */
+function conditionOf(node: SgNode): SgNode | null {
+  const written = node.field("condition");
+  const condition = written?.kind() === "parenthesized_expression" ? written.child(1) : written;
+  return condition && !swapped.includes(String(condition.kind())) ? condition : null;
 }
 
 interface Hunt {

@@ -117,7 +117,10 @@ export async function planTests(options: ChangeOptions, input: TestsPlanInput): 
     [survivors.length - all.length, "are left out, since a branch waits, or the judge has rejected them"],
     [left, "more were not planted: half of the run's time is over"],
   ] as const;
-  const held = `${survivors.length} of ${pluralize(planted, "defect")} that ${by} planted in ${file} are held by no test.`;
+  const held =
+    planted === 0
+      ? `${by} can plant no defect in ${file}.`
+      : `${survivors.length} of ${pluralize(planted, "defect")} that ${by} planted in ${file} are held by no test.`;
   const notes = [...measured.notes, held, ...countTexts(counts)];
   const facts = { base: commit, findings: measured.findings.length, tools: namesOfRun(measured), notes };
   return ok({ candidates, facts, patches: new Map(), measured });

@@ -4,7 +4,7 @@ import { codeOf } from "../../shared/error.ts";
 import { oneLine } from "../../shared/format.ts";
 
 export type AstGrep = typeof import("@ast-grep/napi");
-type SgNode = import("@ast-grep/napi").SgNode;
+export type SgNode = import("@ast-grep/napi").SgNode;
 
 const packageName = "@ast-grep/napi";
 

@@ -12,11 +12,13 @@ import { aCliHome, failed, printed } from "#harness/machine/cli-home.ts";
 import { git, makeRepository, temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { patience } from "#harness/machine/programs.ts";
 
-it("defects are planted in operators and truth values of the program, and in nothing else", () => {
+it("defects are planted in operators, conditions and truth values of the program, and in nothing else", () => {
   const source = `type On = true;
 // a < b, true
 export const isSmall = (a: number): boolean => a < 3 && a !== 1;
 const on: On = true, text = "a + b";
+if (on) size++;
+while (true) size -= on ? 1 : fallback ?? 2;
 `;
   const planted = mutationsOf(astGrep, "src/a.ts", source);
   expect(planted.map(({ line, from, to }) => `${line}: ${from} -> ${to}`)).toEqual([
@@ -24,7 +26,14 @@ const on: On = true, text = "a + b";
     "3: a < 3 -> a <= 3",
     "3: a !== 1 -> a === 1",
     "4: true -> false",
+    "5: on -> !(on)",
+    "5: size++ -> size--",
+    "6: true -> false",
+    "6: size -= on ? 1 : fallback ?? 2 -> size += on ? 1 : fallback ?? 2",
+    "6: on -> !(on)",
+    "6: fallback ?? 2 -> fallback && 2",
   ]);
+  expect(mutationsOf(astGrep, "a.js", "!a;").map(({ to }) => to)).toEqual(["a"]);
   expect(planted[1]?.source).toBe(source.replace("=> a < 3", "=> a <= 3"));
 });
 
@@ -113,6 +122,13 @@ it("a file that is none, of another language or in no package is wrong usage, an
   write(home.project, { "check.cjs": "process.exit(1);\n" });
   git(home.project, "commit", "--quiet", "--all", "--message", "broken");
   expect(await home.run("--dry-run")).toMatchObject(failed(1, "the tests fail before any change"));
+});
+
+it("a file in which no defect can be planted is named as such", async () => {
+  const home = aProject();
+  write(home.project, { "src/limit.test.cjs": "", "src/limit.cjs": "exports.one = 1;\n" });
+  git(home.project, "commit", "--quiet", "--all", "--message", "plain");
+  expect(await home.run("--dry-run")).toMatchObject(printed("Note: ast-grep can plant no defect in src/limit.cjs."));
 });
 
 it("a file that is in no commit is named before any test runs, and a Stryker that writes no report says why", async () => {
