@@ -217,13 +217,22 @@ export function findWorkflows(records: Iterable<ChatRecord>, now: number, unread
   // A chat of both times counts in that of its begin: in both it would be compared with itself.
   const isBegun = ({ calls, losses }: Part): boolean => [...calls, ...losses].every(({ at }) => at > now - weekMs);
   const recent = inTime(whole.filter(isBegun), weekMs, 0);
-  const earlier = topOf(inTime(whole, workflowMs, weekMs)).map((found) => {
-    const hits = recent.filter(({ losses }) =>
-      losses.some(({ kind, subject }) => kind === found.kind && subject === found.subject),
-    );
+  const before = topOf(inTime(whole, workflowMs, weekMs));
+  const earlier = before.map((found) => {
+    const hits = recent.filter(({ losses }) => losses.some((loss) => isOf(loss, found)));
     return changeOf(found, { hits: hits.length, n: recent.length });
   });
-  return { found: topOf(inTime(whole, windowMs, 0)).map(({ counted: _counted, ...found }) => found), earlier, unread };
+  // A loss that has become rarer counts in the last week alone: its advice has helped.
+  const helped = before.filter((_, at) => earlier[at]?.change === "rarer");
+  const known = inTime(whole, windowMs, 0).map(({ calls, losses }) => ({
+    calls,
+    losses: losses.filter((loss) => loss.at > now - weekMs || !helped.some((one) => isOf(loss, one))),
+  }));
+  return { found: topOf(known).map(({ counted: _counted, ...found }) => found), earlier, unread };
+}
+
+function isOf(loss: Pick<Workflow, "kind" | "subject">, { kind, subject }: Workflow): boolean {
+  return loss.kind === kind && loss.subject === subject;
 }
 
 function wholeOf(chat: Chat): Part {

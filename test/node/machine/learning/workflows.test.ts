@@ -280,10 +280,26 @@ it("what was found a week ago is measured again in the chats since, and too few 
   expect(changesSince(10, 5)).toEqual([["no difference", { hits: 5, n: 10 }]]);
   expect(changesSince(10, 10)).toEqual([["more often", { hits: 10, n: 10 }]]);
   expect(changesSince(3, 0)).toEqual([["too few chats to tell", { hits: 0, n: 3 }]]);
+});
+
+/** Findings since that week. */
+function foundSince(n: number, slow: number): unknown[] {
+  const { found } = findWorkflows([...chats(20, 10, 10), ...chats(n, slow, 1)], now);
+  return found.map(({ subject, times }) => [subject, times]);
+}
+
+it("what has become rarer is advised no more, unless the last week alone shows it", () => {
+  expect(foundSince(10, 0)).toEqual([]);
+  expect(foundSince(3, 0)).toEqual([["make all", 10]]);
+  expect(foundSince(10, 5)).toEqual([["make all", 15]]);
+  // A thirteenth instead of a half, and still nine minutes in three chats.
+  expect(foundSince(40, 3)).toEqual([["make all", 3]]);
+});
+
+it("chats that go on are not compared with themselves", () => {
   const goingOn = chats(20, 10, 10);
   for (const [at, { rows }] of chats(20, 0, 1).entries())
     Object.assign(goingOn[at] ?? {}, { rows: [...(goingOn[at]?.rows ?? []), ...rows] });
-  // They are not compared with themselves.
   expect(findWorkflows(goingOn, now).earlier).toMatchObject([
     { before: { hits: 10, n: 20 }, since: { hits: 0, n: 0 } },
   ]);
