@@ -48,13 +48,15 @@ export interface WeeklyFacts {
   readonly steps: readonly { readonly at: number; readonly text: string; readonly why: string }[];
 }
 
-export function stepsInWeek(
+/** Newest step of a trial in a week: its note says what came before. */
+export function stepInWeek(
   { from, until }: WeeklyFacts["week"],
   { key, from: before, to, reason: why, steps }: MachineTrial,
 ): WeeklyFacts["steps"] {
-  return steps
-    .filter(({ at }) => at >= from && at < until)
-    .map(({ at, state, note }) => ({ at, text: `\`${key}\` ${before} -> ${to}: ${wordsOf(state)} (${note})`, why }));
+  const step = steps.findLast(({ at }) => at >= from && at < until);
+  if (!step) return [];
+  const { at, state, note } = step;
+  return [{ at, text: `\`${key}\` ${before} -> ${to}: ${wordsOf(state)} (${note})`, why }];
 }
 
 const causeWords: Readonly<Record<string, string>> = {

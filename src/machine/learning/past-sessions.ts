@@ -9,7 +9,7 @@ import {
 } from "../../contract/replay.ts";
 import { isCall } from "../../learning/experiments/replay/replay.ts";
 import { maxReplayed } from "../../learning/experiments/trials.ts";
-import { stepsInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
+import { stepInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
 import { compare } from "../../shared/compare.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { checkpoints, crashes, hasContentSql, sessions as sessionTable, signals } from "../../store/session-tables.ts";
@@ -124,7 +124,7 @@ export function weeklyFacts(sql: Sql, week: Week): WeeklyFacts {
     died: outcomesOf(sql, week, deaths),
     costs: costsOf(sql, week),
     steps: list(sql)
-      .flatMap((trial) => stepsInWeek(week, trial))
+      .flatMap((trial) => stepInWeek(week, trial))
       .toSorted((a, b) => a.at - b.at),
   };
 }

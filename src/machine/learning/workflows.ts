@@ -286,9 +286,10 @@ const shownSessions = 3;
 export function workflowTexts({ found, earlier, unread }: Workflows): string[] {
   return [
     ...found.map(({ what, advice, sessions }) => `${what} (${shortIds(sessions)}). What to do: ${advice}`),
-    ...earlier.map(
-      ({ what, change, before, since }) =>
-        `A week ago: ${what}. Since then ${change}: in ${since.hits} of ${since.n} chats, before in ${before.hits} of ${before.n}.`,
+    ...earlier.flatMap(({ what, change, before, since }) =>
+      since.n === 0
+        ? []
+        : `A week ago: ${what}. Since then ${change}: in ${since.hits} of ${since.n} chats, before in ${before.hits} of ${before.n}.`,
     ),
     ...(unread === 0
       ? []

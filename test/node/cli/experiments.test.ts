@@ -52,6 +52,8 @@ it("a value with which more would be lost is decided by the recorded chats, and 
   const { out } = await home.shim("report");
   expect(out).not.toContain(advice);
   expect(out).toContain("`checkpoint.everyToolCalls` 10 -> 13: decided (worse in 3");
+  // A verdict is said once.
+  expect(out.match(/worse in 3/g)).toHaveLength(1);
 });
 
 it("all are stopped at once, and no review starts another; a person may", async () => {

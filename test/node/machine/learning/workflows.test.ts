@@ -296,6 +296,11 @@ it("what has become rarer is advised no more, unless the last week alone shows i
   expect(foundSince(40, 3)).toEqual([["make all", 3]]);
 });
 
+it("where no chat has begun since, no sentence says that nothing was measured", () => {
+  const texts = workflowTexts(findWorkflows(chats(20, 10, 10), now));
+  expect(texts).toEqual([expect.stringContaining("What to do")]);
+});
+
 it("chats that go on are not compared with themselves", () => {
   const goingOn = chats(20, 10, 10);
   for (const [at, { rows }] of chats(20, 0, 1).entries())
