@@ -216,7 +216,7 @@ const namers: Readonly<Record<string, string>> = {
   "src/installer/client-entries.ts": "Codex alone asks for trust in hooks",
   "src/installer/hook-trust.ts": "Codex alone asks for trust in hooks",
   "src/local-mcp/doctor/machine-checks.ts": "Codex alone asks for trust in hooks",
-  "src/learning/routing/tokens.ts": "models of these names",
+  "src/machine/sessions/usage/tokens.ts": "models of these names",
   "src/machine/sessions/text/neutralize.ts": "words that pretend to be a role in a conversation",
 };
 

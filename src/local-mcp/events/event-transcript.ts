@@ -3,7 +3,7 @@ import { readAppended, stepBytes, type ReadLimits, type TranscriptPart } from ".
 import type { TranscriptText } from "../../clients/transcript/transcript-draft.ts";
 import { unreadBytes } from "../../clients/transcript/transcript-file.ts";
 import type { HookEvent } from "../../contract/hooks.ts";
-import { afterCompaction } from "../../learning/policy/readings.ts";
+import { afterCompaction } from "../../machine/sessions/signals/readings.ts";
 import { adoptBriefed } from "../../machine/recovery/incomplete/successor.ts";
 import {
   markTranscript,

@@ -1,4 +1,4 @@
-import { timerTrigger } from "../../learning/policy/risk.ts";
+import { timerTrigger } from "../../machine/sessions/signals/risk.ts";
 import { capture } from "../../machine/sessions/checkpoints/capture.ts";
 import { unsavedOf } from "../../machine/sessions/session-content.ts";
 import { isSessionPaused } from "../../machine/sessions/session-settings.ts";

@@ -5,7 +5,7 @@ import type { InputOf } from "../../contract/operations.ts";
 import type { OpenedLink } from "../../coordinator-client/client.ts";
 import { fetchPages } from "../../coordinator-client/coordinator-client.ts";
 import { processKey } from "../../coordinator-client/local/process-key.ts";
-import { assess } from "../../learning/policy/risk.ts";
+import { assess } from "../../machine/sessions/signals/risk.ts";
 import { findIncomplete } from "../../machine/recovery/incomplete/detect.ts";
 import { failureOf, needOf } from "../../machine/sessions/life/questions.ts";
 import * as life from "../../machine/sessions/life/row.ts";

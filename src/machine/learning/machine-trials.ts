@@ -22,7 +22,7 @@ import {
   type Parameter,
   type Variant,
 } from "../../learning/experiments/parameters.ts";
-import { judgeVariants } from "../../learning/experiments/replay/replay.ts";
+import { judgeVariants } from "./replay.ts";
 import { editConfig } from "../../installer/file-edits.ts";
 import { readConfig } from "../../platform/config-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";

@@ -7,7 +7,7 @@ import {
   type ReplaySample,
   type ReplaySession,
 } from "../../contract/replay.ts";
-import { isCall } from "../../learning/experiments/replay/replay.ts";
+import { isCall } from "./replay.ts";
 import { maxReplayed } from "../../learning/experiments/trials.ts";
 import { stepInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
 import { compare } from "../../shared/compare.ts";

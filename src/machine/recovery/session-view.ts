@@ -16,7 +16,7 @@ import type { Machine } from "../sessions/life/presence.ts";
 import { needOf } from "../sessions/life/questions.ts";
 import { shownPrompt } from "../sessions/prompts.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
-import { assess } from "../../learning/policy/risk.ts";
+import { assess } from "../sessions/signals/risk.ts";
 import type { DriverName } from "../../store/driver.ts";
 import * as checkpoints from "../sessions/checkpoints/checkpoints.ts";
 import { triggerText } from "../../contract/checkpoint.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { BetterValue, ExperimentView, Workflows } from "../../contract/machine/learning.ts";
 import type { ReplaySession } from "../../contract/replay.ts";
 import type { MachineTrial } from "../../contract/learning.ts";
-import { judgeVariants } from "../../learning/experiments/replay/replay.ts";
+import { judgeVariants } from "../learning/replay.ts";
 import { compareWithPast } from "../../learning/routing/like-prompts.ts";
 import { weekOf, weeklyReport } from "../../learning/experiments/weekly-report.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";

@@ -15,7 +15,7 @@ import * as sessions from "../sessions/sessions.ts";
 import { waitingChanges } from "../sharing/pending-changes.ts";
 import { waitingCalls } from "../team/messages.ts";
 import { countByState } from "../learning/machine-trials.ts";
-import { assess } from "../../learning/policy/risk.ts";
+import { assess } from "../sessions/signals/risk.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../sessions/usage/ledger.ts";
 import { isAlive } from "../sessions/life/presence.ts";
 

@@ -17,7 +17,7 @@ import { mayBeContinued } from "../sessions/ending/ending.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { observe } from "../sessions/signals/observe.ts";
 import { isSessionPaused } from "../sessions/session-settings.ts";
-import { assess } from "../../learning/policy/risk.ts";
+import { assess } from "../sessions/signals/risk.ts";
 import { parse, type StatusLineInput } from "../sessions/signals/context-readings.ts";
 import { isPaused } from "../../store/pause.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";

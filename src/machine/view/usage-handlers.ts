@@ -4,7 +4,7 @@ import type { Sql } from "../../shared/sql.ts";
 import { shownNames } from "../sessions/session-identity.ts";
 import { emptyLine, sum, usageBy } from "../sessions/usage/ledger.ts";
 import type { Handlers } from "../recovery/handler-context.ts";
-import { estimateRange } from "../../learning/routing/tokens.ts";
+import { estimateRange } from "../sessions/usage/tokens.ts";
 import { canonicalModel } from "../../shared/model-name.ts";
 import * as totals from "../../store/metric-totals.ts";
 import { machineMetrics } from "./machine-metrics.ts";

@@ -5,7 +5,7 @@ import type { Readings } from "../../../contract/readings.ts";
 import type { ListedSession } from "../../../contract/tools.ts";
 import { Id } from "../../../contract/values.ts";
 import type { OpenedLink } from "../../../coordinator-client/client.ts";
-import { timerTrigger } from "../../../learning/policy/risk.ts";
+import { timerTrigger } from "../../../machine/sessions/signals/risk.ts";
 import { recentStates } from "../../../machine/sessions/checkpoints/capture.ts";
 import { checkedEffects } from "../../../machine/view/effects-handlers.ts";
 import { acknowledgeNotices } from "../../../machine/view/overview-handlers.ts";

@@ -1,5 +1,5 @@
 import { isAbsolute, relative } from "node:path";
-import { o200kTokens } from "../../../learning/routing/tokens.ts";
+import { o200kTokens } from "../../sessions/usage/tokens.ts";
 import type { Change, Learnt, LearntName } from "../learnt/learnt.ts";
 import type { BriefLine, Growth } from "./brief-quotes.ts";
 import type { SummedUpFile } from "./brief-summary.ts";

@@ -2,7 +2,7 @@ import { adapterOf, clientTitle } from "../../../clients/adapters.ts";
 import type { RestoreScore } from "../../../contract/machine/recovery.ts";
 import type { Remark, WorkState, DamagedParts } from "../../../contract/work-state.ts";
 import { inBrief } from "../../../contract/limits.ts";
-import { o200kTokens } from "../../../learning/routing/tokens.ts";
+import { o200kTokens } from "../../sessions/usage/tokens.ts";
 import { isOfThisSystem } from "../../../platform/this-system.ts";
 import { interpret } from "../../../platform/time-budget.ts";
 import { formatAgo, unreadParts, testRunText, pluralize } from "../../../shared/format.ts";

@@ -1,5 +1,5 @@
 import { afterCompaction } from "../../../contract/limits.ts";
-import { o200kTokens } from "../../../learning/routing/tokens.ts";
+import { o200kTokens } from "../../sessions/usage/tokens.ts";
 import { excerpt, isNod, tail } from "../../sessions/text/excerpt.ts";
 import { Passages } from "../../sessions/text/passages.ts";
 import { neutralize } from "../../sessions/text/neutralize.ts";

@@ -25,7 +25,7 @@ import {
   type KeptSession,
 } from "../stores/kept-sessions.ts";
 import { importTranscript } from "../../sessions/transcripts/import-transcript.ts";
-import { o200kTokens } from "../../../learning/routing/tokens.ts";
+import { o200kTokens } from "../../sessions/usage/tokens.ts";
 import { restore } from "../incomplete/restoration.ts";
 import { openLimitOf } from "../../sessions/usage/at-limit.ts";
 import type { HandlerContext, Handlers } from "../handler-context.ts";

@@ -1,4 +1,4 @@
-import { o200kTokens } from "../../../learning/routing/tokens.ts";
+import { o200kTokens } from "../../sessions/usage/tokens.ts";
 import type { CheckedMachineInput } from "../../../contract/machine/operations.ts";
 import type { Driver } from "../../../store/driver.ts";
 import type { Learnt, LearntName } from "../learnt/learnt.ts";

@@ -1,7 +1,7 @@
 import type { Trigger } from "../../../contract/checkpoint.ts";
 import type { Config } from "../../../contract/config.ts";
 import type { HookEvent, HookInput } from "../../../contract/hooks.ts";
-import { timerTrigger, type SaveFacts } from "../../../learning/policy/risk.ts";
+import { timerTrigger, type SaveFacts } from "../signals/risk.ts";
 import { matchesWildcard } from "../../../shared/wildcard.ts";
 import { isToolEnd } from "../hook-entries.ts";
 import { isRiskyCommand } from "./risky-commands.ts";

@@ -1,5 +1,5 @@
 import type { Readings } from "../../../contract/readings.ts";
-import { merge, toReadings } from "../../../learning/policy/readings.ts";
+import { merge, toReadings } from "./readings.ts";
 import { totalTokens } from "../../../clients/transcript/token-counts.ts";
 import { limitWindows, type LimitWindow, type Usage } from "../../../clients/transcript/transcript-draft.ts";
 import type { TranscriptPart } from "../../../clients/transcript.ts";

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { defaults } from "#src/contract/config.ts";
 import type { ReplayEvent, ReplaySample, ReplaySession } from "#src/contract/replay.ts";
 import { judgePairs } from "#src/learning/experiments/exact-tests.ts";
-import { judgeVariants, lostCalls, replay, type SavePolicy } from "#src/learning/experiments/replay/replay.ts";
+import { judgeVariants, lostCalls, replay, type SavePolicy } from "#src/machine/learning/replay.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 import { aSession } from "#harness/experiments/histories.ts";
 

@@ -3,7 +3,7 @@ import type { Band, TierCounts } from "#src/contract/model-routes.ts";
 import { bandOf, chooseRoute, escalate } from "#src/learning/routing/model-router.ts";
 import { compareWithPast, type PastPrompt } from "#src/learning/routing/like-prompts.ts";
 import type { RouteTable } from "#src/learning/routing/model-router.ts";
-import { estimateTokens, o200kTokens } from "#src/learning/routing/tokens.ts";
+import { estimateTokens, o200kTokens } from "#src/machine/sessions/usage/tokens.ts";
 import { seededRandom } from "#harness/clock/fake-time.ts";
 
 const table: RouteTable = {

@@ -2,7 +2,7 @@ import { TeamRig } from "#harness/team/team-rig.ts";
 import { expect, it } from "vitest";
 import { forAllAsync } from "#harness/properties.ts";
 import { instructions } from "#src/local-mcp/mcp/server.ts";
-import { estimateTokens } from "#src/learning/routing/tokens.ts";
+import { estimateTokens } from "#src/machine/sessions/usage/tokens.ts";
 import { add } from "#src/store/notices.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { rowCount, aChat, aProject, storedSession, claimOf } from "#harness/machine/claude.ts";

@@ -11,7 +11,7 @@ import { addSession, column } from "#harness/store/store-test.ts";
 import { indexPending } from "#src/store/text-index.ts";
 import { hookEvents, type HookEvent } from "#src/contract/hooks.ts";
 import { countedTrigger, eventTrigger } from "#src/machine/sessions/checkpoints/triggers.ts";
-import { countTrigger, type SaveFacts } from "#src/learning/policy/risk.ts";
+import { countTrigger, type SaveFacts } from "#src/machine/sessions/signals/risk.ts";
 import { defaults } from "#src/contract/config.ts";
 import { isRiskyCommand } from "#src/machine/sessions/checkpoints/risky-commands.ts";
 import { forget } from "#src/machine/view/keeping/forget.ts";

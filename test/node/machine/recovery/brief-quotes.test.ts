@@ -8,7 +8,7 @@ import { emptyState, fold } from "#src/machine/sessions/work-state.ts";
 import type { UserPrompt, WorkState } from "#src/contract/work-state.ts";
 import { brief, composeBrief, type Occasion } from "#src/machine/recovery/brief/brief.ts";
 import type { Restoration } from "#src/machine/recovery/incomplete/restoration.ts";
-import { o200kTokens } from "#src/learning/routing/tokens.ts";
+import { o200kTokens } from "#src/machine/sessions/usage/tokens.ts";
 import { aLife, aRestoration, prompts, aSession, aState } from "#harness/machine/temp-runtime.ts";
 import { linesUnder, now, shown, times } from "#harness/machine/brief-text.ts";
 import { T0 } from "#harness/store/store-test.ts";

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { o200kTokens } from "#src/learning/routing/tokens.ts";
+import { o200kTokens } from "#src/machine/sessions/usage/tokens.ts";
 import { composeBrief } from "#src/machine/recovery/brief/brief.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import { withLearnt } from "#src/machine/recovery/learnt/session-items.ts";

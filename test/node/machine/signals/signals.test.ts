@@ -7,7 +7,7 @@ import { readAppended } from "#src/clients/transcript.ts";
 import { aChatAtWork, aLiveClaude, rowCount, storedSession, journalKinds, stateOf } from "#harness/machine/claude.ts";
 import { anApiErrorLine, anAssistantLine, aRetryLine, aToolResultLine } from "#harness/machine/transcripts.ts";
 import { aToolUse } from "#harness/machine/transcripts.ts";
-import { assess } from "#src/learning/policy/risk.ts";
+import { assess } from "#src/machine/sessions/signals/risk.ts";
 import type { CrashCause } from "#src/contract/readings.ts";
 import { inferCause, record, type Evidence } from "#src/machine/sessions/signals/crashes.ts";
 import { parse, effectiveWindow } from "#src/machine/sessions/signals/context-readings.ts";

@@ -1,5 +1,5 @@
 import { median } from "simple-statistics";
-import type { Reading, ReadingName, Readings, Source } from "../../contract/readings.ts";
+import type { Reading, ReadingName, Readings, Source } from "../../../contract/readings.ts";
 
 /** Pure. */
 

@@ -1,7 +1,7 @@
-import type { Config } from "../../contract/config.ts";
-import type { Risk } from "../../contract/machine/sessions.ts";
-import type { Reading, ReadingName, Readings, RiskLevel, RiskMark } from "../../contract/readings.ts";
-import type { Trigger } from "../../contract/checkpoint.ts";
+import type { Config } from "../../../contract/config.ts";
+import type { Risk } from "../../../contract/machine/sessions.ts";
+import type { Reading, ReadingName, Readings, RiskLevel, RiskMark } from "../../../contract/readings.ts";
+import type { Trigger } from "../../../contract/checkpoint.ts";
 
 /** Pure: no clock, no storage. */
 

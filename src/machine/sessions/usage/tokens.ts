@@ -1,5 +1,5 @@
 import { estimateTokenCount, type LanguageConfig } from "tokenx";
-import { canonicalModel } from "../../shared/model-name.ts";
+import { canonicalModel } from "../../../shared/model-name.ts";
 
 export interface TokenEstimate {
   /** Whole tokens. */

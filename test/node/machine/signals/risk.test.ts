@@ -5,8 +5,14 @@ import { rowsIn } from "#src/clients/transcript/transcript-rows.ts";
 import { readRows } from "#src/clients/transcript.ts";
 import { configSchema, defaults as settings } from "#src/contract/config.ts";
 import type { ReadingName, Readings, RiskLevel, RiskMark, Source } from "#src/contract/readings.ts";
-import { afterCompaction, derive, merge, type SessionFacts, type ToolOutcome } from "#src/learning/policy/readings.ts";
-import { assess, levelFrom, markReading, riskRules } from "#src/learning/policy/risk.ts";
+import {
+  afterCompaction,
+  derive,
+  merge,
+  type SessionFacts,
+  type ToolOutcome,
+} from "#src/machine/sessions/signals/readings.ts";
+import { assess, levelFrom, markReading, riskRules } from "#src/machine/sessions/signals/risk.ts";
 import { refreshIfDue } from "#src/local-mcp/host/refresh.ts";
 import * as checkpoints from "#src/machine/sessions/checkpoints/checkpoints.ts";
 import { statusOf } from "#src/machine/view/status-line.ts";

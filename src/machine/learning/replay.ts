@@ -1,14 +1,14 @@
 import { sum } from "simple-statistics";
-import type { Trigger } from "../../../contract/checkpoint.ts";
-import type { Config } from "../../../contract/config.ts";
-import type { Replayed } from "../../../contract/learning.ts";
-import type { Reading, Readings, RiskMark } from "../../../contract/readings.ts";
-import type { ReplayEvent, ReplaySample, ReplaySession } from "../../../contract/replay.ts";
-import { withSetting } from "../../../shared/setting-keys.ts";
-import { derive, merge, type ToolOutcome } from "../../policy/readings.ts";
-import { markReading, assess, timerTrigger, type SaveLimits } from "../../policy/risk.ts";
-import { judgePairs } from "../exact-tests.ts";
-import type { Variant } from "../parameters.ts";
+import type { Trigger } from "../../contract/checkpoint.ts";
+import type { Config } from "../../contract/config.ts";
+import type { Replayed } from "../../contract/learning.ts";
+import type { Reading, Readings, RiskMark } from "../../contract/readings.ts";
+import type { ReplayEvent, ReplaySample, ReplaySession } from "../../contract/replay.ts";
+import { withSetting } from "../../shared/setting-keys.ts";
+import { derive, merge, type ToolOutcome } from "../sessions/signals/readings.ts";
+import { markReading, assess, timerTrigger, type SaveLimits } from "../sessions/signals/risk.ts";
+import { judgePairs } from "../../learning/experiments/exact-tests.ts";
+import type { Variant } from "../../learning/experiments/parameters.ts";
 
 /** Settings that decide when a checkpoint is made. */
 export interface SavePolicy {
