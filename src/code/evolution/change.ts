@@ -17,7 +17,7 @@ import {
 import type { Mutation } from "./candidate.ts";
 import { applyPatch, type Patches } from "./fixers.ts";
 import { judge, type FileDelta } from "./judge.ts";
-import { measure, type Measured, type MeasureDeps } from "./measure.ts";
+import { measure, unstable, type Measured, type MeasureDeps } from "./measure.ts";
 import { tryDefect } from "./mutations.ts";
 import { sumUsage, type Change, type Rejections, type Run } from "./run.ts";
 import { loadAstGrep } from "./silencers.ts";
@@ -148,7 +148,7 @@ async function judgeCommit(work: ChangeWork, git: Git, commit: string): Promise<
 /** Neither kept nor remembered as rejected: the next run tries it. */
 function undecided({ signal }: ChangeWork, how: string): Made {
   if (signal.aborted) return ended("stopped", null);
-  return ended("failed", `the project's tests do not give the same answer twice: ${how}`);
+  return ended("failed", `${unstable}: ${how}`);
 }
 
 function reject({ options, change }: ChangeWork, reasons: readonly string[]): Made {

@@ -33,6 +33,9 @@ export interface MeasureDeps extends WorkDeps {
   readonly monotonic: () => number;
 }
 
+/** Why tests judge nothing. */
+export const unstable = "the project's tests do not give the same answer twice";
+
 /** Limit of each tool that changes code, and of each run of the tests, in ms. */
 export const limitMs = 1_800_000;
 

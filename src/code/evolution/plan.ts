@@ -17,7 +17,7 @@ import {
 } from "./candidate.ts";
 import type { ChangeOptions } from "./change.ts";
 import { isUnusedName, patchOf, type Patches, tryFixer } from "./fixers.ts";
-import { measure, type Measured } from "./measure.ts";
+import { measure, unstable, type Measured } from "./measure.ts";
 import { findSurvivors, type Search } from "./mutations.ts";
 import { withBranches, type RunFacts } from "./run.ts";
 import { loadAstGrep, needsParser } from "./silencers.ts";
@@ -160,7 +160,7 @@ async function measureBase(
   const found = await measure(deps, project, { commit, tests, runs: 2, signal });
   if (!found.ok || found.value.tests.failure === null) return found;
   const { failure, isFlaky } = found.value.tests;
-  const why = isFlaky ? "the tests are flaky, and cannot judge" : "the tests fail before any change";
+  const why = isFlaky ? unstable : "the tests fail before any change";
   return err(`${why}: ${failure.trim()}`);
 }
 

@@ -130,7 +130,9 @@ it("tests that are flaky, or fail before any change, end a run", async () => {
   const once = `require("node:fs").mkdirSync(${JSON.stringify(join(home.folder, "ran"))});`;
   write(home.folder, { "once.cjs": once });
   const tests = `node ${join(home.folder, "once.cjs")}`;
-  expect(await home.evolve("", {}, tests)).toMatchObject(failed(1, "the tests are flaky", "EEXIST"));
+  expect(await home.evolve("", {}, tests)).toMatchObject(
+    failed(1, "the project's tests do not give the same answer twice", "EEXIST"),
+  );
   expect(await home.evolve("", {}, tests)).toMatchObject(failed(1, "the tests fail before any change"));
   write(home.folder, { "none.cjs": 'console.log("# tests 0\\n# pass 0");' });
   const none = await home.evolve("", {}, `node ${join(home.folder, "none.cjs")}`);
