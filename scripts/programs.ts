@@ -81,6 +81,17 @@ const ownProcess: Plugin = {
   load: (id) => (id === "\0process" ? processModule : null),
 };
 
+/**
+ * No server of SHIM speaks HTTP/2. The adapter of the page asks whether a request is of it, and Node's module takes 14 ms to load, in each host
+ * that has answered a command.
+ */
+const noHttp2: Plugin = {
+  name: "no-http2",
+  resolveId: (id) => (id === "node:http2" ? "\0http2" : null),
+  load: (id) =>
+    id === "\0http2" ? "export class Http2ServerRequest {}\nexport const constants = { NGHTTP2_NO_ERROR: 0 };" : null,
+};
+
 /** What is loaded first, by its modules: each part has what those before it have not. */
 const startParts: readonly (readonly [part: string, modules: readonly string[]])[] = [
   // Without better-sqlite3, as the npm package is, each host has this driver.
@@ -173,7 +184,7 @@ export async function bundlePrograms(root: string): Promise<Bundled> {
     // Rolldown takes any static importer for one that loads a module at the start, also one that is itself loaded
     // on demand. And a module of the same part is not run before its dynamic import.
     checks: { ineffectiveDynamicImport: false },
-    plugins: [lazyBuiltins, smallValidator, ownProcess],
+    plugins: [lazyBuiltins, smallValidator, ownProcess, noHttp2],
   };
   const output: OutputOptions = {
     format: "cjs",

@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import * as z from "zod";
-import { isMachineOperation, machineOperations, type MachineInput } from "../../contract/machine/operations.ts";
+import { findOperation } from "../../contract/machine/find-operation.ts";
+import type { MachineInput, MachineOperationName } from "../../contract/machine/operations.ts";
 import type { OperationContext } from "../../machine/context/operation-context.ts";
 import { toSentError, type AnswerLine } from "../../machine/context/operation-wire.ts";
 import { statedProcess } from "../../platform/processes.ts";
@@ -27,7 +28,8 @@ interface Doing {
 
 /** Does an operation as its caller would, and answers with its lines. */
 export async function doOperation(doing: Doing, name: string, body: string, response: ServerResponse): Promise<void> {
-  if (!isMachineOperation(name)) return void response.writeHead(404).end();
+  const operation = await findOperation(name);
+  if (operation === null) return void response.writeHead(404).end();
   const { input, env, by, caller: stated } = Asked.parse(parseJson(body));
   const runtime = { ...doing.runtime, env };
   const send = (line: AnswerLine): void => void response.write(`${JSON.stringify(line)}\n`);
@@ -43,8 +45,9 @@ export async function doOperation(doing: Doing, name: string, body: string, resp
   };
   const host = new OperationRunner(context);
   try {
-    const call = (): Promise<Result<unknown>> => host.call(name, input as MachineInput<typeof name>);
-    send({ result: await (machineOperations[name].isLong ? doing.machine.atLongWork(call) : call()) });
+    const call = (): Promise<Result<unknown>> =>
+      host.call(name as MachineOperationName, input as MachineInput<MachineOperationName>);
+    send({ result: await (operation.isLong ? doing.machine.atLongWork(call) : call()) });
   } catch (error) {
     runtime.log("error", `${name} failed`, { error: stackOf(error) });
     send({ error: toSentError(error) });

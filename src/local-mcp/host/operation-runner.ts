@@ -1,5 +1,5 @@
 import type { PageCall } from "../../contract/live-page.ts";
-import type { MachineOperation } from "../../contract/operation.ts";
+import { findOperation } from "../../contract/machine/find-operation.ts";
 import type {
   CheckedMachineInput,
   MachineInput,
@@ -9,16 +9,17 @@ import type {
 import { shortReads } from "../../contract/machine/short-reads.ts";
 import type { OperationContext, HostClient } from "../../machine/context/operation-context.ts";
 import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
-import type { HandlerContext, Handlers } from "../../machine/recovery/handler-context.ts";
+import type { HandlerContext } from "../../machine/recovery/handler-context.ts";
 import { ownStatement } from "../../platform/processes.ts";
 import { formatIssues } from "../../shared/bad-input.ts";
 import { omitUndefined } from "../../shared/omit-undefined.ts";
 import { ok, type Result, fail } from "../../shared/result.ts";
 import { NeedsHostError, storeRefusal } from "../../store/store-error.ts";
+import type { handlerOf } from "./operation-handlers.ts";
 import type { MetricsServing, PageServing, ServedMetrics, ServedPage } from "../page/serve.ts";
 
 interface Loaded {
-  readonly handlers: Handlers;
+  readonly handlerOf: typeof handlerOf;
   readonly own: HandlerContext;
 }
 
@@ -33,8 +34,8 @@ export class OperationRunner {
 
   /** Nothing of it is needed where a host answers. */
   #load(): Promise<Loaded> {
-    return (this.#loaded ??= import("./operation-handlers.ts").then(({ handlers, handlerContext }) => {
-      return { handlers, own: handlerContext(this.#context, (name, input) => this.call(name, input)) };
+    return (this.#loaded ??= import("./operation-handlers.ts").then(({ handlerContext, ...loaded }) => {
+      return { ...loaded, own: handlerContext(this.#context, (name, input) => this.call(name, input)) };
     }));
   }
 
@@ -48,10 +49,11 @@ export class OperationRunner {
       const read = await hostClient.read({ name, input, env: site.env, by });
       if (read !== null) return read as Result<MachineOutput<Name>>;
     }
-    const { machineOperations } = await import("../../contract/machine/operations.ts");
-    const checked = machineOperations[name].input.safeParse(input);
+    const operation = await findOperation(name);
+    if (operation === null) return fail("unknown_operation", `there is no operation ${name}.`);
+    const checked = operation.input.safeParse(input);
     if (!checked.success) return fail("bad_input", `${name}: ${formatIssues(checked.error)}.`);
-    const { doneBy, isLong }: MachineOperation = machineOperations[name];
+    const { doneBy, isLong } = operation;
     const askHost = async (one: HostClient): Promise<Result<MachineOutput<Name>>> => {
       const own = caller === undefined ? {} : { caller: ownStatement() };
       const asked = { name, input: checked.data, env: site.env, by, ...own };
@@ -61,9 +63,10 @@ export class OperationRunner {
       return answer as Result<MachineOutput<Name>>;
     };
     if (hostClient && doneBy === "host") return askHost(hostClient);
-    const { handlers, own } = await this.#load();
+    const loaded = await this.#load();
     try {
-      return await handlers[name](own, checked.data as CheckedMachineInput<Name>);
+      const handle = await loaded.handlerOf(name);
+      return await handle(loaded.own, checked.data as CheckedMachineInput<Name>);
     } catch (error) {
       // The host migrates or repairs the store on its way.
       if (hostClient && error instanceof NeedsHostError) return askHost(hostClient);

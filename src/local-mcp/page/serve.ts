@@ -16,10 +16,11 @@ import type { CallOperation } from "../../machine/context/operation-context.ts";
 import type { HandlerContext } from "../../machine/recovery/handler-context.ts";
 import { LiveFeed, pageApp, readPageFiles, SignIn } from "./page-app.ts";
 import { readJsonFile } from "../../platform/data-files.ts";
-import { isMachineOperation, machineOperations } from "../../contract/machine/operations.ts";
+import { findOperation } from "../../contract/machine/find-operation.ts";
+import type { MachineOperationName } from "../../contract/machine/operations.ts";
 import type { PageCall, PageOperation } from "../../contract/live-page.ts";
 import { offeredOn, operations } from "../../contract/operations.ts";
-import type { KeptWorkspace } from "../../machine/sharing/operations/workspace.ts";
+import type { KeptWorkspace } from "../../machine/sharing/operations/kept-workspace.ts";
 import type { Sample } from "../../contract/metrics.ts";
 import { codeOf } from "../../shared/error.ts";
 import { contentType, toExposition } from "../../shared/exposition.ts";
@@ -140,7 +141,7 @@ async function answerCall(
   workspace: KeptWorkspace,
   { name, input, requestId }: PageCall,
 ): Promise<Answer> {
-  if (isMachineOperation(name) && machineOperations[name].surfaces.includes("page")) return host.call(name, input);
+  if ((await findOperation(name))?.surfaces.includes("page")) return host.call(name as MachineOperationName, input);
   const operation = offeredOn("page").find((one) => one === name);
   if (operation === undefined) return fail("unknown_operation", `the page has no ${name}`);
   const opened = await workspace.open();

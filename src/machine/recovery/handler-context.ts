@@ -4,7 +4,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { Result } from "../../shared/result.ts";
 import type { CallOperation, OperationContext } from "../context/operation-context.ts";
 import type { OtherMachines } from "./other-machines.ts";
-import type { KeptWorkspace } from "../sharing/operations/workspace.ts";
+import type { KeptWorkspace } from "../sharing/operations/kept-workspace.ts";
 
 /** A host keeps the rest from one call to the next. */
 export interface HandlerContext extends OperationContext {

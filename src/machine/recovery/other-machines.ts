@@ -11,7 +11,7 @@ import { findElsewhere, projectHere, type SeenElsewhere, reachFrom, type Reach }
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { pull } from "../sharing/pull.ts";
 import type { CallOperation, OperationContext } from "../context/operation-context.ts";
-import type { KeptWorkspace } from "../sharing/operations/workspace.ts";
+import type { KeptWorkspace } from "../sharing/operations/kept-workspace.ts";
 import { toViewElsewhere } from "./session-view.ts";
 
 const callTimeoutMs = 15_000;

@@ -10,7 +10,7 @@ import { recentStates } from "../../../machine/sessions/checkpoints/capture.ts";
 import { checkedEffects } from "../../../machine/view/effects-handlers.ts";
 import { acknowledgeNotices } from "../../../machine/view/overview-handlers.ts";
 import { shortSession } from "../../../machine/recovery/resolve-id.ts";
-import { forgetTarget } from "../../../machine/view/session-handlers.ts";
+import { forgetTarget } from "../../../machine/view/stored-session-handlers.ts";
 import { readSessionStatus } from "../../../machine/recovery/session-view.ts";
 import { besideBrief, type Brief } from "../../../machine/recovery/brief/brief.ts";
 import { projectHere, reachFrom, type Reach } from "../../../machine/recovery/elsewhere/candidates.ts";

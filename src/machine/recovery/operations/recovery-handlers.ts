@@ -28,7 +28,7 @@ import * as sessions from "../../sessions/sessions.ts";
 import { findNewest } from "../../sharing/sessions-elsewhere.ts";
 import type { OperationContext } from "../../context/operation-context.ts";
 import type { HandlerContext, Handlers } from "../handler-context.ts";
-import type { KeptWorkspace } from "../../sharing/operations/workspace.ts";
+import type { KeptWorkspace } from "../../sharing/operations/kept-workspace.ts";
 import { toViews } from "../other-machines.ts";
 import { toSessionView } from "../session-view.ts";
 import { findSession, namesOf, shortSession } from "../resolve-id.ts";

@@ -1,7 +1,8 @@
 import type { ForeseenConflict, ListedChat, ShownChat } from "../../../contract/machine/team.ts";
 import { fail, ok, type Result } from "../../../shared/result.ts";
 import type { HandlerContext, Handlers } from "../../recovery/handler-context.ts";
-import type { KeptWorkspace, Workspace } from "../../sharing/operations/workspace.ts";
+import type { KeptWorkspace } from "../../sharing/operations/kept-workspace.ts";
+import type { Workspace } from "../../sharing/operations/workspace.ts";
 import { stateText, workProgress, type ShownState } from "../../../contract/chat-state.ts";
 import { type Chat, commandLine } from "../../../contract/chats.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";

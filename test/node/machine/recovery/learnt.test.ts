@@ -8,7 +8,7 @@ import { withLearnt } from "#src/machine/recovery/learnt/session-items.ts";
 import { recallFor, recallOf } from "#src/machine/recovery/operations/recall-handlers.ts";
 import type { Question } from "#src/machine/recovery/recall/recall.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
-import { forgetTarget } from "#src/machine/view/session-handlers.ts";
+import { forgetTarget } from "#src/machine/view/stored-session-handlers.ts";
 import { pause } from "#src/store/pause.ts";
 import { importTranscript } from "#src/machine/sessions/transcripts/import-transcript.ts";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
