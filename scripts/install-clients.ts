@@ -59,7 +59,39 @@ export const geminiClient: PinnedClient = {
   program: "node_modules/@google/gemini-cli/bundle/gemini.js",
 };
 
-const pinnedClients = [codexClient, copilotClient, openCodeClient, qwenClient, geminiClient];
+/** The official suite of MCP. */
+export const conformanceSuite: PinnedClient = {
+  name: "mcp-conformance",
+  package: "@modelcontextprotocol/conformance",
+  version: "0.2.0-alpha.12",
+  program: "node_modules/@modelcontextprotocol/conformance/dist/index.js",
+};
+
+export const mcpInspector: PinnedClient = {
+  name: "mcp-inspector",
+  package: "@modelcontextprotocol/inspector",
+  version: "2.12.0",
+  program: "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js",
+};
+
+/** What projects have that `shim code transform` changes. */
+export const astGrepTool: PinnedClient = {
+  name: "ast-grep",
+  package: "@ast-grep/cli",
+  version: "0.51.1",
+  program: "node_modules/.bin/ast-grep",
+};
+
+const pinnedClients = [
+  codexClient,
+  copilotClient,
+  openCodeClient,
+  qwenClient,
+  geminiClient,
+  conformanceSuite,
+  mcpInspector,
+  astGrepTool,
+];
 
 /** Node for Windows, which the tests run under Wine. A newer one does not start under Wine 8. */
 const nodeForWindows: PinnedClient = {

@@ -1,18 +1,14 @@
 import { execFile, spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { promisify, stripVTControlCharacters } from "node:util";
 import { expect, it } from "vitest";
+import { conformanceSuite, mcpInspector, programOf } from "../../scripts/install-clients.ts";
 import { record, type Message } from "#harness/machine/mcp-connection.ts";
 import { bearerProxy } from "#harness/edge/real-server.ts";
 import { openForm } from "#harness/edge/oauth-keeper.ts";
 import { EdgeRuntime, freePort } from "#harness/edge/edge-runtime.ts";
 import { outputOf } from "#harness/machine/programs.ts";
-
-const { resolve } = createRequire(import.meta.url);
-const suite = dirname(resolve("@modelcontextprotocol/conformance/package.json"));
-const inspector = resolve("@modelcontextprotocol/inspector/clients/launcher/build/index.js");
 
 /** Passed checks of each scenario that needs no tools of the suite's own. */
 const scenarios = {
@@ -62,7 +58,7 @@ it.each(Object.entries(scenarios))(
 
 function startSuite(edge: EdgeRuntime, args: readonly string[]): ChildProcessWithoutNullStreams {
   const env = { ...process.env, NO_COLOR: "1" };
-  return spawn(process.execPath, [join(suite, "dist", "index.js"), ...args], { cwd: edge.folder, env });
+  return spawn(process.execPath, [programOf(conformanceSuite), ...args], { cwd: edge.folder, env });
 }
 
 it("the official suite of authorization servers passes, against workerd, with a person's consent @night", async () => {
@@ -100,7 +96,9 @@ it("MCP Inspector lists and calls the tools over HTTP, in both eras @night", asy
     const inspect = async (method: string, ...more: string[]): Promise<Message> => {
       const options = ["--cli", "--config", config, "--server", "shim", "--format", "json", "--method", method];
       const env = { PATH: process.env["PATH"], HOME: edge.folder, NO_COLOR: "1" };
-      const { stdout } = await promisify(execFile)(process.execPath, [inspector, ...options, ...more], { env });
+      const { stdout } = await promisify(execFile)(process.execPath, [programOf(mcpInspector), ...options, ...more], {
+        env,
+      });
       return record((JSON.parse(stdout) as Message)["result"]);
     };
     const listed = await inspect("tools/list", "--strict");

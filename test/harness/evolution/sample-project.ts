@@ -74,12 +74,17 @@ import { ${name} } from "./${name}.ts";
 ${tests.join("")}`;
 }
 
-/** Links packages of this repository and their programs into a project, as npm installs them. */
-export function linkPackages(project: string, packages: readonly string[], programs: readonly string[]): void {
+/** Links packages and their programs into a project, as npm installs them. @param from a folder node_modules */
+export function linkPackages(
+  from: string,
+  project: string,
+  packages: readonly string[],
+  programs: readonly string[],
+): void {
   for (const name of [...packages, ...programs.map((program) => join(".bin", program))]) {
     const target = join(project, "node_modules", name);
     mkdirSync(dirname(target), { recursive: true });
-    symlinkSync(join(modules, name), target);
+    symlinkSync(join(from, name), target);
   }
 }
 
@@ -90,7 +95,7 @@ export function aMachine(files: Readonly<Record<string, string>>): MachineHome {
   write(machine.project, { ...settings, ...files });
   // What the tools find is to be the same whatever else this repository uses.
   const packages = readdirSync(modules).filter((name) => !name.startsWith(".") && name !== "fallow");
-  linkPackages(machine.project, packages, ["tsc", "oxlint", "knip"]);
+  linkPackages(modules, machine.project, packages, ["tsc", "oxlint", "knip"]);
   git(machine.project, "add", "--all");
   git(machine.project, "commit", "--quiet", "--message", "sample");
   return machine;

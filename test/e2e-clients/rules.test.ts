@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it, vi } from "vitest";
+import { astGrepTool, programOf } from "../../scripts/install-clients.ts";
 import { install } from "#harness/analysis/installed-tool.ts";
 import { linkPackages } from "#harness/evolution/sample-project.ts";
 import { aCliHome, type CliHome, failed, printed } from "#harness/machine/cli-home.ts";
@@ -31,7 +32,7 @@ function aRulesHome(files: Readonly<Record<string, string>> = {}, tool: string |
   const home = aCliHome();
   home.alive.add(process.pid);
   makeRepository(home.project, { ...sources, ...files });
-  if (tool === null) linkPackages(home.project, ["@ast-grep/cli"], ["ast-grep"]);
+  if (tool === null) linkPackages(join(programOf(astGrepTool), "../.."), home.project, ["@ast-grep/cli"], ["ast-grep"]);
   else install(home.project, "@ast-grep/cli", tool, "ast-grep");
   const env = { ...home.runtime.env, PATH: `${dirname(process.execPath)}:/usr/bin:/bin` };
   Object.assign(home.runtime, { env });
