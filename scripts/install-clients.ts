@@ -74,7 +74,7 @@ export const mcpInspector: PinnedClient = {
   program: "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js",
 };
 
-/** What projects have that `shim code transform` changes. */
+/** Changes code by rules, in projects that have it. */
 export const astGrepTool: PinnedClient = {
   name: "ast-grep",
   package: "@ast-grep/cli",
