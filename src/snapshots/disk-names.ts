@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { diskPath, type RawPath } from "./git.ts";
 
 /**
@@ -8,15 +8,37 @@ import { diskPath, type RawPath } from "./git.ts";
  * @returns says whether a path is on the disk in exactly these letters
  */
 export function exactNames(top: string): (path: RawPath) => boolean {
-  const known = new Map<RawPath, ReadonlySet<RawPath>>();
-  const namesIn = (folder: RawPath): ReadonlySet<RawPath> => {
-    const names = known.get(folder) ?? new Set(listed(top, folder));
-    known.set(folder, names);
-    return names;
-  };
+  const namesIn = folders(top);
   return (path) => {
     const names = path.split("/");
     return names.every((name, at) => namesIn(names.slice(0, at).join("/")).has(name));
+  };
+}
+
+/** @returns gives a path the letters of the disk; one that is not there keeps its own */
+export function namesOnDisk(top: string): (path: RawPath) => RawPath {
+  const namesIn = folders(top);
+  return (path) =>
+    path.split("/").reduce((folder, name) => {
+      const given = folder === "" ? name : `${folder}/${name}`;
+      const names = namesIn(folder);
+      if (names.has(name) || !existsSync(diskPath(top, given))) return given;
+      const found = [...names].find((one) => folded(one) === folded(name));
+      return found === undefined ? given : `${given.slice(0, -name.length)}${found}`;
+    }, "");
+}
+
+function folded(name: RawPath): string {
+  return Buffer.from(name, "latin1").toString().normalize("NFC").toLowerCase();
+}
+
+/** The names in a folder, each of which is read once. */
+function folders(top: string): (folder: RawPath) => ReadonlySet<RawPath> {
+  const known = new Map<RawPath, ReadonlySet<RawPath>>();
+  return (folder) => {
+    const names = known.get(folder) ?? new Set(listed(top, folder));
+    known.set(folder, names);
+    return names;
   };
 }
 

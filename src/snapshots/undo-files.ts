@@ -15,6 +15,7 @@ import { checkOut, diffTrees, isChosen, splitLost, toFileChange, treeAfter, type
 import { replaceFiles, type ReplacedFiles } from "./replace-files.ts";
 import { settleLeftovers } from "./staged-files.ts";
 import { describe, readingGit, type OpenRepository, type Snapshot, type SnapshotInput } from "./repository.ts";
+import { namesOnDisk } from "./disk-names.ts";
 import { type ExcludedFile, goneOf, movedFrom, readStats, toRaw, type UnsavedFile } from "./selection.ts";
 import { adopt, readAbout, readPresent, withProject, type PresentFiles } from "./take-snapshot.ts";
 import {
@@ -114,7 +115,8 @@ async function heldBefore(git: Git, root: string, { what, project }: UndoInput, 
     return what.redo.map(({ path }) => path).filter((path) => !seen.has(path));
   }
   const edited = what.steps.flatMap((step) => ("images" in step ? step.images : []));
-  const paths = edited.flatMap(({ path }) => rawIn(project, top, path) ?? []);
+  const toRawPath = rawPaths(project, top);
+  const paths = edited.flatMap(({ path }) => toRawPath(path) ?? []);
   for (const commit of commitsOf(what.steps)) paths.push(...(await pathsLackedBy(git, root, commit)));
   return [...new Set(paths)];
 }
@@ -176,7 +178,7 @@ async function findChanges(input: UndoInput, scratch: string, top: string, prese
     stateNow: (path: RawPath) => stateNow(top, path),
     movedFrom: movedFrom(top, before),
   };
-  const history = new History(present, (path) => rawIn(input.project, top, path), now);
+  const history = new History(present, rawPaths(input.project, top), now);
   for (const [at, step] of what.steps.entries()) await history.add(step, what.steps.slice(at + 1));
   await history.close();
   for (const edit of what.others) history.leaveEdited(edit);
@@ -240,13 +242,17 @@ function writeObjects(scratch: string, contents: Contents): void {
   }
 }
 
-/** @returns null: it is on another disk of this machine that no path leads to */
-function rawIn(project: string, top: string, path: string): RawPath | null {
-  if (!isAbsolute(path)) return null;
-  const names = [relative(project, path), relative(top, path), relative(top, realPath(path))];
-  const inside = names.find(
-    (name) => name !== "" && name !== ".." && !name.startsWith(`..${sep}`) && !isAbsolute(name),
-  );
-  const found = inside ?? relative(top, path);
-  return isAbsolute(found) ? null : toRaw(found.split(sep).join("/"));
+/** @returns gives a file its path there; null: it is on another disk, to which no path leads */
+function rawPaths(project: string, top: string): (path: string) => RawPath | null {
+  const onDisk = namesOnDisk(top);
+  return (path) => {
+    if (!isAbsolute(path)) return null;
+    const names = [relative(project, path), relative(top, path), relative(top, realPath(path))];
+    const inside = names.find(
+      (name) => name !== "" && name !== ".." && !name.startsWith(`..${sep}`) && !isAbsolute(name),
+    );
+    if (inside !== undefined) return onDisk(toRaw(inside.split(sep).join("/")));
+    const stray = relative(top, path);
+    return isAbsolute(stray) ? null : toRaw(stray.split(sep).join("/"));
+  };
 }
