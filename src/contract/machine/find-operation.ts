@@ -43,6 +43,7 @@ const groups: ByFirstWord<() => Promise<Group>> = {
   page: async () => (await import("./page.ts")).pageOperations,
   pauses: overview,
   phones: async () => (await import("./phones.ts")).phoneOperations,
+  prompts: learning,
   recovery,
   report: learning,
   requests: async () => (await import("./requests.ts")).requestOperations,

@@ -112,6 +112,7 @@ const loaders: ByFirstWord<Loader> = {
   page: overview,
   pauses: overview,
   phones: async () => (await import("../../machine/view/phone-handlers.ts")).phoneHandlers,
+  prompts: learning,
   recovery,
   "recovery.diagnose": rescue,
   "recovery.make-native": async () =>
