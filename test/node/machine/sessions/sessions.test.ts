@@ -391,7 +391,15 @@ it("what ended well, or another process continues, is no death; what was never s
 it("with a command that opens a terminal a killed chat is resumed in it, after its wait", async () => {
   const rig = await aRig(reopening);
   const { cwd } = storedSession(rig.runtime, id);
+  const { call } = rig;
+  const calls: Promise<unknown>[] = [];
+  rig.call = (name, input) => {
+    const answer = call(name, input);
+    calls.push(answer);
+    return answer;
+  };
   await die(rig);
+  await Promise.all(calls);
   expect(rig.opened).toEqual([{ words: ["tmux", "new-window", "-c", cwd, "--", "claude", "--resume", id], cwd }]);
   expect(rig.emitted("restarting")).toEqual([expect.objectContaining({ session: id })]);
   const restart = { name: "shim_supervisor_restarts_total", labels: '["crashed"]', value: 1 };
