@@ -172,6 +172,8 @@ const readers: Record<HookEvent, Reader> = {
     return [keyed(`compacting:${eventStamp(input, turn)}`, { kind: "compacting", trigger })];
   },
   PostCompact: (input, turn) => {
+    // A sub-agent's own conversation was compacted.
+    if (input.agent_id) return [];
     const summary = redactAndKeepEnds(summaryIn(input.compact_summary ?? ""), stored.summary);
     const stamp = input.compact_summary ? digest(summary) : eventStamp(input, turn);
     return [keyed(`compacted:${stamp}`, { kind: "compacted", summary })];

@@ -28,6 +28,8 @@ export interface BriefLine {
   readonly heading?: string;
   readonly prompt?: number;
   readonly growths?: readonly Growth[];
+  /** Less of it, in so many characters, where there is no room for the text; "": nothing fits. */
+  readonly within?: (chars: number) => string;
   /** Tokens that the brief may have with it, which takes no room of others; absent: by its rank. */
   readonly most?: number;
 }

@@ -26,10 +26,11 @@ interface Worth {
 const { fresh, newer, old } = inBrief.summary;
 /** Characters of a line of one that is quoted as it was written. */
 const longestLine = 1_500;
-/** One without a prompt since is quoted as it was written; ranks of its lines. */
+/** Characters of what stands below one line, and is quoted as a whole or not at all. */
+const wholeChars = 900;
+/** One without a prompt since is quoted as it was written; ranks of its parts. */
 const freshWorth = {
-  ranks: { ahead: 1.19, most: 1.2, text: 1.45, code: 1.46 },
-  files: 1.42,
+  ranks: { ahead: 1.1, most: 1.2, files: 1.42, text: 1.45 },
   most: 2_500,
 };
 const worths: readonly [newer: Worth, old: Worth] = [
@@ -45,9 +46,11 @@ const ahead = /(?:pending|next step|current work|open (?:task|question|item)|rem
 const passing = /^(?:[^:]{0,40}\b)?(?:current|active|next)\b[^:]{0,40}:/i;
 /** Headings of what was found out and decided. */
 const found = /error|fix|problem|decision|design|決|修正|問題/i;
+const fileParts = /\bfiles?\b/i;
 /** The user's prompts stand in the brief anyway, but for those of parts that are not here. */
 const promptParts = /user messages/i;
-const partStart = /\n(?=[ \t]{0,8}(?:#{1,4} |\d{1,3}\. |\*\*[^\n*]{2,60}\*\*:?))/;
+/** How parts may begin; the first of these lines says which of them it is. */
+const partStarts = [/^[ \t]{0,8}#{1,4} /, /^(?<indent>[ \t]{0,8})\d{1,3}\. /, /^[ \t]{0,8}\*\*[^*]{2,60}\*\*:?/];
 /** Names as people write code: in quotes, with a case or a sign within, calls, options, files. */
 const workName = /`[^`\n]{2,80}`|\b[a-z]+(?:[A-Z]|_[a-z])\w*|\b\w+\(|\B--[a-z][\w-]+|\b[\w-]{1,80}\.[a-z]{1,5}\b/g;
 const fence = /^\s*'''/;
@@ -78,7 +81,8 @@ export function readSummary(state: WorkState, paths: readonly string[]): Summary
   const { compactSummary, editedSince = [] } = state;
   if (compactSummary === null) return { parts: [], files: new Map() };
   const { parts, files } = splitUp(compactSummary, paths, new Set(editedSince));
-  const { files: rank, most } = laterPrompts(state) === 0 ? freshWorth : worthOf(state);
+  const { files: rank, most } =
+    laterPrompts(state) === 0 ? { ...freshWorth, files: freshWorth.ranks.files } : worthOf(state);
   const share = Math.min(inBrief.summary.file.most, inBrief.summary.file.all / files.size);
   const ranked = [...files].map(
     ([path, text], index) => [path, { rank: rank + index / 1_000, most, text: excerpt(text, share) }] as const,
@@ -101,7 +105,17 @@ export function summaryLines({ state }: Restoration, { parts }: Summary, { now, 
   const later = laterPrompts(state);
   const isLimited = state.compactions > 0;
   const from = `the client's own summary of what it compacted${formatWhen(now, statedAt.summary)}, perhaps outdated`;
-  if (later === 0) return headed(`of ${from}, as written:`, writtenLines(state, parts, fresh * scale));
+  if (later === 0) {
+    const bound = isLimited ? { most: freshWorth.most } : {};
+    const written = writtenParts(state, parts);
+    const allottedLines = allotted(written, fresh * scale);
+    const lines = written.flatMap((part): BriefLine[] => {
+      const within = (chars: number): string => quotation(linesWithin(part, chars));
+      const text = quotation(allottedLines.get(part) ?? []);
+      return text === "" ? [] : [Object.assign({ text, rank: part.rank, within }, bound)];
+    });
+    return headed(`of ${from}, as written, without code:`, lines);
+  }
   const worth = worthOf(state);
   const said = new Passages(prompts.flatMap((one) => (one.at > at ? [one.text] : [])).join("\n"));
   const quoted = new Passages(prompts.map(({ text }) => text).join("\n"));
@@ -120,65 +134,30 @@ export function summaryLines({ state }: Restoration, { parts }: Summary, { now, 
   return headed(`of ${from} (prompts since then: ${later}):`, lines);
 }
 
-/** A summary without a prompt since; null: there is none. */
+/** A summary without a prompt since, with its code where there is room; null: there is none. */
 export function wholeSummary(state: WorkState, chars: number): string | null {
   const { compactSummary } = state;
   if (compactSummary === null || laterPrompts(state) > 0) return null;
-  const parts = partsOf(compactSummary).map((lines): Part => ({ heading: "", lines }));
-  return writtenLines(state, parts, chars)
-    .map(({ text }) => sanitize(text))
-    .join("\n");
+  const { parts } = splitUp(compactSummary, [], new Set());
+  const whole = parts.flatMap(({ heading, lines }) => (heading === "" ? lines : [heading, ...lines]));
+  if (sizeOf(whole) <= chars) return quotation(whole);
+  const written = writtenParts(state, parts);
+  const within = allotted(written, chars);
+  return quotation(written.flatMap((part) => within.get(part) ?? []));
 }
 
-/** Lines as they were written, in so many characters: code and parts of less worth give way. */
-function writtenLines(state: WorkState, split: readonly Part[], chars: number): BriefLine[] {
-  const { ranks, most } = freshWorth;
-  const parts = writtenParts(state, split);
-  let left = chars;
-  const fits = ({ lines }: Block): boolean => {
-    const size = lines.join(" ").length + lines.length;
-    if (size > left) return false;
-    left -= size;
-    return true;
-  };
-  const kept = new Set<Block>();
-  const take = (part: readonly Block[]): void => {
-    // Lines below one that is left out would pass for lines below the one before it.
-    let leftOut = Infinity;
-    for (const block of part) {
-      const depth = indentOf(block.lines[0] ?? "");
-      if (depth > leftOut) continue;
-      leftOut = fits(block) ? Infinity : depth;
-      if (leftOut === Infinity) kept.add(block);
-    }
-  };
-  for (const rank of Object.values(ranks)) for (const part of parts) take(part.filter((one) => one.rank === rank));
-  // A heading alone says nothing, nor does a line that announces others.
-  for (const [heading, ...below] of parts) {
-    for (const [index, block] of [...below.entries()].toReversed()) {
-      const next = below[index + 1];
-      const announces = next !== undefined && next.rank !== ranks.code && block.lines[0]?.endsWith(":");
-      if (announces && !kept.has(next)) kept.delete(block);
-    }
-    if (heading && below.length > 0 && !below.some((one) => kept.has(one))) kept.delete(heading);
-  }
-  const blocks = parts.flat();
-  return blocks.flatMap((block, index): BriefLine[] => {
-    const isAnnounced = block.rank === ranks.code && kept.has(blocks[index - 1] ?? block);
-    const lines = kept.has(block) ? block.lines : isAnnounced ? ["[code left out]"] : [];
-    const rank = block.rank + index / 100_000;
-    return lines.map((line) => Object.assign({ text: `> ${line}`, rank }, state.compactions > 0 ? { most } : {}));
-  });
+function quotation(lines: readonly string[]): string {
+  return lines.map((line) => `> ${sanitize(line)}`).join("\n");
 }
 
-/** A line, or lines of code that stand together. */
-interface Block {
-  readonly lines: string[];
+/** A part as it was written, without its code and without prompts that the brief has. */
+interface WrittenPart {
   readonly rank: number;
+  readonly title: string;
+  readonly sections: readonly (readonly string[])[];
 }
 
-/** Blocks of each part, without prompts that are here. */
-function writtenParts({ prompts }: WorkState, parts: readonly Part[]): Block[][] {
+function writtenParts({ prompts }: WorkState, parts: readonly Part[]): WrittenPart[] {
   const { ranks } = freshWorth;
   const quoted = new Passages(prompts.map(({ text }) => text).join("\n"));
   // The first part with a heading says what the user wants.
@@ -186,27 +165,58 @@ function writtenParts({ prompts }: WorkState, parts: readonly Part[]): Block[][]
     0,
     parts.findIndex(({ heading }) => heading !== ""),
   );
-  return parts.map((part, number) => {
-    const [heading, ...below] = part.heading === "" ? part.lines : [part.heading, ...part.lines];
-    const blocks: Block[] = [];
-    if (heading === undefined) return blocks;
-    const isOfUser = promptParts.test(heading);
-    const saysMost = number === first || isOfUser || found.test(heading);
-    const own = ahead.test(heading) ? ranks.ahead : saysMost ? ranks.most : ranks.text;
-    let isCode = false;
-    for (const line of [heading, ...below.filter((one) => !isOfUser || !quoted.has(unlisted(one)))]) {
-      const isFence = fence.test(line);
-      const last = blocks.at(-1);
-      if (isCode && last) last.lines.push(line.trimEnd());
-      else {
-        const text =
-          line.length > longestLine ? " ".repeat(indentOf(line)) + excerpt(line, longestLine) : line.trimEnd();
-        blocks.push({ lines: [text], rank: isFence ? ranks.code : own });
-      }
-      if (isFence) isCode = !isCode;
-    }
-    return blocks;
+  return parts.flatMap(({ heading, lines }, number) => {
+    const [title = "", ...below] = heading === "" ? lines : [heading, ...lines];
+    const isOfUser = promptParts.test(title);
+    const saysMost = number === first || isOfUser || found.test(title);
+    const rest = saysMost ? ranks.most : fileParts.test(title) ? ranks.files : ranks.text;
+    const rank = (ahead.test(title) ? ranks.ahead : rest) + number / 1_000;
+    const said = withoutCode(below).filter((line) => !isOfUser || !quoted.has(unlisted(line)));
+    // A heading alone says nothing.
+    return said.length === 0 && below.length > 0 ? [] : [{ rank, title, sections: sectionsOf(said) }];
   });
+}
+
+/** Lines of each part for which there is room, its title first; parts of most worth come first. */
+function allotted(parts: readonly WrittenPart[], chars: number): ReadonlyMap<WrittenPart, readonly string[]> {
+  let left = chars;
+  const written = new Map<WrittenPart, readonly string[]>();
+  for (const part of parts.toSorted((one, two) => one.rank - two.rank)) {
+    const lines = linesWithin(part, left);
+    left -= sizeOf(lines);
+    written.set(part, lines);
+  }
+  return written;
+}
+
+function sizeOf(lines: readonly string[]): number {
+  return lines.reduce((sum, line) => sum + line.length + "> \n".length, 0);
+}
+
+function linesWithin({ title, sections }: WrittenPart, chars: number): string[] {
+  let left = chars;
+  const fits = (lines: readonly string[]): boolean => {
+    const size = sizeOf(lines);
+    if (size > left) return false;
+    left -= size;
+    return true;
+  };
+  // A problem without what came of it says something else: short sections are whole, or not there.
+  const taken = (section: readonly string[]): readonly string[] => {
+    const lines = section.map(shortened);
+    const [start = "", ...below] = lines;
+    if (fits(lines)) return lines;
+    if (sizeOf(lines) <= wholeChars || below.length === 0 || !fits([start])) return [];
+    const kept = sectionsOf(below).flatMap(taken);
+    return kept.length === 0 ? [] : [start, ...kept];
+  };
+  if (!fits([title])) return [];
+  const kept = sections.flatMap(taken);
+  return kept.length === 0 && sections.length > 0 ? [] : [title, ...kept];
+}
+
+function shortened(line: string): string {
+  return line.length > longestLine ? " ".repeat(indentOf(line)) + excerpt(line, longestLine) : line.trimEnd();
 }
 
 /** Ranks of the items that are worth most, as many as there is room for. */
@@ -268,7 +278,7 @@ function splitUp(
   summary: string,
   paths: readonly string[],
   stale: ReadonlySet<string>,
-): { readonly parts: readonly Part[]; readonly files: ReadonlyMap<string, string> } {
+): { readonly parts: readonly Part[]; readonly files: Map<string, string> } {
   const files = new Map<string, string>();
   const isOfFile = ([first = "", ...below]: readonly string[]): boolean => {
     const path = fileOf(first, paths);
@@ -289,22 +299,42 @@ function splitUp(
 
 /** Lines of each part that are not blank, its heading first. */
 function partsOf(summary: string): string[][] {
-  const parts = `\n${neutralize(summary)}`.split(partStart);
-  return parts.map((part) => part.split("\n").filter((line) => line.trim() !== ""));
+  const lines = neutralize(summary)
+    .split("\n")
+    .filter((line) => line.trim() !== "");
+  const first = lines.find((line) => partStarts.some((one) => one.test(line))) ?? "";
+  const start = partStarts.find((one) => one.test(first));
+  // A list within a part may be numbered, too: deeper, or without lines that announce others.
+  const indent = start?.exec(first)?.groups?.["indent"];
+  const announces = indent !== undefined && first.trimEnd().endsWith(":");
+  const isStart = (line: string): boolean => {
+    const found = start?.exec(line);
+    return found !== null && found?.groups?.["indent"] === indent && (!announces || line.trimEnd().endsWith(":"));
+  };
+  const parts: string[][] = [[]];
+  for (const line of lines) {
+    if (isStart(line)) parts.push([]);
+    parts.at(-1)?.push(line);
+  }
+  return parts;
 }
 
 function indentOf(line: string): number {
   return line.length - line.trimStart().length;
 }
 
-/** A line with those that are indented deeper; code is not. */
+const listed = /^\s*(?:[-*•]|\d{1,3}[.)])\s/;
+
+/** A line with those that are indented deeper, and with the list that it announces; code is not. */
 function sectionsOf(lines: readonly string[]): string[][] {
   const sections: string[][] = [];
   let depth = 0;
   for (const line of lines) {
     const indent = indentOf(line);
     const last = sections.at(-1);
-    if (last && indent > depth) last.push(line);
+    const [start = ""] = last ?? [];
+    const isAnnounced = !listed.test(start) && start.trimEnd().endsWith(":") && listed.test(line);
+    if (last && (indent > depth || (isAnnounced && indent === depth))) last.push(line);
     else {
       sections.push([line]);
       depth = indent;
@@ -349,11 +379,12 @@ function itemsOf(parts: readonly Part[]): SummaryItem[] {
 /** The first line of code that a line announces stays; the rest is in the files. */
 function withoutCode(lines: readonly string[]): string[] {
   let isCode = false;
-  return lines.filter((line, index) => {
+  return lines.flatMap((line, index) => {
     const isFence = fence.test(line);
     if (isFence) isCode = !isCode;
     const [before = "", announcing = ""] = [lines[index - 1], lines[index - 2]];
-    return !isFence && (!isCode || (fence.test(before) && announcing.trimEnd().endsWith(":")));
+    if (isFence || (isCode && !(fence.test(before) && announcing.trimEnd().endsWith(":")))) return [];
+    return isCode && !fence.test(lines[index + 1] ?? "") ? [`${line} …`] : [line];
   });
 }
 

@@ -304,12 +304,17 @@ function fitted(lines: readonly BriefLine[], frame: string, costOf: (text: strin
   let beside = 0;
   let chars = frame.length;
   const add = (line: BriefLine): void => {
-    const text = headings.has(line.heading) ? line.text : `${line.heading}\n${line.text}`;
-    const cost = costOf(text) + 1;
+    const heading = headings.has(line.heading) ? "" : `${line.heading}\n`;
     const known = line.most === undefined ? tokens - beside : tokens;
-    const isRoom = known + cost <= mostFor(line) && chars + text.length < budget.chars - reservedChars;
-    if (line.rank > 0 && !isRoom) return;
-    kept.set(line, line.text);
+    const room = { tokens: mostFor(line) - known - 1, chars: budget.chars - reservedChars - chars - 1 };
+    const whole = heading + line.text;
+    const isRoom = line.rank <= 0 || (costOf(whole) <= room.tokens && whole.length <= room.chars);
+    const within = (most: number): string => line.within?.(most - heading.length) ?? "";
+    const shown = isRoom ? line.text : longest(within, "", room, costOf);
+    if (shown === "") return;
+    kept.set(line, shown);
+    const text = heading + shown;
+    const cost = costOf(text) + 1;
     headings.add(line.heading);
     tokens += cost;
     chars += text.length + 1;
@@ -320,7 +325,7 @@ function fitted(lines: readonly BriefLine[], frame: string, costOf: (text: strin
     if (text === undefined) return;
     const known = growth.isBeside ? tokens : tokens - beside;
     const room = { tokens: growth.most - known, chars: budget.chars - reservedChars - chars };
-    const grown = longest(growth, text, room, costOf);
+    const grown = longest((max) => sanitize(growth.text(max)), text, room, costOf);
     const cost = costOf(grown) - costOf(text);
     kept.set(line, grown);
     tokens += cost;
@@ -354,7 +359,7 @@ const maxAttempts = 4;
 
 /** The longest form of a line that fits beside all else. */
 function longest(
-  growth: Growth,
+  textOf: (chars: number) => string,
   known: string,
   room: { readonly tokens: number; readonly chars: number },
   costOf: (text: string) => number,
@@ -362,7 +367,7 @@ function longest(
   const most = { tokens: costOf(known) + room.tokens, chars: known.length + room.chars };
   let limit = most.chars;
   for (let attempt = 0; attempt < maxAttempts && limit > known.length; attempt++) {
-    const text = sanitize(growth.text(limit));
+    const text = textOf(limit);
     const cost = costOf(text);
     if (cost <= most.tokens && text.length <= most.chars) return text.length > known.length ? text : known;
     // Tokens of a text have no fixed length: a little less than their share.
@@ -391,8 +396,12 @@ function tokenCounter(): (text: string) => number {
 
 /** No line ends the fence, acts on a screen or passes for another speaker. */
 function sanitized(line: BriefLine): BriefLine {
-  const { text, heading } = line;
-  return { ...line, text: sanitize(text), ...(heading === undefined ? {} : { heading: sanitize(heading) }) };
+  const { text, heading, within } = line;
+  return {
+    ...line,
+    text: within ? text : sanitize(text),
+    ...(heading === undefined ? {} : { heading: sanitize(heading) }),
+  };
 }
 
 function aboutLines(from: Restoration, context: BriefContext): BriefLine[] {

@@ -49,6 +49,8 @@ const steps = {
       : { ...ended(state, { at, how: "done" }), stopped: [] },
   interrupted: (state, at) => ended(state, { at, how: "interrupted" }),
   failure: failed,
+  // A compaction is a request with the results of all of the chat's own calls.
+  compacted: (state) => ({ ...state, calls: state.calls.filter(({ name, isLost }) => isLost || isOfAgents(name)) }),
   detached: closed,
   end: (state, at) => ({ ...leftBehind(state, at), calls: [] }),
 } as const satisfies { readonly [Kind in JournalKind]?: Step<Kind> };
@@ -60,6 +62,10 @@ function next(state: Life, at: number, entry: JournalEntry): Life {
   // TypeScript cannot follow the table through an index.
   const step = steps[entry.kind as keyof typeof steps] as Step<JournalKind> | undefined;
   return step ? step(state, at, entry) : state;
+}
+
+function isOfAgents(name: string): boolean {
+  return isBySubagent(name) || deedOf(name) === "directs";
 }
 
 /** Another client continues the session, or none does. */

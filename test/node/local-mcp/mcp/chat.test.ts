@@ -123,7 +123,7 @@ it("a chat continues a dead session by its name, also one that another chat was 
 
 it("a chat that takes a session, by a tool or its user's word, has all of the fresh summary of which the brief had a part", async () => {
   const boards = Array.from(
-    { length: 60 },
+    { length: 120 },
     (_, n) => `   - board ${n} of the deck was sanded and oiled, but for its ends`,
   );
   const summary = ["1. Primary Request and Intent:", "   Oil the deck.", "2. Key Concepts:", ...boards].join("\n");
@@ -142,8 +142,8 @@ it("a chat that takes a session, by a tool or its user's word, has all of the fr
   for (const how of ["tool", "word"] as const) {
     const [brief, taken] = await claimed(how);
     expect(brief).toContain("board 0 of the deck");
-    expect(brief).not.toContain("board 59 of the deck");
-    expect(taken).toContain(">    - board 59 of the deck was sanded and oiled, but for its ends");
+    expect(brief).not.toContain("board 119 of the deck");
+    expect(taken).toContain(">    - board 119 of the deck was sanded and oiled, but for its ends");
     expect(taken.length).toBeLessThan(22_000);
   }
 });

@@ -71,6 +71,17 @@ it("whatever is seen of a chat, it asks or works only in a turn that is not over
   fc.assert(property, { numRuns: 500 });
 });
 
+it("a compaction has the results of the chat's own calls; those of its sub-agents, and the agents, may still run", () => {
+  const calls = ["Bash", "Bash (subagent)", "Task"].map((name, seq): journal.JournalRow => {
+    return { seq, at: T0 + seq, entry: { kind: "tool_start", id: name, name, input: "" } };
+  });
+  const before = life(newLife, calls);
+  const after = life(before, [{ seq: 9, at: T0 + 9, entry: { kind: "compacted", summary: "" } }]);
+  expect(before.calls.map(({ id }) => id)).toEqual(["Bash", "Bash (subagent)", "Task"]);
+  expect(after.calls.map(({ id }) => id)).toEqual(["Bash (subagent)", "Task"]);
+  expect(standingOf(after)).toBe("running");
+});
+
 it("a call that has ended, or that the user refused, is never open again; a prompt ends no call that is open", () => {
   const property = fc.property(history, fc.constantFrom(...ids), (all, id) => {
     const refused = "The user doesn't want to proceed with this tool use.";

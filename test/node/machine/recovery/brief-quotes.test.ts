@@ -290,7 +290,7 @@ function namedBeside(lines: number, state: Partial<WorkState>): string[] {
   return [...text.matchAll(/(\w+)Q/g)].map(([, name = ""]) => name);
 }
 
-const allByWorth = `earlier1 call0 result1 todo3 todo2 recap first before call1 result2 file0 read plan4 plan5 names
+const allByWorth = `earlier1 call0 result1 todo3 todo2 recap first before call1 result2 file0 read plan5 plan4 names
   file6 file5 file4 file3 file2 file1 summary call2 call3 push1 plan3 plan2 client goal done next decision state
   plan1 question earlier2 todo1 failure push2 p1 p2 p3 p0 p4 p5 p6 p7 p8 p10 p11 p12 p13 p14 p15 p16 p9 p17 p18`;
 
