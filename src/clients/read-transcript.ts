@@ -203,7 +203,7 @@ async function contentOf(
   if (head) return readFile(head, file, formatOf);
   const bytes = file.bytesRead > maxDocumentBytes ? null : await file.whole();
   const document =
-    bytes && interpret(() => ({ read: readDocument(bytes, file.isCut, formatOf) }), budgetOf(bytes.length));
+    bytes && interpret(() => ({ read: readDocument(bytes, file.isCut, formatOf) }), { ms: budgetOf(bytes.length) });
   if (bytes && !document) return err(tooLongText);
   if (document?.read) return ok(document.read);
   if (file.bytesRead === 0) return err(file.isCut ? "it is compressed (zstd) and damaged" : "it is empty");

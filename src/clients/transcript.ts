@@ -9,7 +9,7 @@ import {
   type TranscriptBase,
   type TranscriptDraft,
 } from "./transcript/transcript-draft.ts";
-import { budgetMs, interpret, shortText } from "../platform/time-budget.ts";
+import { budgetMs, interpret } from "../platform/time-budget.ts";
 import { codeOf } from "../shared/error.ts";
 import { numberAt, textAt, type JsonObject } from "../shared/json-fields.ts";
 import { asTime, toMilliseconds } from "../shared/known-time.ts";
@@ -165,7 +165,7 @@ function readPart(file: TranscriptFile, offset: number, limits: ReadLimits): Tra
     const rows = isInsideLine ? [] : rowsIn(part.subarray(begin, end), base + begin);
     return limits.isForeign ? readBehind(file, base + begin, [...rows], limits) : readRows(rows, isExcluded, format);
   };
-  const content = part.length < shortText ? read() : interpret(read, megabytes * budgetMs);
+  const content = interpret(read, { ms: megabytes * budgetMs, chars: part.length });
   return {
     ...(content ?? readRows([])),
     isOverBudget: content === null,

@@ -9,6 +9,12 @@ export const budgetMs = 1_000;
  */
 export const shortText = 16_000;
 
+/** Of an interpretation: time on the processor in ms, and the characters of its text, of which a short one is not timed. */
+interface Budget {
+  readonly ms?: number;
+  readonly chars?: number;
+}
+
 /** The interpretation of a text took more than {@link budgetMs}. */
 export class OverBudgetError extends Error {
   override readonly name = "OverBudgetError";
@@ -57,7 +63,9 @@ export function withinBudget<T>(work: () => T, timeoutMs = budgetMs): T {
  * @param attempt leaves nothing behind when the work that it bounds is ended
  * @throws {OverBudgetError} the work had its budget
  */
-export function repeatWithinBudget<T>(attempt: (bound: <R>(work: () => R) => R) => T, ms = budgetMs): T {
+export function repeatWithinBudget<T>(attempt: (bound: <R>(work: () => R) => R) => T, budget: Budget = {}): T {
+  const { ms = budgetMs, chars = shortText } = budget;
+  if (chars < shortText) return attempt((work) => work());
   let timeoutMs = ms;
   for (;;) {
     try {
@@ -90,9 +98,9 @@ function longerTimeoutMs(error: unknown, timeoutMs: number, ms: number): number 
 }
 
 /** {@link repeatWithinBudget} for work without effects; null: it was over its budget. */
-export function interpret<T>(work: () => T, ms = budgetMs): T | null {
+export function interpret<T>(work: () => T, budget: Budget = {}): T | null {
   try {
-    return repeatWithinBudget((bound) => bound(work), ms);
+    return repeatWithinBudget((bound) => bound(work), budget);
   } catch (error) {
     if (error instanceof OverBudgetError) return null;
     throw error;

@@ -6,9 +6,9 @@ import { foldsCase, realPath, usualHome } from "#src/platform/paths.ts";
 import { projectRoot } from "#src/snapshots/git-head.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { programPath, programStart } from "#src/platform/program-path.ts";
-import { OverBudgetError, interpret, repeatPartsWithinBudget, withinBudget } from "#src/platform/time-budget.ts";
+import { OverBudgetError, interpret, repeatPartsWithinBudget, shortText, withinBudget } from "#src/platform/time-budget.ts";
 import { isNewer, type ProgramVersion } from "#src/platform/version.ts";
-import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Claude, aProject, anotherClaude } from "#harness/machine/claude.ts";
 import { foldCase, temporaryFolder } from "#harness/machine/git-project.ts";
@@ -30,6 +30,13 @@ it("work over its budget is ended, also in a regular expression or within anothe
   expect(() => interpret(() => JSON.parse("{"))).toThrow(SyntaxError);
   const inner = withinBudget(() => interpret(() => exponential.test(endless)), 60_000);
   expect([inner, interpret(() => "after")]).toEqual([null, "after"]);
+});
+
+it.runIf(process.platform === "linux")("a short text is interpreted without a thread of its own", () => {
+  const threads = (): number => Number(/^Threads:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
+  const before = threads();
+  expect(interpret(threads, { chars: shortText - 1 })).toBe(before);
+  expect(interpret(threads, { chars: shortText })).toBe(before + 1);
 });
 
 it("work in parts that a busy machine has interrupted begins again, and keeps nothing of the first attempt", async () => {

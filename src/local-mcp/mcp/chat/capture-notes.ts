@@ -20,7 +20,8 @@ export function captureNotes(
   trigger: Trigger,
   given: WorkNotes,
 ): Result<CaptureResult & { readonly redactions: number }, CaptureError> {
-  const { value, count: redactions } = repeatWithinBudget((bound) => bound(() => redactJson(given)));
+  const budget = { chars: JSON.stringify(given).length };
+  const { value, count: redactions } = repeatWithinBudget((bound) => bound(() => redactJson(given)), budget);
   // Redaction keeps the shape; a path of only private text becomes empty.
   const { files, ...rest } = value as WorkNotes;
   const notes = { ...rest, ...(files ? { files: files.filter((path) => path.trim() !== "") } : {}) };

@@ -1,6 +1,5 @@
 import type { Trigger, WorkNotes } from "../../../contract/checkpoint.ts";
 import type { Predecessor, WorkState } from "../../../contract/work-state.ts";
-import { repeatWithinBudget } from "../../../platform/time-budget.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
@@ -273,7 +272,7 @@ function presentState(runtime: Runtime, basis: CaptureBasis, { trigger, notes }:
   // The files of now may be a person's.
   if (trigger === "undo") return basis.state;
   const now = runtime.now();
-  const state = notes ? repeatWithinBudget((bound) => bound(() => withNotes(basis.state, notes, now))) : basis.state;
+  const state = notes ? withNotes(basis.state, notes, now) : basis.state;
   const limits = { maxFileBytes: runtime.config.snapshots.maxFileBytes };
   const files = state.files.map((file) => (file.action === "read" ? file : noteFile(file.path, file.action, limits)));
   const head = basis.session.project ? readHead(basis.session.project) : null;
