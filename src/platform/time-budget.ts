@@ -9,9 +9,10 @@ export const budgetMs = 1_000;
  */
 export const shortText = 16_000;
 
-/** Of an interpretation: time on the processor in ms, and the characters of its text, of which a short one is not timed. */
 interface Budget {
+  /** On the processor; default: {@link budgetMs}. */
   readonly ms?: number;
+  /** Of the text that is interpreted; a short one is not timed. Default: not known. */
   readonly chars?: number;
 }
 

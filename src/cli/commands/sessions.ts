@@ -34,8 +34,8 @@ function addStoredCommands(sessions: Command, cli: Cli): void {
     fixed: { folder: cli.io.cwd },
     run: ({ call }) => {
       // Rows are garbage at once: a larger heap for them takes 50 MB and saves no time.
-      setFlagsFromString("--max-semi-space-size=2");
-      setFlagsFromString("--semi-space-growth-factor=1");
+      for (const flag of ["--max-semi-space-size=2", "--semi-space-growth-factor=1", "--heap-growing-percent=15"])
+        setFlagsFromString(flag);
       return call();
     },
     view: checkView,

@@ -48,10 +48,12 @@ export class Parents {
 
 /** A row that others can name. */
 interface Link {
+  readonly id: string;
   /** Number of links before it. */
   readonly order: number;
   /** Twins have that of the first. */
   readonly row: RowPosition;
+  /** The string of the row that it names, not a copy, where that stands before it. */
   readonly parent: string | null;
   /** Epoch ms; NaN: the row has no time. */
   readonly at: number;
@@ -119,8 +121,8 @@ export interface ChainFacts {
 export class RowChain {
   readonly #rules: LinkRules;
   readonly #links = new Map<string, Link>();
-  /** All ids, also those of rows that are no links. */
-  readonly #ids = new Set<string>();
+  /** Ids of rows that are no links. */
+  readonly #others = new Set<string>();
   readonly #parents = new Parents();
   readonly #earlierEnd: EarlierEnd | undefined;
   #isBehindDamage = false;
@@ -144,28 +146,33 @@ export class RowChain {
     this.#newest = this.#rules.newestIn?.(given) ?? this.#newest;
     this.#earlierEnd?.add(given);
     const id = textAt(given, "uuid");
-    const { parent, isPassedOver } = this.#parents.of(this.#rules, given);
-    if (id !== null) this.#ids.add(id);
-    if (id === null || isPassedOver || !this.#rules.isLink(given)) return;
+    const { parent: named, isPassedOver } = this.#parents.of(this.#rules, given);
+    if (id === null) return;
+    if (isPassedOver || !this.#rules.isLink(given)) {
+      this.#others.add(id);
+      return;
+    }
     const at = Date.parse(textAt(given, "timestamp") ?? "");
-    this.#addLink(id, { row, parent, at, side: given["isSidechain"], turn });
+    const parent = named === null ? null : (this.#links.get(named)?.id ?? named);
+    this.#addLink({ id, row, parent, at, side: given["isSidechain"], turn });
     if (given["isSidechain"] !== true && this.#rules.isBoundary?.(given))
       [this.#boundary, this.#newest] = [row.index, null];
   }
 
-  #addLink(id: string, found: Omit<Link, "order" | "isBehindDamage">): void {
+  #addLink({ id, parent, at, side, turn, ...found }: Omit<Link, "order" | "isBehindDamage">): void {
     const { order, row } = this.#links.get(id) ?? { order: this.#links.size, row: found.row };
     if (order < this.#links.size && this.#rules.areTwinsJoined !== true) this.#twins.add(id);
-    const link = { ...found, order, row, isBehindDamage: this.#isBehindDamage };
+    // Written out, since V8 keeps the fields of a spread apart, which doubles what a row takes.
+    const link: Link = { id, order, row, parent, at, side, turn, isBehindDamage: this.#isBehindDamage };
     this.#links.set(id, link);
     if (!isMain(link)) return;
-    if (link.parent !== null && this.#ids.has(link.parent)) this.#isBehindDamage = false;
+    if (this.has(link.parent)) this.#isBehindDamage = false;
     this.#last = id;
   }
 
   /** Whether a row has the id. */
   has(id: string | null): boolean {
-    return id !== null && this.#ids.has(id);
+    return id !== null && (this.#links.has(id) || this.#others.has(id));
   }
 
   get facts(): ChainFacts {
@@ -180,7 +187,7 @@ export class RowChain {
     const named = new Map<string, Link>();
     for (const link of this.#links.values()) {
       const { parent } = link;
-      if (parent === null || named.has(parent) || this.#ids.has(parent) || !isMain(link)) continue;
+      if (parent === null || named.has(parent) || this.has(parent) || !isMain(link)) continue;
       if (parent !== this.#earlierEnd?.parent && isCounted(link)) named.set(parent, link);
     }
     return [...named.values()];

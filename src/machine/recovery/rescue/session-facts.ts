@@ -292,7 +292,7 @@ class Reading {
     const found = this.#client.rowOf(row);
     this.#reader.add(index, found);
     const turn = found === null || found.kind === "refusal" ? null : found.kind === "prompt" ? "prompt" : "other";
-    this.#chain.add(row, { ...at, newest: this.#newestAt }, turn);
+    this.#chain.add(row, { index: at.index, position: at.position, newest: this.#newestAt }, turn);
     const ids = this.#client.callsIn?.(row);
     if (ids) this.#callsOfResults.add(ids, index);
   }
