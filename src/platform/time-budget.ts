@@ -12,7 +12,7 @@ export const shortText = 16_000;
 interface Budget {
   /** On the processor; default: {@link budgetMs}. */
   readonly ms?: number;
-  /** Of the text that is interpreted; a short one is not timed. Default: not known. */
+  /** Length of the text; a short one is not timed. Default: not known. */
   readonly chars?: number;
 }
 
