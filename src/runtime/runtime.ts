@@ -139,7 +139,7 @@ export interface Runtime {
 /** The machine as the concerns of an event know it: none opens a transaction. */
 export type EventMachine = Pick<
   Runtime,
-  "now" | "random" | "env" | "launch" | "config" | "processes" | "fronts" | "windows"
+  "now" | "random" | "env" | "paths" | "launch" | "config" | "processes" | "fronts" | "windows"
 >;
 
 /** For a process that may end soon. A failure is only logged. */

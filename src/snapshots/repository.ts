@@ -263,7 +263,7 @@ export interface StoredObject {
 /**
  * Lists ids needed by a commit or tree; `absent` in a partial clone or after pruning.
  *
- * @param base commit whose own are not listed
+ * @param base tree whose own are not listed; beside a tree git leaves out nothing of a commit
  */
 export async function listNeeded(git: Git, root: string, base?: string): Promise<{ ids: string[]; absent: string[] }> {
   const known = base === undefined ? [] : [`^${base}`];

@@ -88,7 +88,8 @@ export async function takeSnapshot(input: SnapshotInput): Promise<Snapshot> {
     const present = await readPresent(opened, tree, input);
     if (!present.ok) return present;
     const done = await adopt(opened, tree, present.value, input);
-    await rememberProject(opened, tree, { settings, ignored: present.value.ignored, snapshot: done }, input);
+    const { ignored, files } = present.value;
+    await rememberProject(opened, tree, { settings, ignored, files, snapshot: done }, input);
     return ok(done);
   });
   if (taken.ok) return taken.value;
@@ -183,6 +184,8 @@ export interface PresentFiles
   readonly ids: readonly string[];
   readonly base: Base | null;
   readonly leftOut: readonly ExcludedFile[];
+  /** Number of files in it. */
+  readonly files: number;
 }
 
 /** @param known paths of an earlier reading: this one holds those that are there, if it can */
@@ -228,6 +231,7 @@ export async function readPresent(
     ignored,
     reader,
     writer,
+    files: held.length,
     ...about,
     ...listing,
     leftOut: [...new Map(leftOut)].map(([path, reason]) => ({ path: displayPath(path), reason })),
@@ -264,7 +268,7 @@ async function withoutAbsent(
   base: Base | null,
 ): Promise<Pick<PresentFiles, "root" | "ids"> & { readonly absent: readonly ExcludedFile[] }> {
   if (root === base?.root) return { root, ids: [], absent: [] };
-  const { ids, absent } = await listNeeded(reader, root, base?.commit);
+  const { ids, absent } = await listNeeded(reader, root, base?.root);
   if (absent.length === 0) return { root, ids, absent: [] };
   const dropped = await dropAbsent(reader, writer, root, "its content is not in the project's objects on this machine");
   const rest = await text(writer, ["write-tree", "--missing-ok"]);

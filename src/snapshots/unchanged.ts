@@ -42,9 +42,7 @@ export async function takeUnchanged(input: SnapshotInput, size: "small" | "large
   const settings = settingsSeen(input);
   if (settings === null) return null;
   const { commonDir, digest } = settings;
-  const repository = ["sha1", "sha256"]
-    .map((format) => repositoryFor(input.snapshots, { format, commonDir }))
-    .find((path) => existsSync(path));
+  const repository = knownRepository(input.snapshots, commonDir);
   if (repository === undefined) return null;
   const opened = { repository, owned: join(repository, "objects") };
   const known = () => {
@@ -70,6 +68,28 @@ export async function takeUnchanged(input: SnapshotInput, size: "small" | "large
   );
 }
 
+/** SHIM's repository of a project; undefined: it has had no snapshot. */
+function knownRepository(snapshots: string, commonDir: string): string | undefined {
+  return ["sha1", "sha256"]
+    .map((format) => repositoryFor(snapshots, { format, commonDir }))
+    .find((path) => existsSync(path));
+}
+
+/** Bytes of git's index with about 20,000 files, whose first reading takes a second. */
+const largeIndexBytes = 2_000_000;
+
+/** Whether the project has had no snapshot, and its first one would hold up a hook. */
+export function isLargeAndUnread(snapshots: string, project: string): boolean {
+  try {
+    const { git, common } = gitFolders(projectRoot(project) ?? project);
+    if (git === null || common === null) return false;
+    const bytes = statSync(join(git, "index"), { throwIfNoEntry: false })?.size ?? 0;
+    return bytes > largeIndexBytes && knownRepository(snapshots, realpathSync.native(common)) === undefined;
+  } catch {
+    return false;
+  }
+}
+
 async function isAsSeen(seen: SeenProject, about: string, snapshots: string): Promise<boolean> {
   const { top, files, ignored, snapshot } = seen;
   const skipped = [...ignored, ...foldersIn(snapshot)];
@@ -91,17 +111,19 @@ interface Taken {
   /** {@link settingsSeen} before git read them. */
   readonly settings: string | undefined;
   readonly ignored: readonly RawPath[];
+  /** Number of files in the snapshot. */
+  readonly files: number;
 }
 
 /** Keeps with the newest snapshot what its project is like, unless that has changed meanwhile. */
 export async function rememberProject(
   opened: OpenRepository,
   { top, config }: WorkTree,
-  { snapshot, settings, ignored }: Taken,
+  { snapshot, settings, ignored, files: count }: Taken,
   { snapshots, env }: Pick<SnapshotInput, "snapshots" | "env">,
 ): Promise<void> {
   const base = readBase(opened);
-  if (settings === undefined || base?.commit !== snapshot.commit) return;
+  if (settings === undefined || base?.commit !== snapshot.commit || count > mostEntries) return;
   // Written before git read the files.
   const { ctimeMs: readAtMs } = statSync(join(opened.scratch, "HEAD"));
   const project = { top, ignored: ignored.map(displayPath), rules: rulesIn(config, env) };

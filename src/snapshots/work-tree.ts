@@ -281,16 +281,20 @@ export interface Attributes {
 
 const attributeNames = ["filter", "text", "crlf", "eol", "ident", "working-tree-encoding"] as const;
 type AttributeValues = Record<(typeof attributeNames)[number], string>;
+const unspecified = Object.fromEntries(attributeNames.map((name) => [name, "unspecified"])) as AttributeValues;
 
 export async function readAttributes(git: Git, paths: readonly RawPath[]): Promise<Attributes> {
   const filter = new Map<RawPath, string>();
   const converted = new Map<RawPath, boolean>();
   const isConverting = git.before.some((setting) => /^core\.autocrlf=(?!false|no|off|0$)/i.test(setting));
-  const fields = await rawList(git, ["check-attr", "--stdin", "-z", ...attributeNames], joinRaw(paths));
-  for (let at = 0; at + 2 < fields.length; at += 3 * attributeNames.length) {
-    const path = fields[at] ?? "";
-    const values = Object.fromEntries(attributeNames.map((name, index) => [name, fields[at + 3 * index + 2] ?? ""]));
-    const { filter: driver, text, ident, "working-tree-encoding": encoding, ...ends } = values as AttributeValues;
+  // Files of most projects have none: git lists those that are given alone.
+  const fields = await rawList(git, ["check-attr", "--all", "--stdin", "-z"], joinRaw(paths));
+  const given = new Map<RawPath, AttributeValues>(isConverting ? paths.map((path) => [path, unspecified]) : []);
+  for (let at = 0; at + 2 < fields.length; at += 3) {
+    const [path = "", name = "", value = ""] = fields.slice(at, at + 3);
+    given.set(path, { ...(given.get(path) ?? unspecified), [name]: value });
+  }
+  for (const [path, { filter: driver, text, ident, "working-tree-encoding": encoding, ...ends }] of given) {
     if (isGiven(driver)) filter.set(path, driver);
     if (isGiven(driver) || isGiven(encoding)) converted.set(path, true);
     else if (ident === "set" || isText({ text, ...ends }, isConverting)) converted.set(path, false);

@@ -2,6 +2,7 @@ import { mayChangeFiles } from "../../clients/adapter/tools.ts";
 import * as checkpoints from "../../machine/sessions/checkpoints/checkpoints.ts";
 import { eventTrigger } from "../../machine/sessions/checkpoints/triggers.ts";
 import { isTooSlowForTurns } from "../../snapshots/stored-snapshots.ts";
+import { isLargeAndUnread } from "../../snapshots/unchanged.ts";
 import { mayBeProject } from "../../snapshots/work-tree.ts";
 import type { Concern, Recording } from "./concern.ts";
 
@@ -19,9 +20,11 @@ export const checkpoint: Concern = {
 };
 
 /** Before the first tool of a turn that may change files. */
-function isTurnDue({ sql, machine: { config, env, now }, incoming: { input }, session }: Recording): boolean {
+function isTurnDue({ sql, machine, incoming: { input }, session }: Recording): boolean {
+  const { config, env, now, paths } = machine;
   const { project } = session;
   if (project === null || !config.snapshots.isEnabled || !mayChangeFiles(input.tool_name ?? "")) return false;
   if (checkpoints.hasTurnStart(sql, session.id)) return false;
-  return mayBeProject(env, project) && !isTooSlowForTurns(sql, project, now());
+  if (!mayBeProject(env, project) || isTooSlowForTurns(sql, project, now())) return false;
+  return !isLargeAndUnread(paths.snapshots, project);
 }

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { systemProcesses } from "#src/platform/processes.ts";
 import { dropSnapshots } from "#src/snapshots/drop-snapshots.ts";
+import { userGit } from "#src/snapshots/git.ts";
+import { listNeeded } from "#src/snapshots/repository.ts";
 import { restoreFiles } from "#src/snapshots/restore-files.ts";
 import { commitAll, contents, fingerprint, git, GIT_ENV, HOST, LIMITS } from "#harness/machine/git-project.ts";
 import { makeProject, paths, reasonFor, show, T0, take, taken } from "#harness/machine/git-project.ts";
@@ -250,6 +252,17 @@ it("the next snapshot of a folder outside git reads only what has changed, until
   expect(indexes()).toEqual([]);
   const third = await taken(from, { checkpointId: "cp3", limits: { ...LIMITS, maxTotalBytes: 17 } });
   expect(third.leftOut.length).toBe(1);
+});
+
+it("of two trees alone what the first has not is taken over: a snapshot of 200,000 files costs what has changed", async () => {
+  const { project } = makeProject({ "a.txt": "one\n", "d/b.txt": "two\n", "e/c.txt": "three\n" });
+  const tree = (): string => git(project, "rev-parse", "HEAD^{tree}").trim();
+  const base = tree();
+  write(project, { "d/b.txt": "changed\n" });
+  commitAll(project, "second");
+  const { ids } = await listNeeded(userGit(GIT_ENV, project, new AbortController().signal), tree(), base);
+  const named = ["HEAD^{tree}", "HEAD:d", "HEAD:d/b.txt"].map((name) => git(project, "rev-parse", name).trim());
+  expect(ids.toSorted()).toEqual(named.toSorted());
 });
 
 it("a repository of snapshots whose HEAD is empty, as after a power cut, takes the next snapshot and gives the files back", async () => {

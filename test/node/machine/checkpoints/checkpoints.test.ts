@@ -301,6 +301,20 @@ it("before a switch to a model whose window is too small the user is asked; a cl
   expect(claude.tell("PreModelSwitch", fields)).toEqual({ systemMessage: text });
 });
 
+it("no tool waits for the first snapshot of a project with a large index: that comes with the next checkpoint", () => {
+  const { runtime, claude } = aChat();
+  const atStart = (): Trigger[] => {
+    const found = runtime.store.read((sql) => checkpoints.search(sql, {}), []);
+    return found.map(({ trigger }) => trigger).filter((trigger) => trigger === "turn");
+  };
+  writeFileSync(join(claude.cwd, ".git", "index"), Buffer.alloc(2_000_001));
+  claude.turn("tidy up");
+  expect(atStart()).toEqual([]);
+  writeFileSync(join(claude.cwd, ".git", "index"), Buffer.alloc(2_000_000));
+  claude.turn("go on");
+  expect(atStart()).toEqual(["turn"]);
+});
+
 it("before the first tool of a turn that may change files their snapshot is awaited, once a turn", () => {
   const { runtime, claude } = aChat();
   const turns = (): number =>
