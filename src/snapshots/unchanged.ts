@@ -42,9 +42,9 @@ export async function takeUnchanged(input: SnapshotInput, size: "small" | "large
   const settings = settingsSeen(input);
   if (settings === null) return null;
   const { commonDir, digest } = settings;
-  const repository = knownRepository(input.snapshots, commonDir);
-  if (repository === undefined) return null;
-  const opened = { repository, owned: join(repository, "objects") };
+  const opened = knownRepository(input.snapshots, commonDir);
+  if (opened === null) return null;
+  const { repository } = opened;
   const known = () => {
     const base = readBase(opened);
     const { seen = null } = base ?? {};
@@ -68,23 +68,25 @@ export async function takeUnchanged(input: SnapshotInput, size: "small" | "large
   );
 }
 
-/** SHIM's repository of a project; undefined: it has had no snapshot. */
-function knownRepository(snapshots: string, commonDir: string): string | undefined {
-  return ["sha1", "sha256"]
-    .map((format) => repositoryFor(snapshots, { format, commonDir }))
-    .find((path) => existsSync(path));
+/** SHIM's repository of a project; null: it has had no snapshot. */
+function knownRepository(snapshots: string, commonDir: string): Pick<OpenRepository, "repository" | "owned"> | null {
+  const paths = ["sha1", "sha256"].map((format) => repositoryFor(snapshots, { format, commonDir }));
+  const repository = paths.find((path) => existsSync(path));
+  return repository === undefined ? null : { repository, owned: join(repository, "objects") };
 }
 
 /** Bytes of git's index with about 20,000 files, whose first reading takes a second. */
 const largeIndexBytes = 2_000_000;
 
-/** Whether the project has had no snapshot, and its first one would hold up a hook. */
+/** Whether no snapshot of the project is whole, and the first one would hold up a hook. */
 export function isLargeAndUnread(snapshots: string, project: string): boolean {
   try {
     const { git, common } = gitFolders(projectRoot(project) ?? project);
     if (git === null || common === null) return false;
     const bytes = statSync(join(git, "index"), { throwIfNoEntry: false })?.size ?? 0;
-    return bytes > largeIndexBytes && knownRepository(snapshots, realpathSync.native(common)) === undefined;
+    if (bytes <= largeIndexBytes) return false;
+    const opened = knownRepository(snapshots, realpathSync.native(common));
+    return opened === null || readBase(opened) === null;
   } catch {
     return false;
   }
