@@ -155,7 +155,7 @@ export async function sync() {
   try {
     const origin = rig.origin("project");
     const reached = await reach(rig, await rig.machine("reader", origin), await rig.machine("writer", origin));
-    return { ...reached, changesPerSecond: await throughput(rig, origin) };
+    return { ...reached, changesPerSecond: await throughput() };
   } finally {
     await rig.close();
   }
@@ -184,14 +184,16 @@ async function reach(rig: SyncRig, reader: Machine, { env, project }: Machine) {
   return { p50: read.p50, p99: read.p99, bare: sample(times.bare).p50 };
 }
 
-/** `shim workspace sync` beyond the time of the command with nothing to send. */
-async function throughput(rig: SyncRig, origin: string): Promise<number> {
+/** `shim workspace sync` beyond the time of the command with nothing to send; nothing is received. */
+async function throughput(): Promise<number> {
   const times: { sent: number[]; idle: number[] } = { sent: [], idle: [] };
   for (const round of range(scaled(3), (n) => n)) {
-    const machine = await rig.machine(`full-${round}`, origin);
+    const rig = await SyncRig.open(join(tmpdir(), `sync-${round}`));
+    const machine = await rig.machine("full", rig.origin("project"));
     fill(machine, generator(round));
     times.sent.push(await timed(() => sent(machine, waitingSessions)));
     times.idle.push(await timed(() => sent(machine, 0)));
+    await rig.close();
   }
   return (waitingSessions * changesOfSession * 1_000) / (sample(times.sent).p50 - sample(times.idle).p50);
 }
