@@ -2,6 +2,7 @@
 export const benches = {
   start: async () => (await import("./mcp-server.ts")).start(),
   "tool-call": async () => (await import("./mcp-server.ts")).toolCall(),
+  "tool-call-parts": async (args: readonly string[]) => (await import("./tool-call-parts.ts")).toolCallParts(args),
   save: async () => (await import("./save.ts")).save(),
   brief: async () => (await import("./brief.ts")).brief(),
   chats: async () => (await import("./chats.ts")).chats(),

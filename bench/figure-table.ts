@@ -109,6 +109,14 @@ export const figures: Readonly<Record<string, Figure>> = {
     beside: ({ shim, empty, none, script, node }) =>
       `${ms(empty)} with empty hooks; without hooks ${ms(none)}: ${ratio(shim / none)}; with the script of \`init\` ${ratio(script / empty)}, with a process of Node for each event ${ratio(node / empty)}`,
   }),
+  "host-processor": figure("tool-call-parts", {
+    text: "processor time of the host for a tool call of Claude Code, 1,000 calls",
+    unit: "ms",
+    most: 3,
+    value: ({ hostProcessor }) => hostProcessor,
+    beside: ({ call, p99, none, empty, client, frontAndPipes, hostBeforeAnswer, frontProcessor }) =>
+      `a call ${ms(call)}: ${ms(none)} without hooks, ${ms(client)} of the client for hooks (empty ones: ${ms(empty - none)}), ${ms(frontAndPipes)} front, pipes and socket, ${ms(hostBeforeAnswer)} host until its answer; p99 ${ratio(p99 / call)} p50 (goal 2 x); processor time of the front ${ms(frontProcessor)}`,
+  }),
   save: figure("save", {
     text: "save of 2 KB, p50",
     unit: "x",

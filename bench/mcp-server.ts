@@ -172,17 +172,9 @@ type Setting = Pick<ClaudeOptions, "pluginDir" | "mcpServers" | "settings">;
 /** One tool call as the user has it, from the model's answer to the client's next request: p50 in ms. */
 export async function toolCall() {
   needed(claudeBinary);
-  const hookServer = await emptyServer();
-  // Calls of a tool of the server: no process for an event.
-  const hooks = Object.fromEntries(
-    hookEvents.filter(isHookToolEvent).map((event) => [event, hookToolGroups(event, "shim")]),
-  );
   const settings = {
     none: {},
-    empty: {
-      mcpServers: { shim: { type: "stdio", command: process.execPath, args: [hookServer, "hooks"] } },
-      settings: { hooks },
-    },
+    empty: hooksOf([await emptyServer(), "hooks"]),
     shim: { pluginDir: join(clone, "plugin") },
     script: commandHooks("linux"),
     node: commandHooks("win32"),
@@ -193,6 +185,14 @@ export async function toolCall() {
       times[name].push(...(await oneSession(settings[name])));
   const p50 = (name: keyof typeof settings): number => sample(times[name]).p50;
   return { none: p50("none"), empty: p50("empty"), shim: p50("shim"), script: p50("script"), node: p50("node") };
+}
+
+/** Each event is a call of a tool of this server: no process for an event. */
+export function hooksOf(args: readonly string[]): Setting {
+  const hooks = Object.fromEntries(
+    hookEvents.filter(isHookToolEvent).map((event) => [event, hookToolGroups(event, "shim")]),
+  );
+  return { mcpServers: { shim: { type: "stdio", command: process.execPath, args } }, settings: { hooks } };
 }
 
 const clone = join(import.meta.dirname, "..");
@@ -213,25 +213,35 @@ function bash(command: string): Step {
   return { tools: [{ name: "Bash", input: { command } }] };
 }
 
-async function oneSession(setting: Setting): Promise<number[]> {
+interface SessionOptions {
+  readonly calls?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Called with SHIM's folder once the client has ended. */
+  readonly ended?: (home: string) => Promise<void>;
+}
+
+/** @returns the times of its calls, in ms */
+export async function oneSession(setting: Setting, options: SessionOptions = {}): Promise<number[]> {
   const root = mkdtempSync(join(tmpdir(), "tool-call-"));
   const [home, cwd] = [join(root, "home"), join(root, "project")];
   mkdirSync(home);
   mkdirSync(cwd);
   writeFileSync(join(cwd, "one.ts"), "export {};\n");
   const at: number[] = [];
-  const steps = [bash("sleep 1"), ...range(calls, (n) => bash(`echo ${n}`)), { text: "Done." }];
+  const steps = [bash("sleep 1"), ...range(options.calls ?? calls, (n) => bash(`echo ${n}`)), { text: "Done." }];
   const model = await startScriptedModel({ steps, onRequest: () => void at.push(performance.now()) });
-  const options = { modelUrl: model.url, home, cwd, ...setting, args: ["--allowedTools", "Bash"] };
+  const client = { modelUrl: model.url, home, cwd, ...setting, args: ["--allowedTools", "Bash"] };
   // A machine on which SHIM has run before has its compiled code.
   const env = {
     SHIM_HOME: join(root, "shim"),
     XDG_CACHE_HOME: join(tmpdir(), "cache"),
     PATH: `${join(process.execPath, "..")}:${process.env["PATH"]}`,
+    ...options.env,
   };
-  const claude = startClaude({ ...options, env, prompt: "count" });
+  const claude = startClaude({ ...client, env, prompt: "count" });
   const { code } = await claude.waitForExit();
   await model.close();
+  await options.ended?.(env.SHIM_HOME);
   rmSync(root, { recursive: true, force: true, maxRetries: 5 });
   if (code !== 0) throw new Error(`Claude Code ended with ${code}: ${JSON.stringify(claude.output)}`);
   return at.slice(1 + warmUpCalls).map((time, n) => time - (at[n + warmUpCalls] ?? NaN));

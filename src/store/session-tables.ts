@@ -221,6 +221,10 @@ export const isUnsettledSql = "owner IS NOT NULL AND coalesce(ending ->> 'isSett
 
 export const unsettledIndex = `CREATE INDEX IF NOT EXISTS sessions_unsettled ON sessions (lastSeenAt) WHERE ${isUnsettledSql}`;
 
+/** Chats of persons before runs of scripts, newest first, and whether each has ended. */
+export const seenIndex =
+  "CREATE INDEX IF NOT EXISTS sessions_seen ON sessions (isScripts, lastSeenAt DESC, id, coalesce(ending ->> 'how', ''))";
+
 /** Ends of turns of every kind. */
 export const turnIndex = `CREATE INDEX IF NOT EXISTS journal_bounds ON journal (session, seq) WHERE ${turnBoundSql}`;
 
@@ -229,6 +233,7 @@ export const claimIndex = "CREATE INDEX IF NOT EXISTS recoveries_by_chat ON reco
 export const sessionIndexes: readonly string[] = [
   "CREATE INDEX sessions_of_project ON sessions (project, lastSeenAt)",
   unsettledIndex,
+  seenIndex,
   "CREATE UNIQUE INDEX journal_keys ON journal (session, key)",
   "CREATE INDEX journal_by_session ON journal (session, seq)",
   // A turn may hold thousands of entries.

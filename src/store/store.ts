@@ -18,6 +18,7 @@ import {
   recordingTables,
   sessionIndexes,
   sessionTables,
+  seenIndex,
   turnIndex,
   unsettledIndex,
 } from "./session-tables.ts";
@@ -148,6 +149,7 @@ export const migrations: readonly Migration[] = [
     columns: ofSessions("isScripts INTEGER NOT NULL DEFAULT 0"),
     statements: [],
   },
+  { id: 9, name: "sessions by the time of their newest event", statements: [seenIndex] },
 ];
 
 function ifMissing(ddl: string): string {

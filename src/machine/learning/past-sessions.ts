@@ -158,7 +158,7 @@ function deathsIn(sql: Sql, { from, until }: Week): DeadChat[] {
 function countSessions(sql: Sql, week: Week): number {
   const { from, until } = week;
   const query = `SELECT count(*) AS n FROM (
-    SELECT id FROM sessions WHERE lastSeenAt >= ? AND startedAt < ?
+    SELECT id FROM sessions WHERE isScripts IN (0, 1) AND lastSeenAt >= ? AND startedAt < ?
     UNION SELECT session FROM crashes WHERE at >= ? AND at < ?)`;
   return sql.all<{ n: number }>(query, from, until, from, until)[0]?.n ?? 0;
 }

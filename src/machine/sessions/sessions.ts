@@ -212,15 +212,25 @@ export function byPerson(one: Session, other: Session): number {
  */
 export function listOpen(sql: Sql, projects?: readonly (string | null)[]): Generator<Session, void> {
   const projectFilter =
-    projects === undefined ? "" : `AND coalesce(project, '') IN (${projects.map(() => "?").join(", ")})`;
-  const values = projects?.map((project) => project ?? "") ?? [];
-  return pages(sql, `WHERE ${isOpenSql("sessions")} ${projectFilter}`, values);
+    projects === undefined ? "" : `(${projects.map(() => "project IS ?").join(" OR ") || "FALSE"}) AND`;
+  return pages(sql, `WHERE ${projectFilter} ${isOpenSql("sessions")}`, projects ?? []);
+}
+
+/** Those of {@link listOpen} without a noted end, or heard of since then (epoch ms). */
+export function listPresent(sql: Sql, since: number): Session[] {
+  return sessions.select(
+    sql,
+    `WHERE id IN (SELECT id FROM sessions WHERE ${isUnsettledSql}
+       UNION ALL SELECT id FROM sessions WHERE isScripts IN (0, 1) AND lastSeenAt >= ?)
+     AND ${isOpenSql("sessions")} ${personsFirst}`,
+    since,
+  );
 }
 
 export function listOpenOf(sql: Sql, owner: ProcessIdentity): Session[] {
   return sessions.select(
     sql,
-    `WHERE owner = ? AND origin = 'handle' AND ${isNotEndedSql("sessions")} ORDER BY lastSeenAt, id`,
+    `WHERE ${isUnsettledSql} AND owner = ? AND origin = 'handle' AND ${isNotEndedSql("sessions")} ORDER BY lastSeenAt, id`,
     JSON.stringify(identityOf(owner)),
   );
 }
@@ -290,5 +300,6 @@ export function markSaved(sql: Sql, now: number, id: string, title: string | nul
 
 /** Sessions of processes, of which no end was noted. */
 export function listUnsettled(sql: Sql): Session[] {
-  return sessions.select(sql, `WHERE ${isUnsettledSql} ${personsFirst} LIMIT 500`);
+  // `+`: by the index of these few, not by that of all in this order.
+  return sessions.select(sql, `WHERE ${isUnsettledSql} ORDER BY +isScripts, lastSeenAt DESC, id LIMIT 500`);
 }

@@ -12,7 +12,7 @@ import { isSessionPaused } from "../sessions/session-settings.ts";
 import * as sessions from "../sessions/sessions.ts";
 import { shortSessionId } from "../sessions/session-identity.ts";
 import * as others from "../sharing/sessions-elsewhere.ts";
-import { isAlive } from "../sessions/life/presence.ts";
+import { aliveSessions, isAlive } from "../sessions/life/presence.ts";
 
 /** The newest edit of a file by a chat. */
 export interface Edit {
@@ -80,9 +80,7 @@ export function livingChats(sql: Sql, runtime: Runtime): WorkingChat[] {
     if (!roots.has(folder)) roots.set(folder, projectRoot(realPath(folder)));
     return roots.get(folder) ?? null;
   };
-  const living = [...sessions.listOpen(sql)].filter(
-    (one) => isAlive(runtime, one) && !isSessionPaused(sql, runtime.now(), one),
-  );
+  const living = aliveSessions(sql, runtime).filter((one) => !isSessionPaused(sql, runtime.now(), one));
   return living.map((session) => {
     const edits = editsOf(sql, session.id, maxEdits).flatMap(({ path, at }): Edit[] => {
       const root = isAbsolute(path) ? rootOf(dirname(path)) : null;

@@ -11,13 +11,12 @@ import { mayBeContinued } from "../sessions/ending/ending.ts";
 import * as life from "../sessions/life/row.ts";
 import { activityOf } from "../sessions/life/questions.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
-import * as sessions from "../sessions/sessions.ts";
 import { waitingChanges } from "../sharing/pending-changes.ts";
 import { waitingCalls } from "../team/messages.ts";
 import { countByState } from "../learning/machine-trials.ts";
 import { assess } from "../sessions/signals/risk.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../sessions/usage/ledger.ts";
-import { isAlive } from "../sessions/life/presence.ts";
+import { aliveSessions } from "../sessions/life/presence.ts";
 
 /** Dead sessions beyond this number are not counted. */
 const maxRecoverable = 1_000;
@@ -86,7 +85,7 @@ function keptToolCalls(sql: Sql): Sample[] {
 function liveSessions(sql: Sql, runtime: Runtime): Sample[] {
   const { config } = runtime;
   const now = runtime.now();
-  const alive = [...sessions.listOpen(sql)].filter((one) => isAlive(runtime, one));
+  const alive = aliveSessions(sql, runtime);
   const risks = alive.map(({ readings }) => assess(readings, config.risk, now));
   const highest = (name: keyof Readings): number =>
     Math.max(0, ...alive.map(({ readings }) => readings[name]?.value ?? 0));

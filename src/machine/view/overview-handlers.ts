@@ -39,7 +39,7 @@ import { isFolder, realPath } from "../../platform/paths.ts";
 import { catchUp } from "../sessions/transcripts/record-transcript.ts";
 import { projectRoot } from "../../snapshots/git-head.ts";
 import { isSessionPaused } from "../sessions/session-settings.ts";
-import { isAlive } from "../sessions/life/presence.ts";
+import { aliveSessions } from "../sessions/life/presence.ts";
 import { claimOf } from "../sessions/recoveries.ts";
 
 const recentMs = 86_400_000;
@@ -78,7 +78,7 @@ function sessionsToShow(
 ): { readonly shown: sessions.Session[]; readonly ended: number; readonly scripts: number } {
   const since = runtime.now() - recentMs;
   const isFolded = sessions.foldsScripts(sql, {});
-  const alive = [...sessions.listOpen(sql)].filter((one) => !(isFolded && one.isScripts) && isAlive(runtime, one));
+  const alive = aliveSessions(sql, runtime).filter((one) => !(isFolded && one.isScripts));
   const dead = findIncomplete(sql, runtime, { limit: incomplete, accepts: mayBeContinued });
   const recent = sessions.list(sql, { since, limit: maxCounted });
   const finished = recent.filter((one) => asSeen(sql, runtime, one).ending?.how === "ended");

@@ -60,7 +60,7 @@ export const sessionHandlers = {
   },
   "sessions.show": (context, { session: id, limit }) =>
     readSession(context, id, (sql, runtime, session) => {
-      const [group] = checkpointGroups(sql, { session: session.id }, { sessions: 1, perSession: limit });
+      const [group] = checkpointGroups(sql, { sessions: [session.id] }, { sessions: 1, perSession: limit });
       const { checkpoints: newest = [], total = 0 } = group ?? {};
       const lines = timeline(readContent(sql, session.id), promptNumbers(sql, session.id));
       return { session: toSessionView(sql, runtime, session), timeline: lines, checkpoints: newest, total };
@@ -86,7 +86,8 @@ export const sessionHandlers = {
     const indexed = isIndexed ? ok({}) : await call("sessions.index", {});
     const missing = indexed.ok ? null : indexed.error.message;
     const project = projectGiven(runtime, folder);
-    const filter = { text, ...omitUndefined({ session: session?.value.id, project, since, until }) };
+    const own = session ? { sessions: [session.value.id] } : {};
+    const filter = { text, ...own, ...omitUndefined({ project, since, until }) };
     const limits = { sessions: limit, perSession: session ? limit : maxFoundPerSession };
     return ok({ text, sessions: runtime.store.read((sql) => checkpointGroups(sql, filter, limits), []), missing });
   },
@@ -118,9 +119,9 @@ function checkpointGroups(
   filter: checkpoints.CheckpointFilter,
   limits: Readonly<Record<"sessions" | "perSession", number>>,
 ): CheckpointGroup[] {
-  return checkpoints.sessionsWith(sql, { ...filter, limit: limits.sessions }).map(({ session: sessionId, total }) => {
-    const newest = checkpoints.search(sql, { ...filter, session: sessionId, limit: limits.perSession });
-    return Object.assign(shownNames(sql, sessionId), {
+  const found = checkpoints.sessionsWith(sql, { ...filter, limit: limits.sessions }, limits.perSession);
+  return found.map(({ session: sessionId, total, newest }) =>
+    Object.assign(shownNames(sql, sessionId), {
       id: sessionId,
       project: sessions.get(sql, sessionId)?.project ?? null,
       total,
@@ -130,6 +131,6 @@ function checkpointGroups(
           contents: checkpoints.readContents(sql, one),
         }),
       ),
-    });
-  });
+    }),
+  );
 }

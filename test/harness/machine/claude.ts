@@ -4,6 +4,8 @@ import type { HookEvent } from "#src/contract/hooks.ts";
 import { currentState } from "#src/machine/sessions/checkpoints/capture.ts";
 import type { WorkState } from "#src/contract/work-state.ts";
 import { answerHook } from "#src/local-mcp/events/answer-hook.ts";
+import * as checkpoints from "#src/machine/sessions/checkpoints/checkpoints.ts";
+import type { Sql } from "#src/shared/sql.ts";
 import * as journal from "#src/machine/sessions/journal.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { column } from "#harness/store/store-test.ts";
@@ -169,6 +171,12 @@ export class Claude {
     this.tell("PostCompact", { trigger, compact_summary: `<analysis>thoughts</analysis>${text}` });
     return context;
   }
+}
+
+/** Newest first. */
+export function listCheckpoints(sql: Sql, filter: checkpoints.CheckpointFilter = {}): checkpoints.Checkpoint[] {
+  const found = checkpoints.sessionsWith(sql, { limit: 1_000, ...filter }, 1_000).flatMap(({ newest }) => newest);
+  return found.toSorted((one, other) => other.seq - one.seq);
 }
 
 export function aChat(options: TempRuntimeOptions & ClaudeOptions = {}): { runtime: TempRuntime; claude: Claude } {

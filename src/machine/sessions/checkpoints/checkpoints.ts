@@ -84,32 +84,60 @@ function unpackState({ body, hash }: RowOf<typeof bodies>): WorkState | null {
 export interface CheckpointFilter {
   /** Words of which all must occur; the last one may be a beginning. */
   readonly text?: string;
-  readonly session?: string;
+  readonly sessions?: readonly string[];
   readonly project?: string;
   readonly since?: number;
   readonly until?: number;
   readonly limit?: number;
 }
 
-/** Newest first; by text only what the index has taken in. */
-export function search(sql: Sql, filter: CheckpointFilter): Checkpoint[] {
-  const { where, values } = conditions(filter);
-  return heads.select(sql, `WHERE ${where} ORDER BY seq DESC LIMIT ?`, ...values, filter.limit ?? 20);
-}
-
 export interface SessionHits {
   readonly session: string;
   readonly total: number;
+  /** The newest ones, newest first. */
+  readonly newest: readonly Checkpoint[];
 }
 
-/** Lists sessions by their newest match of {@link search}; the limit counts sessions. */
-export function sessionsWith(sql: Sql, filter: CheckpointFilter): SessionHits[] {
+/** Sessions by their newest match, of a text only what is indexed; the limit counts sessions. */
+export function sessionsWith(sql: Sql, filter: CheckpointFilter, perSession: number): SessionHits[] {
+  const found = newestSessions(sql, filter);
+  const { where, values } = conditions({ ...filter, sessions: [...found] });
+  const query = `SELECT session, seq FROM checkpoints WHERE ${where} ORDER BY seq DESC`;
+  const hits = Map.groupBy(sql.all<{ session: string; seq: number }>(query, ...values), ({ session }) => session);
+  return [...found].map((session) => {
+    const own = hits.get(session) ?? [];
+    const shown = JSON.stringify(own.slice(0, perSession).map(({ seq }) => seq));
+    const newest = heads.select(sql, "WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq DESC", shown);
+    return { session, total: own.length, newest };
+  });
+}
+
+/** Matches that are read at once: a word may be in every checkpoint of years. */
+const pageRows = 1_000;
+
+/** Sessions of the newest matches. With a text its index is read from its end, not collected. */
+function newestSessions(sql: Sql, { text, limit = 20, ...filter }: CheckpointFilter): ReadonlySet<string> {
+  const match = matchAll(text);
+  const [from, seq] =
+    match === undefined
+      ? ["checkpoints", "checkpoints.seq"]
+      : [
+          "checkpoints_text CROSS JOIN checkpoints ON checkpoints.seq = checkpoints_text.rowid",
+          "checkpoints_text.rowid",
+        ];
   const { where, values } = conditions(filter);
-  return sql.all<SessionHits>(
-    `SELECT session, count(*) AS total FROM checkpoints WHERE ${where} GROUP BY session ORDER BY max(seq) DESC LIMIT ?`,
-    ...values,
-    filter.limit ?? 20,
-  );
+  const matching = match === undefined ? "" : "AND checkpoints_text MATCH ?";
+  const query = `SELECT ${seq} AS seq, session FROM ${from} WHERE ${where} ${matching} AND ${seq} < ? ORDER BY ${seq} DESC LIMIT ${pageRows}`;
+  const found = new Set<string>();
+  for (let below = Number.MAX_SAFE_INTEGER; found.size < limit;) {
+    const given = match === undefined ? [below] : [match, below];
+    const rows: { seq: number; session: string }[] = sql.all(query, ...values, ...given);
+    for (const { session } of rows) if (found.size < limit) found.add(session);
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < pageRows) break;
+    below = last.seq;
+  }
+  return found;
 }
 
 function conditions(filter: CheckpointFilter): { readonly where: string; readonly values: (string | number)[] } {
@@ -120,8 +148,9 @@ function conditions(filter: CheckpointFilter): { readonly where: string; readonl
     where.push(condition);
     values.push(value);
   };
+  const { sessions } = filter;
   add("seq IN (SELECT rowid FROM checkpoints_text WHERE checkpoints_text MATCH ?)", matchAll(filter.text));
-  add("session = ?", filter.session);
+  add("session IN (SELECT value FROM json_each(?))", sessions && JSON.stringify(sessions));
   add("session IN (SELECT id FROM sessions WHERE project = ?)", filter.project);
   return { where: where.join(" AND "), values };
 }

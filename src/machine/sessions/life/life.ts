@@ -35,7 +35,8 @@ type Step<Kind extends JournalKind> = (state: Life, at: number, entry: EntryOf<K
 const steps = {
   // A compaction starts no other client.
   start: (state, at, { source }) => (source === "compact" ? state : leftBehind(state, at)),
-  prompt: (state, at, { text }) => (interpret(() => isRequest(text), { chars: text.length }) === false ? state : prompted(state, at)),
+  prompt: (state, at, { text }) =>
+    interpret(() => isRequest(text), { chars: text.length }) === false ? state : prompted(state, at),
   assistant: (state, at) => (isLate(state, at) ? state : working(state, at)),
   tool_start: began,
   tool_end: callOver,

@@ -30,6 +30,11 @@ export function isAlive(machine: Machine, session: Session): boolean {
   return session.ending?.how !== "ended" && !isDead(machine, session);
 }
 
+/** Those whose client runs, as far as this machine can see; chats of persons first. */
+export function aliveSessions(sql: Sql, machine: Machine): Session[] {
+  return sessions.listPresent(sql, machine.now() - maxSilenceMs).filter((session) => isAlive(machine, session));
+}
+
 /** Whether a process has it that may still run: silence proves nothing. */
 export function mayRun({ processes }: Pick<Machine, "processes">, { owner }: Pick<Session, "owner">): boolean {
   return owner !== null && mayBeAlive(processes, owner);

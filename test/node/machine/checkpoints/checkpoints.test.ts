@@ -5,7 +5,7 @@ import { rmSync, writeFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { capture } from "#src/machine/sessions/checkpoints/capture.ts";
-import { aProject, rowCount, storedSession, stateOf, aChat } from "#harness/machine/claude.ts";
+import { aProject, listCheckpoints, rowCount, storedSession, stateOf, aChat } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime, type TempRuntimeOptions, T0 } from "#harness/machine/temp-runtime.ts";
 import { addSession, column } from "#harness/store/store-test.ts";
 import { indexPending } from "#src/store/text-index.ts";
@@ -38,7 +38,7 @@ function save(runtime: TempRuntime, notes: object = {}): ReturnType<typeof captu
 }
 
 function all(runtime: TempRuntime): checkpoints.Checkpoint[] {
-  return runtime.store.read((sql) => checkpoints.search(sql, { session: "s1" }), []);
+  return runtime.store.read((sql) => listCheckpoints(sql, { sessions: ["s1"] }), []);
 }
 
 /** Something happens once while a capture puts its state together: after it has read, before it writes. */
@@ -194,7 +194,7 @@ function add(runtime: TempRuntime, overrides: Partial<checkpoints.NewCheckpoint>
 
 function found(runtime: TempRuntime, filter: checkpoints.CheckpointFilter): string[] {
   runtime.store.write(indexPending);
-  return runtime.store.read((sql) => checkpoints.search(sql, filter), []).map(({ id }) => id);
+  return runtime.store.read((sql) => listCheckpoints(sql, filter), []).map(({ id }) => id);
 }
 
 it("both ends of the time of a search belong to it", () => {
@@ -267,7 +267,7 @@ it("the list is the user's to change, and an empty entry matches nothing", () =>
 });
 
 function newest(runtime: TempRuntime): string | undefined {
-  return runtime.store.read((sql) => checkpoints.search(sql, { limit: 1 }), [])[0]?.trigger;
+  return runtime.store.read((sql) => listCheckpoints(sql), [])[0]?.trigger;
 }
 
 it("before a risky command and before a compaction there is a checkpoint whose files are awaited", () => {
@@ -304,7 +304,7 @@ it("before a switch to a model whose window is too small the user is asked; a cl
 it("no tool waits for the first snapshot of a project with a large index: that comes with the next checkpoint", () => {
   const { runtime, claude } = aChat();
   const atStart = (): Trigger[] => {
-    const found = runtime.store.read((sql) => checkpoints.search(sql, {}), []);
+    const found = runtime.store.read((sql) => listCheckpoints(sql), []);
     return found.map(({ trigger }) => trigger).filter((trigger) => trigger === "turn");
   };
   writeFileSync(join(claude.cwd, ".git", "index"), Buffer.alloc(2_000_001));
@@ -318,7 +318,7 @@ it("no tool waits for the first snapshot of a project with a large index: that c
 it("before the first tool of a turn that may change files their snapshot is awaited, once a turn", () => {
   const { runtime, claude } = aChat();
   const turns = (): number =>
-    runtime.store.read((sql) => checkpoints.search(sql, {}), []).filter(({ trigger }) => trigger === "turn").length;
+    runtime.store.read((sql) => listCheckpoints(sql), []).filter(({ trigger }) => trigger === "turn").length;
   const saved = (state: string): void =>
     runtime.store.write((sql) => void sql.run("UPDATE snapshots SET state = ? WHERE state = 'pending'", state));
   claude.start();

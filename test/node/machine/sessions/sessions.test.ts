@@ -26,6 +26,7 @@ import { leaked, T0, tempRuntime, type TempRuntime } from "#harness/machine/temp
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
 import { addSession } from "#harness/store/store-test.ts";
 import { aLiveChat, checkpointsOf, SupervisorRig, valueAfter } from "#harness/supervisor/supervisor-rig.ts";
+import type { Sql, SqlValue } from "#src/shared/sql.ts";
 import type { LiveChat } from "#harness/supervisor/supervisor-rig.ts";
 import * as recoveries from "#src/machine/sessions/recoveries.ts";
 import { reportEnd } from "#harness/machine/report-end.ts";
@@ -472,4 +473,37 @@ it("after a usage limit it waits before it opens one, and without such a rule op
   await rig.pass(30_000);
   const message = "tmux cannot be started: spawn tmux ENOENT";
   expect(rig.emitted("problem")).toEqual([{ type: "problem", name: "chats", message }]);
+});
+
+it("no list of sessions reads them all: each begins at an index, and what a host asks each second at that of the living", () => {
+  const { store, now } = tempRuntime();
+  store.write((sql) => addSession(sql, { id: "s1", project: "/p", title: null }));
+  const planOf = (read: (sql: Sql) => unknown): string =>
+    store.read((sql) => {
+      const steps: string[] = [];
+      const watched: Sql = {
+        ...sql,
+        all: <Row>(query: string, ...values: SqlValue[]): Row[] => {
+          const plan = sql.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`, ...values);
+          steps.push(...plan.map(({ detail }) => detail).filter((one) => /(?:SCAN|SEARCH) sessions/.test(one)));
+          return sql.all<Row>(query, ...values);
+        },
+      };
+      const rows = read(watched);
+      if (typeof rows === "object" && rows !== null && Symbol.iterator in rows) [...(rows as Iterable<unknown>)].at(0);
+      return [...new Set(steps)].join("\n");
+    }, "");
+  const owner = { boot: "b", pid: 1, start: "1" };
+  expect(planOf((sql) => sessions.listUnsettled(sql))).toBe("SCAN sessions USING INDEX sessions_unsettled");
+  expect(planOf((sql) => sessions.listOpenOf(sql, owner))).toBe("SCAN sessions USING INDEX sessions_unsettled");
+  expect(planOf((sql) => sessions.listPresent(sql, now()))).toMatch(
+    /^SEARCH sessions USING PRIMARY KEY \(id=\?\)\nSCAN sessions USING INDEX sessions_unsettled\nSEARCH sessions USING COVERING INDEX sessions_seen/,
+  );
+  expect(planOf((sql) => sessions.list(sql, { limit: 20 }))).toMatch(
+    /^(?:SEARCH sessions USING .*sessions_seen.*\n?)+$/,
+  );
+  expect(planOf((sql) => sessions.listOpen(sql, ["/p", null]))).toMatch(
+    /^(?:SEARCH sessions USING INDEX sessions_of_project.*\n?)+$/,
+  );
+  expect(planOf((sql) => sessions.listOpen(sql))).toBe("SCAN sessions USING INDEX sessions_seen");
 });

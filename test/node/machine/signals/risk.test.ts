@@ -14,10 +14,9 @@ import {
 } from "#src/machine/sessions/signals/readings.ts";
 import { assess, levelFrom, markReading, riskRules } from "#src/machine/sessions/signals/risk.ts";
 import { refreshIfDue } from "#src/local-mcp/host/refresh.ts";
-import * as checkpoints from "#src/machine/sessions/checkpoints/checkpoints.ts";
 import { statusOf } from "#src/machine/view/status-line.ts";
 import { fromTranscript } from "#src/machine/sessions/signals/context-readings.ts";
-import { Claude, rowCount, aChat } from "#harness/machine/claude.ts";
+import { Claude, listCheckpoints, rowCount, aChat } from "#harness/machine/claude.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
 import { someReadings, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { anAssistantLine } from "#harness/machine/transcripts.ts";
@@ -247,7 +246,7 @@ function redraw(runtime: TempRuntime, { session }: Claude, tokens: number, used_
 }
 
 function triggers(runtime: TempRuntime): string[] {
-  return runtime.store.read((sql) => checkpoints.search(sql, { limit: 100 }), []).map(({ trigger }) => trigger);
+  return runtime.store.read((sql) => listCheckpoints(sql), []).map(({ trigger }) => trigger);
 }
 
 it("a rise that the status line saw first is a checkpoint at the next tool, once, also where it has passed", () => {
