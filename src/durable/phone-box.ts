@@ -25,6 +25,7 @@ export interface HashedClaimant {
 /** The ends of the relay, as tags of their sockets. */
 type End = "machine" | "phone";
 const maxPages = 8;
+const tooMany = "too many frames: connect again after a while";
 
 /**
  * Relays sealed frames between one phone and its machine, and stores none. An object of its own:
@@ -96,13 +97,15 @@ export class PhoneBox extends SealedBox<Facts> {
   }
 
   override webSocketMessage(socket: WebSocket, frame: ArrayBuffer | string): void {
-    if (typeof frame !== "string" || frame.length > maxPhoneFrameChars)
+    const end = this.#endOf(socket);
+    const refused = this.#throttle.take(end, "usual", phoneFramesPerSecond, this.now());
+    const chars = typeof frame === "string" ? frame.length : frame.byteLength;
+    // Whatever comes of it, the frame was read.
+    this.#throttle.charge(end, "usual", { chars, rows: 0, micros: 0 });
+    if (typeof frame !== "string" || chars > maxPhoneFrameChars)
       return socket.close(closeCodes.protocol, "text of at most 1,000,000 characters");
     if (this.facts() === null) return socket.close(closeCodes.token, "the pairing is over");
-    const end = this.#endOf(socket);
-    if (this.#throttle.take(end, "usual", phoneFramesPerSecond, this.now()) !== null)
-      return socket.close(closeCodes.flood, "too many frames: connect again after a while");
-    this.#throttle.charge(end, "usual", { chars: frame.length, rows: 0, micros: 0 });
+    if (refused !== null) return socket.close(closeCodes.flood, tooMany);
     for (const other of this.#open(end === "phone" ? "machine" : "phone")) other.send(frame);
   }
 
@@ -117,12 +120,14 @@ export class PhoneBox extends SealedBox<Facts> {
   #admit(accessHash: string | null): Result<End> {
     const facts = this.facts();
     if (facts === null || facts.accessHash === null) return err(this.unknown);
-    if (accessHash === null) {
+    if (accessHash !== null && accessHash !== facts.accessHash) return err(this.unknown);
+    const end = accessHash === null ? "machine" : "phone";
+    if (!this.#throttle.hasRoom(end, "usual", phoneFramesPerSecond, this.now(), 1)) return fail("throttled", tooMany);
+    if (end === "machine") {
       // One machine: an earlier connection is one that has broken.
       for (const socket of this.#open("machine")) socket.close(1000, "connected again");
       return ok("machine");
     }
-    if (accessHash !== facts.accessHash) return err(this.unknown);
     if (this.#open("phone").length >= maxPages)
       return fail("throttled", `a phone has at most ${maxPages} pages open: close one`);
     // The phone has its grant: nothing of the pairing is needed any more.

@@ -150,3 +150,15 @@ pairedTest("frames without limit end their connection, and the other end gets no
   expect(relayed).toBeGreaterThan(1_100);
   expect(relayed).toBeLessThanOrEqual(1_200);
 });
+
+pairedTest("an end beyond its bound is refused until it has room again, whatever it sent", async ({ pairing }) => {
+  await connected(pairing.openMachine());
+  for (const frame of ["x".repeat(10_000_000), "x".repeat(3_000_000)]) {
+    const phone = await connected(pairing.openPhone());
+    phone.send(frame);
+    expect(await phone.closed).toMatchObject({ code: 4003 });
+    expect(await refusalOf(pairing.openPhone())).toEqual([429, "throttled"]);
+    wait(15_000);
+  }
+  await connected(pairing.openPhone());
+});
