@@ -114,6 +114,9 @@ const copilotEvents: LineFormats = {
     const kind = objectAt(data, "kind");
     const shell = kind?.["type"] === "shell_completed" ? textAt(kind, "shellId", 40) : null;
     if (shell !== null) draft.notes.push({ kind: "ended", id: shellName(shell), at });
+    // A sub-agent in the background that waits for another message.
+    const agent = kind?.["type"] === "agent_idle" ? textAt(kind, "agentId", 200) : null;
+    if (agent !== null) endAgent(draft, agent, at);
   },
   "permission.completed": (draft, data, { at }) => {
     const answer = textAt(objectAt(data, "result"), "kind") ?? "";
@@ -144,8 +147,11 @@ function readAgentEvent(draft: TranscriptDraft, agent: string, type: string, dat
   if (usage) draft.subagentUsage.set(usage.messageId, usage);
   if (type === "subagent.started") agents.set(textAt(data, "toolCallId", 200) ?? "", agent);
   if (type === "assistant.message") agentWords.set(agent, textAt(data, "content") ?? "");
-  if (type !== "subagent.completed" && type !== "subagent.failed") return;
-  const text = agentWords.get(agent) ?? "";
+  if (type === "subagent.completed" || type === "subagent.failed") endAgent(draft, agent, at);
+}
+
+function endAgent(draft: TranscriptDraft, agent: string, at: number | null): void {
+  const text = stateOf(draft).agentWords.get(agent) ?? "";
   draft.notes.push(text.trim() === "" ? { kind: "ended", id: agent, at } : { kind: "answer", id: agent, text, at });
 }
 

@@ -140,24 +140,33 @@ const output = (call: string, said: object): object =>
   codexRow(3, "response_item", { type: "function_call_output", call_id: call, output: JSON.stringify(said) });
 const begun = { kind: "started", agent_thread_id: codexAgent, agent_path: "/root/looker" };
 
+const copilotBegins = [
+  copilotRow("session.start", { sessionId: session, context: { cwd: "/p" } }),
+  copilotRow("user.message", { content: "look" }),
+  copilotRow("tool.execution_start", { toolCallId: "t1", toolName: "task", arguments: { prompt: task } }),
+  copilotRow("subagent.started", { toolCallId: "t1" }, copilotAgent),
+  copilotRow("tool.execution_complete", {
+    toolCallId: "t1",
+    success: true,
+    result: { content: `${told}${copilotAgent}. You'll be notified when it completes.` },
+  }),
+  copilotRow("assistant.message", { content: "I look." }, copilotAgent),
+];
+
 /** Rows until the sub-agent works, and those with which it is over. */
 const behindInRows: Readonly<Record<string, readonly [rows: readonly object[], ends: readonly object[]]>> = {
   "Copilot CLI": [
-    [
-      copilotRow("session.start", { sessionId: session, context: { cwd: "/p" } }),
-      copilotRow("user.message", { content: "look" }),
-      copilotRow("tool.execution_start", { toolCallId: "t1", toolName: "task", arguments: { prompt: task } }),
-      copilotRow("subagent.started", { toolCallId: "t1" }, copilotAgent),
-      copilotRow("tool.execution_complete", {
-        toolCallId: "t1",
-        success: true,
-        result: { content: `${told}${copilotAgent}. You'll be notified when it completes.` },
-      }),
-      copilotRow("assistant.message", { content: "I look." }, copilotAgent),
-    ],
+    copilotBegins,
     [
       copilotRow("assistant.message", { content: words }, copilotAgent),
       copilotRow("subagent.completed", { toolCallId: "t1" }, copilotAgent),
+    ],
+  ],
+  "Copilot CLI, whose sub-agent waits for more": [
+    copilotBegins,
+    [
+      copilotRow("assistant.message", { content: words }, copilotAgent),
+      copilotRow("system.notification", { content: "", kind: { type: "agent_idle", agentId: copilotAgent } }),
     ],
   ],
   "Qwen Code": [
