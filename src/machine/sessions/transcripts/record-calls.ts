@@ -47,8 +47,18 @@ export function recordMissedTools(
     if (call.id !== current && (call.at ?? now) >= startedAt) recordUnhooked(sql, caller, now, call);
   const ends = isOver ? hookedEnds.filter((end) => !isCutOff(part, end)) : hookedEnds;
   const known = new Map([...calls].filter(([, call]) => isOfSession(call)));
-  const newEnds = ends.filter((end) => end.toolUseId !== current && recordEnd(sql, caller, now, end, known));
+  const isCurrent = ({ toolUseId: id }: TranscriptToolEnd): boolean => `${current}.`.startsWith(`${id}.`);
+  const missedEnds = ends.filter((end) => !isCurrent(end)).flatMap((end) => endsOfFiles(sql, sessionId, end));
+  const newEnds = missedEnds.filter((end) => recordEnd(sql, caller, now, end, known));
   return newEnds.filter(({ toolUseId, error }) => error === null && startedIds.has(toolUseId)).length;
+}
+
+/** The end of a patch is one, and hooks report a call for each of its files. */
+function endsOfFiles(sql: Sql, sessionId: string, end: TranscriptToolEnd): TranscriptToolEnd[] {
+  const ends = [end];
+  const next = (): string => `${end.toolUseId}.${ends.length}`;
+  while (journal.has(sql, sessionId, `start:${idOf(next())}`)) ends.push({ ...end, toolUseId: next() });
+  return ends;
 }
 
 /** A client asked to end kills its tools and writes their failure as its last words. */
