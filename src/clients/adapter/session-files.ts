@@ -173,6 +173,8 @@ export interface StoreHabits {
   readonly isNamedById?: true;
   /** Folder with the transcripts of a session's sub-agents. @param file of the session */
   readonly subagents?: (file: string, id: string) => string;
+  /** Files that sub-agents of a session may have as sessions of their own, the oldest first. */
+  readonly threads?: (file: string) => readonly string[];
   /** Files beside those of sessions whose names fit the patterns too. */
   readonly isBeside?: (name: string) => boolean;
   /** Files of sub-agents that older versions wrote beside their session's. */

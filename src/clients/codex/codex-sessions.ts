@@ -1,6 +1,7 @@
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { asObject, numberAt, objectAt, textAt, type JsonObject, isRecord, listAt } from "../../shared/json-fields.ts";
 import {
+  pathsBelow,
   readText,
   refusal,
   type Refusal,
@@ -50,6 +51,11 @@ const codexStore: StoreHabits = {
       : null;
   },
   unlisted: unlistedBy,
+  // The name of a file has the time of its first row.
+  threads: (file) =>
+    pathsBelow(join(file, "../../../.."), ["*/*/*/rollout-*.jsonl"], "")
+      .filter((path) => basename(path) > basename(file))
+      .toSorted(),
   prompts: {
     file: "history.jsonl",
     mayHaveUnsent: true,

@@ -6,14 +6,13 @@ import type { ReadLimits } from "../../../clients/transcript.ts";
 import { hookClients, type HookClient } from "../../../contract/clients.ts";
 import type { WorkState } from "../../../contract/work-state.ts";
 import { interpret } from "../../../platform/time-budget.ts";
-import { parseObject } from "../../../shared/json-fields.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import * as journal from "../../sessions/journal.ts";
 import { chainOf } from "../../sessions/checkpoints/predecessors.ts";
 import { hasHistory, isOnlyImported, type Session } from "../../sessions/sessions.ts";
 import { transcriptMark } from "../../sessions/session-settings.ts";
-import { subagentsOf } from "../../sessions/transcripts/record-subagents.ts";
+import { agentHeadBytes, firstHead, subagentsOf } from "../../sessions/transcripts/record-subagents.ts";
 import { readLimitsOf } from "../../sessions/transcripts/record-transcript.ts";
 import { fileOf, filesOf, redactItem } from "../native/native-session.ts";
 import { learn, type Learnt } from "./learnt.ts";
@@ -119,17 +118,10 @@ function pathsOfAgent(env: NodeJS.ProcessEnv, client: HookClient, session: Sessi
   const threads = agent === null || !sessions || !/^[\w-]+$/.test(agent) ? [] : filesOf(env, sessions, agent);
   return [
     ...(agent === null ? [] : (database?.paths(env) ?? [])),
-    ...threads.filter((path) => parentOf(client, path) === session.id),
+    ...threads.filter((path) => firstHead(client, path)?.parent === session.id),
     (sessions?.hasSubagentRows && fileOf(env, session)) ?? [],
     fileOfAgent(session, call) ?? [],
   ].flat();
-}
-
-/** Session whose sub-agent the first row of a file names; null: none. */
-function parentOf(client: HookClient, path: string): string | null {
-  const [line = ""] = (readText(path, agentHeadBytes) ?? "").split("\n");
-  const row = parseObject(line);
-  return (row && details[client].headOf?.(row)?.parent) ?? null;
 }
 
 function fileOfAgent(session: Session, { agent, prompt, others }: SubagentCall): string | undefined {
@@ -145,9 +137,6 @@ function fileOfAgent(session: Session, { agent, prompt, others }: SubagentCall):
     first.find(({ text }) => text.includes(quoted)) ?? first.find(({ text }) => text.includes(quoted.slice(1, -1)))
   )?.path;
 }
-
-/** Bytes of a first row beside the characters of its prompt. */
-const agentHeadBytes = 65_536;
 
 /** The mark of a session that was forgotten while it lived is by its id. */
 function limitsOf(sql: Sql, path: string, session: Session): ReadLimits {

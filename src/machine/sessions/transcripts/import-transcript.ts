@@ -11,9 +11,12 @@ import type { Sql } from "../../../shared/sql.ts";
 import { isWindowsPath } from "../../../platform/paths.ts";
 import { isOfThisSystem } from "../../../platform/this-system.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
+import { usageFiles } from "../../../store/machine-tables.ts";
 import { checkpoints, journal as journalRows } from "../../../store/session-tables.ts";
 import { pauseLookup } from "../../../store/pause.ts";
 import * as snapshotDrops from "../../../store/snapshot-drops.ts";
+import { countResponses } from "../usage/ledger.ts";
+import { recordSubagents } from "./record-subagents.ts";
 import { recordDamages } from "./record-transcript.ts";
 import { asShownBy } from "../call-notes.ts";
 import { approvedPlan, assistant, idOf, pathOf, type KeyedEntry } from "../entries.ts";
@@ -113,7 +116,7 @@ function store(sql: Sql, runtime: Runtime, reading: Reading): ImportedTranscript
   const [first = now, last = first] = [times[0], times.at(-1)];
   if (left !== null && isLongest && endsBehind(last, bytes, before)) return { ...imported, how: "again", left: path };
   if (before) clearImport(sql, head.session);
-  put(sql, reading, { events, first, last }, before);
+  put(sql, reading, { events, first, last }, before, now);
   return { ...imported, how: before ? "again" : "new" };
 }
 
@@ -128,6 +131,7 @@ function put(
   { head, path, content, bytes }: Reading,
   { events, first, last }: TimedEvents,
   before: sessions.Session | null,
+  now: number,
 ): void {
   const { client, session: id, cwd } = head;
   sessions.recordSighting(sql, first, {
@@ -151,6 +155,10 @@ function put(
   const counts = countsOf(content.toolEnds, before);
   sessions.update(sql, id, { ...counts, transcriptOffset: bytes, workedAt: last, title });
   if (content.name !== null) sessions.rename(sql, id, content.name);
+  const session = sessions.get(sql, id);
+  if (session === null) return;
+  countResponses(sql, session, content, now);
+  recordSubagents(sql, session, now, { prices: {}, isOver: true });
 }
 
 /** A session's counts are added to. */
@@ -180,6 +188,7 @@ export function clearImport(sql: Sql, session: string): void {
   snapshotDrops.enqueue(sql, "checkpointId IN (SELECT value FROM json_each(?))", JSON.stringify(saved));
   checkpoints.delete(sql, { session });
   journalRows.delete(sql, { session });
+  usageFiles.delete(sql, { session });
 }
 
 /** Entries depend on the number of the turn. */

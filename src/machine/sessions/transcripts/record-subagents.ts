@@ -1,11 +1,13 @@
 import { statSync } from "node:fs";
 import { basename, relative } from "node:path";
-import { subagentFiles } from "../../../clients/adapter/session-files.ts";
+import { readText, subagentFiles } from "../../../clients/adapter/session-files.ts";
 import { details, detailsOf, subagentFormat } from "../../../clients/details.ts";
 import { readAppended, type TranscriptPart } from "../../../clients/transcript.ts";
-import { hookClients } from "../../../contract/clients.ts";
+import type { SessionHead } from "../../../clients/transcript/transcript-file.ts";
+import { hookClients, type HookClient } from "../../../contract/clients.ts";
 import type { HookInput } from "../../../contract/hooks.ts";
 import { codeOf } from "../../../shared/error.ts";
+import { parseObject } from "../../../shared/json-fields.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { usageFiles } from "../../../store/machine-tables.ts";
 import { idOf } from "../entries.ts";
@@ -19,11 +21,11 @@ const maxFiles = 500;
 /** Counts the usage of sub-agents, and stores their missed tool calls. @returns their number */
 export function recordSubagents(sql: Sql, session: Session, now: number, { prices, isOver }: SubagentOptions): number {
   const missed = subagentsOf(session).map((file) => {
-    const part = readNew(sql, session, file);
-    if (!part) return 0;
-    countFile(sql, session, file, part, now, prices);
-    return recordMissedTools(sql, session, now, part, { agentId: file.agentId, isOver });
+    const part = countFile(sql, session, file, now, prices);
+    return part ? recordMissedTools(sql, session, now, part, { agentId: file.agentId, isOver }) : 0;
   });
+  // One that its client has taken along reported no end.
+  for (const thread of isOver ? threadsOf(session) : []) countFile(sql, session, thread, now, prices);
   return missed.reduce((total, count) => total + count, 0);
 }
 
@@ -36,9 +38,7 @@ export function recordSubagent(
   prices: Prices,
 ): void {
   if (!path || !agentId || detailsOf(session.client)?.sessions?.store?.subagents) return;
-  const file = { path, name: idOf(agentId), agentId };
-  const part = readNew(sql, session, file);
-  if (part) countFile(sql, session, file, part, now, prices);
+  countFile(sql, session, { path, name: idOf(agentId), agentId }, now, prices);
 }
 
 interface SubagentOptions {
@@ -79,6 +79,29 @@ export function subagentsOf({ id, client, transcriptPath: path }: Session): Suba
     });
 }
 
+/** Files of the session's sub-agents, and of theirs, where each has a session of its own. */
+function threadsOf({ id, client: name, transcriptPath: path }: Session): SubagentFile[] {
+  const client = hookClients.find((one) => one === name);
+  if (client === undefined || path === null) return [];
+  const family = new Set([id]);
+  return (details[client].sessions?.store?.threads?.(path) ?? []).flatMap((file) => {
+    const head = firstHead(client, file);
+    if (head === null || !family.has(head.parent ?? "")) return [];
+    family.add(head.session);
+    return [{ path: file, name: idOf(head.session), agentId: head.session }];
+  });
+}
+
+/** The session that the first row of a file names. */
+export function firstHead(client: HookClient, path: string): SessionHead | null {
+  const [line = ""] = (readText(path, agentHeadBytes) ?? "").split("\n");
+  const row = parseObject(line);
+  return (row && details[client].headOf?.(row)) ?? null;
+}
+
+/** Bytes of a first row beside the characters of its prompt. */
+export const agentHeadBytes = 65_536;
+
 /** Returns null if there is nothing new. */
 function readNew(sql: Sql, session: Session, { path, name, agentId }: SubagentFile): TranscriptPart | null {
   const offset = usageFiles.find(sql, { session: session.id, name })?.bytes ?? 0;
@@ -88,14 +111,11 @@ function readNew(sql: Sql, session: Session, { path, name, agentId }: SubagentFi
   return part.offset === offset ? null : part;
 }
 
-function countFile(
-  sql: Sql,
-  session: Session,
-  { name }: SubagentFile,
-  part: TranscriptPart,
-  now: number,
-  prices: Prices,
-): void {
+/** @returns what is new */
+function countFile(sql: Sql, session: Session, file: SubagentFile, now: number, prices: Prices): TranscriptPart | null {
+  const part = readNew(sql, session, file);
+  if (!part) return null;
   countResponses(sql, session, { usage: [], subagentUsage: part.usage }, now, prices);
-  usageFiles.put(sql, { session: session.id, name, bytes: part.offset });
+  usageFiles.put(sql, { session: session.id, name: file.name, bytes: part.offset });
+  return part;
 }

@@ -6,13 +6,14 @@ import { defaults } from "#src/contract/config.ts";
 import { refreshIfDue } from "#src/local-mcp/host/refresh.ts";
 import { catchUp } from "#src/machine/sessions/transcripts/record-transcript.ts";
 import type { Grouping, UsageLine } from "#src/contract/machine/usage.ts";
+import { importTranscript } from "#src/machine/sessions/transcripts/import-transcript.ts";
 import { emptyLine, usageBy } from "#src/machine/sessions/usage/ledger.ts";
 import { aChatAtWork, aLiveClaude, Claude } from "#harness/machine/claude.ts";
 import { RecordedClient } from "#harness/clients/recorded-client.ts";
 import { temporaryFolder } from "#harness/machine/git-project.ts";
 import { connect } from "#harness/machine/mcp-process.ts";
 import { tempRuntime, T0, type TempRuntime } from "#harness/machine/temp-runtime.ts";
-import { anAssistantLine, aTranscript } from "#harness/machine/transcripts.ts";
+import { anAssistantLine, aTranscript, aUserLine } from "#harness/machine/transcripts.ts";
 
 /** One response in a line of its own. */
 function said(id: string, output: number, overrides: Record<string, unknown> = {}): string {
@@ -197,6 +198,47 @@ it("the tokens of a sub-agent of Codex count once, by the thread that the event 
   expect(lines(runtime)).toMatchObject([{ responses: 2, input: 120, output: 10 }]);
   chat.send("SubagentStop", { session_id: id, agent_id: thread, agent_transcript_path: join(file, "gone") });
   expect(lines(runtime)).toMatchObject([{ responses: 2 }]);
+});
+
+it("the tokens of sub-agents that Codex took along when it died count once, those of their own sub-agents with them", () => {
+  const runtime = tempRuntime();
+  const chat = new RecordedClient(runtime, "codex");
+  const [id, thread, deeper, other] = [8, 10, 11, 12].map((n) => `00000000-0000-4000-8000-0000000000${n}`);
+  const day = join(temporaryFolder(), "sessions/2026/11/21");
+  mkdirSync(join(day, "../22"), { recursive: true });
+  mkdirSync(day);
+  const fileOf = (of: string, name: string): string => join(day, `${name}-${of}.jsonl`);
+  const row = (type: string, payload: object): string =>
+    `${JSON.stringify({ timestamp: new Date(runtime.now()).toISOString(), type, payload })}\n`;
+  const begins = (path: string, of: string, parent?: string): void => {
+    const source = { subagent: { thread_spawn: { parent_thread_id: parent } } };
+    const usage = { input_tokens: 100, cached_input_tokens: 40, output_tokens: 5 };
+    writeFileSync(path, row("session_meta", { id: of, cwd: "/p", ...(parent === undefined ? {} : { source }) }));
+    if (parent === undefined) return;
+    appendFileSync(path, row("token_usage_record", { thread_id: of, response_id: of, usage }));
+  };
+  const own = fileOf(id!, "rollout-2026-11-21T12-00-00");
+  chat.sendEach("SessionStart UserPromptSubmit", { session_id: id, transcript_path: own });
+  begins(own, id!);
+  begins(fileOf(thread!, "rollout-2026-11-21T12-00-01"), thread!, id);
+  begins(fileOf(deeper!, "../22/rollout-2026-11-22T00-00-01"), deeper!, thread);
+  begins(fileOf(other!, "rollout-2026-11-21T12-00-02"), other!, "00000000-0000-4000-8000-000000000099");
+  for (let times = 0; times < 2; times += 1) runtime.store.write((sql) => catchUp(sql, runtime.now(), id!));
+  expect(lines(runtime)).toMatchObject([{ key: id, responses: 2, input: 120, cacheRead: 80, output: 10 }]);
+});
+
+it("the tokens of an imported session and of its sub-agents count once, by the days of their answers", async () => {
+  const runtime = tempRuntime();
+  const folder = temporaryFolder();
+  const [session, timestamp] = ["5f0e0e5e-0000-4000-8000-000000000001", "2023-11-01T10:00:00.000Z"];
+  const [path, agents] = [join(folder, `${session}.jsonl`), join(folder, session, "subagents")];
+  mkdirSync(agents, { recursive: true });
+  const answer = (id: string): string => said(id, 5, { sessionId: session, timestamp });
+  writeFileSync(path, aTranscript(aUserLine("Mend it.", { sessionId: session, timestamp }), answer("msg_1")));
+  writeFileSync(join(agents, "agent-a1.jsonl"), aTranscript(answer("msg_2")));
+  for (let times = 0; times < 2; times += 1)
+    expect(await importTranscript(runtime, { path, folder })).toMatchObject({ ok: true });
+  expect(lines(runtime, "day")).toMatchObject([{ key: "2023-11-01", responses: 2, input: 200, output: 10 }]);
 });
 
 /** The client redraws its status line. */
