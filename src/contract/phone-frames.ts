@@ -14,8 +14,10 @@ export const phoneProtocol = "shim.phone";
 
 /** Longest frame in characters. */
 export const maxPhoneFrameChars = 1_000_000;
-/** Bound of each end of a relay; three seconds' worth may come at once. */
-export const phoneFramesPerSecond = 400;
+/** Bound of each end of a relay. */
+export const phoneFrameLimits = { framesPerSecond: 400, charsPerFrame: 2_500 };
+/** A phone may have so many open. */
+export const maxPhonePages = 8;
 
 /** 16 random bytes. */
 const SessionName = base64url(22);

@@ -1,10 +1,16 @@
 import type { Failure } from "../contract/errors.ts";
-import { maxPhoneFrameChars, phoneFramesPerSecond, phoneProtocol, type RelayFrame } from "../contract/phone-frames.ts";
+import {
+  maxPhoneFrameChars,
+  maxPhonePages,
+  phoneFrameLimits,
+  phoneProtocol,
+  type RelayFrame,
+} from "../contract/phone-frames.ts";
 import type { CheckedInputOf } from "../contract/operations.ts";
 import type { PhoneGrant, PhoneStatus } from "../contract/phones.ts";
 import { closeCodes, pingText, pongText } from "../contract/sockets.ts";
+import { FrameBound } from "../shared/frame-bound.ts";
 import { err, fail, ok, type Result } from "../shared/result.ts";
-import { Throttle } from "./load-limits.ts";
 import { SealedBox, type BoxFacts } from "./sealed-box.ts";
 
 interface Facts extends BoxFacts {
@@ -24,7 +30,6 @@ export interface HashedClaimant {
 
 /** The ends of the relay, as tags of their sockets. */
 type End = "machine" | "phone";
-const maxPages = 8;
 const tooMany = "too many frames: connect again after a while";
 
 /**
@@ -37,7 +42,7 @@ export class PhoneBox extends SealedBox<Facts> {
     message: "this pairing is over: run `shim pair` again",
   };
 
-  readonly #throttle = new Throttle();
+  readonly #bounds = { machine: new FrameBound(phoneFrameLimits), phone: new FrameBound(phoneFrameLimits) };
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env);
@@ -98,14 +103,13 @@ export class PhoneBox extends SealedBox<Facts> {
 
   override webSocketMessage(socket: WebSocket, frame: ArrayBuffer | string): void {
     const end = this.#endOf(socket);
-    const refused = this.#throttle.take(end, "usual", phoneFramesPerSecond, this.now());
     const chars = typeof frame === "string" ? frame.length : frame.byteLength;
     // Whatever comes of it, the frame was read.
-    this.#throttle.charge(end, "usual", { chars, rows: 0, micros: 0 });
+    const isWithin = this.#bounds[end].take(chars, this.now());
     if (typeof frame !== "string" || chars > maxPhoneFrameChars)
       return socket.close(closeCodes.protocol, "text of at most 1,000,000 characters");
     if (this.facts() === null) return socket.close(closeCodes.token, "the pairing is over");
-    if (refused !== null) return socket.close(closeCodes.flood, tooMany);
+    if (!isWithin) return socket.close(closeCodes.flood, tooMany);
     for (const other of this.#open(end === "phone" ? "machine" : "phone")) other.send(frame);
   }
 
@@ -122,14 +126,14 @@ export class PhoneBox extends SealedBox<Facts> {
     if (facts === null || facts.accessHash === null) return err(this.unknown);
     if (accessHash !== null && accessHash !== facts.accessHash) return err(this.unknown);
     const end = accessHash === null ? "machine" : "phone";
-    if (!this.#throttle.hasRoom(end, "usual", phoneFramesPerSecond, this.now(), 1)) return fail("throttled", tooMany);
+    if (!this.#bounds[end].take(0, this.now(), 0)) return fail("throttled", tooMany);
     if (end === "machine") {
       // One machine: an earlier connection is one that has broken.
       for (const socket of this.#open("machine")) socket.close(1000, "connected again");
       return ok("machine");
     }
-    if (this.#open("phone").length >= maxPages)
-      return fail("throttled", `a phone has at most ${maxPages} pages open: close one`);
+    if (this.#open("phone").length >= maxPhonePages)
+      return fail("throttled", `a phone has at most ${maxPhonePages} pages open: close one`);
     // The phone has its grant: nothing of the pairing is needed any more.
     const rest = { claimHash: null, claimant: null, introduction: null, grant: null };
     if (facts.grant !== null) this.save({ ...facts, ...rest });

@@ -408,8 +408,8 @@ export const mutants: readonly Mutant[] = [
     'if (call.name !== "")',
   ]),
   defect(136, "src/durable/phone-box.ts", "one end floods the other through the relay", [
-    'if (this.#throttle.take(end, "usual", phoneFramesPerSecond, this.now()) !== null)',
-    "if (frame.length < 0)",
+    "if (!isWithin) return socket",
+    "if (frame.length < 0) return socket",
   ]),
   defect(134, "src/machine/view/phone-handlers.ts", "a phone whose grant was lost stays paired here", [
     "change(context, (file) => ({ ...file, phones: file.phones.filter(isOther) }));",

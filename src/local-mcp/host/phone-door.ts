@@ -7,7 +7,8 @@ import { WebSocketServer, type WebSocket } from "ws";
 import type { z } from "zod";
 import {
   maxPhoneFrameChars,
-  phoneFramesPerSecond,
+  maxPhonePages,
+  phoneFrameLimits,
   phoneProtocol,
   type RelayFrame,
 } from "../../contract/phone-frames.ts";
@@ -28,16 +29,13 @@ import {
 } from "../../platform/loopback.ts";
 import { isSecret } from "../../platform/secret-hash.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
-import { FrameBound, type FrameLimits } from "../../shared/frame-bound.ts";
+import { FrameBound } from "../../shared/frame-bound.ts";
 import { dataHeaders, isFromPage } from "../../shared/page-security.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
 import { readPageFiles, servePageFiles } from "../page/page-app.ts";
 
 /** Where the address of a user leads, if no other port was named. */
 const defaultPort = 7446;
-const maxPages = 8;
-/** Bound of one page; the size of a frame has a bound of its own. */
-const frameLimits: FrameLimits = { framesPerSecond: phoneFramesPerSecond, charsPerFrame: Number.POSITIVE_INFINITY };
 /** Time in which the address of the user has to lead here, in ms. */
 const reachMs = 4_000;
 const over = { code: "unknown_phone", message: "this pairing is over: run `shim pair` again" } as const;
@@ -62,6 +60,8 @@ export class PhoneDoor implements OwnRelay {
   readonly #begun = new Map<string, Begun>();
   readonly #machines = new Map<string, SocketEvents>();
   readonly #pages = new Map<string, Set<WebSocket>>();
+  /** For all pages of a phone, also those that it has closed. */
+  readonly #bounds = new Map<string, FrameBound>();
   readonly #sockets = new WebSocketServer({
     noServer: true,
     maxPayload: maxPhoneFrameChars,
@@ -221,7 +221,8 @@ export class PhoneDoor implements OwnRelay {
     const [protocol, access = ""] = offered.slice(0, 200).split(/, */);
     const isAllowed = protocol === phoneProtocol && this.#isFromPage(origin, site);
     const phone = isAllowed ? this.#find(id, access) : null;
-    if (phone === null)
+    const isWithin = this.#bounds.get(id)?.take(0, this.#runtime.now(), 0) !== false;
+    if (phone === null || !isWithin)
       return void connection.end("HTTP/1.1 403 Forbidden\r\nconnection: close\r\n\r\n", () => connection.destroy());
     // The phone has its grant: nothing of the pairing is needed any more.
     this.#begun.delete(id);
@@ -231,9 +232,10 @@ export class PhoneDoor implements OwnRelay {
   #attend(id: string, page: WebSocket): void {
     const pages = this.#pagesOf(id);
     // The oldest is one that has broken, as long as its user has fewer open.
-    if (pages.size >= maxPages) [...pages][0]?.terminate();
+    if (pages.size >= maxPhonePages) [...pages][0]?.terminate();
     this.#pages.set(id, pages.add(page));
-    const bound = new FrameBound(frameLimits);
+    const bound = this.#bounds.get(id) ?? new FrameBound(phoneFrameLimits);
+    this.#bounds.set(id, bound);
     page.on("message", (data, isBinary) => {
       const text = isBinary ? "" : (data as Buffer).toString();
       if (text === pingText) return page.send(pongText);

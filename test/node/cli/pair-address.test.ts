@@ -120,6 +120,24 @@ it("the machine's own relay has the page and the phones' requests, and nothing f
   }
 });
 
+it("a phone that sends without limit is cut off from the machine's own relay, and comes back when it has room again", async () => {
+  const { home, links, port } = await aMachine();
+  const { phone } = await pair(home, `pair --url http://127.0.0.1:${port} --port ${port}`);
+  links.refresh();
+  const open = async (): Promise<{ page: WebSocket; how: string }> => {
+    const given = { protocols: ["shim.phone", phone.granted?.access], headers: { origin: `http://127.0.0.1:${port}` } };
+    const page = new WebSocket(`ws://127.0.0.1:${port}/v1/phones/${phone.id}/connect`, given as never);
+    const [{ type: how }] = await Promise.race(["open", "error"].map((name) => once(page, name)));
+    return { page, how };
+  };
+  const { page } = await open();
+  for (let sent = 0; sent < 4; sent += 1) page.send("x".repeat(900_000));
+  expect(await once(page, "close")).toMatchObject([{ code: 4006 }]);
+  expect((await open()).how).toBe("error");
+  vi.spyOn(home.runtime, "now").mockReturnValue(home.runtime.now() + 10_000);
+  expect((await open()).how).toBe("open");
+});
+
 it("an address at which a browser has no keys, one with a path, and a port that is in use are refused with what to do; one that leads elsewhere is said", async () => {
   const { home, port } = await aMachine();
   const terminal = { isInteractive: true, interrupted: () => AbortSignal.abort() };
