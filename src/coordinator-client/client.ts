@@ -119,8 +119,7 @@ export class WorkspaceClient {
   /** Only `outcome_unknown` and `bad_answer` leave open what has happened. */
   readonly call: Call = async (name, input, deadlineMs) => {
     if (this.#connectsForCalls) this.#connection.start();
-    const { result } = await this.#calls.call(name, input, deadlineMs);
-    return result;
+    return this.#calls.call(name, input, deadlineMs);
   };
 
   /** Registers the chat, and again whenever the coordinator counts it as gone. */

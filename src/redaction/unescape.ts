@@ -1,3 +1,5 @@
+import { countUntil } from "../shared/count-until.ts";
+
 interface Unescaped {
   readonly text: string;
   /** Where the character at `index` is in the text as given. */
@@ -27,23 +29,11 @@ export function unescape(text: string): Unescaped | null {
   }
   if (shift === 0) return null;
   parts.push(text.slice(copiedUntil));
-  const given = (index: number): number => index + (shifts[countUntil(ends, index) - 1] ?? 0);
+  const given = (index: number): number => index + (shifts[countUntil(ends, index, Number) - 1] ?? 0);
   return {
     text: parts.join(""),
     given,
     charsAt: (index) => given(index + 1) - given(index),
     isChanged: (from, to) => given(to) - given(from) > to - from,
   };
-}
-
-/** How many of the ascending numbers are at most `limit`. */
-function countUntil(numbers: readonly number[], limit: number): number {
-  let low = 0;
-  let high = numbers.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((numbers[middle] ?? Infinity) <= limit) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

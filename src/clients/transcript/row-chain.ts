@@ -1,3 +1,4 @@
+import { countUntil } from "../../shared/count-until.ts";
 import { textAt, type JsonObject } from "../../shared/json-fields.ts";
 
 /** How the rows of a client name each other, by `uuid` and `parentUuid`. */
@@ -278,13 +279,7 @@ export class RowChain {
       .filter((link) => !Number.isNaN(link.at))
       .toSorted((one, other) => one.at - other.at || other.order - one.order);
     const timed = this.#timed;
-    let [low, high] = [0, timed.length];
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((timed[middle]?.at ?? NaN) <= at) low = middle + 1;
-      else high = middle;
-    }
-    for (let index = low - 1; index >= 0; index -= 1) {
+    for (let index = countUntil(timed, at, (link) => link.at) - 1; index >= 0; index -= 1) {
       const link = timed[index];
       if (link === undefined || at - link.at > bridgeMs) return undefined;
       if (link.side === side && !found.has(link)) return link;

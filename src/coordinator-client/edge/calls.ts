@@ -16,7 +16,6 @@ import { err, ok, type Result, fail } from "../../shared/result.ts";
 import type { ClientConnection, Registration } from "./connection.ts";
 import { isUp, type EdgeEvents } from "./events.ts";
 import { newId, sleep, within, type Platform } from "./platform.ts";
-import { readClock, type Instant } from "./trust.ts";
 import { byteLength, type RequestOutcome, type SendRequest } from "./outcomes.ts";
 
 export type Call = <Name extends CallName>(
@@ -24,11 +23,6 @@ export type Call = <Name extends CallName>(
   input: CallInput<Name>,
   deadlineMs?: number,
 ) => Promise<Result<OutputOf<Name>>>;
-
-export interface CallAnswer<Name extends OperationName> {
-  readonly result: Result<OutputOf<Name>>;
-  readonly sentAt: Instant;
-}
 
 const defaultDeadlineMs = 30_000;
 /** Limits of an attempt in ms; large: its input exceeds a frame. */
@@ -79,11 +73,11 @@ export class Calls {
     name: Name,
     partialInput: CallInput<Name>,
     deadlineMs: number = defaultDeadlineMs,
-  ): Promise<CallAnswer<Name>> {
+  ): Promise<Result<OutputOf<Name>>> {
     const { connection, platform } = this.#deps;
     connection.checkClocks();
     const completed = this.#completeInput(name, partialInput);
-    if (!completed.ok) return this.#failedAnswer(completed.error);
+    if (!completed.ok) return completed;
     const { input, bytes } = completed.value;
     const request: CallRequest<Name> = {
       name,
@@ -103,13 +97,13 @@ export class Calls {
     request: CallRequest<Name>,
     send: SendRequest,
     timeoutMs: number,
-  ): Promise<CallAnswer<Name>> {
+  ): Promise<Result<OutputOf<Name>>> {
     const { name, input, requestId } = request;
     const first = await send(name, input, timeoutMs);
     const isAgain = first.kind === "lost" && first.isSent && requestId !== undefined;
     const outcome = isAgain ? await send(name, input, timeoutMs) : first;
     if (outcome.kind !== "lost") return this.#toAnswer(request, outcome);
-    return this.#failedAnswer({ code: outcome.isSent ? "outcome_unknown" : "unreachable", message: outcome.message });
+    return err({ code: outcome.isSent ? "outcome_unknown" : "unreachable", message: outcome.message });
   }
 
   #completeInput<Name extends OperationName>(
@@ -133,7 +127,7 @@ export class Calls {
     return ok({ input: fullInput as InputOf<Name>, bytes });
   }
 
-  async #sendUntilAnswered<Name extends OperationName>(request: CallRequest<Name>): Promise<CallAnswer<Name>> {
+  async #sendUntilAnswered<Name extends OperationName>(request: CallRequest<Name>): Promise<Result<OutputOf<Name>>> {
     const { connection, platform } = this.#deps;
     let waitResult: WaitResult = "up";
     const outcome = await repeat(
@@ -156,7 +150,7 @@ export class Calls {
         if (isUp(connection.state)) await sleep(platform, Math.min(ms, this.#remainingMs(request)));
       },
     );
-    return outcome ? this.#toAnswer(request, outcome) : this.#failedAnswer(this.#unansweredError(request, waitResult));
+    return outcome ? this.#toAnswer(request, outcome) : err(this.#unansweredError(request, waitResult));
   }
 
   #unansweredError(request: CallRequest<OperationName>, waitResult: WaitResult): Failure {
@@ -212,20 +206,15 @@ export class Calls {
   #toAnswer<Name extends OperationName>(
     request: CallRequest<Name>,
     outcome: RequestOutcome<OutputOf<Name>>,
-  ): CallAnswer<Name> {
-    if (outcome.kind === "garbled")
-      return this.#failedAnswer({ code: "bad_answer", ...errorFields(request, outcome.message) });
-    if (outcome.kind === "lost") return this.#failedAnswer(this.#unansweredError(request, "late"));
-    const { result, sentAt } = outcome;
-    if (result.ok) return { result, sentAt };
+  ): Result<OutputOf<Name>> {
+    if (outcome.kind === "garbled") return err({ code: "bad_answer", ...errorFields(request, outcome.message) });
+    if (outcome.kind === "lost") return err(this.#unansweredError(request, "late"));
+    const { result } = outcome;
+    if (result.ok) return result;
     const self = "self" in request.input ? Self.safeParse(request.input.self).data : null;
     this.#deps.connection.handleRefusal(self ?? null, result.error);
     const isUnknown = request.mayHaveHappened && isTransient(result.error);
-    return isUnknown ? this.#failedAnswer(this.#unansweredError(request, "late")) : { result, sentAt };
-  }
-
-  #failedAnswer(error: Failure): { result: Result<never>; sentAt: Instant } {
-    return { result: err(error), sentAt: readClock(this.#deps.platform.clock) };
+    return isUnknown ? err(this.#unansweredError(request, "late")) : result;
   }
 }
 

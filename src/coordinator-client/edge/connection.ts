@@ -301,9 +301,8 @@ export class Connection implements ClientConnection {
   }
 
   #setState(state: ConnectionState, reason: string, extra: { readonly retryInMs?: number } = {}): void {
-    const previous = this.#state;
     this.#state = state;
-    this.#events.emit({ type: "state", state, previous, reason, ...extra });
+    this.#events.emit({ type: "state", state, reason, ...extra });
   }
 }
 
@@ -401,9 +400,9 @@ export class Registration {
   }
 
   lose(error: Failure): void {
-    const chat = this.#current?.chat;
+    const hadChat = this.#current !== null;
     this.forget(error.message);
-    if (chat !== undefined) this.#events.emit({ type: "chat-lost", chat, error });
+    if (hadChat) this.#events.emit({ type: "chat-lost", error });
   }
 
   forget(reason: string): void {
@@ -417,8 +416,7 @@ export class Registration {
     this.unbind();
     this.#attempt = 0;
     this.#current = registered;
-    const { chat, incarnation, isNew, wasOffline } = registered;
-    this.#events.emit({ type: "registered", chat, incarnation, isNew, wasOffline });
+    this.#events.emit({ type: "registered", incarnation: registered.incarnation });
     this.#resolveFirst?.(ok(registered));
   }
 

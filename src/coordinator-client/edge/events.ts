@@ -7,22 +7,10 @@ export type ConnectionState = "disconnected" | "connecting" | "connected" | "fal
 
 /** No event but a notification holds a text of another chat, and none a token. */
 export type EdgeEvent =
-  | {
-      readonly type: "state";
-      readonly state: ConnectionState;
-      readonly previous: ConnectionState;
-      readonly reason: string;
-      readonly retryInMs?: number;
-    }
-  | {
-      readonly type: "registered";
-      readonly chat: string;
-      readonly incarnation: number;
-      readonly isNew: boolean;
-      readonly wasOffline: boolean;
-    }
+  | { readonly type: "state"; readonly state: ConnectionState; readonly reason: string; readonly retryInMs?: number }
+  | { readonly type: "registered"; readonly incarnation: number }
   /** Another process owns the chat, or it may not be registered: this one must stop. */
-  | { readonly type: "chat-lost"; readonly chat: string; readonly error: Failure }
+  | { readonly type: "chat-lost"; readonly error: Failure }
   /** Sleep, or a clock was set: nothing confirmed before counts. */
   | { readonly type: "clock-jump"; readonly byMs: number }
   | { readonly type: "notified"; readonly notification: Notification }

@@ -11,11 +11,10 @@ import {
   type RequestOutcome,
 } from "./outcomes.ts";
 import type { FetchResponse, Platform } from "./platform.ts";
-import { readClock, type Instant } from "./trust.ts";
 import { isRecord, parseJson } from "../../shared/json-fields.ts";
 
 export interface HttpTransport {
-  readonly platform: Pick<Platform, "clock" | "setTimer" | "fetch">;
+  readonly platform: Pick<Platform, "setTimer" | "fetch">;
   readonly address: Address;
   readonly token: string;
   readonly adminToken?: string | undefined;
@@ -36,10 +35,9 @@ export function sender(transport: HttpTransport): SendRequest {
     // Not AbortSignal.any(): it would leak each request into a signal that lives for days.
     signal.addEventListener("abort", abort);
     if (signal.aborted) abort();
-    const sentAt = readClock(platform.clock);
     try {
       const answer = await platform.fetch(...fetchArguments(transport, name, input, controller.signal));
-      return toOutcome(name, sentAt, answer, await answer.text());
+      return toOutcome(name, answer, await answer.text());
     } catch (error) {
       if (isTimedOut) return lostOutcome(true, `no answer over HTTP within ${timeoutMs} ms`);
       const code = codeOf(error) ?? (error instanceof Error ? codeOf(error.cause) : null);
@@ -77,15 +75,14 @@ function formatQuery(input: object): string {
 
 function toOutcome<Name extends OperationName>(
   name: Name,
-  sentAt: Instant,
   { status, headers }: FetchResponse,
   text: string,
 ): RequestOutcome<OutputOf<Name>> {
   const body = parseJson(text);
   if (status === 200)
-    return body === undefined ? garbledOutcome(`${name}: HTTP 200 without JSON`) : answeredOutcome(name, sentAt, body);
+    return body === undefined ? garbledOutcome(`${name}: HTTP 200 without JSON`) : answeredOutcome(name, body);
   if (isRecord(body) && "error" in body)
-    return refusedOutcome(name, sentAt, body.error, retryAfterMs(headers.get("retry-after")));
+    return refusedOutcome(name, body.error, retryAfterMs(headers.get("retry-after")));
   // A proxy answered: a 4xx is permanent, a 5xx may pass.
   const message = `${name}: HTTP ${status}, and not from a coordinator`;
   return status >= 500 || status === 429 ? lostOutcome(true, message) : garbledOutcome(message);

@@ -3,10 +3,9 @@ import type { Failure } from "../../contract/errors.ts";
 import { operations, type InputOf, type OperationName, type OutputOf } from "../../contract/operations.ts";
 import { WireError } from "../../contract/protocol.ts";
 import { err, ok, type Result } from "../../shared/result.ts";
-import type { Instant } from "./trust.ts";
 
 export type RequestOutcome<Output> =
-  | { readonly kind: "answered"; readonly result: Result<Output>; readonly sentAt: Instant }
+  | { readonly kind: "answered"; readonly result: Result<Output> }
   | { readonly kind: "lost"; readonly isSent: boolean; readonly message: string }
   /** Not an answer; a repeat would get the same. */
   | { readonly kind: "garbled"; readonly message: string };
@@ -19,14 +18,13 @@ export type SendRequest = <Name extends OperationName>(
 
 export function answeredOutcome<Name extends OperationName>(
   name: Name,
-  sentAt: Instant,
   answer: unknown,
 ): RequestOutcome<OutputOf<Name>> {
   const parsed = operations[name].output.safeParse(answer);
   if (!parsed.success)
     return garbledOutcome(`the answer to ${name} does not match the contract: ${formatIssues(parsed.error)}`);
   // The schema is the one of this name; TypeScript cannot follow that.
-  return { kind: "answered", result: ok(parsed.data as OutputOf<Name>), sentAt };
+  return { kind: "answered", result: ok(parsed.data as OutputOf<Name>) };
 }
 
 export function garbledOutcome(message: string): RequestOutcome<never> {
@@ -37,12 +35,7 @@ export function lostOutcome(isSent: boolean, message: string): RequestOutcome<ne
   return { kind: "lost", isSent, message };
 }
 
-export function refusedOutcome(
-  name: string,
-  sentAt: Instant,
-  error: unknown,
-  retryAfterMs?: number,
-): RequestOutcome<never> {
+export function refusedOutcome(name: string, error: unknown, retryAfterMs?: number): RequestOutcome<never> {
   const parsed = WireError.safeParse(error);
   if (!parsed.success)
     return garbledOutcome(`${name} was refused in a way that this version does not know: ${formatCode(error)}`);
@@ -54,7 +47,7 @@ export function refusedOutcome(
     ...(retryInMs === undefined ? {} : { retryAfterMs: retryInMs }),
     ...(details === undefined ? {} : { details }),
   };
-  return { kind: "answered", result: err(refusal), sentAt };
+  return { kind: "answered", result: err(refusal) };
 }
 
 export function byteLength(input: object): number {

@@ -54,7 +54,6 @@ export interface SocketHandlers {
 
 interface PendingRequest {
   readonly name: OperationName;
-  readonly sentAt: Instant;
   readonly channel: Channel;
   readonly finish: (outcome: RequestOutcome<never>) => void;
 }
@@ -149,7 +148,6 @@ class EdgeSocket {
   ): Promise<RequestOutcome<OutputOf<Name>>> {
     if (!this.#isUsable()) return Promise.resolve(lostOutcome(false, "not connected"));
     const id = (this.#lastId += 1);
-    const sentAt = readClock(this.#platform.clock);
     return new Promise((resolve) => {
       const cancel = this.#platform.setTimer(
         () => this.#finish(id, lostOutcome(true, `no answer over the socket within ${timeoutMs} ms`)),
@@ -159,7 +157,7 @@ class EdgeSocket {
         cancel();
         resolve(outcome);
       };
-      this.#pending.set(id, { name, sentAt, channel, finish });
+      this.#pending.set(id, { name, channel, finish });
       this.#bound.ask(answerChars);
       this.#socket.send(requestFrame(id, name, input));
     });
@@ -236,11 +234,11 @@ class EdgeSocket {
         case "result":
           this.#finishPending(
             incoming.id,
-            ({ name, sentAt }) => answeredOutcome(name, sentAt, incoming.result) as RequestOutcome<never>,
+            ({ name }) => answeredOutcome(name, incoming.result) as RequestOutcome<never>,
           );
           break;
         case "error":
-          this.#finishPending(incoming.id, ({ name, sentAt }) => refusedOutcome(name, sentAt, incoming.error));
+          this.#finishPending(incoming.id, ({ name }) => refusedOutcome(name, incoming.error));
           break;
         case "notification":
           for (const channel of this.#channels) channel.receive(incoming.notification);

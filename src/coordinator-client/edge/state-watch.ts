@@ -135,7 +135,7 @@ export class StateWatch {
 
   /** Later reads of the reader are at least as new. */
   async #begin(): Promise<Result<WatchStep>> {
-    const { result } = await this.#deps.calls.call("state.list", { prefix: this.#prefix, limit: 1 });
+    const result = await this.#deps.calls.call("state.list", { prefix: this.#prefix, limit: 1 });
     if (!result.ok || this.#isClosed) return result.ok ? ok("done") : result;
     this.#cursor = result.value.revision;
     this.#onChanges(null);
@@ -144,7 +144,7 @@ export class StateWatch {
 
   async #pull(after: number): Promise<Result<WatchStep>> {
     const input = { prefix: this.#prefix, after, limit: pageSize };
-    const { result } = await this.#deps.calls.call("state.changes", input);
+    const result = await this.#deps.calls.call("state.changes", input);
     if (!result.ok || this.#isClosed) return result.ok ? ok("done") : result;
     const { changes, revision, isMore } = result.value;
     this.#cursor = revision;

@@ -32,7 +32,6 @@ import { lostOutcome, type SendRequest } from "../edge/outcomes.ts";
 import type { ClientConnection, Registration } from "../edge/connection.ts";
 import type { ConnectionState, EdgeEvents } from "../edge/events.ts";
 import type { Platform } from "../edge/platform.ts";
-import { readClock } from "../edge/trust.ts";
 import { processLives } from "./process-key.ts";
 
 export interface LocalCoordinatorOptions {
@@ -243,7 +242,7 @@ const minGapMs = 20;
 
 interface LocalDeps {
   readonly coordinator: LocalCalls;
-  readonly platform: Pick<Platform, "setTimer" | "clock">;
+  readonly platform: Pick<Platform, "setTimer">;
   readonly registration: Registration;
   readonly events: EdgeEvents;
 }
@@ -293,16 +292,15 @@ export class LocalConnection implements ClientConnection {
     this.#cancelTimer();
     this.#unfollow?.();
     this.#deps.coordinator.close();
-    this.#deps.events.emit({ type: "state", state: "closed", previous: "connected", reason });
+    this.#deps.events.emit({ type: "state", state: "closed", reason });
   }
 
   readonly send: SendRequest = async (name, input, timeoutMs) => {
-    const sentAt = readClock(this.#deps.platform.clock);
     try {
-      return { kind: "answered", result: await this.#deps.coordinator.call(name, input, timeoutMs), sentAt };
+      return { kind: "answered", result: await this.#deps.coordinator.call(name, input, timeoutMs) };
     } catch (error) {
       if (error instanceof CallLostError) return lostOutcome(error.isSent, error.message);
-      return { kind: "answered", result: storeRefusal(error), sentAt };
+      return { kind: "answered", result: storeRefusal(error) };
     }
   };
 

@@ -26,8 +26,8 @@ const DAY = 86_400_000;
 const HOUR = DAY / 24;
 const LIMITS: Config["retention"] = { maxAgeMs: 30 * DAY, checkpointsPerSession: 50, maxBytes: 2 ** 40, backups: 5 };
 
-function pruned(store: Store, now: number, limits: Partial<typeof LIMITS> = {}): ReturnType<typeof prune> {
-  return store.write((sql) => prune(sql, now, { ...LIMITS, ...limits }, 1_000));
+function pruned(store: Store, now: number, limits: Partial<typeof LIMITS> = {}): void {
+  store.write((sql) => prune(sql, now, { ...LIMITS, ...limits }, 1_000));
 }
 
 it("the newest backups are kept, private and whole", async ({ store, paths }) => {
@@ -129,10 +129,8 @@ it("an old session that is over goes whole, but not what it has to send; crashes
   });
   const tables = ["usage_messages", "team_calls", "sent_notifications", "notices"];
   const longer = (): unknown[] => tables.flatMap((table) => found(store, `SELECT count(*) FROM ${table}`));
-  const ended = pruned(store, T0 + 1 + 30 * DAY);
+  pruned(store, T0 + 1 + 30 * DAY);
   expect(longer()).toEqual([1, 1, 1, 1]);
-  expect([...ended.checkpoints].sort()).toEqual(["dismissed", "ended", "recovered"]);
-  expect(ended.isMore).toBe(false);
   const owned = ["journal", "checkpoints", "signals", "recoveries", "clients", "team_news", "team_continuations"];
   for (const table of ["sessions", ...owned]) {
     const ids = found(store, `SELECT ${table === "sessions" ? "id" : "session"} FROM ${table}`);

@@ -54,15 +54,12 @@ function contextReadings(usage: Usage, old: Readings, env: NodeJS.ProcessEnv, no
 /** Each field may be missing or null. */
 export interface StatusLineInput {
   readonly sessionId: string | null;
-  readonly transcriptPath: string | null;
-  readonly cwd: string | null;
   readonly model: string | null;
   readonly costUsd: number | null;
   readonly readings: Readings;
 }
 
 const maxIdChars = 200;
-const maxPathChars = 4_096;
 /** A thousand times the largest window: more is no token count. */
 const maxTokens = 1_000_000_000;
 
@@ -77,8 +74,6 @@ export function parse(text: string, now: number, env: NodeJS.ProcessEnv): Status
   const window = effectiveWindow(model, env, size);
   return {
     sessionId: textAt(input, "session_id", maxIdChars),
-    transcriptPath: textAt(input, "transcript_path", maxPathChars),
-    cwd: textAt(input, "cwd", maxPathChars),
     model,
     costUsd: numberAt(cost, "total_cost_usd"),
     readings: toReadings(

@@ -14,6 +14,7 @@ import { unreadBytes } from "../../../clients/transcript/transcript-file.ts";
 import type { JournalEntry } from "../../../contract/journal.ts";
 import { callKinds, turnBounds } from "../../../contract/turn-kinds.ts";
 import { OverBudgetError, budgetMs, withinBudget } from "../../../platform/time-budget.ts";
+import { countUntil } from "../../../shared/count-until.ts";
 import { maxAheadMs } from "../../../shared/known-time.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { approvedPlan, assistant, failure, idOf } from "../entries.ts";
@@ -145,7 +146,7 @@ function turnsIn(part: TranscriptPart): [turn: TranscriptPart, isLast: boolean][
   const times = part.texts.flatMap(({ role, at }) => (role === "user" && at !== null ? [at] : []));
   const begins = [-Infinity, ...new Set(times.toSorted((one, other) => one - other))];
   const byTurn = <Row extends { readonly at: number | null }>(rows: readonly Row[]): ((turn: number) => Row[]) => {
-    const found = Map.groupBy(rows, ({ at }) => lastUpTo(begins, at ?? -Infinity));
+    const found = Map.groupBy(rows, ({ at }) => countUntil(begins, at ?? -Infinity, Number) - 1);
     return (turn) => found.get(turn) ?? [];
   };
   const [texts, apiErrors] = [byTurn(part.texts), byTurn(part.apiErrors)];
@@ -155,17 +156,6 @@ function turnsIn(part: TranscriptPart): [turn: TranscriptPart, isLast: boolean][
     const own = { texts: texts(at), apiErrors: apiErrors(at), toolCalls: toolCalls(at), toolEnds: toolEnds(at) };
     return [{ ...part, ...own, interruptions: interruptions(at) }, at === begins.length - 1];
   });
-}
-
-/** Index of the last of these ascending numbers that is at most this one. */
-function lastUpTo(ascending: readonly number[], most: number): number {
-  let [low, high] = [0, ascending.length - 1];
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    if ((ascending[middle] ?? Infinity) <= most) low = middle;
-    else high = middle - 1;
-  }
-  return low;
 }
 
 /** Entries that were recorded before the time was over stay. */

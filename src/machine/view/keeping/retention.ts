@@ -19,12 +19,6 @@ import {
 import { teamCalls, teamChats, teamConflicts, teamTables } from "../../../store/team-tables.ts";
 import { usageCosts, usageMessages, usageTables } from "../../../store/machine-tables.ts";
 
-export interface PruneResult {
-  readonly checkpoints: readonly string[];
-  readonly rows: number;
-  readonly isMore: boolean;
-}
-
 const dayMs = 86_400_000;
 /** Folded journal rows are kept this long for `shim sessions show <session>`. */
 const foldedJournalMs = 7 * dayMs;
@@ -59,7 +53,7 @@ export function pruneTime(sql: Sql, now: number): number {
  * Keeps unfolded journal rows and the newest checkpoint of a session that is incomplete or
  * still kept. Deletes at most about `limit` rows.
  */
-export function prune(sql: Sql, now: number, retention: Config["retention"], limit: number): PruneResult {
+export function prune(sql: Sql, now: number, retention: Config["retention"], limit: number): void {
   const budget = new Budget(limit);
   pruneOldSessions(sql, now - retention.maxAgeMs, budget);
   removeCheckpoints(sql, `${agedSql("checkpoints")} AND seq < ${newestSeqSql}`, [now - retention.maxAgeMs], budget);
@@ -79,12 +73,10 @@ export function prune(sql: Sql, now: number, retention: Config["retention"], lim
   sql.run("DELETE FROM notices WHERE acknowledgedAt < ?", now - retention.maxAgeMs);
   sql.run("DELETE FROM seen_events WHERE at < ?", now - foldedJournalMs);
   pruneToSize(sql, retention.maxBytes, budget);
-  return { checkpoints: budget.checkpoints, rows: limit - budget.remaining, isMore: budget.remaining <= 0 };
 }
 
 class Budget {
   remaining: number;
-  readonly checkpoints: string[] = [];
 
   constructor(limit: number) {
     this.remaining = limit;
@@ -182,7 +174,6 @@ function pruneToSize(sql: Sql, maxBytes: number, budget: Budget): void {
       const oldest = `SELECT id FROM sessions WHERE NOT ${incompleteSql} ORDER BY isScripts DESC, lastSeenAt LIMIT 1`;
       for (const id of selectColumn(sql, oldest)) pruneSession(sql, id, step);
     }
-    budget.checkpoints.push(...step.checkpoints);
     budget.remaining -= allowed - step.remaining;
     // Only the newest checkpoints of incomplete sessions are left.
     if (step.remaining === allowed) return;
@@ -204,6 +195,5 @@ function removeCheckpoints(sql: Sql, where: string, values: SqlValue[], budget: 
   for (const { seq, id } of rows) {
     snapshotDrops.enqueue(sql, "checkpointId = ?", id);
     budget.remaining -= sql.run("DELETE FROM checkpoints WHERE seq = ?", seq);
-    budget.checkpoints.push(id);
   }
 }

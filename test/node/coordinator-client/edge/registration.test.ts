@@ -95,7 +95,7 @@ it("a chat that another process has taken over is given up, and this is reported
   await edge.host.connect("a");
   edge.tell();
   await edge.time.pass(2_000);
-  expect(ofType(made, "chat-lost")).toMatchObject([{ chat: "a", error: { code: "session_in_use" } }]);
+  expect(ofType(made, "chat-lost")).toMatchObject([{ error: { code: "session_in_use" } }]);
   expect([made.client.self, made.client.state]).toEqual([null, "connected"]);
   expect(codeOf(await call("messages.pull", {}))).toBe("not_registered");
   await edge.time.pass(120_000);

@@ -267,8 +267,6 @@ it("reads the whole status line input", () => {
   const context = { contextTokens: 16_700, contextWindow: 200_000, contextFill: 0.0835 };
   expect(parse(aStatusLine(), T0, {})).toEqual({
     sessionId: "5f0e0e5e-0000-4000-8000-000000000001",
-    transcriptPath: "/home/ann/.claude/projects/app/5f0e.jsonl",
-    cwd: "/home/ann/app",
     model: "claude-opus-5",
     costUsd: 0.01234,
     readings: someReadings({ ...context, rateLimit: 0.41, sessionAgeMs: 45_000 }, T0),
@@ -287,12 +285,12 @@ it.each([
   expect(readings.contextTokens?.value).toBe(tokens);
 });
 
-it("a rate limit that was reset meanwhile says nothing; over-long ids and paths are refused, not cut", () => {
+it("a rate limit that was reset meanwhile says nothing; an over-long id is refused, not cut", () => {
   const five_hour = { used_percentage: 99, resets_at: T0 / 1_000 - 1 };
-  const long = { session_id: "x".repeat(201), transcript_path: "y".repeat(4_097) };
+  const long = { session_id: "x".repeat(201) };
   const limits = { five_hour, seven_day: { used_percentage: 10 } };
   const input = parse(aStatusLine({ ...long, rate_limits: limits }), T0, {});
-  expect(input).toMatchObject({ sessionId: null, transcriptPath: null, readings: { rateLimit: { value: 0.1 } } });
+  expect(input).toMatchObject({ sessionId: null, readings: { rateLimit: { value: 0.1 } } });
   const over = aStatusLine({ rate_limits: { five_hour: { used_percentage: 130, resets_at: null } } });
   expect(parse(over, T0, {}).readings.rateLimit?.value).toBe(1);
 });
