@@ -115,13 +115,12 @@ export class PermissionRequests {
     return [...this.#ended.values()];
   }
 
-  /** @returns false: it is not open, or is the terminal's alone */
-  answer(id: string, answer: Omit<SentAnswer, "outcome">): boolean {
+  /** Does nothing where it is not open, or is the terminal's alone. */
+  answer(id: string, answer: Omit<SentAnswer, "outcome">): void {
     const held = this.#open.get(id);
-    if (held === undefined || held.request.reason !== null) return false;
+    if (held === undefined || held.request.reason !== null) return;
     this.#end(held, "answered", { ...answer, outcome: "sent" });
     held.settle(answer.decision);
-    return true;
   }
 
   /** An answer that was sent, and of which an event shows what came of it. */

@@ -309,26 +309,24 @@ export interface HalfMadeWorktree extends NewBranch, Pick<SnapshotDeps, "env"> {
 }
 
 /**
- * Removes a worktree that a killed process was making, its branch, and the folder around it.
- *
- * @returns whether nothing is left: a branch with commits of its own stays
+ * Removes a worktree that a killed process was making, its branch, and the folder around it; a
+ * branch with commits of its own stays.
  */
-export async function removeHalfMade(left: HalfMadeWorktree): Promise<boolean> {
+export async function removeHalfMade(left: HalfMadeWorktree): Promise<void> {
   const { env, project, head, folder, branch, owner } = left;
   await endMarked(toMark(owner));
-  const work = async (signal: AbortSignal): Promise<boolean> => {
+  const work = async (signal: AbortSignal): Promise<void> => {
     const tree = await discover(env, project, signal);
-    if ("skipped" in tree) return false;
+    if ("skipped" in tree) return;
     const git = repositoryGit(env, { gitDir: tree.found.gitDir }, signal);
     const ref = `refs/heads/${branch}`;
     const { stdout } = await run(git, ["rev-parse", "--verify", "--quiet", ref], "", [0, 1]);
     const at = stdout.toString().trim();
-    if (at !== "" && at !== head) return false;
+    if (at !== "" && at !== head) return;
     await removeByForce(env, tree.found.commonDir, dirname(folder), folder);
     if (at !== "") await run(git, ["update-ref", "-d", ref, at]);
-    return true;
   };
-  return withTimeLimit({ timeoutMs: cleanUpMs }, work, () => false);
+  await withTimeLimit({ timeoutMs: cleanUpMs }, work, () => undefined);
 }
 
 async function writeWorktree(

@@ -142,14 +142,13 @@ export function setClaimant(
 }
 
 /** Deletes sessions with all their records, and keeps for the readers that they are gone. */
-export function forgetSessions(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): number {
+export function forgetSessions(tx: Tx, sums: Totals, where: string, ...values: SqlValue[]): void {
   const removed = sessionRows.select(tx.sql, `WHERE ${where}`, ...values);
   for (const { session, device } of removed) {
     syncForgotten.insert(tx.sql, { revision: nextRevision(tx, sums), session, device, at: tx.now });
   }
   remove(tx, sums, `sync_sessions WHERE ${where}`, ...values);
   removeContents(tx, sums, where, ...values);
-  return removed.length;
 }
 
 /** @returns the number of deleted records */

@@ -42,11 +42,9 @@ export class Renewal<Answer> {
     return this.#renewing;
   }
 
-  /** @returns the renewal that is still unanswered */
-  stop(): Promise<Answer> | null {
+  stop(): void {
     this.#isStopped = true;
     this.#cancelTimer();
-    return this.#renewing;
   }
 }
 

@@ -9,15 +9,11 @@ import * as journal from "./journal.ts";
 import type { LimitHandOver } from "./recoveries.ts";
 
 const snapshotRows = snapshots.without("session");
+const checkpointRows = checkpoints.pick("id", "at", "trigger", "rawBytes", "redactions", "summary");
 const signalRows = signals.without("session");
 const crashRows = crashes.without("session");
 const recoveryRows = recoveries.pick("at", "action", "bySession", "score", "detail");
 const clientRows = clients.pick("pid", "givenId", "at");
-
-type StoredCheckpoint = Pick<
-  RowOf<typeof checkpoints>,
-  "id" | "at" | "trigger" | "rawBytes" | "redactions" | "summary"
-> & { readonly storedBytes: number };
 
 export type StoredSnapshotRow = RowOf<typeof snapshotRows>;
 
@@ -36,7 +32,7 @@ interface Continued {
 /** Rows of one session but its own, oldest first; bodies of checkpoints only as their sizes. */
 export interface SessionContent {
   readonly journal: readonly journal.JournalRow[];
-  readonly checkpoints: readonly StoredCheckpoint[];
+  readonly checkpoints: readonly RowOf<typeof checkpointRows>[];
   readonly snapshots: readonly StoredSnapshotRow[];
   readonly signals: readonly RowOf<typeof signalRows>[];
   readonly crashes: readonly RowOf<typeof crashRows>[];
@@ -49,11 +45,7 @@ export interface SessionContent {
 export function readContent(sql: Sql, sessionId: string): SessionContent {
   return {
     journal: journal.list(sql, sessionId, 0, Number.MAX_SAFE_INTEGER),
-    checkpoints: sql.all(
-      `SELECT id, at, trigger, rawBytes, length(body) AS storedBytes, redactions, summary
-       FROM checkpoints WHERE session = ? ORDER BY seq`,
-      sessionId,
-    ),
+    checkpoints: checkpointRows.select(sql, "WHERE session = ? ORDER BY seq", sessionId),
     snapshots: snapshotRows.select(sql, "WHERE session = ? ORDER BY at, checkpointId", sessionId),
     signals: signalRows.select(sql, "WHERE session = ? ORDER BY at", sessionId),
     crashes: crashRows.select(sql, "WHERE session = ? ORDER BY at", sessionId),

@@ -15,20 +15,17 @@ const quarterMs = 900_000;
 
 const marks = signals.pick("at", "level");
 
-/** Returns whether a sample was written. */
-export function record(sql: Sql, now: number, session: string, readings: Readings, { score, level }: Risk): boolean {
+export function record(sql: Sql, now: number, session: string, readings: Readings, { score, level }: Risk): void {
   // Samples ahead of `now` predate a clock that jumped back; they must not silence new ones.
   const rest = "WHERE session = ? AND at <= ? ORDER BY at DESC LIMIT 1";
   const [last] = marks.select(sql, rest, session, now);
-  if (last && last.level === level && now - last.at < sampleIntervalMs) return false;
+  if (last && last.level === level && now - last.at < sampleIntervalMs) return;
   if (last) keepWorst(sql, session, last.at - hourMs, now - hourMs);
-  return (
-    signals.insert(
-      sql,
-      { session, at: now, score, level, readings },
-      `ON CONFLICT (session, at) DO UPDATE SET score = excluded.score, level = excluded.level, readings = excluded.readings
-       WHERE excluded.score >= signals.score`,
-    ) > 0
+  signals.insert(
+    sql,
+    { session, at: now, score, level, readings },
+    `ON CONFLICT (session, at) DO UPDATE SET score = excluded.score, level = excluded.level, readings = excluded.readings
+     WHERE excluded.score >= signals.score`,
   );
 }
 
