@@ -424,14 +424,13 @@ export async function askWhich(cli: Cli, count: number, unchanged: string): Prom
   return index >= 0 && index < count ? ok(index) : wrongUsage(`"${reply}" is none of them. ${unchanged}`);
 }
 
-/** Asks before a change. @param unasked error without a terminal @returns null after a yes */
+/** Asks before a change. @returns null after a yes */
 export async function requireYes(
   cli: Cli,
   question: string,
   { yes }: { readonly yes?: boolean },
-  unasked = `${question} Confirm with --yes.`,
 ): Promise<Failed | null> {
   const reply = await cli.confirm(question, yes === true);
   if (reply === "yes") return null;
-  return fail("not_confirmed", reply === "no" ? "nothing was changed." : unasked);
+  return fail("not_confirmed", reply === "no" ? "nothing was changed." : `${question} Confirm with --yes.`);
 }

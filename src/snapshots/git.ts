@@ -119,13 +119,11 @@ export function repositoryGit(env: NodeJS.ProcessEnv, location: GitLocation, sig
   };
 }
 
-const ownAuthor = { name: "SHIM", email: "shim@localhost" };
-
-export function withAuthor(git: Git, now: number, { name, email } = ownAuthor): Git {
+export function withAuthor(git: Git, now: number): Git {
   const date = `${Math.floor(now / 1_000)} +0000`;
   const as = (role: string) => ({
-    [`GIT_${role}_NAME`]: name,
-    [`GIT_${role}_EMAIL`]: email,
+    [`GIT_${role}_NAME`]: "SHIM",
+    [`GIT_${role}_EMAIL`]: "shim@localhost",
     [`GIT_${role}_DATE`]: date,
   });
   return { ...git, env: { ...git.env, ...as("AUTHOR"), ...as("COMMITTER") } };

@@ -33,8 +33,8 @@ export function addAll(sql: Sql, name: MetricName, increases: readonly Increase[
 }
 
 /** Adds one observation to a histogram. @param value in the unit of the metric */
-export function observe(sql: Sql, name: MetricName, value: number, labels: readonly string[] = []): void {
-  add(sql, name, { labels, bucket: bucketOf(name, value), sum: value });
+export function observe(sql: Sql, name: MetricName, value: number): void {
+  add(sql, name, { bucket: bucketOf(name, value), sum: value });
 }
 
 /** Names the bucket by its upper bound, which it includes. */

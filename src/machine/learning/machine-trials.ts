@@ -39,8 +39,8 @@ const dayMs = 86_400_000;
 const stored = experiments.pick("body");
 
 /** Newest first. */
-export function list(sql: Sql, limit = 200): MachineTrial[] {
-  return stored.select(sql, "ORDER BY at DESC, id LIMIT ?", limit).map(({ body }) => body);
+export function list(sql: Sql): MachineTrial[] {
+  return stored.select(sql, "ORDER BY at DESC, id LIMIT 200").map(({ body }) => body);
 }
 
 export function get(sql: Sql, id: string): MachineTrial | null {

@@ -323,19 +323,15 @@ function systemCpuTimes(): { readonly busyMs: number; readonly allMs: number } {
 }
 
 /** @returns reads the machine's health, with its cores since the last reading */
-export function machineHealth(
-  { monotonic }: Pick<Clock, "monotonic">,
-  cpuTimes = systemCpuTimes,
-  memoryInUse: () => number | null = memoryShare,
-): () => Health {
+export function machineHealth({ monotonic }: Pick<Clock, "monotonic">): () => Health {
   const startedAt = monotonic();
-  let last = cpuTimes();
+  let last = systemCpuTimes();
   return () => {
     const previous = last;
-    last = cpuTimes();
+    last = systemCpuTimes();
     const allMs = last.allMs - previous.allMs;
     const cpu = allMs > 0 ? Math.min(1, Math.max(0, (last.busyMs - previous.busyMs) / allMs)) : undefined;
-    const memory = memoryInUse() ?? undefined;
+    const memory = memoryShare() ?? undefined;
     return { ...omitUndefined({ cpu, memory }), uptimeMs: Math.round(monotonic() - startedAt) };
   };
 }

@@ -1,3 +1,4 @@
+import { isWindowsPath } from "../../../platform/paths.ts";
 import { notedEnd } from "../../../contract/ending.ts";
 import { join } from "node:path";
 import { isTransient } from "../../../contract/errors.ts";
@@ -35,14 +36,10 @@ export function mapPath(path: string, { there, here }: Roots): string | null {
   const root = there.replace(/(?<![/\\])[/\\]+$/, "");
   const rest = path.slice(root.length);
   if (root === "" || !path.startsWith(root) || !/^[/\\]/.test(rest)) return null;
-  const parts = rest.split(isWindows(root) ? /[/\\]+/ : /\/+/).filter((part) => part !== "");
+  // A backslash is a separator on Windows only.
+  const parts = rest.split(isWindowsPath(there) ? /[/\\]+/ : /\/+/).filter((part) => part !== "");
   if (parts.length === 0 || parts.some((part) => part === "." || part === "..")) return null;
   return join(here, ...parts);
-}
-
-/** A backslash is a separator on Windows only. */
-function isWindows(root: string): boolean {
-  return /^[a-z]:|^\\\\/i.test(root);
 }
 
 const externalReason = "outside of its project there";
