@@ -1,5 +1,6 @@
-import { readdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { namesIn } from "./paths.ts";
 import { isRunning } from "./processes.ts";
 
 /** Names that `temporaryBeside` gives. */
@@ -24,14 +25,5 @@ export function removeLeftovers(folder: string, ofProcess: RegExp): void {
     } catch {
       // Another user's.
     }
-  }
-}
-
-function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    // Not there, or not to be read.
-    return [];
   }
 }

@@ -1,5 +1,6 @@
-import { closeSync, constants, mkdirSync, openSync, readdirSync, rmSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { namesIn } from "./paths.ts";
 import { codeOf } from "../shared/error.ts";
 
 /** Flags of libuv: no other process opens the file, and Windows deletes it with this process. */
@@ -21,16 +22,8 @@ export class LiveFiles {
   /** @returns null: the process is none of SHIM's, or has not asked for its own start */
   startOf(pid: number): string | null {
     if (pid === process.pid) return (this.#own ??= this.#hold());
-    const name = this.#names().find((one) => one.startsWith(`${pid}-`) && this.#isHeld(one));
+    const name = namesIn(this.#folder).find((one) => one.startsWith(`${pid}-`) && this.#isHeld(one));
     return name?.slice(name.indexOf("-") + 1) ?? null;
-  }
-
-  #names(): string[] {
-    try {
-      return readdirSync(this.#folder);
-    } catch {
-      return [];
-    }
   }
 
   #hold(): string | null {

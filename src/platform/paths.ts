@@ -1,4 +1,4 @@
-import { existsSync, realpathSync, statSync } from "node:fs";
+import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { basename, isAbsolute, sep, dirname, join, posix, win32 } from "node:path";
 
@@ -110,6 +110,15 @@ export function notUtf8(path: string): string | null {
 /** Follows links. False for a path that is not there. */
 export function isFolder(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** Names in a folder; none where it is not there, or not to be read. */
+export function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 /** Pure. Whether a text is an absolute path of Windows: with a drive, or of a share. */

@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { codeOf } from "../shared/error.ts";
 import { asObject } from "../shared/json-fields.ts";
 import { LiveFiles } from "./live-files.ts";
-import { usualHome } from "./paths.ts";
+import { namesIn, usualHome } from "./paths.ts";
 
 /** Unlike a pid, never reused. `start` is opaque (Linux: clock ticks since boot; else a date). */
 export interface ProcessIdentity {
@@ -125,7 +125,8 @@ export function linuxProcesses(): Processes {
       return stat === null ? null : factsIn(stat);
     },
     children(pid) {
-      const lists = threadsOf(pid).map((thread) => procFile(pid, `task/${thread}/children`) ?? "");
+      // A child is in the list of the thread that started it.
+      const lists = namesIn(`/proc/${pid}/task`).map((thread) => procFile(pid, `task/${thread}/children`) ?? "");
       const pids = lists.join(" ").match(/\d+/g) ?? [];
       return new Map(pids.map((child) => [Number(child), wordsOf(child)]));
     },
@@ -156,15 +157,6 @@ function folderOf(pid: string): string {
     return readlinkSync(`/proc/${pid}/cwd`);
   } catch {
     return "";
-  }
-}
-
-/** A child is in the list of the thread that started it. */
-function threadsOf(pid: number): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`);
-  } catch {
-    return [];
   }
 }
 

@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { adapterOf } from "../../clients/adapters.ts";
+import { namesIn } from "../../platform/paths.ts";
 import { createPrivateFolder, writeAtomically } from "../../platform/private-files.ts";
 import { identify, type Processes } from "../../platform/processes.ts";
 import { shimCommand, withShimCommand } from "../../platform/shim-command.ts";
@@ -88,14 +89,10 @@ export function summarizeUnread(folder: string): UnreadSummary | null {
 
 /** The oldest first. */
 function filesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder)
-      .filter((name) => fileName.test(name))
-      .toSorted();
-  } catch {
-    // There is none, or `shim doctor` says what is wrong with the home.
-    return [];
-  }
+  // Where there are none `shim doctor` says what is wrong with the home.
+  return namesIn(folder)
+    .filter((name) => fileName.test(name))
+    .toSorted();
 }
 
 function partsOf(name: string): Readonly<Record<string, string | undefined>> {

@@ -1,7 +1,8 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import type { SystemSite, OperationContext } from "../../machine/context/operation-context.ts";
+import { namesIn } from "../../platform/paths.ts";
 import { programStart } from "../../platform/program-path.ts";
 import type { Launch } from "../../platform/shim-command.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
@@ -16,7 +17,7 @@ export function systemSite(launch: Launch, env: NodeJS.ProcessEnv): SystemSite {
     now: Date.now,
     launch,
     nodeVersion: process.versions.node,
-    machine: { platform: process.platform, env, homedir: homedir(), exists: existsSync, list: listNames },
+    machine: { platform: process.platform, env, homedir: homedir(), exists: existsSync, list: namesIn },
     runQuietly: (command, args) => runQuietly(command, args, env),
     versionOf: (program) => versionOf(program, env),
   };
@@ -30,14 +31,6 @@ export function hostContext(runtime: Runtime): Pick<OperationContext, "paths" | 
     loaded: async () => ({ runtime, driver: runtime.store.connection().driver, fallbackReason: null }),
     runtime: async () => runtime,
   };
-}
-
-function listNames(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }
 
 function runQuietly(

@@ -18,7 +18,7 @@ import { shortSessionId } from "../sessions/session-identity.ts";
 import { findNewest } from "../sharing/sessions-elsewhere.ts";
 import { besideBrief, brief, type Occasion } from "./brief/brief.ts";
 import { missingFrom } from "./brief/compaction.ts";
-import { restore, type Restoration } from "./incomplete/restoration.ts";
+import { restoreById } from "./incomplete/restoration.ts";
 import { withLearnt } from "./learnt/session-items.ts";
 
 export interface Acceptance {
@@ -78,17 +78,11 @@ function acceptedLine(title: string | null, shortId: string): string {
 
 /** For the model. */
 export function acceptedContext(runtime: Runtime, { session, brief: occasion }: Acceptance): string {
-  const from = restorationOf(runtime, session);
+  const from = restoreById(runtime, session);
   if (from && occasion) return brief(withLearnt(runtime, from), runtime.now(), occasion);
   const taken = `SHIM: the user continues session ${session}, and this chat has it now: do not call shim_check_recovery for it. Continue its work from its next step, after checking what its brief marks as unverified.`;
   const beside = from && besideBrief(from, "hook");
   return beside ? `${taken}\n${beside}` : taken;
-}
-
-/** @returns null: nothing is known of the session on this machine */
-function restorationOf(runtime: Runtime, session: string): Restoration | null {
-  const dead = runtime.store.read((sql) => sessions.get(sql, session), null);
-  return dead && restore(runtime, dead);
 }
 
 /**

@@ -250,6 +250,7 @@ export function restore(runtime: Runtime, session: Session): Restoration | null 
   return from && observed(runtime.env, from);
 }
 
+/** @returns null: nothing is known of the session on this machine */
 export function restoreById(runtime: Runtime, id: string): Restoration | null {
   const session = runtime.store.read((sql) => sessions.get(sql, id), null);
   return session && restore(runtime, session);
