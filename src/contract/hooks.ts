@@ -76,6 +76,8 @@ export function isHookEvent(name: string): name is HookEvent {
 export interface RequestDecision {
   readonly behavior: "allow" | "deny";
   readonly message?: string;
+  /** A denial that ends the turn. */
+  readonly interrupt?: true;
   /** Input of the call, where its client counts an allowance only together with it. */
   readonly input?: Readonly<Record<string, unknown>>;
   /** Chosen labels and own words, for each question in its order. */

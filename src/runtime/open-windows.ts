@@ -24,6 +24,14 @@ interface GivenAct {
   readonly act: WindowAct;
 }
 
+/** The event with which a turn ended last. */
+interface StoppedBy {
+  /** Epoch ms. */
+  readonly at: number;
+  /** The client's id of the prompt whose turn it was; absent: its client gives none. */
+  readonly prompt: string | undefined;
+}
+
 /** Ways into the clients of open windows. They live with the host. */
 export class OpenWindows {
   readonly #ways: Readonly<Record<WindowWay, TakeAct>>;
@@ -33,8 +41,8 @@ export class OpenWindows {
   readonly #given = new Map<number, (isTaken: boolean) => void>();
   #lastNumber = 0;
 
-  /** Sessions whose turn ends with their next hook, which takes them out. */
-  readonly stops = new Set<string>();
+  /** Sessions whose turn a hook ends, and the event that did; null: none has yet. */
+  readonly stops = new Map<string, StoppedBy | null>();
 
   /** Keys of words that a client is being given as a prompt: no event brings them beside that. */
   readonly underWay = new Set<string>();
@@ -44,7 +52,7 @@ export class OpenWindows {
     this.#ways = {
       server: atServer,
       plugin: ({ session }, act) => this.#give(session, act),
-      hook: ({ session }, act) => Promise.resolve("stop" in act && this.stops.add(session).has(session)),
+      hook: ({ session }, act) => Promise.resolve("stop" in act && this.stops.set(session, null).has(session)),
     };
   }
 

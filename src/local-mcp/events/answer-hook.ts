@@ -4,13 +4,11 @@ import { drainMs } from "../../contract/hook-limits.ts";
 import { adapterOf } from "../../clients/adapters.ts";
 import { claudeCode } from "../../clients/claude-code/claude-code.ts";
 import type { ClientAdapter } from "../../clients/adapter/client-adapter.ts";
-import { type HookAnswer, type HookEvent, HookInput, isHookEvent } from "../../contract/hooks.ts";
+import { type HookAnswer, HookInput, isHookEvent } from "../../contract/hooks.ts";
 import { asProcessIdentity, identify as identifyProcess, isAlive } from "../../platform/processes.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { messageOf, stackOf } from "../../shared/error.ts";
 import { drain, isEmpty, type SpoolEntry } from "../../store/spool.ts";
-import { isToolEnd } from "../../machine/sessions/hook-entries.ts";
-import * as journal from "../../machine/sessions/journal.ts";
 import { noteEvent, type AskedPermission } from "../../machine/sessions/requests.ts";
 import { StoreError } from "../../store/store-error.ts";
 import { label } from "../../redaction/redact.ts";
@@ -23,6 +21,7 @@ import { readEvent, type IncomingEvent, type ReadEvent, type UnreadInput } from 
 import { recordEvent } from "./record-event.ts";
 import { startSession } from "./session-bounds.ts";
 import { redactUnread, trySpool, unreadText } from "./spool-event.ts";
+import { withStop } from "./stopped-turn.ts";
 import { keepUnread, takeUnreadLine } from "./unread-input.ts";
 
 /** Events of one hook of a client, however they came. */
@@ -121,34 +120,13 @@ function store(runtime: Runtime, incoming: IncomingEvent): Taken | null {
   if (!isLate && runtime.permissions.hasAny(sessionId)) noteEvent(runtime, { session: sessionId, event, input });
   const client = event === "UserPromptSubmit" && !isLate ? identifyProcess(runtime.processes, clientPid) : null;
   if (client) runtime.fronts.reported(client);
-  const given = toAnswer(runtime, incoming, draft, start && startSession(runtime, start));
-  const answer = runtime.windows.stops.size > 0 ? withStop(runtime, incoming, sessionId, given) : given;
+  const answer = toAnswer(runtime, incoming, draft, start && startSession(runtime, start));
+  const given = { answer, asked: asked === null ? [] : [asked] };
   // A call that waits is not held up by readings.
   const isDone = event === "PreToolUse" && trigger === null && !isTranscriptBehind;
   const works = isDone ? [] : [{ runtime, event, sessionId, trigger, isTranscriptBehind }];
-  return { answer, works, asked: asked === null ? [] : [asked] };
+  return { ...(runtime.windows.stops.size > 0 ? withStop(runtime, incoming, sessionId, given) : given), works };
 }
-
-/** The turn ends with this call where its user has stopped it; one that is over is let be. */
-function withStop(
-  { windows, store: kept, now, log }: Runtime,
-  { event, input, isLate = false }: IncomingEvent,
-  session: string,
-  answer: HookAnswer,
-): HookAnswer {
-  const isEnd = isToolEnd(event);
-  if (isLate || input.agent_id !== undefined || !(isEnd || turnEvents.has(event))) return answer;
-  if (!windows.stops.delete(session) || !isEnd) return answer;
-  const at = now();
-  try {
-    kept.write((sql) => journal.append(sql, session, at, `interrupted:${at}`, { kind: "interrupted" }));
-  } catch (error) {
-    log("error", "the stop was not stored", { error: stackOf(error) });
-  }
-  return { ...answer, continue: false, stopReason: "SHIM: you have stopped this turn from elsewhere." };
-}
-
-const turnEvents: ReadonlySet<HookEvent> = new Set(["UserPromptSubmit", "Stop", "StopFailure", "SessionStart"]);
 
 function storeOrSpool(runtime: Runtime, incoming: IncomingEvent): Taken {
   const { event } = incoming;

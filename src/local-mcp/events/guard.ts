@@ -9,6 +9,7 @@ import type { EventMachine, Runtime } from "../../runtime/runtime.ts";
 import type { Concern, Draft, Recording } from "./concern.ts";
 import { identify, type IdentifiedEvent } from "./known-session.ts";
 import type { IncomingEvent } from "./read-event.ts";
+import { stopRefusal } from "./stopped-turn.ts";
 
 const free: EditVerdict = { kind: "free" };
 
@@ -81,8 +82,11 @@ function callVerdict(event: IdentifiedEvent, effects: readonly EffectNote[] = []
   return (bound.kind === "refused" ? null : repeatVerdict(event, effects)) ?? bound;
 }
 
-function boundVerdict({ sql, machine, incoming: { input }, known: { id, has } }: IdentifiedEvent): EditVerdict {
+function boundVerdict({ sql, machine, incoming, known: { id, has } }: IdentifiedEvent): EditVerdict {
+  const { input } = incoming;
   const { now, processes, config } = machine;
+  const stopped = stopRefusal(machine, incoming, id);
+  if (stopped !== null) return { kind: "refused", reason: stopped };
   const reason = has.spending > 0 ? spending.refusal(sql, id, input.tool_name, now()) : null;
   if (reason !== null) return { kind: "refused", reason };
   const edited = config.team.isEnabled && has.reservations > 0 ? editedFile(input) : null;

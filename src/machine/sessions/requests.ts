@@ -206,7 +206,7 @@ const turnEnds: ReadonlySet<HookEvent> = new Set(["Stop", "StopFailure", "Subage
 const sessionBounds: ReadonlySet<HookEvent> = new Set(["SessionStart", "SessionEnd"]);
 
 /** Calls of one answer of the model begin within this time. */
-const batchMs = 3_000;
+export const batchMs = 3_000;
 
 /** Why an open request is over by the event; null: nothing shows that it is. */
 function endBy(request: PermissionRequest, { event, input }: SeenEvent, now: number): RequestEnd | null {
@@ -277,6 +277,19 @@ function settle({ permissions, store }: Requests, { request, answer }: SentReque
   permissions.settle(request.id, outcome);
   const result = resultOf(answer.given, outcome);
   store.write((sql) => audit.settle(sql, answer.entry, { result, rows: null }));
+}
+
+/** Denies all that a chat asks, which ends its turn. */
+export function denyAll({ permissions, store, now }: Requests, chat: string, by: audit.MachineAction["by"]): void {
+  const at = now();
+  const decision = { behavior: "deny", interrupt: true, message: "The user has stopped this turn." } as const;
+  for (const { id, session, reason } of permissions.list(at)) {
+    if (session !== chat || reason !== null) continue;
+    const entry = store.write((sql) =>
+      audit.append(sql, at, { kind: "request.answered", session, by, result: resultOf("deny", "sent") }),
+    );
+    permissions.answer(id, { given: "deny", decision, by, at, entry });
+  }
 }
 
 /** The client asks no more: what it was answered just then may not have reached it. */

@@ -1,5 +1,6 @@
 import { adapterOf, clientTitle, supportedClients } from "../../clients/adapters.ts";
 import type { ClientAdapter, HeadlessChat } from "../../clients/adapter/client-adapter.ts";
+import { startsAgent } from "../../clients/adapter/tools.ts";
 import { clientEnvironment } from "../../clients/client-environment.ts";
 import type { RunRule } from "../../contract/config.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
@@ -14,14 +15,17 @@ import type { HostedRun } from "../../runtime/hosted-runs.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
 import { covers } from "../../store/pause.ts";
 import type { CallerSurface } from "../context/operation-wire.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import { findSession } from "../recovery/resolve-id.ts";
+import { currentState } from "../sessions/checkpoints/capture.ts";
 import { isAlive, livingSessions } from "../sessions/life/presence.ts";
 import { isInTurn } from "../sessions/life/questions.ts";
 import * as life from "../sessions/life/row.ts";
 import * as audit from "../sessions/machine-audit.ts";
+import { denyAll } from "../sessions/requests.ts";
 import { originOf } from "../team/deliver-news.ts";
 import { refuseChat } from "./by-chat.ts";
 import { actInWindow } from "./request-handlers.ts";
@@ -209,6 +213,11 @@ function stopsOf(way: WindowWay | undefined): "now" | "call" | null {
   return way === undefined ? null : way === "hook" ? "call" : "now";
 }
 
+/** Whether sub-agents of the chat work on behind its turn. */
+function hasAgents(sql: Sql, session: string): boolean {
+  return currentState(sql, session)?.background?.some(({ name }) => startsAgent(name)) === true;
+}
+
 /** Stops the turn of a chat in a window; its client lives on. */
 async function stopTurn(
   runtime: Runtime,
@@ -219,12 +228,14 @@ async function stopTurn(
   if (!found.ok) return found;
   const session = found.value;
   const { id, project } = session;
-  const inTurn = runtime.store.read((sql) => isInTurn(life.read(sql, id)), null);
-  if (!isAlive(runtime, session) || inTurn === false) return fail("ended", "no turn of it is at work.");
+  const isAtWork = runtime.store.read((sql) => isInTurn(life.read(sql, id)) !== false || hasAgents(sql, id), true);
+  if (!isAlive(runtime, session) || !isAtWork) return fail("ended", "no turn of it is at work.");
   if (project === null || !ruleOf(runtime, project)) return switchedOff(project ?? "its folder");
   if (!(await actInWindow(runtime, session, "stop", { stop: true })))
     return fail("not_released", `${clientTitle(session)} takes no stop from elsewhere: stop it in its terminal (Esc).`);
   audit.record(runtime, { kind: "turn.stopped", session: id, by, result: "sent" });
+  // No hook comes while it asks.
+  if (adapterOf(session.client)?.window?.stop === "hook") denyAll(runtime, id, by);
   return ok({ run: null, session: id });
 }
 

@@ -181,24 +181,102 @@ it("of two processes that have one session of OpenCode open each gets the acts o
   expect(await written).toBe("now");
 });
 
-it("a client that ends its turn with a hook alone does so with the end of its next call, once; a turn that was over first is left alone", async () => {
+const stopped = { continue: false, stopReason: "SHIM: you have stopped this turn from elsewhere." };
+const reason = "the user has stopped this turn from elsewhere.";
+const refusal = { hookEventName: "PreToolUse", permissionDecision: "deny", permissionDecisionReason: reason };
+
+/** A chat of Claude Code in a turn, which `stop` ends. */
+async function aTurn() {
   const { call, event, runtime } = await anIdleChat("claude-code");
+  const tool = (name: string, id: string, more: object = {}) =>
+    event(name, { tool_name: "Bash", tool_use_id: id, tool_input: { command: id }, prompt_id: "p1", ...more });
   const stop = () => call("runs.stop", { run: session });
-  const ended = (id: string) =>
-    event("PostToolUse", { tool_name: "Bash", tool_use_id: id, tool_input: { command: "ls" }, tool_response: {} });
+  const prompt = (text: string, id: string) => event("UserPromptSubmit", { prompt: text, prompt_id: id });
+  const kinds = (): string[] =>
+    runtime.store
+      .read((sql) => journal.newest(sql, session, ["interrupted", "prompt"], 9), [])
+      .map(({ entry }) => entry.kind);
+  return { event, kinds, prompt, runtime, stop, tool };
+}
+
+it("a client that ends its turn with a hook alone does so with the end of its call, and begins no other call of the turn", async () => {
+  const { kinds, prompt, runtime, stop, tool } = await aTurn();
   expect(await stop()).toMatchObject({ error: { code: "ended" } });
-  event("UserPromptSubmit", { prompt: "build it" });
+  prompt("build it", "p1");
+  tool("PreToolUse", "t1");
   expect(await stop()).toMatchObject({ ok: true });
-  expect(event("PostToolUse", { agent_id: "a1", tool_name: "Bash", tool_use_id: "t0" })).toEqual({});
-  expect(ended("t1")).toEqual({ continue: false, stopReason: "SHIM: you have stopped this turn from elsewhere." });
-  expect(ended("t2")).toEqual({});
-  const kinds = runtime.store.read((sql) => journal.newest(sql, session, ["interrupted", "prompt"], 1), []);
-  expect(kinds.map(({ entry }) => entry.kind)).toEqual(["interrupted"]);
-  event("UserPromptSubmit", { prompt: "once more" });
-  expect(await stop()).toMatchObject({ ok: true });
+  expect(tool("PostToolUse", "t1", { tool_response: {} })).toEqual(stopped);
+  // Calls of the same answer of the model.
+  expect(tool("PreToolUse", "t2")).toEqual({ ...stopped, hookSpecificOutput: refusal });
+  expect(tool("PreToolUse", "t3")).toMatchObject(stopped);
+  const failed = runtime.store.read((sql) => journal.newest(sql, session, ["tool_error"], 9), []);
+  expect(failed.map(({ entry }) => entry)).toMatchObject([
+    { input: "t3", text: reason, isRefused: true },
+    { input: "t2", text: reason, isRefused: true },
+  ]);
+  expect(kinds()).toEqual(["interrupted", "prompt", "prompt"]);
+});
+
+it("a stop while no call runs refuses the next call", async () => {
+  const { kinds, prompt, stop, tool } = await aTurn();
+  prompt("build it", "p1");
+  await stop();
+  expect(tool("PreToolUse", "t1")).toEqual({ ...stopped, hookSpecificOutput: refusal });
+  expect(kinds()[0]).toBe("interrupted");
+});
+
+it("a prompt that is typed while a call runs does not undo the stop, and its own turn is not stopped", async () => {
+  const { prompt, stop, tool } = await aTurn();
+  prompt("build it", "p1");
+  tool("PreToolUse", "t1");
+  await stop();
+  prompt("then look around", "p1");
+  expect(tool("PostToolUse", "t1", { tool_response: {} })).toEqual(stopped);
+  expect(tool("PreToolUse", "t2", { prompt_id: "p2" })).toEqual({});
+});
+
+it("a turn that was over before its stop came is left alone, and so is the next one", async () => {
+  const { event, prompt, stop, tool } = await aTurn();
+  prompt("once more", "p1");
+  await stop();
   event("Stop");
-  event("UserPromptSubmit", { prompt: "and again" });
-  expect(ended("t3")).toEqual({});
+  prompt("and again", "p2");
+  expect(tool("PreToolUse", "t1", { prompt_id: "p2" })).toEqual({});
+});
+
+it("a stop denies what its chat asks, and what it asks then", async () => {
+  const { prompt, runtime, stop, tool } = await aTurn();
+  prompt("publish it", "p1");
+  tool("PreToolUse", "t1");
+  const request = { id: "k3v9", session, agent: null, tool: "Bash", kind: "permission", questions: [], decisions: [] };
+  const open = {
+    ...request,
+    grant: null,
+    toolInput: {},
+    run: null,
+    text: "t1",
+    reason: null,
+    askedAt: 0,
+    endsAt: 9e15,
+  };
+  const decided = runtime.permissions.open({ ...open, kind: "permission" });
+  await stop();
+  const deny = { behavior: "deny", interrupt: true };
+  expect(await decided).toMatchObject(deny);
+  expect(tool("PermissionRequest", "t2")).toMatchObject({ hookSpecificOutput: { decision: deny } });
+});
+
+it("a stop refuses the calls of sub-agents, also of those that work on behind the turn", async () => {
+  const { event, prompt, stop, tool } = await aTurn();
+  prompt("build it", "p1");
+  const agent = { tool_name: "Agent", tool_input: { description: "look", prompt: "look" } };
+  tool("PreToolUse", "t1", agent);
+  tool("PostToolUse", "t1", { ...agent, tool_response: { isAsync: true, agentId: "a1" } });
+  event("Stop");
+  expect(tool("PreToolUse", "t2", { agent_id: "a1", agent_type: "general-purpose" })).toEqual({});
+  expect(await stop()).toMatchObject({ ok: true });
+  expect(tool("PostToolUse", "t2", { agent_id: "a1", agent_type: "general-purpose", tool_response: {} })).toEqual({});
+  expect(tool("PreToolUse", "t3", { agent_id: "a1", agent_type: "general-purpose" })).toMatchObject(stopped);
 });
 
 it("a stop that was sent ends the turn also where its note cannot be stored", async () => {
@@ -212,7 +290,6 @@ it("a stop that was sent ends the turn also where its note cannot be stored", as
   runtime.store.write((sql) => void sql.run(full));
   expect(ended("t1")).toMatchObject({ continue: false });
   expect(runtime.logged).toContainEqual(expect.stringContaining("the stop was not stored"));
-  expect(ended("t2")).toEqual({});
 });
 
 it("a plugin that has waited in vain is answered that there is nothing, so that it asks again at once", async () => {
