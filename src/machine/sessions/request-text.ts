@@ -8,6 +8,7 @@ import { pluralize } from "../../shared/format.ts";
 import { shorten } from "../../shared/shorten.ts";
 import { revealed } from "../../shared/visible-text.ts";
 import { questionsOf } from "./request-choices.ts";
+import { fileFacts } from "./request-file.ts";
 
 /** A person decides by it, so all that the calls would do is in it. */
 export interface RequestText {
@@ -26,10 +27,17 @@ export function requestText(calls: readonly HookInput[]): RequestText {
   const given = textOf(asGiven);
   if (given.length > maxChars) return tooLong(given);
   const open = textOf(withoutSecrets);
-  const text = revealed(open);
+  const text = calls
+    .map((call) => [revealed(describeCall(call, withoutSecrets)), ...marked(call)].join("\n"))
+    .join("\n");
   if (text.length > maxChars) return tooLong(given);
   const isSaid = calls.every(({ tool_input: input }) => input !== undefined);
   return { text, lack: isSaid ? hiddenPart(given, open) : "the client does not say what the call would do" };
+}
+
+/** No text has such a line of its own. */
+function marked(call: HookInput): string[] {
+  return fileFacts(call).map((fact) => `⟨${revealed(redact(onOneLine(fact)).text)}⟩`);
 }
 
 const listedEnds = { head: { chars: 1_000, lines: 16 }, tail: { chars: 500, lines: 8 } };
@@ -81,7 +89,7 @@ const withoutSecrets: Shown = { text: (text) => redact(text).text, json: (value)
 function describeCall({ tool_name: tool = "", tool_input: given, cwd }: HookInput, { text, json }: Shown): string {
   const values = asObject(given);
   if (values === null) return typeof given === "string" ? text(given) : (JSON.stringify(json(given)) ?? tool);
-  const { lines, shown } = ownLines(values);
+  const { lines, shown } = ownLines(values, deedOf(tool) === "asks");
   const others = Object.entries(values).filter(([name, value]) => !shown.has(name) && !isBeside(tool, name, value));
   const rest = others.length === 0 ? "" : JSON.stringify(json(Object.fromEntries(others)));
   const folder = shown.has("command") && cwd !== undefined ? text(`in ${onOneLine(cwd)}`) : "";
@@ -116,15 +124,16 @@ interface OwnLines {
   readonly shown: ReadonlySet<string>;
 }
 
-function ownLines(values: JsonObject): OwnLines {
+/** @param isAsking other tools may have more in what they call questions */
+function ownLines(values: JsonObject, isAsking: boolean): OwnLines {
   const names = Object.keys(signs).filter((name) => typeof values[name] === "string");
   const lines = names.flatMap((name) => signed(name, String(values[name])));
-  const questions = questionsOf(values).flatMap(({ question, choices }) =>
+  const questions = (isAsking ? questionsOf(values) : []).flatMap(({ question, choices }) =>
     [question].concat(choices.map(lineOfChoice)),
   );
   if (questions.length > 0) return { lines: [...lines, ...questions], shown: new Set([...names, "questions"]) };
   const edits = listAt(values, "edits").map(asObject);
-  const inner = edits.map((edit) => edit && ownLines(edit));
+  const inner = edits.map((edit) => edit && ownLines(edit, false));
   // Otherwise they stay with the other arguments, as they are.
   const isWhole = inner.every((own, at) => own?.shown.size === Object.keys(edits[at] ?? {}).length);
   return isWhole && edits.length > 0

@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, expect, it, vi } from "vitest";
 import { aRequestRig, decided, printed, undecided } from "#harness/machine/request-rig.ts";
 
@@ -16,9 +19,10 @@ it("the text says all that a call would do, with each of its arguments, without 
     MultiEdit: { file_path: "/p/a\nb", edits: [{ old_string: "a", new_string: "b" }, { old_string: "c" }] },
     mcp__x__z: { file_path: "/p/a", edits: ["rm -rf ~", { old_string: "c", also: "d" }], empty: "" },
     mcp__x__list: ["a", "b"],
+    mcp__x__ask: { questions: [{ question: "Go on?", sql: "drop table users" }, "rm -rf ~"] },
   }))
     void event("PermissionRequest", { tool_name, tool_input: JSON.stringify(input) });
-  const all = await open(8);
+  const all = await open(9);
   expect(all.every(({ reason, folded }) => reason === null && folded === null)).toBe(true);
   expect(all.map(({ text }) => text)).toEqual([
     '/p/a.ts\n- let a = 1;\n+ let a = "[redacted:github-token]";',
@@ -29,6 +33,7 @@ it("the text says all that a call would do, with each of its arguments, without 
     "/p/a\\nb\n- a\n+ b\n- c",
     '/p/a\n{"edits":["rm -rf ~",{"old_string":"c","also":"d"}],"empty":""}',
     '["a","b"]',
+    '{"questions":[{"question":"Go on?","sql":"drop table users"},"rm -rf ~"]}',
   ]);
 });
 
@@ -53,6 +58,41 @@ it("what is not seen in a text has a sign, and long blanks are counted", async (
     "echo ⟨U+27E8⟩U+202E⟩ ❤️ 👩‍👩‍👧",
   ]);
 });
+
+it.skipIf(process.platform === "win32")(
+  "the text says where a path leads through links, and what a written file replaces",
+  async () => {
+    const { event, open } = await aRequestRig();
+    const top = realpathSync(mkdtempSync(join(tmpdir(), "shim-asks-")));
+    const [cwd, out] = [join(top, "work"), join(top, "out")];
+    for (const folder of [cwd, out]) mkdirSync(folder);
+    symlinkSync("../out", join(cwd, "inner"));
+    symlinkSync("../gone", join(cwd, "dangling"));
+    symlinkSync("work", join(top, "link"));
+    writeFileSync(join(cwd, "notes"), "one\ntwo\n");
+    const facts = {
+      [join(cwd, "inner", "new")]: [`⟨leads to ${join(out, "new")}⟩`],
+      "inner/../notes": ["⟨replaces all that the file has: 8 bytes⟩"],
+      dangling: [`⟨leads to ${join(top, "gone")}⟩`],
+      fresh: [],
+    };
+    const write = (file_path: string, at = cwd) =>
+      event("PermissionRequest", {
+        tool_name: "Write",
+        tool_input: JSON.stringify({ file_path, content: "" }),
+        cwd: at,
+      });
+    for (const path of Object.keys(facts)) void write(path);
+    // The chat's own folder is entered through a link: that is no news.
+    void write("notes", join(top, "link"));
+    const texts = (await open(5)).map(({ text }) => text);
+    rmSync(top, { recursive: true });
+    expect(texts).toEqual([
+      ...Object.entries(facts).map(([path, marks]) => [path, ...marks].join("\n")),
+      "notes\n⟨replaces all that the file has: 8 bytes⟩",
+    ]);
+  },
+);
 
 const long = { command: `ls ${"x".repeat(21_400)} && rm -rf ~/important` };
 const file = { file_path: "/p/b", content: Array.from({ length: 2_000 }, (_, at) => `line ${at}`).join("\n") };
