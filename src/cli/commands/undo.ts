@@ -82,6 +82,7 @@ function doneLines(cli: Cli, done: Undone): (string | false)[] {
     ...fileLines("Could not be changed", refused),
     refused.length > 0 && `${again} completes it.`,
     ...fileLines("Not put back", left),
+    ...atWorkLines(done),
     checkpoint !== null && `${back} takes this back.`,
   ];
 }
@@ -90,11 +91,24 @@ function confirm(cli: Cli, preview: Preview): Promise<CommandResult | null> {
   const { diff, changes, left, project } = preview;
   const heading = `${chatOf(preview)}, ${sinceOf(cli, preview)}`;
   const count = pluralize(changes.length, "file");
-  return confirmShown(cli, [...changeLines(diff, heading, changes), ...fileLines("Not put back", left)], {
-    question: `Put ${count} in ${shownPath(project)} back? --redo takes it back.`,
-    unasked: `this would change ${count} in ${shownPath(project)}. Add --yes, or --diff to see it.`,
-    unchanged: { data: { isUndone: false }, text: "Nothing was changed.\n" },
+  return confirmShown(
+    cli,
+    [...changeLines(diff, heading, changes), ...fileLines("Not put back", left), ...atWorkLines(preview)],
+    {
+      question: `Put ${count} in ${shownPath(project)} back? --redo takes it back.`,
+      unasked: `this would change ${count} in ${shownPath(project)}. Add --yes, or --diff to see it.`,
+      unchanged: { data: { isUndone: false }, text: "Nothing was changed.\n" },
+    },
+  );
+}
+
+/** This undo takes nothing back that they change from now on. */
+function atWorkLines({ atWork }: Preview | Undone): string[] {
+  const lines = atWork.map(({ command, pids }) => {
+    const where = pids.length === 0 ? "" : ` (pid ${pids.join(", ")})`;
+    return `  ${oneLine(command, 60)}${where}`;
   });
+  return lines.length === 0 ? [] : ["Still at work, and may change files again:", ...lines];
 }
 
 function chatOf({ shortId, title }: Preview | Undone): string {
@@ -112,5 +126,5 @@ function nothingLines(cli: Cli, preview: Preview): string[] {
   const isFirst = prompt === null || prompt.number === 1;
   const earlier = isFirst ? [] : [`\`shim undo ${prompt.number - 1}\` begins one prompt earlier.`];
   const what = `Nothing to put back in ${shownPath(project)}: ${chatOf(preview)}, ${sinceOf(cli, preview)}.`;
-  return [what, ...fileLines("Not put back", left), ...earlier];
+  return [what, ...fileLines("Not put back", left), ...atWorkLines(preview), ...earlier];
 }

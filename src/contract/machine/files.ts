@@ -63,6 +63,8 @@ const Undo = Named.extend({
   changes: FileChanges,
   /** Files that the chat has changed and that stay as they are. */
   left: excluded,
+  /** Commands that may change files again; without pids: their processes are not known. */
+  atWork: z.array(z.strictObject({ command: z.string(), pids: z.array(z.int()).readonly() })).readonly(),
 });
 
 const undoErrors = ["bad_input", ...idErrors, "no_project", "no_snapshot", "restore_failed"] as const;

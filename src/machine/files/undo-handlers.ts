@@ -26,6 +26,7 @@ import { contentsOf } from "./images.ts";
 import { changingTurns, newestUndoOf, openUndoOf, readSteps, repositoriesOf, type UndoRow } from "./steps.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import { pickMoment } from "./fork-handlers.ts";
+import { commandsAtWork } from "../recovery/incomplete/commands-at-work.ts";
 import { findSession, namesOf, pathsIn, projectOfFolder } from "../recovery/resolve-id.ts";
 
 type Input = CheckedMachineInput<"undo.preview">;
@@ -370,5 +371,6 @@ function factsOf(runtime: Runtime, { session, prompt }: ChosenChat, { changes, l
     prompt: prompt && { number: prompt.number, text: prompt.text, at: prompt.at },
     changes,
     left,
+    atWork: commandsAtWork(runtime, session),
   };
 }

@@ -194,12 +194,13 @@ const undoVerbs = { changed: "is put back", missing: "comes back", created: "is 
 function Undo({ id, project }: { id: string; project: string }): JSX.Element {
   return (
     <Read name="undo.preview" input={{ session: id, folder: project }}>
-      {({ prompt, changes, left, diff }) => (
+      {({ prompt, changes, left, atWork, diff }) => (
         <>
           {prompt !== null && <p class="muted">{`Since prompt ${prompt.number}: ${plain(prompt.text)}`}</p>}
           {changes.length === 0 && <Empty title="Nothing of it can be put back." />}
           <Lines lines={changes.map(({ path, now }) => `${path}: ${undoVerbs[now]}`)} />
           <Lines lines={left.map(({ path, reason }) => `${path} stays: ${reason}`)} />
+          <Lines lines={atWork.map(({ command }) => `Still at work, and may change files again: ${command}`)} />
           {diff !== "" && <Code value={diff} />}
           {changes.length > 0 && <ActionButton action={undoAction(id, project, prompt?.number, changes.length)} />}
         </>

@@ -5,7 +5,6 @@ import type { FileNote, WorkState } from "../../../contract/work-state.ts";
 import { isKnownTime, isPast } from "../../../shared/known-time.ts";
 import { omitUndefined } from "../../../shared/omit-undefined.ts";
 import type { Sql } from "../../../shared/sql.ts";
-import { withoutQuotes } from "../../../platform/processes.ts";
 import type { Runtime } from "../../../runtime/runtime.ts";
 import { currentState } from "../../sessions/checkpoints/capture.ts";
 import * as checkpoints from "../../sessions/checkpoints/checkpoints.ts";
@@ -25,6 +24,7 @@ import { asSeen } from "../../sessions/ending/ending.ts";
 import { chatFilesFirst, type StoredSnapshotRow, tasksOf, type TaskOfSession } from "../../sessions/session-content.ts";
 import { isDead } from "../../sessions/life/presence.ts";
 import type { Learnt } from "../learnt/learnt.ts";
+import { pidsOfCommands } from "./commands-at-work.ts";
 
 /** `repository`: SHIM's own that holds it; null: none was made. */
 export type SnapshotNote = Pick<StoredSnapshotRow, "checkpointId" | "state" | "reason" | "commit" | "repository">;
@@ -146,31 +146,9 @@ function restoration(sql: Sql, runtime: Runtime, session: Session): Restoration 
     ...(received ? { held: heldText(received) } : {}),
     ...omitUndefined({
       verification: verifications.find(sql, { session: session.id }) ?? undefined,
-      running: runningOf(runtime, session, state),
+      running: pidsOfCommands(runtime, session, state) ?? undefined,
     }),
   };
-}
-
-function runningOf(
-  { processes }: Runtime,
-  { project, cwd }: Session,
-  { life, background = [] }: WorkState,
-): Restoration["running"] {
-  const commands = [...life.calls, ...background].filter(({ name }) => name.startsWith("Bash"));
-  const folder = project ?? cwd;
-  const found = folder === null || commands.length === 0 ? null : processes.inFolder(folder);
-  return found === null ? undefined : new Map(commands.map(({ id, input }) => [id, pidsOf(found, input)]));
-}
-
-const maxPids = 3;
-
-/** The processes of the command itself, else the shells that were given it. */
-function pidsOf(found: ReadonlyMap<number, string>, command: string): number[] {
-  const text = withoutQuotes(command);
-  const running = [...found].map(([pid, words]) => [pid, withoutQuotes(words)] as const);
-  const own = running.filter(([, words]) => words === text);
-  const all = own.length > 0 ? own : running.filter(([, words]) => words.includes(text));
-  return all.map(([pid]) => pid).slice(0, maxPids);
 }
 
 interface Work {
