@@ -70,6 +70,6 @@ export function expectedBrief(): Expected[] {
     { what: "changed file", texts: ["- price.mjs (edited): CHANGED since the checkpoint"] },
     { what: "missing file", texts: ["- currency.txt (created): MISSING"] },
     { what: "same file", texts: ["- README.md (edited): unchanged since the checkpoint"] },
-    { what: "git branch", texts: ["git: main at ", ", unchanged"] },
+    { what: "git branch", texts: ["git: main at ", ", the same commit now"] },
   ];
 }

@@ -158,7 +158,7 @@ export function verifiedLines(from: Restoration, now: number): BriefLine[] {
   return texts.map((text) => ({ text, rank: 0 }));
 }
 
-/** Omits an unchanged branch without a commit. */
+/** Omits an unchanged branch without a commit. A commit says nothing of changes beside it. */
 function branchLine({ state, head, elsewhere, fork }: Restoration): string[] {
   if (fork)
     return head === null
@@ -170,7 +170,7 @@ function branchLine({ state, head, elsewhere, fork }: Restoration): string[] {
   if (elsewhere) return [gitLineElsewhere(elsewhere, then, now)];
   if (now === null) return [`git: was ${then}; cannot be read now`];
   if (then !== now) return [`git: was ${then}, is now ${now} (CHANGED)`];
-  return state.git.commit === null ? [] : [`git: ${then}, unchanged, read now`];
+  return state.git.commit === null ? [] : [`git: ${then}, the same commit now`];
 }
 
 function writtenGitLine(written: GitHead, head: GitHead | null): string {

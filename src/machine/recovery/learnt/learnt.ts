@@ -107,15 +107,25 @@ class Reader {
 
   /** Returns the number of characters that were read. */
   add(item: Item, position: number): number {
-    if (item.kind === "result") return this.#addOutput(item.text.slice(0, most.one), this.#files.get(item.of)?.path);
+    if (item.kind === "result") return this.#isRefused(item.of) ? 0 : this.#addResult(item);
     if (item.kind !== "call") return this.#addText(item.text);
     this.#calls += 1;
     return this.#addCall(item, position);
   }
 
+  /** The words of a failed call, and those of its client on it, are not in the file. */
+  #isRefused(id: string): boolean {
+    return this.#failed.has(id) && this.#files.get(id)?.isNamed === true;
+  }
+
+  #addResult({ of, text }: Extract<Item, { kind: "result" }>): number {
+    return this.#addOutput(text.slice(0, most.one), this.#files.get(of)?.path);
+  }
+
   #addCall({ id, name, input }: Extract<Item, { kind: "call" }>, position: number): number {
     const edits = this.#failed.has(id) ? [] : editsOf(name, input);
-    if (edits.length === 0) return this.#addInput(valuesIn(input).join("\n"), this.#files.get(id)?.path);
+    const file = this.#isRefused(id) ? undefined : this.#files.get(id)?.path;
+    if (edits.length === 0) return this.#addInput(valuesIn(input).join("\n"), file);
     return edits.reduce((chars, edit) => chars + this.#addEdit(edit, position), 0);
   }
 

@@ -110,7 +110,7 @@ const there = {
 };
 
 it.each<[string, Partial<Restoration>]>([
-  ["git: main at a, unchanged, read now", { head: { branch: "main", commit: "a" } }],
+  ["git: main at a, the same commit now", { head: { branch: "main", commit: "a" } }],
   ["git: was main at a, is now detached at no commit (CHANGED)", { head: { branch: null, commit: null } }],
   ["`shim restore cp_1`", { snapshot }],
   ["the snapshot is GONE (commit c is not in SHIM's repository)", { snapshot, isSnapshotThere: false }],

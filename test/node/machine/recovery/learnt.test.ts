@@ -75,16 +75,22 @@ it("a file's line says what was added, changed and removed in it, what it has, a
 
 const edit = (from: string, to: string) => ({ file_path: file("a.ts"), old_string: from, new_string: to });
 
-it("what a later edit takes back, and an edit that failed, changed nothing", async () => {
+it("what a later edit takes back, and an edit that failed, changed nothing; what a failed call says is not in its file", async () => {
   const [empty, once] = ["const one = 1;\n", "const one = 1;\nfunction stormHold() {}\n"];
   const chat = new Transcript()
     .asks("go")
     .calls("Edit", edit(empty, once))
     .calls("Edit", edit(once, empty))
-    .calls("Edit", edit(empty, "const one = 1;\nfunction neverThere() {}\n"), "String to replace not found", true);
+    .calls(
+      "Edit",
+      edit(empty, "const one = 1;\nfunction neverThere() {}\n"),
+      "<tool_use_error>String to replace not found</tool_use_error>",
+      true,
+    );
   const line = lineOf(await chat.brief(), "a.ts (edited)");
   expect(line).not.toContain("added");
   expect(line).not.toContain("removed");
+  expect(line).not.toMatch(/tool_use_error|neverThere/);
 });
 
 it("a command is of the only file that it names outside of its here-documents, however those are written", async () => {
