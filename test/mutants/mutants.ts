@@ -420,8 +420,8 @@ export const mutants: readonly Mutant[] = [
     'return ["waits", "died", "done", "limit"].flatMap((kind) => pushReaders[kind as PushKind](sql, runtime));',
   ]),
   defect(138, "src/machine/view/request-handlers.ts", "a phone allows what SHIM has its user asked in the terminal", [
-    "    if (reason !== null) ",
-    "    if (tool === reason) ",
+    "    if (reason !== null)\n",
+    "    if (tool === reason)\n",
   ]),
   defect(138, "src/runtime/permission-requests.ts", "a request is answered twice", [
     '    this.#end(held, "answered", { ...answer, outcome: "sent" });\n',

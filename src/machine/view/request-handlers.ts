@@ -61,7 +61,8 @@ export const requestHandlers = {
       return found;
     }
     const { id, session, tool, text, reason, decisions } = found.value;
-    if (reason !== null) return fail("not_released", `this request is its terminal's alone: ${reason}.`);
+    if (reason !== null)
+      return fail("not_released", `this request is its terminal's alone: ${reason.replace(/\.$/, "")}.`);
     if (!decisions.includes(decision))
       return fail("bad_input", `its client takes no "${decision}" for this from here, but: ${decisions.join(", ")}.`);
     const { folded } = shownText(found.value);
@@ -146,7 +147,9 @@ function findRequest(runtime: Runtime, given: string): Result<PermissionRequest>
   endRequests(runtime);
   const open = permissions.list(now());
   const [first, second] = open.filter(({ id }) => id.startsWith(given));
-  if (second !== undefined) return fail("ambiguous", `several open requests begin with "${given}".`);
+  // The one that was meant may be over by now.
+  const isOther = first !== undefined && first.id !== given && findEnded(runtime, given) !== undefined;
+  if (second !== undefined || isOther) return fail("ambiguous", `several requests begin with "${given}".`);
   if (first !== undefined && !endIfRun(runtime, first)) return ok(first);
   const over = findEnded(runtime, given);
   if (over !== undefined)

@@ -88,6 +88,15 @@ it("open requests are listed with their end, and one is allowed or denied from h
   expect((await home.json("requests"))["requests"]).toMatchObject([{ id: "cd3", reason: "it asks a question" }]);
 });
 
+it("the beginning of an id that an open request shares with one that is over answers neither", async () => {
+  const home = answering();
+  const [one] = [asks(home, "ab1"), asks(home, "ac2")];
+  home.runtime.permissions.end("ab1", "passed");
+  expect(await one).toBeNull();
+  expect(await home.shim("requests answer a allow")).toMatchObject(failed(2, 'several requests begin with "a".'));
+  expect(await home.shim("requests answer ac allow")).toMatchObject({ code: 0 });
+});
+
 it("a question is answered from here by the numbers of its choices, or in words, and a permission for the whole session", async () => {
   const home = answering();
   const toolInput = {
