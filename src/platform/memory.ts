@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
 import { posix } from "node:path";
+import { readText } from "./paths.ts";
 
 export interface MemorySource {
   readonly platform: NodeJS.Platform;
@@ -80,13 +80,7 @@ function ratio(used: number, total: number): number | null {
 
 export const systemMemory: MemorySource = {
   platform: process.platform,
-  file(path) {
-    try {
-      return readFileSync(path, "utf8");
-    } catch {
-      return null;
-    }
-  },
+  file: readText,
   freePercent() {
     try {
       // Loaded here only: it costs every hook milliseconds, and macOS alone needs it.

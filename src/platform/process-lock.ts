@@ -1,6 +1,7 @@
-import { linkSync, readFileSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { linkSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { codeOf } from "../shared/error.ts";
+import { readText } from "./paths.ts";
 import { asProcessIdentity, identify, isAlive, type ProcessIdentity, type Processes } from "./processes.ts";
 import { parseJson } from "../shared/json-fields.ts";
 
@@ -67,14 +68,6 @@ function createLock(path: string, ownIdentity: string): boolean {
 /** Returns null for a free lock, and for one that does not name its owner. */
 export function lockOwner(path: string): ProcessIdentity | null {
   return parseOwner(readText(path) ?? "");
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return null;
-  }
 }
 
 function parseOwner(text: string): ProcessIdentity | null {

@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { codeOf } from "../shared/error.ts";
 import { asObject } from "../shared/json-fields.ts";
 import { LiveFiles } from "./live-files.ts";
-import { namesIn, usualHome } from "./paths.ts";
+import { namesIn, readText, usualHome } from "./paths.ts";
 
 /** Unlike a pid, never reused. `start` is opaque (Linux: clock ticks since boot; else a date). */
 export interface ProcessIdentity {
@@ -140,11 +140,7 @@ export function linuxProcesses(): Processes {
 
 /** @returns null: the process is gone, or the system has no such file */
 function procFile(pid: number | string, name: string): string | null {
-  try {
-    return readFileSync(`/proc/${pid}/${name}`, "utf8");
-  } catch {
-    return null;
-  }
+  return readText(`/proc/${pid}/${name}`);
 }
 
 function wordsOf(pid: string): string {

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { codeOf } from "../shared/error.ts";
+import { readText } from "./paths.ts";
 import { LineReader } from "./line-reader.ts";
 import { identify, isSameProcess, systemProcesses, unknownStart, type ProcessIdentity } from "./processes.ts";
 import { programStart, withoutSecrets } from "./program-path.ts";
@@ -73,11 +74,7 @@ function groupStates(pids: readonly string[], group: number): string[] {
 
 /** Empty for a process that has ended. */
 function readProc(pid: string, file: "stat" | "status"): string {
-  try {
-    return readFileSync(`/proc/${pid}/${file}`, "utf8");
-  } catch {
-    return "";
-  }
+  return readText(`/proc/${pid}/${file}`) ?? "";
 }
 
 /** Resident bytes of the largest process of a group. Linux only: 0 elsewhere. */
@@ -293,11 +290,7 @@ function signalMarked(mark: string, signal: NodeJS.Signals | 0): boolean {
 }
 
 function readEnvironment(pid: string): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-  } catch {
-    return [];
-  }
+  return (readText(`/proc/${pid}/environ`) ?? "").split("\0");
 }
 
 /**

@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { checkSocketFolder, hostSocket, recallHost } from "../../platform/host-socket.ts";
 import type { HostRequest } from "../../platform/local-http.ts";
+import { readText } from "../../platform/paths.ts";
 import { createPrivateFolder } from "../../platform/private-files.ts";
 import { isRunning, systemProcesses } from "../../platform/processes.ts";
 import type { Launch } from "../../platform/shim-command.ts";
@@ -45,8 +46,8 @@ export function startMark(home: string): string {
 
 /** Why the last start failed, until one succeeds; empty where none has said why. */
 export function lastFailure(home: string): string {
-  const start = readMark(startMark(home));
-  return Number.isNaN(Number(start)) ? start : readMark(failedMark(home));
+  const start = readText(startMark(home)) ?? "";
+  return Number.isNaN(Number(start)) ? start : (readText(failedMark(home)) ?? "");
 }
 
 function failedMark(home: string): string {
@@ -146,7 +147,7 @@ function beginStart(home: string): boolean {
   } catch (error) {
     if (codeOf(error) !== "EEXIST") throw error;
     const since = statSync(mark, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-    const content = readMark(mark);
+    const content = readText(mark) ?? "";
     const starter = Number(content) || 0;
     if (starter === process.pid) return true;
     if (Number.isNaN(Number(content))) {
@@ -164,14 +165,6 @@ function beginStart(home: string): boolean {
 }
 
 const unknownStarter = "0";
-
-function readMark(mark: string): string {
-  try {
-    return readFileSync(mark, "utf8");
-  } catch {
-    return "";
-  }
-}
 
 function hasEnded(pid: number): boolean {
   if (pid <= 0) return false;
