@@ -26,6 +26,11 @@ export function oneLine(text: string, max = Number.POSITIVE_INFINITY): string {
   return line.length <= max ? line : `${line.slice(0, Math.max(0, max - 3))}...`;
 }
 
+/** In UTC, as budgets count days. */
+export function dayOf(at: number): string {
+  return new Date(at).toISOString().slice(0, 10);
+}
+
 export function pluralize(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
 }

@@ -1,6 +1,6 @@
 import { sum } from "simple-statistics";
 import type { MachineTrial } from "../../contract/learning.ts";
-import { oneLine } from "../../shared/format.ts";
+import { dayOf, oneLine } from "../../shared/format.ts";
 import { wordsOf } from "./trials.ts";
 
 /** ISO 8601 weeks in UTC: from Monday, and of the year that has their Thursday. */
@@ -73,7 +73,7 @@ export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[]): stri
   const { week, steps } = facts;
   return [
     `# SHIM, ${week.name}`,
-    `${day(week.from)} to ${day(week.until - 1)}, UTC.`,
+    `${dayOf(week.from)} to ${dayOf(week.until - 1)}, UTC.`,
     summary(facts),
     "## What died",
     causeTable(facts),
@@ -82,15 +82,11 @@ export function weeklyReport(facts: WeeklyFacts, ideas: readonly string[]): stri
     "## What SHIM changed, and why",
     steps.length === 0
       ? "Nothing."
-      : steps.map(({ at, text, why }) => oneLine(`- ${day(at)}: ${text}. Why: ${why}.`)).join("\n"),
+      : steps.map(({ at, text, why }) => oneLine(`- ${dayOf(at)}: ${text}. Why: ${why}.`)).join("\n"),
     "## What could be better",
     ideasText(ideas),
     "",
   ].join("\n\n");
-}
-
-function day(at: number): string {
-  return new Date(at).toISOString().slice(0, 10);
 }
 
 function summary(facts: WeeklyFacts): string {

@@ -12,7 +12,7 @@ import type { OperationContext } from "../../machine/context/operation-context.t
 import type { Workspace } from "../../machine/sharing/operations/workspace.ts";
 import { openWorkspace } from "../../machine/sharing/operations/workspace.ts";
 import { syncState } from "../../machine/team/operations/workspace-handlers.ts";
-import { waitingCalls } from "../../machine/team/messages.ts";
+import { waitingIn } from "../../machine/sharing/pending-changes.ts";
 import { ok, type Result } from "../../shared/result.ts";
 import { formatAgo, age, firstOf, oneLine, pluralize } from "../../shared/format.ts";
 import { type Checks, fail, type Found, pass, runAll, warn } from "./checks.ts";
@@ -34,7 +34,7 @@ type Health = OutputOf<"health">;
 /** Data that needs no answer of the coordinator; `sync` is null without an edge. */
 interface Local {
   readonly sync: SyncState | null;
-  readonly calls: ReturnType<typeof waitingCalls>;
+  readonly calls: ReturnType<typeof waitingIn>;
   readonly now: number;
 }
 
@@ -81,7 +81,7 @@ export async function workspaceChecks(context: OperationContext): Promise<Check[
   const { store } = await context.runtime();
   const local = {
     sync: edge.value && (await syncState(context, edge.value)),
-    calls: store.read(waitingCalls, { count: 0, oldestAt: null }),
+    calls: store.read((sql) => waitingIn(sql, "team_calls"), { count: 0, oldestAt: null }),
     now: context.site.now(),
   };
   const asked = await askWorkspace(context, edge.value);

@@ -10,6 +10,7 @@ import {
 import { isCall } from "./replay.ts";
 import { maxReplayed } from "../../learning/experiments/trials.ts";
 import { stepInWeek, type Week, type WeeklyFacts } from "../../learning/experiments/weekly-report.ts";
+import { dayOf } from "../../shared/format.ts";
 import { compare } from "../../shared/compare.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { checkpoints, crashes, hasContentSql, sessions as sessionTable, signals } from "../../store/session-tables.ts";
@@ -197,7 +198,7 @@ function isResumed(sql: Sql, { session, at }: DeadChat): boolean {
 }
 
 function costsOf(sql: Sql, { from, until }: Week): WeeklyFacts["costs"] {
-  const [first, end] = [from, until].map((at) => new Date(at).toISOString().slice(0, 10));
+  const [first, end] = [from, until].map(dayOf);
   const costs = sql.all<{ model: string; micros: number }>(
     `SELECT model, sum(costMicros) AS micros FROM usage_costs WHERE day >= ? AND day < ?
      GROUP BY model HAVING sum(costMicros) > 0 ORDER BY 2 DESC, model`,

@@ -31,9 +31,12 @@ export function count(sql: Sql): number {
   return syncChanges.count(sql);
 }
 
-/** Changes that wait; `oldestAt` in epoch ms. */
-export function waitingChanges(sql: Sql): { readonly count: number; readonly oldestAt: number | null } {
-  const [found] = sql.all<{ n: number; at: number | null }>("SELECT count(*) AS n, min(at) AS at FROM sync_changes");
+/** Changes, or calls of all chats, that wait for an answer; `oldestAt` in epoch ms. */
+export function waitingIn(
+  sql: Sql,
+  table: "sync_changes" | "team_calls",
+): { readonly count: number; readonly oldestAt: number | null } {
+  const [found] = sql.all<{ n: number; at: number | null }>(`SELECT count(*) AS n, min(at) AS at FROM ${table}`);
   return { count: found?.n ?? 0, oldestAt: found?.at ?? null };
 }
 

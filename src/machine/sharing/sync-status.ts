@@ -20,7 +20,7 @@ export interface KeptHere {
 export function syncStatus(sql: Sql): SyncStatus | null {
   const device = devices.get(sql);
   if (!device) return null;
-  const { count: backlog, oldestAt } = changes.waitingChanges(sql);
+  const { count: backlog, oldestAt } = changes.waitingIn(sql, "sync_changes");
   return {
     device: device.device,
     keyId: device.keyId,

@@ -23,12 +23,6 @@ export function countQueued(sql: Sql, sessionId: string): number {
   return teamCalls.count(sql, { session: sessionId });
 }
 
-/** Calls of all chats of the machine without an answer yet; `oldestAt` in epoch ms. */
-export function waitingCalls(sql: Sql): { readonly count: number; readonly oldestAt: number | null } {
-  const [found] = sql.all<{ n: number; at: number | null }>("SELECT count(*) AS n, min(at) AS at FROM team_calls");
-  return { count: found?.n ?? 0, oldestAt: found?.at ?? null };
-}
-
 type OutboxParts = Pick<ChatParts, "runtime" | "platform" | "link" | "sessionId" | "workspace" | "signal">;
 
 export type SendResult<Name extends QueuedCallName> =

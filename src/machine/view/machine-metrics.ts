@@ -11,8 +11,7 @@ import { mayBeContinued } from "../sessions/ending/ending.ts";
 import * as life from "../sessions/life/row.ts";
 import { activityOf } from "../sessions/life/questions.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
-import { waitingChanges } from "../sharing/pending-changes.ts";
-import { waitingCalls } from "../team/messages.ts";
+import { waitingIn } from "../sharing/pending-changes.ts";
 import { countByState } from "../learning/machine-trials.ts";
 import { assess } from "../sessions/signals/risk.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../sessions/usage/ledger.ts";
@@ -138,11 +137,11 @@ function experimentSamples(sql: Sql): Sample[] {
 }
 
 function backlog(sql: Sql, now: number): Sample[] {
-  const { count, oldestAt } = waitingChanges(sql);
+  const { count, oldestAt } = waitingIn(sql, "sync_changes");
   return [
     gauge("shim_sync_backlog_changes", count),
     gauge("shim_sync_backlog_age_seconds", Math.max(0, now - (oldestAt ?? now)) / 1_000),
-    gauge("shim_queued_calls", waitingCalls(sql).count),
+    gauge("shim_queued_calls", waitingIn(sql, "team_calls").count),
     gauge("shim_notices", notices.list(sql).length),
   ];
 }

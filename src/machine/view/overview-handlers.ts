@@ -23,7 +23,7 @@ import { workProgress } from "../../contract/chat-state.ts";
 import { type Chat, commandLine } from "../../contract/chats.ts";
 import type { Fleet, FleetRow, SessionPage, ReceivedMessage } from "../../contract/machine/page.ts";
 import type { SessionView } from "../../contract/machine/sessions.ts";
-import { age } from "../../shared/format.ts";
+import { age, dayOf } from "../../shared/format.ts";
 import { pickFields } from "../../shared/json-fields.ts";
 import { emptyLine, sum, totalCost, usageBy } from "../sessions/usage/ledger.ts";
 import { isPresent } from "../team/operations/team-handlers.ts";
@@ -248,7 +248,7 @@ function costByDay(sql: Sql, { config, now }: Runtime, session: string): number[
   const since = now() - (shownDays - 1) * dayMs;
   const lines = usageBy(sql, { by: "day", since, sessions: [session] }, config.usage);
   const costs = new Map(lines.map((line) => [line.key, totalCost(line)]));
-  const days = Array.from({ length: shownDays }, (_, at) => new Date(since + at * dayMs).toISOString().slice(0, 10));
+  const days = Array.from({ length: shownDays }, (_, at) => dayOf(since + at * dayMs));
   const usd = days.map((day) => costs.get(day) ?? 0);
   return usd.some((one) => one > 0) ? usd : null;
 }

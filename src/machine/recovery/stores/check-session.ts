@@ -14,7 +14,7 @@ import { problemOf, TranscriptBytes } from "../../../clients/transcript/transcri
 import type { TranscriptRow } from "../../../clients/transcript/transcript-rows.ts";
 import { type CheckedSession, type StoredState, type StoreFinding } from "../../../contract/machine/stores.ts";
 import { redactAndClip } from "../../../redaction/redact.ts";
-import { pluralize } from "../../../shared/format.ts";
+import { dayOf, pluralize } from "../../../shared/format.ts";
 import { textAt, type JsonObject } from "../../../shared/json-fields.ts";
 import { err, ok, type Result } from "../../../shared/result.ts";
 import { examineRead, judge, unlinkedText, type Finding, type RescueDeps } from "../rescue/diagnose.ts";
@@ -291,7 +291,7 @@ function expiry(
   const at = (cleanUp.isByRows ? (newestAt ?? changedAt) : changedAt) + cleanUp.afterMs;
   if (at - now() > expiringMs) return [];
   const title = titleOf(client);
-  const when = at <= now() ? "when it starts next" : `on ${new Date(at).toISOString().slice(0, 10)}`;
+  const when = at <= now() ? "when it starts next" : `on ${dayOf(at)}`;
   return [{ state: "expiring", text: `${title} deletes it ${when} (${cleanUp.setting})` }];
 }
 

@@ -4,6 +4,7 @@ import type { Config, ModelPrices } from "../../../contract/config.ts";
 import type { Grouping, UsageLine } from "../../../contract/machine/usage.ts";
 import { modelFamily } from "../../../contract/metrics.ts";
 import { processKey } from "../../../coordinator-client/local/process-key.ts";
+import { dayOf } from "../../../shared/format.ts";
 import { canonicalModel } from "../../../shared/model-name.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { usageCosts, usageMessages, usageTotals } from "../../../store/machine-tables.ts";
@@ -131,11 +132,6 @@ function addCost(sql: Sql, { id, project }: Session, micros: number, model: stri
   );
   totals.add(sql, "shim_cost_dollars_total", { value: micros / 1e6, labels: [modelFamily(model)] });
   if (task) spending.add(sql, id, 0, micros);
-}
-
-/** UTC, as budgets count days. */
-function dayOf(at: number): string {
-  return new Date(at).toISOString().slice(0, 10);
 }
 
 function modelOf(model: string | null): string {
