@@ -86,7 +86,10 @@ function asksHelp([first = "--help", ...others]: readonly string[]): boolean {
 function typedCommands(program: Command, cli: Cli, argv: readonly string[]): Command[] {
   if (asksHelp(argv) || argv[0] === "completion") return withSubcommands(program);
   const { command } = commandAt(program, argv);
-  return cli.isDeclared(command) ? withParents(command) : [...withParents(command), ...withSubcommands(command)];
+  const below = withSubcommands(command);
+  // An option may stand before the name of one.
+  const named = cli.isDeclared(command) ? below.filter((one) => argv.includes(one.name())) : below;
+  return [...withParents(command), ...named];
 }
 
 function withParents(command: Command): Command[] {

@@ -112,6 +112,13 @@ it("the command that finds a damaged store, and each later one, report it on std
   expect((await home.shim("sessions")).err).toBe("");
 });
 
+it("an option of a command may stand before the name of one below it", async () => {
+  const home = aSeededHome();
+  const behind = await home.shim("sessions search parser --json");
+  expect(behind).toMatchObject({ code: 0, err: "" });
+  expect(await home.shim("sessions --json search parser")).toMatchObject({ code: 0, out: behind.out, err: "" });
+});
+
 it("`shim help --all` lists every command, and a command with others below it prints its help without one", async () => {
   const home = aCliHome();
   const { out } = await home.shim("help --all");
