@@ -39,9 +39,9 @@ function codeBlock(code: string, isClosed: boolean, fence: string): string {
   return pastedNote(lines) ?? `${fence}${code}${isClosed ? fence : ""}`;
 }
 
-/** Lines of a quotation; lines that begin as JSON, log entries or frames of a stack do. */
+/** Quotations that are not right below a heading; lines like those of JSON, a log or a stack. */
 const pastedLines = [
-  /(?:^>.*(?:\n|$)){4,}/gm,
+  /(?<!^>.*\n)(?<!^#{1,6} .{1,200}\n{1,2})(?:^>.*(?:\n|$)){4,}/gm,
   /(?:^[ \t]{0,20}(?:[{}[\]"]|\d{4}-\d\d-\d\d[T ]|\d\d:\d\d:\d\d|at \S).*(?:\n|$)){4,}/gm,
 ];
 
@@ -131,7 +131,12 @@ function chosenSentences(parts: readonly Part[], max: number): string {
     used += parts[index]?.text.length ?? 0;
   }
   choice.keepBinding();
-  for (const [index, { text }] of parts.entries()) if (prohibition.test(text.slice(0, 400))) choice.keep(index);
+  const forbidding = [...parts.keys()].filter((index) => prohibition.test(parts[index]?.text.slice(0, 400) ?? ""));
+  // The last of them bind no less than the first.
+  for (let step = 0; step < forbidding.length / 2; step++) {
+    choice.keep(forbidding[step] ?? 0);
+    choice.keep(forbidding.at(-1 - step) ?? last);
+  }
   for (let step = 1; step <= last / 2; step++) {
     choice.keep(step);
     choice.keep(last - step);

@@ -62,6 +62,12 @@ it.each([
   expect(shown).toContain(limit);
 });
 
+it("of all that a long prompt forbids the first and the last stand before those between", () => {
+  const winches = Array.from({ length: 60 }, (_, n) => `Never touch winch ${n}.`);
+  const shown = excerpt(["Refit the boat.", ...winches, ...filler, "Send me the list."].join(" "), 300);
+  expect(["winch 0.", "winch 59.", "winch 30."].map((one) => shown.includes(one))).toEqual([true, true, false]);
+});
+
 it("a sentence between the first and the last is whole or left out: half may say the opposite", () => {
   const long = `Never start the pump ${"while the gate is open and the lamp is lit ".repeat(12)}unless the radio says so.`;
   const shown = excerpt(["Check the dock.", long, ...filler, "Then stop."].join(" "), 200);
@@ -74,7 +80,10 @@ it("a pasted block is named by its size before a sentence goes; a few lines stay
   const text = `Here is the log:\n\`\`\`\n${log}\n\`\`\`\nFind out why it stops.`;
   expect(excerpt(text, 200)).toBe("Here is the log: [30 lines left out] Find out why it stops.");
   expect(withoutPasted("```\none\ntwo\n```")).toBe("```\none\ntwo\n```");
-  expect(withoutPasted("> a\n> b\n> c\n> d\n> e\nWhy?")).toBe("[5 lines left out]\nWhy?");
+  const quoted = "> a\n> b\n> c\n> d\n> e\nWhy?";
+  expect(withoutPasted(quoted)).toBe("[5 lines left out]\nWhy?");
+  // Right below a heading they are a part of the document.
+  expect(withoutPasted(`# Refit\n\n${quoted}`)).toBe(`# Refit\n\n${quoted}`);
   expect(excerpt(neutralize(text), 200)).toBe("Here is the log: [30 lines left out] Find out why it stops.");
   // A fence that was cut is one all the same.
   expect(withoutPasted(`See:\n\`\`\`\n${log}`)).toBe("See:\n[30 lines left out]");
