@@ -2,7 +2,14 @@ import { basename, dirname } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { estimateTokenCount } from "tokenx";
 import type { JsonObject } from "../../src/shared/json-fields.ts";
-import { harnessFormIn, outputOf, isKind, type SessionEvent, withoutWithdrawn } from "./session-events.ts";
+import {
+  type EventOf,
+  harnessFormIn,
+  outputOf,
+  isKind,
+  type SessionEvent,
+  withoutWithdrawn,
+} from "./session-events.ts";
 import { countNames, namesUsedNext, type NameCounts } from "./names.ts";
 import type { PlayedCut } from "./play.ts";
 
@@ -66,7 +73,7 @@ const phrases = {
   running: /\bwas running\b|\bstill running\b|\bin mid-turn\b|\bin the middle of\b|\bend (?:was )?not seen\b/i,
   waiting: /\bwaiting for (?:the user|you|an answer)\b|\bthe turn (?:was over|had ended)\b/i,
   interrupted: /\b(?:the user|user) (?:had )?interrupted\b|\binterrupted by the user\b/i,
-  fileSame: /\bas the chat left it\b|\bunchanged\b|\bthe same\b|\bnot written since\b/i,
+  fileSame: /\bas the chat left it\b|\bunchanged\b|\bthe same\b|\bnot written since\b|: "same"/i,
   fileChanged: /\b(?:CHANGED|WRITTEN)\b|\bchanged since\b/,
   fileMissing: /\bMISSING\b|\bis gone\b|\bdeleted\b(?!\): there AGAIN)/,
   branch: /^\W*(?:git|branch)\b/i,
@@ -129,6 +136,14 @@ const stateAfter: Partial<Record<SessionEvent["kind"], TurnState>> = {
   interruption: "interrupted",
 };
 
+/** Calls by which a chat asks its user. */
+const questions: ReadonlySet<string> = new Set(["AskUserQuestion", "ExitPlanMode", "request_user_input", "question"]);
+
+function openCalls({ before }: Pick<PlayedCut, "before">): EventOf<"call">[] {
+  const over = new Set(before.filter(isKind("end")).map(({ id }) => id));
+  return before.filter(isKind("call")).filter(({ id }) => !over.has(id));
+}
+
 function turnState({ before }: Pick<PlayedCut, "before">): TurnState {
   return before.flatMap(({ kind }) => stateAfter[kind] ?? []).at(-1) ?? "running";
 }
@@ -136,9 +151,10 @@ function turnState({ before }: Pick<PlayedCut, "before">): TurnState {
 function aboutTurn(line: Line, played: PlayedCut): FalseClaim[] {
   const stood = turnState(played);
   const wasInterrupted = played.before.some(({ kind }) => kind === "interruption");
+  const isAsking = openCalls(played).some(({ name }) => questions.has(name));
   return [
     states(line, "running") ? aboutRunning(normalized(line.text), played) : [],
-    states(line, "waiting") && stood === "running" ? (["waits in mid-turn"] as const) : [],
+    states(line, "waiting") && stood === "running" && !isAsking ? (["waits in mid-turn"] as const) : [],
     states(line, "waiting") && stood === "unanswered" ? (["waits with a prompt unanswered"] as const) : [],
     states(line, "interrupted") && !wasInterrupted ? (["interrupted without an interruption"] as const) : [],
   ].flat();
@@ -146,14 +162,17 @@ function aboutTurn(line: Line, played: PlayedCut): FalseClaim[] {
 
 /** @param line normalized */
 function aboutRunning(line: string, played: PlayedCut): FalseClaim[] {
-  const calls = played.before.filter(isKind("call"));
-  const over = new Set(played.before.filter(isKind("end")).map(({ id }) => id));
-  const open = calls.filter(({ id }) => !over.has(id));
+  const open = openCalls(played);
   if (turnState(played) === "waiting" && open.length === 0) return ["in mid-turn after its end"];
   const quotes = (input: JsonObject): boolean => quotesInput(line, input, played.session.cwd);
-  const isOfEnded = calls.some(({ id, input }) => over.has(id) && quotes(input));
-  // An open patch stands there as an edit of each of its files.
-  const isOfOpen = open.some(({ input, edits }) => quotes(input) || edits.some((path) => quotes({ path })));
+  const isOfEnded = played.before.filter(isKind("call")).some((call) => !open.includes(call) && quotes(call.input));
+  // An open patch stands there as an edit of each of its files, and one of numbers alone by its name.
+  const isOfOpen = open.some(
+    ({ name, input, edits }) =>
+      quotes(input) ||
+      edits.some((path) => quotes({ path })) ||
+      (textsIn(input).length === 0 && line.includes(normalized(name))),
+  );
   return isOfEnded && !isOfOpen ? ["a call runs that had ended"] : [];
 }
 

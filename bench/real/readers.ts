@@ -164,6 +164,7 @@ export class ClaudeReader implements RowReader {
 
 function eventsOf(row: JsonObject): Events {
   if (row["subtype"] === "compact_boundary") return [{ kind: "compacting", isBeforeRow: true }];
+  if (row["subtype"] === "turn_duration") return [{ kind: "turnEnd" }];
   if (row["type"] === "attachment") return queuedIn(objectAt(row, "attachment"));
   const content = objectAt(row, "message")?.["content"];
   if (row["type"] === "assistant") return answered(row, content);

@@ -107,10 +107,16 @@ export function withoutWithdrawn(events: readonly SessionEvent[]): readonly Sess
   return kept;
 }
 
-/** A turn ends with its last answer, unless calls follow or the user interrupted it. */
+const goesOn: ReadonlySet<SessionEvent["kind"]> = new Set(["prompt", "answer", "call", "interruption"]);
+
+/** A turn ends once: where its client says so, else with its last answer, unless calls follow or the user interrupted it. */
 export function withTurnEnds(events: readonly SessionEvent[]): SessionEvent[] {
   const turns: SessionEvent[][] = [[]];
+  let isOver = false;
   for (const event of events) {
+    // Two rows may tell of one end.
+    if (event.kind === "turnEnd" && isOver) continue;
+    isOver = event.kind === "turnEnd" || (isOver && !goesOn.has(event.kind));
     if (event.kind === "prompt" && event.isQueued === undefined) turns.push([]);
     turns.at(-1)?.push(event);
   }

@@ -78,10 +78,10 @@ function standingLines(lines: readonly string[]): string[] {
   return lines.filter((line) => line.startsWith("how it stood"));
 }
 
-const asLeft = /: (?:unchanged since|as the chat left it|deleted, as)/;
+const asLeft = /: (?:unchanged since|as the chat left it|deleted, as|"same")/;
 const differs = /: (?:CHANGED|MISSING)/;
 const differsHere = /: (?:DIFFERENT here|NOT HERE)/;
-const sameHere = /: the same here/;
+const sameHere = /: (?:the same here|"same")/;
 const saysChanged = /\((?:edited|created|changed|by)|: (?:CHANGED|MISSING|DIFFERENT here|NOT HERE)/;
 const anyState = /\): \S/;
 
