@@ -60,7 +60,7 @@ export const inBrief = {
    */
   summary: {
     item: 600,
-    fresh: 4600,
+    fresh: 2_300,
     newer: 1_600,
     old: 1_000,
     whole: { tool: 17_000, hook: 9_000 },

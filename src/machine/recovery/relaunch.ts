@@ -10,7 +10,7 @@ import { lostParts } from "./rescue/session-facts.ts";
 import { successorVariable } from "./incomplete/successor.ts";
 import { isKept } from "./stores/kept-sessions.ts";
 import { givenOrigin, importOrigin, type Session } from "../sessions/sessions.ts";
-import { startingPrompt, type Brief } from "./brief/brief.ts";
+import type { Brief } from "./brief/brief.ts";
 import type { Restoration } from "./incomplete/restoration.ts";
 
 export interface TranscriptCheck {
@@ -45,7 +45,7 @@ export async function planRelaunch(
     : isNew
       ? toBroken("that was asked for")
       : await checkTranscript(runtime, session);
-  const way = { brief: startingPrompt(brief), into, cwd: folderOf(brief.from) };
+  const way = { brief: brief.whole("resume", "hook"), into, cwd: folderOf(brief.from) };
   return planStart(session, transcript, way, runtime);
 }
 

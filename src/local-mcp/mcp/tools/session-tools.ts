@@ -12,7 +12,7 @@ import { acknowledgeNotices } from "../../../machine/view/overview-handlers.ts";
 import { shortSession } from "../../../machine/recovery/resolve-id.ts";
 import { forgetTarget } from "../../../machine/view/stored-session-handlers.ts";
 import { readSessionStatus } from "../../../machine/recovery/session-view.ts";
-import { besideBrief, type Brief } from "../../../machine/recovery/brief/brief.ts";
+import type { Brief } from "../../../machine/recovery/brief/brief.ts";
 import { projectHere, reachFrom, type Reach } from "../../../machine/recovery/elsewhere/candidates.ts";
 import { dismiss } from "../../../machine/recovery/marks.ts";
 import { RecoverySource } from "../../../machine/recovery/source.ts";
@@ -223,14 +223,15 @@ export const checkRecovery: ToolHandler<"shim_check_recovery"> = async (chat, in
   if (refusal !== null) return err(refusal);
   if (dismiss && chosen.value) return ok(dismissedAnswer(chat, session, chosen.value));
   const brief = briefAnswer(chat, session, chosen.value, await listed());
-  const answer = take ? withWords(chat, session, withSummary(chosen.value, brief)) : brief;
+  const answer = take ? withWords(chat, session, withSummary(chat, chosen.value, brief)) : brief;
   return ok(withReach(withObstacle(answer, await obstacleOf(chat, chosen.value)), isUnreachable));
 };
 
 /** The chat that continues a session gets what its brief had no room for. */
-function withSummary(chosen: Brief | null, { text, output }: Answer): Answer {
-  const summary = chosen && besideBrief(chosen.from, "tool");
-  return { text: summary ? `${text}\n\n${summary}` : text, output };
+function withSummary({ runtime }: Chat, chosen: Brief | null, { text, output }: Answer): Answer {
+  if (chosen === null) return { text, output };
+  const whole = chosen.whole(runtime.config.recovery, "tool");
+  return { text: withShimCommand(whole, () => shimCommand(runtime)), output };
 }
 
 /** The chat that continues a session gets what the user wrote to that one. */

@@ -46,7 +46,12 @@ export function fileLines(from: Restoration, learnt: LearntNames, { now, scale }
   const pathText = (path: string): string =>
     oneLine(withoutPrefix(projectPath(session.project, path), prefix), maxPathChars);
   const shownFiles = openFiles.slice(0, Math.max(least.files, Math.floor(most.files * share)));
-  const lines = shownFiles.map((file) => learnt.line(file.path, stateLine(from, file, pathText(file.path), now), true));
+  const states = shownFiles.map((file) => stateText(from, file, now));
+  const shared = sharedState(states.filter((_, index) => shownFiles[index]?.now === "same"));
+  const lines = shownFiles.map((file, index) => {
+    const state = states[index] === shared ? sameMark : states[index];
+    return learnt.line(file.path, `- ${pathText(file.path)} (${howText(file)}): ${state}`, true);
+  });
   const hidden = openFiles.length - lines.length;
   const more: BriefLine[] = hidden > 0 ? [{ text: `- and ${hidden} more`, rank: 0 }] : [];
   const shown = new Set(shownFiles.map(({ path }) => path));
@@ -56,8 +61,11 @@ export function fileLines(from: Restoration, learnt: LearntNames, { now, scale }
       const known = files.find((file) => file.path === path);
       return learnt.line(path, `- ${pathText(path)} (${known === undefined ? "named" : actionOf(known)})`, false);
     });
-  const short = prefix === "" ? "" : `; ${prefixMark} stands for ${prefix}`;
-  return headed(`files, newest first (compared now, by content unless a line says otherwise${short}):`, [
+  const marks = [
+    ...(shared === "" ? [] : [`; ${sameMark}: ${shared}`]),
+    ...(prefix === "" ? [] : [`; ${prefixMark} stands for ${prefix}`]),
+  ].join("");
+  return headed(`files, newest first (compared now, by content unless a line says otherwise${marks}):`, [
     ...lines,
     ...more,
     ...learntLines,
@@ -65,9 +73,24 @@ export function fileLines(from: Restoration, learnt: LearntNames, { now, scale }
   ]);
 }
 
-function stateLine(from: Restoration, file: RestoredFile, path: string, now: number): string {
-  const how = file.isFoundByGit ? changedBy(file) : file.action;
-  return `- ${path} (${how}): ${from.elsewhere ? elsewhereStateText[file.now] : stateOf(file)}${reasonOf(file)}${byOthers(from, file, now)}`;
+function howText(file: RestoredFile): string {
+  return file.isFoundByGit ? changedBy(file) : file.action;
+}
+
+function stateText(from: Restoration, file: RestoredFile, now: number): string {
+  return `${from.elsewhere ? elsewhereStateText[file.now] : stateOf(file)}${reasonOf(file)}${byOthers(from, file, now)}`;
+}
+
+/** Stands for the state of most files that are as they were. */
+const sameMark = '"same"';
+/** Characters that the mark must save. */
+const leastSaved = 80;
+
+/** "": each file says its own. */
+function sharedState(states: readonly string[]): string {
+  const saved = (state: string): number => (states.filter((one) => one === state).length - 1) * state.length;
+  const [best = ""] = states.toSorted((one, two) => saved(two) - saved(one));
+  return saved(best) >= leastSaved ? best : "";
 }
 
 function actionOf({ action, isCommitted }: RestoredFile): string {

@@ -30,7 +30,7 @@ const longestLine = 1_500;
 const wholeChars = 900;
 /** One without a prompt since is quoted as it was written; ranks of its parts. */
 const freshWorth = {
-  ranks: { ahead: 1.1, most: 1.2, files: 1.42, text: 1.45 },
+  ranks: { ahead: 1.1, found: 1.2, asked: 1.25, files: 1.42, text: 1.45 },
   most: 2_500,
 };
 const worths: readonly [newer: Worth, old: Worth] = [
@@ -168,12 +168,15 @@ function writtenParts({ prompts }: WorkState, parts: readonly Part[]): WrittenPa
   return parts.flatMap(({ heading, lines }, number) => {
     const [title = "", ...below] = heading === "" ? lines : [heading, ...lines];
     const isOfUser = promptParts.test(title);
-    const saysMost = number === first || isOfUser || found.test(title);
-    const rest = saysMost ? ranks.most : fileParts.test(title) ? ranks.files : ranks.text;
+    const isAsked = number === first || isOfUser;
+    const about = fileParts.test(title) ? ranks.files : ranks.text;
+    const rest = isAsked ? ranks.asked : found.test(title) ? ranks.found : about;
     const rank = (ahead.test(title) ? ranks.ahead : rest) + number / 1_000;
     const said = withoutCode(below).filter((line) => !isOfUser || !quoted.has(unlisted(line)));
     // A heading alone says nothing.
-    return said.length === 0 && below.length > 0 ? [] : [{ rank, title, sections: sectionsOf(said) }];
+    return said.length === 0 && below.length > 0
+      ? []
+      : [{ rank, title: plain(title), sections: sectionsOf(dedented(said).map(plain)) }];
   });
 }
 
@@ -187,6 +190,19 @@ function allotted(parts: readonly WrittenPart[], chars: number): ReadonlyMap<Wri
     written.set(part, lines);
   }
   return written;
+}
+
+/** Without the indentation that all of them have. */
+function dedented(lines: readonly string[]): string[] {
+  const indent = Math.min(...lines.map(indentOf));
+  return lines.map((line) => line.slice(indent));
+}
+
+const bold = /(?<![\w/*])\*\*(?=[^\s*/])([^*\n]+)\*\*(?![\w/*])/g;
+
+/** Without what makes words bold. */
+function plain(line: string): string {
+  return line.replaceAll(bold, "$1");
 }
 
 function sizeOf(lines: readonly string[]): number {

@@ -8,7 +8,7 @@ import { codeOf, stackOf } from "../../../shared/error.ts";
 import { uuidv7 } from "../../../shared/ids.ts";
 import { successorOf } from "../../../machine/sessions/usage/at-limit.ts";
 import { withLearnt } from "../../../machine/recovery/learnt/session-items.ts";
-import { composeBrief, startingPrompt } from "../../../machine/recovery/brief/brief.ts";
+import { composeBrief } from "../../../machine/recovery/brief/brief.ts";
 import { restoreById, type Restoration } from "../../../machine/recovery/incomplete/restoration.ts";
 import { checkTranscript } from "../../../machine/recovery/relaunch.ts";
 import { titleOf } from "../../../clients/adapters.ts";
@@ -148,7 +148,7 @@ function resolvePath(path: string): string {
 /** Null for a session that gets none. */
 export function renderBrief(runtime: Runtime, continuation: Continuation): string | null {
   if (continuation.kind !== "brief") return null;
-  return startingPrompt(composeBrief(withLearnt(runtime, continuation.restoration), runtime.now()));
+  return composeBrief(withLearnt(runtime, continuation.restoration), runtime.now()).whole("resume", "hook");
 }
 
 /**

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { WorkState } from "#src/contract/work-state.ts";
 import type { RestoredFile } from "#src/machine/recovery/incomplete/restoration.ts";
-import { composeBrief, startingPrompt } from "#src/machine/recovery/brief/brief.ts";
+import { composeBrief } from "#src/machine/recovery/brief/brief.ts";
 import { aRestoration, aSession, prompts } from "#harness/machine/temp-runtime.ts";
 import { linesUnder, shown, times } from "#harness/machine/brief-text.ts";
 import { T0 } from "#harness/store/store-test.ts";
@@ -61,12 +61,13 @@ it("a summary without a prompt since stands as it was written, what is next and 
   const text = shown({ compactSummary, statedAt: { summary: T0, compaction: T0 }, compactions: 1 });
   const quoted = text.split("\n").flatMap((line) => (line.startsWith("> ") ? line.slice(2) : []));
   const code = new Set(["'''ts", "const quotedOnce = readTide();", "'''"]);
-  expect(quoted).toEqual(compactSummary.split("\n").filter((line) => !code.has(line.trim())));
+  const written = compactSummary.split("\n").filter((line) => !code.has(line.trim()));
+  expect(quoted).toEqual(written.map((line) => line.replace(/^ {3}/, "")));
   const files = times(200, (n) => `   - src/board-${n}.ts is sanded and oiled, but for its ends`);
   const long = compactSummary.replace(filler.join("\n"), files.join("\n"));
   const rest = shown({ compactSummary: long, statedAt: { summary: T0, compaction: T0 }, compactions: 1 });
-  expect(rest).toContain(">    - Sand the keel before the next tide comes in.");
-  expect(rest).toContain(">    - paint the boat");
+  expect(rest).toContain("> - Sand the keel before the next tide comes in.");
+  expect(rest).toContain("> - paint the boat");
   expect([rest.includes("src/board-1.ts"), rest.includes("src/board-199.ts")]).toEqual([true, false]);
 });
 
@@ -75,7 +76,7 @@ it("of a summary as it was written a line that is too long costs no other one, a
   const lines = ["1. Paint the hull.", ...times(20, (n) => `   ${n} ${board}`), "   Summary:", "2. Oil the keel."];
   const state = { compactSummary: lines.join("\n"), statedAt: { summary: T0, compaction: T0 }, compactions: 1 };
   const quoted = shown(state).split("\n");
-  expect(quoted).toEqual(expect.arrayContaining(["> 1. Paint the hull.", ">    Summary:", "> 2. Oil the keel."]));
+  expect(quoted).toEqual(expect.arrayContaining(["> 1. Paint the hull.", "> Summary:", "> 2. Oil the keel."]));
   const boards = quoted.filter((line) => line.includes("The boat is oiled"));
   expect(boards.length).toBeGreaterThan(0);
   expect(boards.length).toBeLessThan(20);
@@ -137,7 +138,7 @@ it("a problem of the summary stands with what came of it, or not at all, also wh
     const words = [{ text: "The hull is dry. ".repeat(length / 16), at: T0 }];
     const text = shown({ compactSummary: lines.join("\n"), statedAt: { summary: T0 }, compactions: 1, words });
     const shownOf = (line: RegExp): number => [...text.matchAll(line)].length;
-    const counts = [/\*\*Leak \d/g, /The cause was/g, /Fix: caulk/g].map(shownOf);
+    const counts = [/> - Leak \d/g, /The cause was/g, /Fix: caulk/g].map(shownOf);
     expect(counts[0]).toBeGreaterThan(5);
     expect(counts).toEqual([counts[0], counts[0], counts[0]]);
   }
@@ -154,7 +155,7 @@ it("a list that a line of the summary announces stands with it, numbers of its o
     compactSummary: ["1. Primary Request:", "   Paint.", ...lines].join("\n"),
     statedAt: { summary: T0 },
   });
-  expect(text).toContain(lines.map((line) => `> ${line}`).join("\n"));
+  expect(text).toContain(lines.map((line) => `> ${line.replace(/^ {3}/, "")}`).join("\n"));
 });
 
 it("what stands below a line of the summary that is too long goes with it", () => {
@@ -165,7 +166,7 @@ it("what stands below a line of the summary that is too long goes with it", () =
   ]);
   const state = { compactSummary: ["1. Paint the hull:", ...boards].join("\n"), statedAt: { summary: T0 } };
   const text = shown(state);
-  const [whole, below] = [/ {3}- (\w+): it is/g, /below the (\w+)/g].map((line) =>
+  const [whole, below] = [/> - (\w+): it is/g, /below the (\w+)/g].map((line) =>
     [...text.matchAll(line)].map(([, name]) => name),
   );
   expect(whole?.length).toBeLessThan(4);
@@ -185,14 +186,17 @@ it("a fresh summary and names of files have room beside a long request", () => {
   );
 });
 
-it("a chat that begins with a session's work has all of its fresh summary, also what a file's line has no room for", () => {
+it("a chat that takes a session has all of its fresh summary, and names of its work in the room that a part of that had in the brief", () => {
   const long = `   - src/hull.ts: ${times(40, (n) => `plank ${n} is oiled.`).join(" ")}`;
   const state = { compactSummary: `2. Key Files:\n${long}`, statedAt: { summary: T0 } };
   const edited = { action: "edited", hash: null, at: T0, now: "same", isCommitted: true } as const;
   const files: RestoredFile[] = [{ path: "/p/src/hull.ts", ...edited }];
   const composed = composeBrief(aRestoration(state, { files, session: aSession({ project: "/p" }) }), T0);
-  expect(composed.text("resume")).not.toContain("plank 20 is oiled.");
-  expect(startingPrompt(composed)).toContain(`> ${long}`);
+  const [alone, taken] = [composed.text("resume"), composed.whole("resume", "hook")];
+  expect(alone).toContain("plank 1 is oiled.");
+  expect(alone).not.toContain("plank 20 is oiled.");
+  expect(taken).toContain(`> ${long}`);
+  expect(taken.split("plank 1 is oiled.")).toHaveLength(2);
 });
 
 it("a compaction whose summary cannot be read is said, until one can be read", () => {

@@ -205,7 +205,7 @@ it.each<[string, Partial<WorkState>, Partial<Restoration>?]>([
   expect(brief(aRestoration(state, more), now, "ask")).toContain(`\nof the session: ${line}`);
 });
 
-it("files that are not as they were stand first, those beyond the room by name, those only read last", () => {
+it("files that are not as they were stand first, those beyond the room by name, those only read last; what most are is said once", () => {
   const files: Restoration["files"] = [
     { ...edited, path: "/p/gone.ts", now: "missing" },
     { ...edited, path: "/q/other.ts" },
@@ -213,7 +213,8 @@ it("files that are not as they were stand first, those beyond the room by name, 
     ...Array.from({ length: 14 }, (_, n) => ({ ...edited, path: `/p/${n}.ts` })),
   ];
   const text = brief(aRestoration({}, { files }), now, "ask");
-  expect(text).toContain("\n- gone.ts (edited): MISSING\n- 13.ts (edited): unchanged since the checkpoint\n");
+  expect(text).toContain('; "same": unchanged since the checkpoint):\n- gone.ts (edited): MISSING\n');
+  expect(text).toContain('\n- 13.ts (edited): "same"\n');
   expect(text).toContain("\n- and 1 more\n- of those: /q/other.ts\n- read: seen.ts\n");
 });
 
@@ -364,7 +365,7 @@ it.each(Object.entries({ "was only offered": false, "continued @night": true }))
     const names = from?.files.filter((one) => !one.isCommitted).map(({ path: of }) => of.slice(first.cwd.length + 1));
     expect(names).toEqual(isContinued ? ["named.ts", "lexer.ts", "parser.ts", "song.txt"] : ["song.txt"]);
     const brief = anotherClaude(runtime, second, { session: "third-session" }).start();
-    expect(brief.includes("- lexer.ts (created): unchanged since the checkpoint")).toBe(isContinued);
+    expect(brief.includes('- lexer.ts (created): "same"\n')).toBe(isContinued);
     expect(brief.includes("- committed or unchanged, by git: done.ts\n")).toBe(isContinued);
   },
 );
