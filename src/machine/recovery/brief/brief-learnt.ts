@@ -89,14 +89,6 @@ export class LearntNames {
     return this.#all.others;
   }
 
-  /** All of them. */
-  get names(): readonly string[] {
-    return [
-      ...this.#all.others,
-      ...[...this.#all.files.values()].flatMap(({ names }) => names.map(({ name }) => name)),
-    ];
-  }
-
   /** Whether it has a line of its own before most else. */
   isFirst(path: string): boolean {
     return this.#first.files.has(path) || this.#summedUp.has(path);

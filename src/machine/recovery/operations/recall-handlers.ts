@@ -8,10 +8,12 @@ import { claimsBy } from "../../sessions/recoveries.ts";
 import { findStoredSession } from "../../sessions/session-identity.ts";
 import { emptyState } from "../../sessions/work-state.ts";
 import type { Session } from "../../sessions/sessions.ts";
-import { LearntNames } from "../brief/brief-learnt.ts";
+import { brief } from "../brief/brief.ts";
 import { findById } from "../elsewhere/candidates.ts";
 import type { Handlers } from "../handler-context.ts";
-import { learn } from "../learnt/learnt.ts";
+import { restore } from "../incomplete/restoration.ts";
+import { learn, type Learnt } from "../learnt/learnt.ts";
+import { namesIn } from "../learnt/names.ts";
 import { itemsOfState, readItems, type SessionItems, type Size } from "../learnt/session-items.ts";
 import { Recall, type Question } from "../recall/recall.ts";
 import { recallText } from "../recall/recall-text.ts";
@@ -64,10 +66,8 @@ export function recallOf(
   const learnt = learn({ items: own?.items ?? [], cwd: row.cwd });
   const recall = new Recall(runtime.store.context.driver, chain, learnt);
   try {
-    const known = hasBrief
-      ? new LearntNames(learnt, row.project, own?.items.some(({ kind }) => kind === "summary") === true).names
-      : [];
-    const recalled = recall.ask(question, new Set(known));
+    const known = hasBrief ? namesInBrief(runtime, row, learnt) : new Set<string>();
+    const recalled = recall.ask(question, known);
     const { project } = row;
     const facts = { session: row.id, project, from: own?.from ?? "state", size: recall.size } as const;
     const text = recallText({ ...facts, question, recalled, hasBrief, newest: recall.newest }, runtime.now());
@@ -75,6 +75,12 @@ export function recallOf(
   } finally {
     recall.close();
   }
+}
+
+/** A full brief lacks many of those that it might have. */
+function namesInBrief(runtime: Runtime, row: Session | SessionElsewhere, learnt: Learnt): ReadonlySet<string> {
+  const from = row.machine === null ? restore(runtime, row) : null;
+  return from === null ? new Set() : namesIn(brief({ ...from, learnt }, runtime.now(), "brief"));
 }
 
 /** Oldest first. */

@@ -3,7 +3,7 @@ import { neutralize, removeMarks } from "../../sessions/text/neutralize.ts";
 import { projectPath } from "../brief/brief-files.ts";
 import { learntText } from "../brief/brief-learnt.ts";
 import type { SessionItems } from "../learnt/session-items.ts";
-import { perPage, type Question, type Recalled } from "./recall.ts";
+import { perPage, shortPath, type Question, type Recalled } from "./recall.ts";
 import type { Passage } from "./passages.ts";
 
 /** Pure: the answer of a recall, for a chat or a terminal. */
@@ -56,11 +56,11 @@ function nameLines({ recalled: { names }, project, hasBrief }: Answered): string
   const lines = [...files].map(([file, own]) =>
     file === null
       ? `- at no file: ${own.map(({ name }) => name).join(", ")}`
-      : `- ${projectPath(project, file)}${learntText({ names: own, sentence: null }, Infinity)}`,
+      : `- ${shortPath(projectPath(project, file))}${learntText({ names: own, sentence: null }, Infinity)}`,
   );
   return lines.length === 0
     ? []
-    : [`names in the best passages${hasBrief ? ", without those of its brief" : ""}, by file:`, ...lines];
+    : [`names, those of the best passages first${hasBrief ? ", without those of its brief" : ""}, by file:`, ...lines];
 }
 
 function passageLines(

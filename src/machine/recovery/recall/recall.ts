@@ -13,16 +13,22 @@ export interface Recalled {
   readonly passages: readonly Passage[];
   /** Number of all that fit the question, of which `passages` are a page. */
   readonly found: number;
-  /** Names in the best of them that the brief does not have, best first. */
+  /**
+   * Names that the asking chat does not have: those in the best of them first, then for words
+   * those that the next calls of the session may use.
+   */
   readonly names: readonly LearntName[];
 }
 
 /** Passages of one answer. */
 export const perPage = 3;
-/** Estimated tokens; best passages whose names are given; passages that words find. */
-const most = { nameTokens: 500, passageTokens: 1_000, forNames: 80, found: 1_000 };
+/** Tokens of passages, characters with names; passages whose names are given, that words find. */
+const most = { passageTokens: 1_000, chars: 5_600, forNames: 80, found: 1_000 };
+/** Characters beside the words of a passage, a file and a name. */
+const marks = { passage: 60, file: 9, name: 2 };
 /** A question with words about a time asks for what was said so near to it. */
 const nearMs = 3_600_000;
+const shownParts = 2;
 /** The names of the best passages count more: by 1 / (rank + this). */
 const rankOffset = 10;
 
@@ -51,10 +57,12 @@ export class Recall {
   ask(question: Question, known: ReadonlySet<string>): Recalled {
     const fitting = this.#fitting(question);
     const first = (question.page - 1) * perPage;
-    const shown = withinTokens(fitting.slice(first, first + perPage));
+    const passages = withinTokens(fitting.slice(first, first + perPage));
     // Each page would say the same names again.
     const names = question.page === 1 ? this.#namesIn(fitting.slice(0, most.forNames), known) : [];
-    return { passages: shown, found: fitting.length, names };
+    const isBroad = question.page === 1 && question.file === undefined && question.prompt === undefined;
+    const others = isBroad ? [...this.#names.values()].filter(({ name }) => !known.has(name)) : [];
+    return { passages, found: fitting.length, names: withinChars(new Set([...names, ...others]), passages) };
   }
 
   /** Files and prompts of the newest passages, for a question that nothing fits. */
@@ -90,10 +98,23 @@ export class Recall {
         const learnt = known.has(name) ? undefined : this.#names.get(name);
         if (learnt) worths.set(learnt, (worths.get(learnt) ?? 0) + learnt.worth / (rank + rankOffset));
       }
-    let tokens = 0;
-    const ranked = [...worths].toSorted(([, one], [, two]) => two - one).map(([name]) => name);
-    return ranked.filter(({ name }) => (tokens += o200kTokens(` ${name},`)) <= most.nameTokens);
+    return [...worths].toSorted(([, one], [, two]) => two - one).map(([name]) => name);
   }
+}
+
+function withinChars(names: ReadonlySet<LearntName>, beside: readonly Passage[]): LearntName[] {
+  const files = new Set<string | null>([null]);
+  let chars = beside.reduce((sum, { about, text }) => sum + about.length + text.length + marks.passage, 0);
+  return [...names].filter(({ name, file }) => {
+    chars += name.length + marks.name + (files.has(file) ? 0 : shortPath(file ?? "").length + marks.file);
+    files.add(file);
+    return chars <= most.chars;
+  });
+}
+
+/** The last parts of a path suffice to ask for its file. */
+export function shortPath(path: string): string {
+  return path.split("/").slice(-shownParts).join("/");
 }
 
 function distance({ at: of }: Passage, at: number): number {

@@ -7,13 +7,14 @@ import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import { withLearnt } from "#src/machine/recovery/learnt/session-items.ts";
 import { recallFor, recallOf } from "#src/machine/recovery/operations/recall-handlers.ts";
 import type { Question } from "#src/machine/recovery/recall/recall.ts";
+import { decide } from "#src/machine/sessions/life/claim.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
 import { forgetTarget } from "#src/machine/view/stored-session-handlers.ts";
 import { pause } from "#src/store/pause.ts";
 import { importTranscript } from "#src/machine/sessions/transcripts/import-transcript.ts";
 import { codexHead, codexRow } from "#harness/clients/invented-transcripts.ts";
 import { ClaudeTranscript } from "#harness/machine/claude-transcript.ts";
-import { aChat } from "#harness/machine/claude.ts";
+import { aChat, aLiveClaude } from "#harness/machine/claude.ts";
 import { tempRuntime, type TempRuntime } from "#harness/machine/temp-runtime.ts";
 import { aUserLine, T0 } from "#harness/machine/transcripts.ts";
 
@@ -208,6 +209,24 @@ it("recall says what was left out, has the rest on further pages, and stays with
   expect((await chat.recall({ words: "berth", page: 99 })).text).toContain(
     `there is no page 99, the last one is ${pages}`,
   );
+});
+
+it("a chat that has the brief is given names that the brief has no room for, also where few passages have its words", async () => {
+  const chat = new Transcript().asks("Fit the boat out.");
+  for (const n of Array.from({ length: 40 }).keys()) {
+    const fields = Array.from({ length: 10 }, (_, at) => `const plankNumber${n}x${at}Width = ${at};`).join("\n");
+    chat.calls("Read", { file_path: file(`src/hull/planks/plank-${n}.ts`) }, fields);
+  }
+  const { id } = await chat.says("The keel is oak.").imported();
+  const brief = await chat.brief();
+  const taker = aLiveClaude(chat.runtime).session;
+  chat.runtime.store.write((sql) => decide(sql, chat.runtime, { session: id, action: "taken", by: taker }));
+  const answer = recallFor(chat.runtime, taker, id, { words: "keel", page: 1 });
+  const texts = [brief, answer.ok ? answer.value.text : ""];
+  const [held = [], given = []] = texts.map((text) => text.match(/plankNumber\w+/g) ?? []);
+  expect(held.length).toBeGreaterThan(10);
+  expect(given.length).toBeGreaterThan(50);
+  expect(given.filter((name) => held.some((one) => one === name))).toEqual([]);
 });
 
 it("recall of what fits nothing names the newest; without a question it says what to give", async () => {
