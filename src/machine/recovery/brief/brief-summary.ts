@@ -209,7 +209,7 @@ function sizeOf(lines: readonly string[]): number {
   return lines.reduce((sum, line) => sum + line.length + "> \n".length, 0);
 }
 
-function linesWithin({ title, sections }: WrittenPart, chars: number): string[] {
+function linesWithin({ rank, title, sections }: WrittenPart, chars: number): string[] {
   let left = chars;
   const fits = (lines: readonly string[]): boolean => {
     const size = sizeOf(lines);
@@ -227,7 +227,11 @@ function linesWithin({ title, sections }: WrittenPart, chars: number): string[] 
     return kept.length === 0 ? [] : [start, ...kept];
   };
   if (!fits([title])) return [];
-  const kept = sections.flatMap(taken);
+  // The newest of all that was found, or asked, stands last.
+  const isNewestLast = rank >= freshWorth.ranks.found && rank < freshWorth.ranks.files;
+  const inTurn = isNewestLast ? sections.toReversed() : sections;
+  const groups = inTurn.map(taken);
+  const kept = (isNewestLast ? groups.toReversed() : groups).flat();
   return kept.length === 0 && sections.length > 0 ? [] : [title, ...kept];
 }
 

@@ -144,6 +144,18 @@ it("a problem of the summary stands with what came of it, or not at all, also wh
   }
 });
 
+it("of what the summary says was asked and found the newest, which stands last, has room first", () => {
+  const boards = times(60, (n) => `   - Board ${n} is ${"sanded and oiled, ".repeat(5)}but for its ends.`);
+  const text = shown({
+    compactSummary: ["1. Primary Request:", ...boards, "4. Errors and fixes:", ...boards].join("\n"),
+    statedAt: { summary: T0 },
+  });
+  const found = [...text.matchAll(/Board (\d+) is/g)].map(([, n]) => Number(n));
+  expect(found.length).toBeGreaterThan(5);
+  expect(found.length).toBeLessThan(60);
+  expect(found).toEqual(times(60, (n) => n).slice(-found.length));
+});
+
 it("a list that a line of the summary announces stands with it, numbers of its own are no headings", () => {
   const lines = [
     "8. Current Work:",
