@@ -229,9 +229,8 @@ export const checkRecovery: ToolHandler<"shim_check_recovery"> = async (chat, in
 
 /** The chat that continues a session gets what its brief had no room for. */
 function withSummary({ runtime }: Chat, chosen: Brief | null, { text, output }: Answer): Answer {
-  if (chosen === null) return { text, output };
-  const whole = chosen.whole(runtime.config.recovery, "tool");
-  return { text: withShimCommand(whole, () => shimCommand(runtime)), output };
+  const whole = chosen?.whole(runtime.config.recovery, "tool");
+  return { text: whole === undefined ? text : withShimCommand(whole, () => shimCommand(runtime)), output };
 }
 
 /** The chat that continues a session gets what the user wrote to that one. */
