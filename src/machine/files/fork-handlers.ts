@@ -12,6 +12,7 @@ import {
   filesAt,
   listMoments,
   readFilesOfSession,
+  lackOf,
   stateOfMoment,
   toForkFiles,
   toForkMoment,
@@ -47,8 +48,9 @@ export const forkHandlers: Pick<Handlers, "forks.list" | "forks.create"> = {
     if (!moment.ok) return moment;
     const past = runtime.store.read((sql) => stateOfMoment(sql, session.id, files.moments, moment.value), null);
     if (past === null) {
-      const message = `the events until prompt ${moment.value.number} are deleted by now.`;
-      return fail("no_snapshot", message);
+      const deleted = `the events until prompt ${moment.value.number} are deleted by now`;
+      const { copiedFrom } = moment.value;
+      return fail("no_snapshot", `${(copiedFrom !== null && lackOf(moment.value)) || deleted}.`);
     }
     const saved = filesAt(files, moment.value);
     if (saved === null) return noFiles(files, moment.value);

@@ -21,6 +21,16 @@ export interface Moment {
   readonly seq: number | null;
   /** The user took it back in the client: by a rewind, a rollback or an edit. */
   readonly isTakenBack: boolean;
+  /** The session that a fork copied it from, by its client; "": not known, null: it is own. */
+  readonly copiedFrom: string | null;
+}
+
+/** @returns null: the events since the prompt are stored */
+export function lackOf({ seq, number, copiedFrom }: Moment): string | null {
+  if (seq !== null) return null;
+  if (copiedFrom === null) return `the events since prompt ${number} are deleted by now`;
+  const of = `prompt ${number} is of the chat${copiedFrom && ` ${copiedFrom.slice(0, 8)}`} that it was forked from`;
+  return `${of}: name that one instead`;
 }
 
 /** All prompts that are known, oldest first; their numbers count those that are not. */
@@ -33,15 +43,22 @@ export function listMoments(sql: Sql, session: string): Moment[] {
       entry.kind === "prompt" && isRequest(entry.text) ? [{ seq, at, text: shownPrompt(entry) }] : [],
     )
     .toSorted((one, other) => one.at - other.at);
+  const inherited = journal.newest(sql, session, ["inherited"], Number.MAX_SAFE_INTEGER);
+  const copied = new Map(
+    inherited.flatMap(({ at, entry }) =>
+      entry.kind === "inherited" && entry.by === "user" ? [[at, entry.from ?? ""] as const] : [],
+    ),
+  );
   const pruned = prompts.filter(({ at }) => at < (own[0]?.at ?? Infinity));
   const before = Math.max(pruned.length, prompts.length + droppedPrompts - own.length);
   return [
     // Prompts that made room for newer ones stood between the first and the others.
     ...pruned.map(({ at, text }, index) => {
-      return { number: index === 0 ? 1 : before - pruned.length + index + 1, at, text, seq: null, isTakenBack: false };
+      const number = index === 0 ? 1 : before - pruned.length + index + 1;
+      return { number, at, text, seq: null, isTakenBack: false, copiedFrom: copied.get(at) ?? null };
     }),
     ...own.map(({ seq, at, text }, index) => {
-      return { number: before + index + 1, seq, at, text, isTakenBack: takenBack.has(at) };
+      return { number: before + index + 1, seq, at, text, isTakenBack: takenBack.has(at), copiedFrom: null };
     }),
   ];
 }

@@ -18,7 +18,7 @@ import type { UndoneFile } from "../../snapshots/undo-history.ts";
 import { snapshots } from "../../store/session-tables.ts";
 import * as audit from "../sessions/machine-audit.ts";
 import { capture } from "../sessions/checkpoints/capture.ts";
-import { listMoments, type Moment } from "./moments.ts";
+import { lackOf, listMoments, type Moment } from "./moments.ts";
 import { catchUp, isTurnOpen } from "../sessions/transcripts/record-transcript.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
@@ -314,8 +314,8 @@ function readTurns(runtime: Runtime, session: sessions.Session, wanted: string):
   const prompt = pickMoment(moments, wanted);
   if (!prompt.ok) return err({ ...prompt.error, message: `in ${chat} ${prompt.error.message}` });
   const none = { steps: [], others: [], isClockRight: false };
-  const { seq, number } = prompt.value;
-  if (seq === null) return fail("no_snapshot", `the events of ${chat} since prompt ${number} are deleted by now.`);
+  const { seq } = prompt.value;
+  if (seq === null) return fail("no_snapshot", `in ${chat} ${lackOf(prompt.value) ?? ""}.`);
   const what = runtime.store.read((sql) => readSteps(sql, session, seq), none);
   return ok({ prompt: prompt.value, redoOf: null, what });
 }

@@ -370,7 +370,8 @@ class Chat implements FilesOfSession {
   do({ kind, before, trigger, delay }: Step): void {
     const row = (this.#now += 1);
     if (kind === "prompt") {
-      const moment = { number: this.moments.length + 1, at: row, text: "", seq: row, isTakenBack: false };
+      const facts = { isTakenBack: false, copiedFrom: null };
+      const moment = { number: this.moments.length + 1, at: row, text: "", seq: row, ...facts };
       this.moments.push(moment);
       this.versions.set(moment, this.#version);
     } else if (kind === "begin") {

@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
-import { listMoments, stateOfMoment } from "#src/machine/files/moments.ts";
+import { lackOf, listMoments, stateOfMoment } from "#src/machine/files/moments.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import { list } from "#src/machine/sessions/journal.ts";
@@ -117,7 +117,8 @@ it.each([
     const kinds = kindsOf(runtime, forked.session);
     expect(kinds.filter((kind) => ["prompt", "tool_start", "tool_end", "turn_end"].includes(kind))).toHaveLength(4);
     const moments = runtime.store.read((sql) => listMoments(sql, forked.session), []);
-    expect(moments.flatMap(({ seq, number }) => (seq === null ? [] : [number]))).toEqual([3]);
+    const copied = `of the chat ${claude.session.slice(0, 8)} that it was forked from`;
+    expect(moments.map(lackOf)).toEqual([expect.stringContaining(copied), expect.stringContaining(copied), null]);
     const third = moments.find(({ number }) => number === 3);
     expect(
       third && runtime.store.read((sql) => stateOfMoment(sql, forked.session, moments, third), null),
