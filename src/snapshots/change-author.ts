@@ -55,5 +55,6 @@ export function authorWithin(from: number, to: number, calls: readonly CallTime[
 
 /** The user may know better, and takes the change by its path. */
 export function doubtful(why: string): Author {
-  return { is: "doubtful", reason: `${why}: whose change it is is not known; named as a path it is taken back` };
+  const how = "named behind the prompt, as in `shim undo last <file>`, it is taken back";
+  return { is: "doubtful", reason: `${why}: whose change it is is not known; ${how}` };
 }

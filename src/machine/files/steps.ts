@@ -140,7 +140,7 @@ class Steps {
       this.#turn = { began, over: this.#overAfter(row.journalSeq), start: row, end: null };
       return;
     }
-    if (turn === null || turn.end?.state === "done") return;
+    if (turn === null || (turn.end?.state === "done" && !this.#ranBehind(turn, turn.end))) return;
     if (lastTriggers.has(row.trigger) || (turn.over !== null && row.journalSeq >= turn.over)) turn.end = row;
   }
 
@@ -174,12 +174,21 @@ class Steps {
     const detail = asObject(parsed(row.detail));
     const undone = listAt(detail, "undone") as readonly UndoneFile[];
     if (row.state !== "done" || row.commit === null || undone.length === 0) return;
-    const isInTurn = turn !== null && turn.end === null && (turn.over === null || turn.over > row.journalSeq);
-    if (turn !== null && isInTurn) turn.end = row;
+    const isOpen = turn !== null && turn.end === null && (turn.over === null || turn.over > row.journalSeq);
+    const isInTurn = isOpen || (turn !== null && this.#ranBehind(turn, row));
+    if (isOpen) turn.end = row;
     this.#endTurn(row);
     const [isRedo, isUnfinished] = [detail?.["redoOf"] !== undefined, detail?.["open"] === "killed"];
     this.#steps.push({ start: row.commit, undone, isOwn: row.isOwn === 1, isRedo, isUnfinished });
     if (turn !== null && isInTurn) this.#turn = { ...turn, start: null, end: null };
+  }
+
+  /** Whether a program that the turn left in the background ran on behind a reading. */
+  #ranBehind({ began, over }: Turn, { at, readAt }: CheckpointRow): boolean {
+    return this.#calls.some(
+      ({ start, end, backgroundUntil }) =>
+        end > began && start < (over ?? Infinity) && backgroundUntil !== null && backgroundUntil > (readAt ?? at),
+    );
   }
 
   /** @param next start of the next step; null: there is none */

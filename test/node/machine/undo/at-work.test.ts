@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { aCliHome, printed } from "#harness/machine/cli-home.ts";
 import { anUndoRig } from "#harness/machine/cli-rigs.ts";
+import { write } from "#harness/machine/git-project.ts";
 import { makes } from "#harness/machine/undo-works.ts";
 
 it("an undo names the commands of its chat that are still at work, also those that its death has left", async () => {
@@ -22,4 +23,21 @@ it("an undo names the commands of its chat that are still at work, also those th
   expect((await preview({ redo: true })).atWork).toMatchObject([{ pids: [3_001] }]);
   inFolder([3_002, "vi"]);
   expect((await preview({ redo: true })).atWork).toEqual([]);
+});
+
+it("an undo names what a command in the background changed behind its turn's end, also after an undo", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  const { claude, preview } = rig;
+  const ended = `<task-notification>\n<task-id>b1</task-id>\n<status>completed</status>\n</task-notification>`;
+  const leftOf = async () => (await preview()).left.map(({ path }) => path);
+  for (const isUndone of [false, true]) {
+    await rig.begin("serve", makes(rig, "1", "a"));
+    claude.use("Bash", { command: "make", run_in_background: true }, { backgroundTaskId: "b1" });
+    await rig.end();
+    if (isUndone) await rig.undo();
+    rig.byHand(() => write(rig.project, { late: `${isUndone}\n` }));
+    claude.prompt(ended);
+    await rig.end();
+    expect([isUndone, await leftOf()]).toEqual([isUndone, ["late"]]);
+  }
 });
