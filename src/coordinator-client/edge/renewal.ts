@@ -42,9 +42,11 @@ export class Renewal<Answer> {
     return this.#renewing;
   }
 
-  stop(): void {
+  /** @returns the renewal that is still unanswered */
+  stop(): Promise<Answer> | null {
     this.#isStopped = true;
     this.#cancelTimer();
+    return this.#renewing;
   }
 }
 

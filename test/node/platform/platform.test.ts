@@ -6,7 +6,13 @@ import { foldsCase, realPath, usualHome } from "#src/platform/paths.ts";
 import { projectRoot } from "#src/snapshots/git-head.ts";
 import { createPrivateFolder } from "#src/platform/private-files.ts";
 import { programPath, programStart } from "#src/platform/program-path.ts";
-import { OverBudgetError, interpret, repeatPartsWithinBudget, shortText, withinBudget } from "#src/platform/time-budget.ts";
+import {
+  OverBudgetError,
+  interpret,
+  repeatPartsWithinBudget,
+  shortText,
+  withinBudget,
+} from "#src/platform/time-budget.ts";
 import { isNewer, type ProgramVersion } from "#src/platform/version.ts";
 import { chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -32,8 +38,11 @@ it("work over its budget is ended, also in a regular expression or within anothe
   expect([inner, interpret(() => "after")]).toEqual([null, "after"]);
 });
 
+function threads(): number {
+  return Number(/^Threads:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
+}
+
 it.runIf(process.platform === "linux")("a short text is interpreted without a thread of its own", () => {
-  const threads = (): number => Number(/^Threads:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
   const before = threads();
   expect(interpret(threads, { chars: shortText - 1 })).toBe(before);
   expect(interpret(threads, { chars: shortText })).toBe(before + 1);

@@ -169,7 +169,7 @@ it("files go at the coordinator when their session is forgotten, ends, is dismis
     async (session) => {
       one.end(session);
       await world.time.pass(40 * dayMs);
-      runtime.store.write((sql) => void prune(sql, runtime.now(), runtime.config.retention, 1_000));
+      runtime.store.write((sql) => prune(sql, runtime.now(), runtime.config.retention, 1_000));
     },
   ];
   for (const [at, end] of ends.entries()) {
