@@ -200,6 +200,8 @@ export interface UnsavedFile {
   readonly reason: string;
   /** Number of the file on its disk, which it keeps when it is moved. */
   readonly inode?: number;
+  /** Time of its birth in ms: a file that has its number later is younger. */
+  readonly born?: number;
   /** Size and time of the last change of its content, where its name is that of a secret. */
   readonly written?: string;
 }
@@ -255,8 +257,8 @@ function unsavedAt(top: string, path: RawPath, reason: string): UnsavedFile[] {
 function withInode(top: string, file: UnsavedFile): UnsavedFile {
   const stats = file.path.endsWith("/") ? undefined : readStats(top, file.path);
   if (stats === undefined) return file;
-  // Another file may get the same number; of ignored files most change often.
-  return { ...file, inode: stats.ino, ...(isSecretName(file.path) && { written: writtenIn(stats) }) };
+  const { ino: inode, birthtimeMs: born } = stats;
+  return { ...file, inode, born, ...(isSecretName(file.path) && { written: writtenIn(stats) }) };
 }
 
 function writtenIn({ size, mtimeMs }: Stats): string {
@@ -275,10 +277,14 @@ export interface MovedFile {
 export function movedFrom(top: string, unsaved: readonly UnsavedFile[]): (path: RawPath) => MovedFile | null {
   const gone = unsaved.filter(({ path, inode }) => inode !== undefined && readStats(top, path)?.ino !== inode);
   const byInode = new Map(gone.map((file) => [file.inode, file]));
+  // Where births are not known each is the last change, also of this folder, or 0.
+  const folder = readStats(top, "");
+  const hasBirths = folder?.birthtimeMs !== folder?.ctimeMs;
   return (path) => {
     const stats = readStats(top, path);
     const file = byInode.get(stats?.ino);
     if (file === undefined || stats === undefined) return null;
+    if (hasBirths && file.born !== undefined && stats.birthtimeMs > file.born) return null;
     const isWhole = file.written === writtenIn(stats) && readStats(top, file.path) === undefined;
     const reason = `it was ${displayPath(file.path)}, which no snapshot has: ${file.reason}`;
     return { from: file.path, reason, isWhole };

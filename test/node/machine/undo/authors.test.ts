@@ -1,4 +1,4 @@
-import { existsSync, renameSync, rmSync, utimesSync } from "node:fs";
+import { existsSync, linkSync, lstatSync, renameSync, rmSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { anotherClaude } from "#harness/machine/claude.ts";
@@ -266,6 +266,41 @@ it.each<[boolean, string]>([
   ]);
   await rig.undo({ redo: true });
   expect([read(rig, "env.txt"), existsSync(join(project, ".env"))]).toEqual([["mine\n"], false]);
+});
+
+it("a file that got the number of one that no snapshot has, deleted before, is new and taken back", async () => {
+  const rig = anUndoRig({ ".gitignore": "out/\n", a: "0\n" });
+  const { project } = rig;
+  write(project, { ".env": "mine\n", "out/built": "0\n" });
+  const numbers = new Set([".env", "out/built"].map((path) => lstatSync(join(project, path)).ino));
+  const paths = Array.from({ length: 20 }, (_, at) => `made-${at}`);
+  const work = command(() => {
+    for (const path of [".env", "out/built"]) rmSync(join(project, path));
+    for (const path of paths) write(project, { [path]: "1\n" });
+  });
+  await rig.turn("one", work);
+  const given = paths.filter((path) => numbers.has(lstatSync(join(project, path)).ino));
+  const { changes, left } = await rig.undo();
+  expect(left.map(({ path }) => path).toSorted(), `given again: ${given.join(", ")}`).toEqual([".env", "out/built"]);
+  expect(changes.map(({ path }) => path).toSorted()).toEqual(paths.toSorted());
+});
+
+it("a secret that was moved stays beside the new file at its old name, and a second name of one is taken back", async () => {
+  const rig = anUndoRig({ a: "0\n" });
+  const { project } = rig;
+  write(project, { ".env": "mine\n", ".env.two": "mine, too\n" });
+  const work = command(() => {
+    renameSync(join(project, ".env"), join(project, "env.txt"));
+    write(project, { ".env": "1\n" });
+    linkSync(join(project, ".env.two"), join(project, "two.txt"));
+  });
+  await rig.turn("one", work);
+  const { changes, left } = await rig.undo();
+  expect([changes, left.map(({ path }) => path)]).toEqual([
+    [{ path: "two.txt", now: "created" }],
+    ["env.txt", ".env", ".env.two"],
+  ]);
+  expect(read(rig, ".env", "env.txt", ".env.two")).toEqual(["1\n", "mine\n", "mine, too\n"]);
 });
 
 it("what the turn began to ignore is read all the same, and taken back", async () => {
