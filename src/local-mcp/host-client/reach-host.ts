@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -103,6 +103,9 @@ export function startHost(start: HostStart): void {
 }
 
 function spawnHost({ home, program, env }: HostStart): void {
+  // A start that ends without a reason is repeated at once, and none of these could succeed.
+  const missing = [process.execPath, program].find((path) => !existsSync(path));
+  if (missing !== undefined) return failStart(home, `${missing} is missing`);
   const log = openSync(`${home}/host.log`, "a", 0o600);
   try {
     const command = [process.execPath, ...nodeOptions, program] as const;

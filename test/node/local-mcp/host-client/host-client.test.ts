@@ -127,6 +127,17 @@ function aHome() {
 
 const isRunning = (pid: number): boolean => systemProcesses.facts(pid) !== null;
 
+it("where the program of a host is gone no process is started, and it is said which file is missing", () => {
+  const { home } = tempHome();
+  const program = join(home, "gone", "mcp-host.cjs");
+  const start = (): void => startHost({ home, program, env: {} });
+  for (const _ of [1, 2]) {
+    start();
+    expect(start).toThrow(`${program} is missing`);
+  }
+  expect(existsSync(join(home, "host.log"))).toBe(false);
+});
+
 it("a host that was killed in its start is followed by another at once, one that ended by itself after a while; none inherits what names a chat", async () => {
   const { home, start, pids } = aHome();
   const startAll = (): void => [1, 2, 3].forEach(start);
