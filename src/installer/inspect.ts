@@ -136,7 +136,7 @@ function checkCommands(inspection: Inspection): void {
   ];
   for (const script of distinct(entries.map(findScript)))
     if (!exists(script))
-      add("script_missing", `${script} is missing; was the clone moved?`, "Run `shim init` in its new folder.");
+      add("script_missing", `${script} is missing; was SHIM moved or deleted?`, "Run `shim init` where it is now.");
   for (const command of distinct(entries.map(runnerOf))) checkNode(inspection, command);
 }
 
