@@ -40,17 +40,23 @@ class FakeLine implements Line {
   readonly events: LineEvents;
   readonly #network: Network;
   isClosed = false;
-  pings = 0;
+  #hasOpened = false;
 
   constructor(network: Network, events: LineEvents) {
     [this.#network, this.events] = [network, events];
     const { time } = network;
-    if (network.isThere) time.setTimer(() => void (network.isThere && !this.isClosed && events.onUp()), tripMs);
-    else if (network.failsAfterMs !== null) time.setTimer(() => this.down(brokenCode), network.failsAfterMs);
+    if (network.isThere) time.setTimer(() => void (network.isThere && !this.isClosed && this.opened()), tripMs);
+    else if (network.failsAfterMs !== null)
+      time.setTimer(() => void (this.#hasOpened || this.down(brokenCode)), network.failsAfterMs);
+  }
+
+  /** It is open, and says so now: as a try it can no longer fail. */
+  opened(): void {
+    this.#hasOpened = true;
+    this.events.onUp();
   }
 
   ping(): void {
-    this.pings += 1;
     const { time } = this.#network;
     if (this.#network.isThere) time.setTimer(() => void (this.#network.isThere && this.events.onHeard()), tripMs);
   }
@@ -133,7 +139,7 @@ const happenings = {
     network.connection.wake();
   },
   wakes: ({ connection }: Network) => connection.wake(),
-  opens: ({ lines }: Network, n: number) => lines.at(-1 - (n % 7))?.events.onUp(),
+  opens: ({ lines }: Network, n: number) => lines.at(-1 - (n % 7))?.opened(),
   hears: ({ lines }: Network, n: number) => lines.at(-1 - (n % 7))?.events.onHeard(),
   breaks: ({ lines }: Network, n: number) => lines.at(-1 - (n % 7))?.down(brokenCode),
   closes: ({ lines }: Network, n: number) => lines.at(-1 - (n % 7))?.down(1000),
