@@ -3,6 +3,7 @@ import { globSync, statSync, readFileSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { rolldown, type InputOptions, type OutputChunk, type OutputOptions, type Plugin } from "rolldown";
 import { headerPrefix, valueVariables } from "../src/clients/adapter/hook-program.ts";
+import { startMark } from "../src/local-mcp/host-client/reach-host.ts";
 
 /** Files by their names, which hold a `/` for the parts that programs load on demand. */
 export interface Bundled {
@@ -203,7 +204,10 @@ export async function bundlePrograms(root: string): Promise<Bundled> {
   const divided = await chunksOf(dividedPrograms, {
     entryFileNames: "[name].cjs",
     // Its parts are what takes long to compile.
-    banner: ({ isEntry }) => (isEntry ? `"use strict";\n{\n${useCompiledCode}}` : ""),
+    banner: ({ isEntry, name }) => {
+      const saysWhy = name === "mcp-host" ? sayLoadError : "";
+      return isEntry ? `"use strict";\n{\n${useCompiledCode}${saysWhy}}` : "";
+    },
     codeSplitting: { groups: [{ debugName: "parts", name: partOf }], includeDependenciesRecursively: false },
   });
   const whole = Object.entries(wholePrograms).map(([name, path]) =>
@@ -251,6 +255,17 @@ if (!process.argv.includes("--remove"))
     for (const folder of [caches, join(caches, "shim")]) existsSync(folder) || mkdirSync(folder, { mode: 0o700 });
     require("node:module").enableCompileCache(join(caches, "shim"));
   } catch {}
+`;
+
+/** A host whose parts are gone runs none of its own code: what starts it learns the reason all the same. */
+const sayLoadError = `process.once("uncaughtExceptionMonitor", (error) => {
+  try {
+    const { readFileSync, writeFileSync } = require("node:fs");
+    const mark = ${JSON.stringify(startMark("."))};
+    if (Number(readFileSync(mark, "utf8")) === process.pid)
+      writeFileSync(mark, process.argv[1] + ": " + String(error?.message ?? error).split("\\n")[0]);
+  } catch {}
+});
 `;
 
 /** The file that is started, of a program whose code is another one. */

@@ -108,6 +108,17 @@ it("where no host can be started the chat learns the host's own reason, also on 
   await expect(startServer(full)).rejects.toThrow(/cannot be started \(.*the disk is full; free/);
 });
 
+it("a chat of an installation whose parts are deleted learns which one is missing, and starts no host after the other", async () => {
+  const paths = tempHome();
+  const program = otherBuild(0);
+  rmSync(join(dirname(program), "parts"), { recursive: true });
+  await expect(startServer(paths, { args: [program] })).rejects.toThrow(
+    /cannot be started \(.*mcp-host\.cjs: .*\/parts\//,
+  );
+  const log = readFileSync(join(paths.home, "host.log"), "utf8");
+  expect(log.match(/Cannot find module/g)?.length).toBeLessThan(5);
+});
+
 it("in a home that became read-only a chat and its events learn the reason, and it works when it can be written @night", async (test) => {
   const disk = smallDisk(test, 20);
   const paths = pathsIn(join(disk, "home"));
