@@ -93,7 +93,13 @@ export class SyncRig {
     store.close();
     const options = { edge: this.edge.url, workspace, token, connectsFor: "chat", signal: this.#ended.signal } as const;
     const { call } = taken(WorkspaceClient.open(options, nodePlatform()));
-    return { paths, env: { HOME: home, SHIM_HOME: paths.home }, project: join(home, "project"), token, call };
+    return {
+      paths,
+      env: { HOME: home, SHIM_HOME: paths.home, TMPDIR: tmpdir() },
+      project: join(home, "project"),
+      token,
+      call,
+    };
   }
 
   /** Asks the coordinator as this machine does, without a pause, and opens what it answers. */
