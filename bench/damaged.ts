@@ -34,10 +34,10 @@ export function damaged([folder]: readonly string[]) {
   const all = range(count, (n) => ({ text: random.pick(texts), isWhole: n % 5 === 4 }));
   const result = { damaged: 0, named: 0, whole: 0, wronglyNamed: 0 };
   for (let from = 0; from < count; from += perHome) {
-    const some = all.slice(from, from + perHome).map(({ text, isWhole }) => ({
-      isWhole,
-      bytes: isWhole ? Buffer.from(text) : damage(Buffer.from(text), random),
-    }));
+    const some = all.slice(from, from + perHome).map(({ text, isWhole }, index) => {
+      const bytes = Buffer.from(withId(text, idOf(index)));
+      return { isWhole, bytes: isWhole ? bytes : damage(bytes, random) };
+    });
     const named = namedOf(some.map(({ bytes }) => bytes));
     for (const [index, { isWhole }] of some.entries()) {
       result[isWhole ? "whole" : "damaged"] += 1;
@@ -58,6 +58,17 @@ function madeUp(n: number): string {
   return `${writtenRows(n % 2 === 0 ? "claude-code" : "codex", turns).join("\n")}\n`;
 }
 
+/** Of a file in a home: its name has it. */
+function idOf(index: number): string {
+  return `5f0e0e5e-0000-4000-8000-${String(index).padStart(12, "0")}`;
+}
+
+/** The session under another id: Codex loads none whose file has another one in its name. */
+function withId(text: string, id: string): string {
+  const [, own = id] = /"(?:sessionId|id)":"([0-9a-f-]{36})"/.exec(text) ?? [];
+  return text.replaceAll(own, id);
+}
+
 /** Somewhere inside of the file; of a cut row something is left. */
 function damage(bytes: Buffer, random: Random): Buffer {
   const at = random.between(1, bytes.length - 3);
@@ -72,7 +83,7 @@ function namedOf(files: readonly Buffer[]): Set<number> {
   const home = mkdtempSync(join(tmpdir(), "damaged-"));
   const before = new Date(Date.now() - hourMs);
   for (const [index, bytes] of files.entries()) {
-    const id = `5f0e0e5e-0000-4000-8000-${String(index).padStart(12, "0")}`;
+    const id = idOf(index);
     const isCodex = clientOf(bytes.toString("utf8", 0, 20_000)) === "codex";
     const name = isCodex
       ? `.codex/sessions/2026/11/01/rollout-2026-11-01T00-00-00-${id}.jsonl`
