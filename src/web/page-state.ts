@@ -126,10 +126,12 @@ export async function call<Name extends CallName>(
 }
 
 const gapMs = { least: 500, most: 10_000 };
-/** Rests for so many times as long as the last reads took. A machine has a rest of its own. */
+/** Rests for so many times as long as the last reads took. Machines have a rest of their own. */
 const restPerMs = 10;
 let isDue = false;
 let tookMs = 0;
+/** The page itself reads as it is opened. */
+let readAt = performance.now();
 
 /** Views that show neither. */
 const unconcerned: Readonly<Record<string, readonly string[]>> = {
@@ -145,13 +147,15 @@ export function changed(part: LiveLine["changed"] = "all"): void {
     return;
   }
   isDue = true;
-  const restMs = backend.value?.kind === "machine" ? 0 : restPerMs * tookMs;
-  setTimeout(readAgain, Math.min(gapMs.most, Math.max(gapMs.least, restMs)));
+  const restMs = backend.value?.kind === "edge" ? restPerMs * tookMs : 0;
+  const sinceMs = performance.now() - readAt;
+  setTimeout(readAgain, Math.max(0, Math.min(gapMs.most, Math.max(gapMs.least, restMs)) - sinceMs));
 }
 
 function readAgain(): void {
   isDue = false;
   tookMs = 0;
+  readAt = performance.now();
   revision.value++;
 }
 

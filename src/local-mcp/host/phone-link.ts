@@ -11,6 +11,7 @@ import {
 import { closeCodes, pingText } from "../../contract/sockets.ts";
 import type { Socket, SocketEvents } from "../../coordinator-client/edge/platform.ts";
 import type { PairedPhone } from "../../machine/sharing/phones/phone-file.ts";
+import { ChangeReports } from "../page/change-reports.ts";
 import { Connection, type Line, type LineEvents } from "../../pairing/connection.ts";
 import { PhoneChannel, type SealedFrame } from "../../pairing/channel.ts";
 import { fromBase64url, randomText } from "../../pairing/sealing.ts";
@@ -63,8 +64,7 @@ export class PhoneLink {
   readonly #sessions = new Map<string, PhoneChannel>();
   readonly #bound = new FrameBound(frameLimits);
   readonly #connection: Connection<RelayLine>;
-  #cancelGap: (() => void) | null = null;
-  #due: LiveLine["changed"] | null = null;
+  readonly #reports: ChangeReports;
   #pages = 0;
   #calls = 0;
   #isOver = false;
@@ -72,6 +72,7 @@ export class PhoneLink {
 
   constructor(options: PhoneLinkOptions) {
     this.#options = options;
+    this.#reports = new ChangeReports({ report: (part) => this.#report(part), setTimer: options.setTimer, gapMs });
     this.#connection = new Connection<RelayLine>({
       open: (events) => this.#open(events),
       setTimer: options.setTimer,
@@ -85,26 +86,20 @@ export class PhoneLink {
     return this.#options.phone;
   }
 
-  /** Reported to pages that are open, soon and once for several changes. */
+  /** Reported to pages that are open. */
   changed(part: LiveLine["changed"]): void {
-    if (this.#pages === 0 || this.#sessions.size === 0) return;
-    this.#due = this.#due === null || this.#due === part ? part : "all";
-    this.#cancelGap ??= this.#options.setTimer(() => this.#report(), gapMs);
+    if (this.#pages > 0 && this.#sessions.size > 0) this.#reports.changed(part);
   }
 
   /** Frames of the phone open no more. */
   close(): void {
     this.#isOver = true;
-    this.#cancelGap?.();
+    this.#reports.end();
     this.#connection.end();
     this.#lose();
   }
 
-  #report(): void {
-    this.#cancelGap = null;
-    const part = this.#due;
-    this.#due = null;
-    if (part === null) return;
+  #report(part: LiveLine["changed"]): void {
     for (const session of this.#sessions.values()) void this.#send(session, { changed: part });
   }
 
@@ -190,7 +185,7 @@ export class PhoneLink {
     if (this.#calls >= maxCalls) return fail("throttled", "too many calls at once: try again in a moment");
     this.#calls += 1;
     try {
-      return await this.#options.call(call);
+      return await this.#reports.ofRead(() => this.#options.call(call));
     } catch (error) {
       this.#options.log("error", "a call of a phone failed", { call: call.name, error: messageOf(error) });
       return fail("internal", "SHIM failed; its log says why");

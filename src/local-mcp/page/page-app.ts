@@ -18,6 +18,7 @@ import type { Result } from "../../shared/result.ts";
 import { isSecret, secretHash } from "../../platform/secret-hash.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { isWithin } from "../../shared/known-time.ts";
+import { ChangeReports } from "./change-reports.ts";
 
 interface PageParts {
   readonly files: ReadonlyMap<string, PageFile>;
@@ -206,9 +207,6 @@ export class SignIn {
 
 /** Least time between two lines to one page, in ms: each makes it read again. */
 const gapMs = 1_000;
-/** Rest for each ms that the pages' reads took, so that they cost at most 5 % of a processor. */
-const restPerMs = 20;
-const maxRestMs = 10_000;
 /** An empty line, so that a closed page is noticed. */
 const pulseMs = 30_000;
 
@@ -218,12 +216,14 @@ type SetTimer = (work: () => void, ms: number) => () => void;
 export class LiveFeed {
   readonly #setTimer: SetTimer;
   readonly #open = new Map<ServerResponse, () => void>();
-  #due: LiveLine["changed"] | null = null;
-  #cancelGap: (() => void) | null = null;
-  #spentMs = 0;
+  readonly reports: ChangeReports;
 
   constructor(setTimer: SetTimer) {
     this.#setTimer = setTimer;
+    const report = (changed: LiveLine["changed"]): void => {
+      for (const response of this.#open.keys()) this.#write(response, { changed });
+    };
+    this.reports = new ChangeReports({ report, setTimer, gapMs });
   }
 
   get size(): number {
@@ -248,36 +248,12 @@ export class LiveFeed {
   }
 
   changed(part: LiveLine["changed"]): void {
-    if (this.#open.size === 0) return;
-    this.#due = this.#due === null || this.#due === part ? part : "all";
-    if (this.#cancelGap) return;
-    this.#flush();
-  }
-
-  /** @param ms time of the processor that a read of a page has taken */
-  spent(ms: number): void {
-    this.#spentMs += ms;
+    if (this.#open.size > 0) this.reports.changed(part);
   }
 
   close(): void {
-    this.#cancelGap?.();
+    this.reports.end();
     for (const response of this.#open.keys()) response.end();
-  }
-
-  #flush(): void {
-    this.#cancelGap = null;
-    if (this.#due === null) return;
-    const line = { changed: this.#due };
-    this.#due = null;
-    for (const response of this.#open.keys()) this.#write(response, line);
-    this.#cancelGap = this.#setTimer(() => this.#endGap(), gapMs);
-  }
-
-  #endGap(): void {
-    const restMs = Math.min(restPerMs * this.#spentMs, maxRestMs) - gapMs;
-    this.#spentMs = 0;
-    if (restMs > 0) this.#cancelGap = this.#setTimer(() => this.#endGap(), restMs);
-    else this.#flush();
   }
 
   #pulse(response: ServerResponse): void {

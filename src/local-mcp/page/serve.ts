@@ -71,13 +71,7 @@ export async function servePage(
     files: readPageFiles(folder),
     feed,
     signIn,
-    call: async (call) => {
-      const before = process.cpuUsage();
-      const answer = await answerTo(call);
-      const { user, system } = process.cpuUsage(before);
-      feed.spent((user + system) / 1_000);
-      return answer;
-    },
+    call: (call) => feed.reports.ofRead(() => answerTo(call)),
     onLinkNeeded: (origin) => onLinkNeeded(linkTo(origin)),
     onProblem,
   });

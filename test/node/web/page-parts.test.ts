@@ -111,19 +111,19 @@ it("after costly reads the pages hear of nothing for twenty times as long, at mo
   const rig = new FeedRig();
   const { lines } = rig.open();
   rig.feed.changed("team");
-  rig.feed.spent(160);
-  rig.feed.spent(240);
+  rig.feed.reports.spent(160);
+  rig.feed.reports.spent(240);
   rig.feed.changed("team");
   rig.fire(1_000);
   expect(lines).toHaveLength(2);
   rig.fire(7_000);
   expect(lines).toHaveLength(3);
-  rig.feed.spent(90_000);
+  rig.feed.reports.spent(90_000);
   rig.fire(1_000);
   rig.feed.changed("team");
   rig.fire(9_000);
   expect(lines).toHaveLength(4);
-  rig.feed.spent(40);
+  rig.feed.reports.spent(40);
   rig.fire(1_000);
   rig.feed.changed("sessions");
   expect(lines.at(-1)).toBe('{"changed":"sessions"}');
@@ -199,6 +199,20 @@ it("the preview reads on over pages that hold no match, no page more than it nee
     await findTasks({}, 1);
     expect(pagesRead).toHaveLength(count === 1 ? 1 : 60);
   }
+});
+
+it("after a quiet time a change is read at once, and those of the half second after it together", () => {
+  vi.useFakeTimers();
+  vi.stubGlobal("document", { hidden: false });
+  onTestFinished(() => void vi.useRealTimers().unstubAllGlobals());
+  vi.advanceTimersByTime(10_000);
+  const before = revision.value;
+  const readsAfter = (ms: number): number => {
+    changed();
+    vi.advanceTimersByTime(ms);
+    return revision.value - before;
+  };
+  expect([0, 0, 499, 1].map(readsAfter)).toEqual([1, 1, 1, 2]);
 });
 
 it("what a hidden page has missed it reads when it is shown again, once", () => {

@@ -61,7 +61,7 @@ function aPhoneLink(call: () => Promise<{ ok: true; value: unknown }>) {
     };
     return { ask, send, held, heard: async () => channel.open(JSON.parse(await nextFrame()) as SealedFrame) };
   };
-  return { page, frames, time, state, relay: (text: string) => events?.onText(text) };
+  return { link, page, frames, time, state, relay: (text: string) => events?.onText(text) };
 }
 
 it("of a phone sixteen calls are answered at once and eight pages are known; an answer that is too large is an error", async () => {
@@ -121,6 +121,19 @@ it("a page that asks whether its machine is there is answered by itself, and cho
   expect(await heard()).toEqual({ id: 1, value: {} });
   await send({ id: 2, push: null, isTest: false });
   expect(await heard()).toEqual({ id: 2, value: { last: null } });
+});
+
+it("a phone hears of a change at once, and of those within a quarter of a second together", async () => {
+  const { link, page, relay, time, frames } = aPhoneLink(async () => ({ ok: true, value: 1 }));
+  const { heard } = await page();
+  link.changed("sessions");
+  relay(JSON.stringify({ pages: 1 }));
+  for (const part of ["sessions", "team", "sessions"] as const) link.changed(part);
+  expect(await heard()).toEqual({ changed: "sessions" });
+  await time.pass(249);
+  expect(frames).toEqual([]);
+  await time.pass(1);
+  expect(await heard()).toEqual({ changed: "all" });
 });
 
 it("the connection with a phone ends with the time of its pairing", () => {
