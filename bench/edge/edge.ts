@@ -225,7 +225,6 @@ export async function detection() {
   observer.onNotification = (text) => {
     if (text.includes("state.changed")) reading = reading.then(read);
   };
-  await observer.call("state.watch", { watch: "w", prefix: "$chat/" });
   const ends: Record<string, (child: ChildProcess, chat: string) => unknown> = {
     // The system closes its connection.
     worker: (child) => child.kill("SIGKILL"),
@@ -240,7 +239,10 @@ export async function detection() {
   };
   const took = await Promise.all(
     Object.entries(ends).map(async ([name, end]) => {
-      const each = range(tries, (n) => delay(rig, `${name}-${n}`, end, offline));
+      const chats = range(tries, (n) => `${name}-${n}`);
+      // One watch of all is hinted once a second.
+      for (const chat of chats) await observer.call("state.watch", { watch: chat, prefix: `$chat/${chat}` });
+      const each = chats.map((chat) => delay(rig, chat, end, offline));
       return [name, Math.max(...(await Promise.all(each)))] as const;
     }),
   );
