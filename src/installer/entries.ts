@@ -52,7 +52,7 @@ const shell = "/bin/sh";
 /** Tells the user that SHIM cannot be started. @param path its part that the client starts */
 export function missingText(path: string, { node }: Pick<Launch, "node">): string {
   const fault = `${path}, or ${node} which it needs, is missing or does not work`;
-  const cure = "Put it back, or run `shim init` where SHIM is now. `npx shim-mcp init --remove` removes its hooks.";
+  const cure = "Put it back, or run `shim init` of another copy of SHIM; its `shim init --remove` removes these hooks.";
   return `SHIM does not save this chat: ${fault}. ${cure}`;
 }
 
