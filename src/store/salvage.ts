@@ -150,12 +150,16 @@ function copyTable(source: Connection, target: Connection, shared: Shared): numb
   for (const row of new DamagedTable(source, shared).rows()) {
     if (!isSoundRow(name, row)) continue;
     try {
-      copied += target.run(insert, ...columns.map((column) => row[column] ?? null));
+      copied += target.run(insert, ...columns.map((column) => withoutZeros(row[column] ?? null)));
     } catch (error) {
       if (!isConstraint(error)) throw error;
     }
   }
   return copied;
+}
+
+function withoutZeros(value: SqlValue): SqlValue {
+  return typeof value === "string" ? value.replaceAll("\0", "") : value;
 }
 
 function onConflict({ name, key, columns }: Shared): string {
@@ -167,9 +171,10 @@ function onConflict({ name, key, columns }: Shared): string {
 }
 
 function isSoundRow(table: string, row: TableRow): boolean {
-  // Missing pages are filled with zeros; no text of SHIM's contains one.
-  if (Object.values(row).some((value) => typeof value === "string" && value.includes("\0"))) return false;
-  const { key, value, body, hash } = row;
+  const { id, session, key, value, body, hash } = row;
+  // Missing pages are filled with zeros, which no text of SHIM's contains; a state has a hash.
+  const named = table === "checkpoints" ? [id, session] : Object.values(row);
+  if (named.some((text) => typeof text === "string" && text.includes("\0"))) return false;
   try {
     if (table === "meta")
       return key === "epoch"

@@ -85,6 +85,16 @@ it("a row whose number or key is damaged costs no other row", () => {
   expect(found.sessions.map(({ id }) => id)).toContain("ses05");
 });
 
+it("a checkpoint whose summary is damaged is taken over with its whole state", () => {
+  const { paths, whole } = aDamagedStore((path) => {
+    const summary = readFileSync(path).indexOf("summary 20 sss");
+    overwrite(path, summary + 12, zeros.slice(0, 4));
+    // SQLite notices none of that by itself.
+    overwrite(path, 0, zeros.slice(0, 16));
+  });
+  expect(rowsOf(paths)).toEqual(whole);
+});
+
 /** In each run a copy of a whole store is damaged. */
 function damagedAnywhere<Damage>(
   damages: (size: number) => fc.Arbitrary<Damage>,
