@@ -128,8 +128,8 @@ interface OwnLines {
 function ownLines(values: JsonObject, isAsking: boolean): OwnLines {
   const names = Object.keys(signs).filter((name) => typeof values[name] === "string");
   const lines = names.flatMap((name) => signed(name, String(values[name])));
-  const questions = (isAsking ? questionsOf(values) : []).flatMap(({ question, choices }) =>
-    [question].concat(choices.map(lineOfChoice)),
+  const questions = (isAsking ? questionsOf(values) : []).flatMap(({ question, isMultiple, choices }) =>
+    [isMultiple ? `${question} (several choices)` : question].concat(choices.map(lineOfChoice)),
   );
   if (questions.length > 0) return { lines: [...lines, ...questions], shown: new Set([...names, "questions"]) };
   const edits = listAt(values, "edits").map(asObject);

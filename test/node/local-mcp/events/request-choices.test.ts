@@ -15,7 +15,7 @@ const questions = [
 ];
 const asked = { tool_name: "AskUserQuestion", tool_input: JSON.stringify({ questions }) };
 
-it("a question is shown with its choices, and its answer from elsewhere is the client's own labels, and words", async () => {
+it("a question is shown with its choices, and whether it takes several, and its answer from elsewhere is the client's own labels, and words", async () => {
   const { event, first, answer, list } = await aRequestRig();
   await event("UserPromptSubmit", { prompt: "choose" });
   const answered = event("PermissionRequest", asked);
@@ -33,7 +33,7 @@ it("a question is shown with its choices, and its answer from elsewhere is the c
     "Which database?",
     "1. SQLite: small",
     "2. Postgres [redacted:github-token]",
-    "Which parts?",
+    "Which parts? (several choices)",
     "1. A",
     "2. B",
     "3. C",
