@@ -17,7 +17,8 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import type { Sql } from "../../shared/sql.ts";
 import { claim } from "../sessions/life/claim.ts";
 import { isAlive, isOwnerSeen, type Machine } from "../sessions/life/presence.ts";
-import { activityOf, needOf } from "../sessions/life/questions.ts";
+import { activityOf } from "../sessions/activity/activity.ts";
+import { needOf } from "../sessions/life/questions.ts";
 import * as life from "../sessions/life/row.ts";
 import { isOnlyRead } from "../sessions/ending/death.ts";
 import { asSeen } from "../sessions/ending/ending.ts";
@@ -51,7 +52,7 @@ export function readState(
   const death = !runs && isKept && ending !== null && ending.cause !== null ? ending : null;
   const stood = runs ? life.read(sql, id) : null;
   const presence = runs
-    ? presenceAlive(session, stood, { now: machine.now(), isDraining: chat?.status === "draining" })
+    ? presenceAlive(sql, session, stood, { now: machine.now(), isDraining: chat?.status === "draining" })
     : presenceOver(machine, session);
   const shown = stateOf({
     ...endFacts(session),
@@ -111,11 +112,12 @@ function claimElsewhere(sql: Sql, { recovery }: SessionElsewhere, taken: SeenEls
 }
 
 function presenceAlive(
+  sql: Sql,
   session: sessions.Session,
   stood: Life | null,
   { now, isDraining }: { readonly now: number; readonly isDraining: boolean },
 ): Presence {
-  const activity = activityOf(session, stood, now);
+  const activity = activityOf(sql, session, stood, now);
   return { is: "alive", activity, waitsFor: needOf(stood)?.for ?? null, isDraining };
 }
 

@@ -9,10 +9,12 @@ import { attempt } from "../../platform/log-file.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { oneAtATime } from "../../shared/async-work.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
+import type { Sql } from "../../shared/sql.ts";
 import { storeRefusal } from "../../store/store-error.ts";
 import * as heldAtHandOver from "../sessions/held-at-hand-over.ts";
 import * as life from "../sessions/life/row.ts";
-import { activityOf, keepsTasks, needOf } from "../sessions/life/questions.ts";
+import { activityOf, keepsTasks } from "../sessions/activity/activity.ts";
+import { needOf } from "../sessions/life/questions.ts";
 import * as news from "../sessions/news.ts";
 import * as sessions from "../sessions/sessions.ts";
 import type { Session } from "../sessions/sessions.ts";
@@ -174,7 +176,10 @@ export class TeamChat {
   #reportActivity(): void {
     const idle = { activity: "idle", waits: null } as const;
     const { activity, waits } = this.#ask(
-      (session, stood, now) => ({ activity: activityOf(session, stood, now), waits: needOf(stood)?.for ?? null }),
+      (sql, session, stood, now) => ({
+        activity: activityOf(sql, session, stood, now),
+        waits: needOf(stood)?.for ?? null,
+      }),
       { ifDead: idle, ifUnknown: idle },
     );
     const isBusy = activity === "busy" || activity === "waiting";
@@ -185,14 +190,14 @@ export class TeamChat {
   }
 
   #ask<T>(
-    question: (session: Session, stood: Life | null, now: number) => T,
+    question: (sql: Sql, session: Session, stood: Life | null, now: number) => T,
     { ifDead, ifUnknown }: { readonly ifDead: T; readonly ifUnknown: T },
   ): T {
     const { store, now } = this.#runtime;
     return store.read((sql) => {
       const session = sessions.get(sql, this.sessionId);
       if (!session) return ifUnknown;
-      return isDead(this.#runtime, session) ? ifDead : question(session, life.read(sql, session.id), now());
+      return isDead(this.#runtime, session) ? ifDead : question(sql, session, life.read(sql, session.id), now());
     }, ifUnknown);
   }
 

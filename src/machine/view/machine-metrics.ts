@@ -9,7 +9,7 @@ import * as totals from "../../store/metric-totals.ts";
 import { survey } from "../../store/spool.ts";
 import { mayBeContinued } from "../sessions/ending/ending.ts";
 import * as life from "../sessions/life/row.ts";
-import { activityOf } from "../sessions/life/questions.ts";
+import { activityOf } from "../sessions/activity/activity.ts";
 import { findIncomplete } from "../recovery/incomplete/detect.ts";
 import { waitingIn } from "../sharing/pending-changes.ts";
 import { countByState } from "../learning/machine-trials.ts";
@@ -89,7 +89,7 @@ function liveSessions(sql: Sql, runtime: Runtime): Sample[] {
   const highest = (name: keyof Readings): number =>
     Math.max(0, ...alive.map(({ readings }) => readings[name]?.value ?? 0));
   return [
-    ...alive.map((one) => gauge("shim_sessions", 1, { activity: activityOf(one, life.read(sql, one.id), now) })),
+    ...alive.map((one) => gauge("shim_sessions", 1, { activity: activityOf(sql, one, life.read(sql, one.id), now) })),
     ...risks.map(({ level }) => gauge("shim_sessions_at_risk", 1, { level })),
     ...risks.flatMap(({ reasons }) => reasons.map(({ name }) => gauge("shim_risk_reasons", 1, { reason: name }))),
     gauge("shim_session_risk_ratio", Math.max(0, ...risks.map(({ score }) => score))),

@@ -1,6 +1,5 @@
 import { adapterOf, clientTitle, supportedClients } from "../../clients/adapters.ts";
 import type { ClientAdapter, HeadlessChat } from "../../clients/adapter/client-adapter.ts";
-import { startsAgent } from "../../clients/adapter/tools.ts";
 import { clientEnvironment } from "../../clients/client-environment.ts";
 import type { RunRule } from "../../contract/config.ts";
 import type { MachineOutput } from "../../contract/machine/operations.ts";
@@ -15,12 +14,11 @@ import type { HostedRun } from "../../runtime/hosted-runs.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 import { uuidv4 } from "../../shared/ids.ts";
 import { fail, ok, type Result } from "../../shared/result.ts";
-import type { Sql } from "../../shared/sql.ts";
 import { covers } from "../../store/pause.ts";
 import type { CallerSurface } from "../context/operation-wire.ts";
 import type { HandlerContext, Handlers } from "../recovery/handler-context.ts";
 import { findSession } from "../recovery/resolve-id.ts";
-import { currentState } from "../sessions/checkpoints/capture.ts";
+import { agentsOf } from "../sessions/activity/activity.ts";
 import { isAlive, livingSessions } from "../sessions/life/presence.ts";
 import { isInTurn } from "../sessions/life/questions.ts";
 import * as life from "../sessions/life/row.ts";
@@ -213,11 +211,6 @@ function stopsOf(way: WindowWay | undefined): "now" | "call" | null {
   return way === undefined ? null : way === "hook" ? "call" : "now";
 }
 
-/** Whether sub-agents of the chat work on behind its turn. */
-function hasAgents(sql: Sql, session: string): boolean {
-  return currentState(sql, session)?.background?.some(({ name }) => startsAgent(name)) === true;
-}
-
 /** Stops the turn of a chat in a window; its client lives on. */
 async function stopTurn(
   runtime: Runtime,
@@ -228,7 +221,10 @@ async function stopTurn(
   if (!found.ok) return found;
   const session = found.value;
   const { id, project } = session;
-  const isAtWork = runtime.store.read((sql) => isInTurn(life.read(sql, id)) !== false || hasAgents(sql, id), true);
+  const isAtWork = runtime.store.read(
+    (sql) => isInTurn(life.read(sql, id)) !== false || agentsOf(sql, id).length > 0,
+    true,
+  );
   if (!isAlive(runtime, session) || !isAtWork) return fail("ended", "no turn of it is at work.");
   if (project === null || !ruleOf(runtime, project)) return switchedOff(project ?? "its folder");
   if (!(await actInWindow(runtime, session, "stop", { stop: true })))

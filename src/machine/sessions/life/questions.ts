@@ -1,7 +1,6 @@
 import type { UsageLimit } from "../../../contract/config.ts";
 import type { WaitsFor } from "../../../contract/chat-state.ts";
 import type { Life } from "../../../contract/work-state.ts";
-import type { Session } from "../sessions.ts";
 
 /** How the chat stood at the last thing that was seen of it. */
 export type Standing =
@@ -47,46 +46,4 @@ export function failureOf(
 export function needOf(life: Life | null): { readonly for: WaitsFor; readonly at: number } | null {
   const failure = failureOf(life);
   return failure === null ? (life?.asks ?? null) : { for: "error", at: failure.at };
-}
-
-type Activity = "idle" | "busy" | "waiting" | "stuck";
-
-/** Times of a session's row, epoch ms. */
-type Worked = Pick<Session, "workedAt" | "lastSeenAt">;
-
-const minuteMs = 60_000;
-/** A thinking model writes nothing for minutes; a client retries a failed request for about ten. */
-const maxSilenceMs = 15 * minuteMs;
-/** A build or a sub-agent may run that long; a tool open for longer counts as hanging. */
-const openToolMs = 120 * minuteMs;
-
-/** Pure. For a chat that lives. */
-export function activityOf(session: Worked, life: Life | null, now: number): Activity {
-  if (life !== null && standingOf(life) === "asking") return "waiting";
-  const silenceMs = silenceOf(session, now);
-  const isOpen = isInTurn(life);
-  if (isOpen === null) return silenceMs < maxSilenceMs ? "busy" : "idle";
-  if (!isOpen) return "idle";
-  const isToolAtWork = life?.calls.some(({ startedAt }) => now - startedAt < openToolMs) === true;
-  return silenceMs < maxSilenceMs || isToolAtWork ? "busy" : "stuck";
-}
-
-function silenceOf({ workedAt, lastSeenAt }: Worked, now: number): number {
-  return now - (workedAt ?? lastSeenAt);
-}
-
-const keepsTasksMs: Readonly<Record<Activity, number>> = {
-  busy: Number.POSITIVE_INFINITY,
-  waiting: 60 * minuteMs,
-  idle: 15 * minuteMs,
-  stuck: 0,
-};
-/** A client without hooks shows no work between two calls of SHIM's tools. */
-const keepsTasksWithoutHooksMs = 30 * minuteMs;
-
-/** Pure. Returns whether heartbeats for the tasks of a chat that lives are honest. */
-export function keepsTasks(session: Worked, life: Life | null, now: number): boolean {
-  const activity = activityOf(session, life, now);
-  const limitMs = activity === "idle" && life === null ? keepsTasksWithoutHooksMs : keepsTasksMs[activity];
-  return silenceOf(session, now) < limitMs;
 }

@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 import { readState } from "#src/machine/recovery/session-state.ts";
 import { brief } from "#src/machine/recovery/brief/brief.ts";
+import { keepsTasks } from "#src/machine/sessions/activity/activity.ts";
+import * as life from "#src/machine/sessions/life/row.ts";
 import { asSeen } from "#src/machine/sessions/ending/ending.ts";
 import { restoreById } from "#src/machine/recovery/incomplete/restoration.ts";
 import * as sessions from "#src/machine/sessions/sessions.ts";
@@ -128,4 +130,23 @@ it("a chat that its user stopped with Esc and closed later was closed between tw
   runtime.wait(60_000);
   claude.tell("SessionEnd", { reason: "other" });
   expect(storedSession(runtime, claude.session).ending).toMatchObject({ how: "closed", isOpen: false });
+});
+
+it("a chat whose turn is over works while a sub-agent of it does, until the end of that or for two hours, and has its tasks meanwhile", () => {
+  const { runtime, claude } = aChatAtWork("count them");
+  const start = (agentId: string): void => void claude.use("Agent", { prompt: "count" }, { isAsync: true, agentId });
+  const keeps = (): boolean => {
+    const session = storedSession(runtime, claude.session);
+    return runtime.store.read((sql) => keepsTasks(sql, session, life.read(sql, session.id), runtime.now()), false);
+  };
+  start("a1");
+  claude.stop("It counts in the background.");
+  runtime.wait(20 * 60_000);
+  expect([shown(runtime, claude), keeps()]).toEqual(["works", true]);
+  claude.tell("SubagentStop", { agent_id: "a1", agent_type: "general-purpose", last_assistant_message: "Twelve." });
+  expect([shown(runtime, claude), keeps()]).toEqual(["idle", true]);
+  start("a2");
+  claude.stop("Once more.");
+  runtime.wait(121 * 60_000);
+  expect([shown(runtime, claude), keeps()]).toEqual(["idle", false]);
 });

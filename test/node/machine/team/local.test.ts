@@ -15,7 +15,7 @@ import { stateText } from "#src/contract/chat-state.ts";
 import { toSessionView } from "#src/machine/recovery/session-view.ts";
 import { newLife } from "#src/machine/sessions/life/life.ts";
 import type { Life } from "#src/contract/work-state.ts";
-import { activityOf, keepsTasks } from "#src/machine/sessions/life/questions.ts";
+import { activityOf, keepsTasks } from "#src/machine/sessions/activity/activity.ts";
 import { refresh } from "#src/machine/sessions/signals/observe.ts";
 import { openTeam } from "#src/local-mcp/mcp/chat/open-team.ts";
 import { given } from "#harness/coordinator/peers.ts";
@@ -197,9 +197,14 @@ const inTurn: Life = { ...newLife, turn };
 const idle: Life = { ...newLife, turn: { ...turn, over: { at: T0, how: "done" } } };
 const asking: Life = { ...inTurn, asks: { for: "permission", at: T0 } };
 
-/** Of a chat in a turn, minutes after a sign of work. */
-function after(minutes: number, life: Life | null = inTurn): Parameters<typeof activityOf> {
-  return [{ workedAt: T0, lastSeenAt: T0 }, life, T0 + minutes * minuteMs];
+/** Of a chat in a turn, each so many minutes after a sign of work. */
+function after<T>(
+  minutes: readonly number[],
+  life: Life | null = inTurn,
+  of: (...given: Parameters<typeof activityOf>) => T,
+): T[] {
+  const session = { id: "a", workedAt: T0, lastSeenAt: T0 };
+  return tempRuntime().store.write((sql) => minutes.map((at) => of(sql, session, life, T0 + at * minuteMs)));
 }
 
 const building: Life = { ...inTurn, calls: [{ id: "a", name: "Bash", input: "make", startedAt: T0 }] };
@@ -215,7 +220,7 @@ it.each<[string, number, Life | null | undefined]>([
   ["busy", 14, null],
   ["idle", 16, null],
 ])("a chat is %s after %i silent minutes with %j", (activity, minutes, life) => {
-  expect(activityOf(...after(minutes, life))).toBe(activity);
+  expect(after([minutes], life, activityOf)).toEqual([activity]);
 });
 
 it.each<[number, Life | null | undefined]>([
@@ -226,7 +231,7 @@ it.each<[number, Life | null | undefined]>([
   [14, undefined],
 ])("tasks are kept until minute %i of a chat with %j", (minute, life) => {
   const minutes = Array.from({ length: 150 }, (_, at) => at);
-  expect(minutes.filter((at) => keepsTasks(...after(at, life)))).toEqual(minutes.slice(0, minute + 1));
+  expect(after(minutes, life, keepsTasks)).toEqual(minutes.map((at) => at <= minute));
 });
 
 it("a chat whose model hangs loses its task, though its process lives", async () => {
