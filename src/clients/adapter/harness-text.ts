@@ -87,6 +87,18 @@ export function isRan(words: string): boolean {
   return words.startsWith("! ") && words.endsWith(ranMark);
 }
 
+const agentMark = " [to a sub-agent]";
+
+/** Words that the user typed to a sub-agent, as the user's. */
+export function agentText(words: string): string {
+  return `${words}${agentMark}`;
+}
+
+/** Whether the words are such: they ask the chat itself for nothing. */
+export function isToAgent(words: string): boolean {
+  return words.endsWith(agentMark);
+}
+
 function elementOf(text: string): string | undefined {
   if (!text.startsWith("<")) return undefined;
   return contexts.find((name) => text.startsWith(`<${name}>`) || text.startsWith(`<${name} `));
@@ -195,6 +207,11 @@ const refused =
   /^(?:(?:Error: )?The user (?:doesn't want to|rejected permission)|\[Operation Cancelled\] Reason: User (?:denied|did not allow))\b/;
 /** The same of a call whose client names no reason. */
 export const refusedText = "The user rejected permission for this call.";
+
+/** Whether a result says only that its call was refused, or works behind the turn. */
+export function isOfClientAlone(result: string): boolean {
+  return isRefusal(result) || result.startsWith("Async agent launched successfully.");
+}
 
 export function isRefusal(error: string): boolean {
   return refused.test(error);

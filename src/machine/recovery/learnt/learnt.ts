@@ -1,4 +1,5 @@
 import { basename, resolve } from "node:path";
+import { isOfClientAlone } from "../../../clients/adapter/harness-text.ts";
 import { filePathOf } from "../../../clients/adapter/tools.ts";
 import type { Item } from "../../../clients/conversation/conversation.ts";
 import { editsOf, enclosing, valuesIn, type FileEdit } from "./edits.ts";
@@ -107,10 +108,14 @@ class Reader {
 
   /** Returns the number of characters that were read. */
   add(item: Item, position: number): number {
-    if (item.kind === "result") return this.#isRefused(item.of) ? 0 : this.#addResult(item);
+    if (item.kind === "result") return this.#isOfClient(item) ? 0 : this.#addResult(item);
     if (item.kind !== "call") return this.#addText(item.text);
     this.#calls += 1;
     return this.#addCall(item, position);
+  }
+
+  #isOfClient({ of, text }: Extract<Item, { kind: "result" }>): boolean {
+    return isOfClientAlone(text) || this.#isRefused(of);
   }
 
   /** The words of a failed call, and those of its client on it, are not in the file. */

@@ -112,6 +112,19 @@ it("a command is of the only file that it names outside of its here-documents, h
   expect(lineOf(text, "names at no file of the project")).toContain("paintHull");
 });
 
+it("what a client itself says of a call is no name of the work: a start behind the turn, a refusal", async () => {
+  const launched =
+    "Async agent launched successfully. (This tool result is internal metadata)\nagentId: a9d1342821802e7b2 (Use SendMessage with to: 'a9d')\noutput_file: /tmp/tasks/a9d.output";
+  const refused =
+    "The user doesn't want to proceed with this tool use. The tool use was rejected (eg. if it was a file edit, the new_string was NOT written to the file).";
+  const chat = new Transcript()
+    .asks("Count the berths.")
+    .calls("Agent", { prompt: "count with berthCount" }, launched)
+    .calls("Bash", { command: "make berthTable" }, refused);
+  const names = lineOf(await chat.brief(), "names at no file of the project");
+  expect(names.split(": ")[1]?.split(", ").toSorted()).toEqual(["berthCount", "berthTable"]);
+});
+
 it("the patches of a program of Codex are edits too, whose line ends are escaped there", async () => {
   const chat = new Transcript();
   const patch = String.raw`const p = "*** Begin Patch\n*** Update File: src/tide.rs\n@@\n-fn lowWater() {}\n+fn highWater() {}\n*** End Patch";`;
