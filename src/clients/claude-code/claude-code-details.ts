@@ -347,9 +347,20 @@ function addSummary(add: AddRow, item: Item & { readonly text: string }, previou
   add("user", item, { message, isCompactSummary: true, isVisibleInTranscriptOnly: true });
 }
 
+const typedToAgent =
+  /^The user sent a new message while you were working:\n([^]*?)\n\nThis is how Claude Code surfaces /;
+
+/** Words that the user types to a sub-agent come as a notice of the client; null: they are none. */
+function typedRow(row: JsonObject): JsonObject | null {
+  const words = typedToAgent.exec(textOf(objectAt(row, "message"), "content", "text"))?.[1];
+  const isTyped = row["isMeta"] === true && textAt(objectAt(row, "origin"), "kind") === "human";
+  if (words === undefined || !isTyped) return null;
+  return { ...row, type: "attachment", attachment: { type: "queued_command", prompt: words } };
+}
+
 export const claudeCodeDetails: ClientDetails = {
   readRow: readClaudeLine,
-  subagentRow: (row) => ({ ...row, isSidechain: false }),
+  subagentRow: (row) => ({ ...(typedRow(row) ?? row), isSidechain: false }),
   contentsOf: claudeContents,
   writer: claudeCodeWriter,
   headOf: (row) => (objectAt(row, "message")?.["content"] === undefined ? null : headOf(row, "sessionId")),

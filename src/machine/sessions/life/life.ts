@@ -1,4 +1,4 @@
-import { isRefusal } from "../../../clients/adapter/harness-text.ts";
+import { isRefusal, isToAgent } from "../../../clients/adapter/harness-text.ts";
 import { deedOf, isBySubagent } from "../../../clients/adapter/tools.ts";
 import type { JournalEntry, JournalKind } from "../../../contract/journal.ts";
 import type { Life, OpenCall } from "../../../contract/work-state.ts";
@@ -36,7 +36,7 @@ const steps = {
   // A compaction starts no other client.
   start: (state, at, { source }) => (source === "compact" ? state : leftBehind(state, at)),
   prompt: (state, at, { text }) =>
-    interpret(() => isRequest(text), { chars: text.length }) === false ? state : prompted(state, at),
+    isToAgent(text) || interpret(() => isRequest(text), { chars: text.length }) === false ? state : prompted(state, at),
   assistant: (state, at) => (isLate(state, at) ? state : working(state, at)),
   tool_start: began,
   tool_end: callOver,

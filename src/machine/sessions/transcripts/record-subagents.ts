@@ -1,5 +1,6 @@
 import { statSync } from "node:fs";
 import { basename, relative } from "node:path";
+import { agentText } from "../../../clients/adapter/harness-text.ts";
 import { readText, subagentFiles } from "../../../clients/adapter/session-files.ts";
 import { details, detailsOf, subagentFormat } from "../../../clients/details.ts";
 import { readAppended, type TranscriptPart } from "../../../clients/transcript.ts";
@@ -11,6 +12,8 @@ import { parseObject } from "../../../shared/json-fields.ts";
 import type { Sql } from "../../../shared/sql.ts";
 import { usageFiles } from "../../../store/machine-tables.ts";
 import { idOf } from "../entries.ts";
+import { entriesOf } from "../hook-entries.ts";
+import * as prompts from "../prompts.ts";
 import { pauseReadLimits } from "../session-settings.ts";
 import type { Session } from "../sessions.ts";
 import { countResponses, type Prices } from "../usage/ledger.ts";
@@ -22,11 +25,23 @@ const maxFiles = 500;
 export function recordSubagents(sql: Sql, session: Session, now: number, { prices, isOver }: SubagentOptions): number {
   const missed = subagentsOf(session).map((file) => {
     const part = countFile(sql, session, file, now, prices);
-    return part ? recordMissedTools(sql, session, now, part, { agentId: file.agentId, isOver }) : 0;
+    if (part === null) return 0;
+    recordTyped(sql, session, now, part);
+    return recordMissedTools(sql, session, now, part, { agentId: file.agentId, isOver });
   });
   // One that its client has taken along reported no end.
   for (const thread of isOver ? threadsOf(session) : []) countFile(sql, session, thread, now, prices);
   return missed.reduce((total, count) => total + count, 0);
+}
+
+/** No event brings words that the user types to a sub-agent. */
+function recordTyped(sql: Sql, { id, startedAt }: Session, now: number, { texts }: TranscriptPart): void {
+  const typed = texts.filter(({ startsNoTurn: how, at }) => how === "queued" && (at ?? now) >= startedAt);
+  for (const { text, uuid, at } of typed) {
+    const row = idOf(uuid);
+    for (const { key, entry } of entriesOf("UserPromptSubmit", { session_id: id, prompt: agentText(text) }, () => row))
+      if (entry.kind === "prompt") prompts.record(sql, id, at ?? now, { key, entry: { ...entry, row } });
+  }
 }
 
 /** Counts the usage of a sub-agent whose file the event of its end names, and no folder has. */
