@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { adapterOf } from "../clients/adapters.ts";
-import { statusLineEvent } from "../clients/adapter/hook-program.ts";
+import { missingText, statusLineEvent } from "../clients/adapter/hook-program.ts";
 import { formOf } from "../clients/details.ts";
 import type { HookHandler, ServerForm } from "../clients/adapter/client-form.ts";
 import { type HookEvent, hookEvents } from "../contract/hooks.ts";
@@ -22,7 +22,7 @@ export function serverCommand(launch: Launch): { command: string; args: string[]
 
 /** Exec form, for Windows: without a shell no path needs quoting. */
 export function hookCommand(launch: Launch, event: HookEvent): { command: string; args: string[] } {
-  const systemMessage = missingText(launch.hookScript, launch);
+  const systemMessage = missingText(launch.hookScript, launch.node);
   const otherwise = event === "SessionStart" ? `console.log(${JSON.stringify(JSON.stringify({ systemMessage }))})` : "";
   return { command: launch.node, args: ["-e", startText("process.argv[1]", otherwise), launch.hookScript, event] };
 }
@@ -49,13 +49,6 @@ function windowsLine({ node, hookScript }: Launch, words: readonly string[], she
 
 const shell = "/bin/sh";
 
-/** Tells the user that SHIM cannot be started. @param path its part that the client starts */
-export function missingText(path: string, { node }: Pick<Launch, "node">): string {
-  const fault = `${path}, or ${node} which it needs, is missing or does not work`;
-  const cure = "Put it back, or run `shim init` of another copy of SHIM; its `shim init --remove` removes these hooks.";
-  return `SHIM does not save this chat: ${fault}. ${cure}`;
-}
-
 /**
  * A client takes the exit code 2 for a refusal, and one of them any failure. So a shell waits for
  * the script and ends with 0, whatever is missing. At the start of a session it says so, in a
@@ -63,7 +56,7 @@ export function missingText(path: string, { node }: Pick<Launch, "node">): strin
  */
 function scriptCommand(launch: Launch, event: string, client: string): { command: string; args: string[] } {
   const script = shellHookOf(launch);
-  const systemMessage = missingText(script, launch);
+  const systemMessage = missingText(script, launch.node);
   const answer = event === "SessionStart" ? JSON.stringify(adapterOf(client)?.answer(event, { systemMessage })) : "{}";
   const otherwise = answer === "{}" ? "" : ` || printf %s ${shellWord(answer)}`;
   return { command: shell, args: ["-c", `(. "$0") 2>/dev/null${otherwise}; exit 0`, script, launch.node, event] };

@@ -5,7 +5,7 @@ import { type Launch, withShimCommand } from "../platform/shim-command.ts";
 import { type Result, err, ok } from "../shared/result.ts";
 import { hashOf, installsOf } from "./apply.ts";
 import { type ClientSettings, entriesOf, shapeProblemOf } from "./client-entries.ts";
-import { handlerIn, hookCommandLine, isNameTaken, missingText, serverName, enabledPlugins } from "./entries.ts";
+import { handlerIn, hookCommandLine, isNameTaken, serverName, enabledPlugins } from "./entries.ts";
 import {
   type ClientRefusal,
   type ReadText,
@@ -171,7 +171,7 @@ function editOwn({ path, before, what }: OwnFile, target: ClientTarget, { launch
   const commandOf = (event: string): string => hookCommandLine(launch, target.platform, event, target.client);
   const ownHooks = what === "hooks" && hooks?.form === "own" ? hooks : null;
   const after = ownHooks
-    ? ownHooks.text({ ...launch, commandOf, missing: (path) => missingText(path, launch) })
+    ? ownHooks.text({ ...launch, commandOf })
     : commandsText(path, launch, (target.platform === "win32" && hooks?.windowsShell) || "sh");
   if (before === after) return null;
   const added = ownHooks ? `adds hooks for ${events.join(", ")}` : "adds SHIM's slash commands";

@@ -7,8 +7,6 @@ export interface HookLaunch {
   readonly hookScript: string;
   /** Command line for the user's shell. */
   readonly commandOf: (event: string) => string;
-  /** Message to the user where this part of SHIM is gone. */
-  readonly missing: (path: string) => string;
 }
 
 export interface HookHandler {

@@ -135,6 +135,13 @@ function limitOf(event: string, usualMs: number): number {
   return event === "PermissionRequest" ? heldMs : usualMs;
 }
 
+/** Tells the user that SHIM cannot be started. @param path its part that the client starts */
+export function missingText(path: string, node: string): string {
+  const fault = `${path}, or ${node} which it needs, is missing or does not work`;
+  const cure = "Put it back, or run `shim init` of another copy of SHIM; its `shim init --remove` removes these hooks.";
+  return `SHIM does not save this chat: ${fault}. ${cure}`;
+}
+
 /** A caller that waits to the end. */
 const never = new AbortController().signal;
 
@@ -210,7 +217,11 @@ export class HookProgram {
     const options = { timeout: limitOf(event, usualMs), signal, env: { ...process.env, ...env } };
     return new Promise((resolve) => {
       const child = execFile(command, [...args, event, "--client", this.#client], options, (error, answer) => {
-        if (error && !signal.aborted) report(`SHIM's hook did not answer at ${event}: ${error.message}`);
+        // One that ends with an error has not run: its own text is a trace for programmers.
+        const failed = error?.killed
+          ? `SHIM's hook did not answer at ${event}.`
+          : missingText(args.at(-1) ?? "", command);
+        if (error && !signal.aborted) report(failed);
         resolve(parseObject(answer) ?? {});
       });
       // A hook that has ended closes its input; the error is the call's.

@@ -14,6 +14,7 @@ import {
 } from "../../shared/json-fields.ts";
 import type { ClientDetails, ProgramSite, SessionProgram } from "../adapter/client-details.ts";
 import { type HookLaunch, jsonExtensions } from "../adapter/client-form.ts";
+import { missingText } from "../adapter/hook-program.ts";
 import { readObject, refusal, type Row } from "../adapter/session-files.ts";
 import {
   type CallResult,
@@ -354,7 +355,7 @@ export const openCodeDetails: ClientDetails = {
 };
 
 /** OpenCode calls every export of the file as a plugin, and works on where SHIM is gone. */
-function openCodePluginFile({ node, hookScript, missing }: HookLaunch): string {
+function openCodePluginFile({ node, hookScript }: HookLaunch): string {
   const plugin = join(dirname(hookScript), "opencode-plugin.mjs");
   return `// Written by shim init; shim init --remove removes it.
 const shim = import(${JSON.stringify(plugin)}).catch(() => null);
@@ -362,7 +363,7 @@ const shim = import(${JSON.stringify(plugin)}).catch(() => null);
 export const Shim = async (input) => {
   const found = await shim;
   if (found) return found.openCodePlugin(${JSON.stringify([node, hookScript])})(input);
-  const body = { message: ${JSON.stringify(missing(plugin))}, variant: "warning", duration: 15000 };
+  const body = { message: ${JSON.stringify(missingText(plugin, node))}, variant: "warning", duration: 15000 };
   let show = () => {
     show = () => undefined;
     void input.client.tui.showToast({ body }).catch(() => undefined);

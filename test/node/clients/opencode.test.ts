@@ -7,6 +7,7 @@ import {
   HookProgram,
   clientHeader,
   homeHeader,
+  missingText,
   valueOf,
   type NextAct,
   type SendEvent,
@@ -458,9 +459,18 @@ it("a permission request is waited for as long as a host holds it, in a client t
   expect(started()).toEqual(["SessionStart --client opencode 1"]);
 });
 
+it("a chat whose SHIM goes while it is open gets the words for its user, not the trace of Node", async () => {
+  const gone = "/nonexistent/hook.cjs";
+  for (const node of [process.execPath, "/nonexistent/node"]) {
+    const { send, reports } = aHome(limits.event, [node, gone]);
+    expect(await send("UserPromptSubmit")).toEqual({});
+    expect(reports).toEqual([missingText(gone, node)]);
+  }
+});
+
 it("a hook that hangs is ended and reported", async () => {
   const { send, reports } = aHome(200, ["bash", "-c", "exec sleep 611"]);
   expect(await send("Stop")).toEqual({});
-  expect(reports).toEqual([expect.stringMatching(/^SHIM's hook did not answer at Stop: /)]);
+  expect(reports).toEqual(["SHIM's hook did not answer at Stop."]);
   await untilFound(() => !childrenOf(process.pid).some(({ command }) => command.includes("611")), "the hook's end");
 });

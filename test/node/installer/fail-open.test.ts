@@ -2,15 +2,10 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
+import { missingText } from "#src/clients/adapter/hook-program.ts";
 import type { HookClient } from "#src/contract/clients.ts";
 import { clientFiles } from "#src/clients/details.ts";
-import {
-  hookCommandLine,
-  missingText,
-  ourHandlers,
-  setClaudeHooks,
-  statusLineCommand,
-} from "#src/installer/entries.ts";
+import { hookCommandLine, ourHandlers, setClaudeHooks, statusLineCommand } from "#src/installer/entries.ts";
 import type { Launch } from "#src/platform/shim-command.ts";
 import { temporaryFolder, write } from "#harness/machine/git-project.ts";
 import { pluginHooks } from "../../../scripts/plugin-files.ts";
@@ -177,8 +172,7 @@ async function openCodeFile(
   rig: EntryRig,
 ): Promise<{ Shim(input: unknown): Promise<Record<string, () => Promise<void>>> }> {
   const hooks = clientFiles.opencode?.hooks;
-  const missing = (path: string): string => missingText(path, rig.launch);
-  const text = hooks?.form === "own" ? hooks.text({ ...rig.launch, commandOf: String, missing }) : "";
+  const text = hooks?.form === "own" ? hooks.text({ ...rig.launch, commandOf: String }) : "";
   const path = join(rig.bin, "shim.mjs");
   writeFileSync(path, text);
   return (await import(path)) as Awaited<ReturnType<typeof openCodeFile>>;
@@ -195,7 +189,7 @@ it("OpenCode's plugin file is imported without SHIM, and shows once that nothing
   const hooks = await (await openCodeFile(gone)).Shim({ client: { tui } });
   expect([Object.keys(hooks), shown]).toEqual([["chat.message"], []]);
   for (let prompts = 0; prompts < 2; prompts++) await hooks["chat.message"]?.();
-  expect(shown).toEqual([missingText(join(gone.dist, "opencode-plugin.mjs"), gone.launch)]);
+  expect(shown).toEqual([missingText(join(gone.dist, "opencode-plugin.mjs"), gone.launch.node)]);
 });
 
 it("no hook of the plugin fails where the plugin is gone, and the user learns it at the start of a session", () => {
