@@ -108,7 +108,10 @@ export function pickMoment(moments: readonly Moment[], at: string): Result<Momen
   if (first && !second) return ok(first);
   if (!first) {
     const what = isNumber ? `there is no prompt ${wanted}` : `no prompt begins with "${oneLine(at, 80)}"`;
-    return fail("not_found", `${what}: the newest is ${last?.number ?? 0}. \`shim fork --list\` shows all.`);
+    return fail(
+      "not_found",
+      `${what}: the newest is ${last?.number ?? 0}. \`shim fork --list\` shows all; \`--session\` names a session.`,
+    );
   }
   const lines = matches.slice(0, 8).map(({ number, text }) => `\n  ${number}  ${oneLine(text, 80)}`);
   const message = `several prompts begin with "${oneLine(at, 80)}"; give the number:${lines.join("")}`;
