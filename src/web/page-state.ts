@@ -148,7 +148,7 @@ export function changed(part: LiveLine["changed"] = "all"): void {
   }
   isDue = true;
   const restMs = backend.value?.kind === "edge" ? restPerMs * tookMs : 0;
-  const sinceMs = performance.now() - readAt;
+  const sinceMs = Math.max(0, performance.now() - readAt);
   setTimeout(readAgain, Math.max(0, Math.min(gapMs.most, Math.max(gapMs.least, restMs)) - sinceMs));
 }
 
