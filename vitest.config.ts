@@ -52,7 +52,7 @@ const inOneProcess = [
 const filesOf = (folder: string): string => `test/node/${folder}/**/*.test.ts`;
 const others = readdirSync(join(import.meta.dirname, "test", "node")).filter((one) => !inOneProcess.includes(one));
 
-const waiting = {
+const inNode = {
   // One more than there are cores, since many tests wait for processes.
   maxWorkers: availableParallelism() + 1,
   sequence: { groupOrder: 2 },
@@ -96,7 +96,7 @@ export default defineConfig({
         test: {
           name: "node",
           include: [...others.map(filesOf), ...inOwnProcess],
-          ...waiting,
+          ...inNode,
         },
       },
       // Several files in a process, which loads the source once. A process with many files starts others slowly.
@@ -107,7 +107,7 @@ export default defineConfig({
           include: [...inOneProcess.map(filesOf), "test/rules/*.test.ts"],
           exclude: inOwnProcess,
           isolate: false,
-          ...waiting,
+          ...inNode,
         },
       },
       // Apart from the others, because coverage makes it half as slow again.
@@ -125,19 +125,18 @@ export default defineConfig({
         test: { name: "night", include: ["test/night/**/*.test.ts"], testTimeout: 300_000, fileParallelism: false },
       },
       // The packed package, on machines that have nothing but Node.
-      { extends: true, test: { name: "install", include: ["test/install/**/*.test.ts"], ...waiting } },
+      { extends: true, test: { name: "install", include: ["test/install/**/*.test.ts"] } },
       // The built programs on Windows' own Node: needs Debian's wine64 and wine.
-      { extends: true, test: { name: "windows", include: ["test/windows/**/*.test.ts"], ...waiting } },
+      { extends: true, test: { name: "windows", include: ["test/windows/**/*.test.ts"] } },
       // Needs Debian's prometheus and prometheus-alertmanager.
-      { extends: true, test: { name: "ops", include: ["test/ops/**/*.test.ts"], ...waiting } },
+      { extends: true, test: { name: "ops", include: ["test/ops/**/*.test.ts"] } },
       // A real browser.
-      { extends: true, test: { name: "web", include: ["test/web/**/*.test.ts"], ...waiting } },
+      { extends: true, test: { name: "web", include: ["test/web/**/*.test.ts"] } },
       {
         extends: true,
         test: {
           name: "e2e-claude",
           include: ["test/e2e-claude/**/*.test.ts"],
-          ...waiting,
         },
       },
       {
@@ -145,7 +144,6 @@ export default defineConfig({
         test: {
           name: "e2e-clients",
           include: ["test/e2e-clients/**/*.test.ts"],
-          ...waiting,
         },
       },
       "./vitest.workers.config.ts",
