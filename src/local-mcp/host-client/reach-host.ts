@@ -1,15 +1,5 @@
 import { spawn } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  truncateSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, existsSync, openSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -74,7 +64,6 @@ export function failStart(home: string, reason: string): void {
   try {
     const mark = startMark(home);
     const { mtime } = statSync(mark);
-    truncateSync(mark);
     writeFileSync(mark, reason, { flag: "r+" });
     utimesSync(mark, mtime, mtime);
   } catch {
