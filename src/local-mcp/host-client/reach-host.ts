@@ -37,8 +37,8 @@ const markName = "host.starting";
 
 /**
  * There while a host starts, with its process id. One that can be reached removes it; one that
- * fails writes why, and another that ends by itself empties it. So a host that was killed is
- * followed by the next one at once.
+ * fails writes why. So a host that was killed, or that found another one, is followed by the next
+ * at once.
  */
 export function startMark(home: string): string {
   return `${home}/${markName}`;
@@ -59,7 +59,7 @@ export function endStart(home: string): void {
   for (const mark of [startMark(home), failedMark(home)]) rmSync(mark, { force: true });
 }
 
-/** @param reason of a failed start; empty: the next start waits for a while */
+/** @param reason of a failed start; empty: the mark stays as it is */
 export function failStart(home: string, reason: string): void {
   try {
     const mark = startMark(home);
